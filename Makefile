@@ -1,0 +1,49 @@
+# Everything a fresh machine with Python >= 3.11 needs: `make demo` shows the twin, `make test` proves it.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+SECONDS ?=
+.PHONY: help setup demo test lint types imports unit clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo            the live map of a simulated car park (no camera, GPU, broker or database server)"
+	@echo "make test            lint, types, import contracts and every test"
+	@echo "make setup           the development environment in .venv"
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "no Python >= 3.11 with venv was found; install it (Debian: apt-get install python3 python3-venv) or set PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[demo]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[dev]'
+	touch $@ $(VENV)/.demo
+
+setup: $(VENV)/.dev
+
+demo: $(VENV)/.demo
+	$(BIN)/twin demo $(if $(SECONDS),--for $(SECONDS))
+
+test: lint types imports unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+# two processes: the suite starts real servers, and more of them than cores only makes them wait for each other
+unit: $(VENV)/.dev
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+
+clean:
+	rm -rf $(VENV) build *.egg-info .coverage

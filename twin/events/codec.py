@@ -1,0 +1,239 @@
+"""msgpack in the log, CloudEvents JSON outside; type names are strings in one table.
+
+In JSON, every field that ends in ``_at`` is RFC 3339 with microseconds, bytes are base64, and positions travel as strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any, cast, get_args
+
+import msgspec
+
+from twin.errors import CodecError, UnknownEventType
+from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded
+from twin.events.facts import Fact
+from twin.events.ids import DeviceId, EventId, Micros, SiteId
+from twin.events.observations import Observation
+from twin.events.upcast import UPCASTERS, upcast
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _table(union: Any) -> Mapping[str, type[msgspec.Struct]]:
+    return MappingProxyType({str(kind.__struct_config__.tag): kind for kind in get_args(union)})
+
+
+OBSERVATION_TYPES: Mapping[str, type[msgspec.Struct]] = _table(Observation)
+FACT_TYPES: Mapping[str, type[msgspec.Struct]] = _table(Fact)
+
+_pack = msgspec.msgpack.Encoder(order="deterministic").encode
+_unpack_observation = msgspec.msgpack.Decoder(Observation).decode
+_unpack_fact = msgspec.msgpack.Decoder(Fact).decode
+_unpack_plain = msgspec.msgpack.Decoder().decode
+
+
+def type_name(payload: Observation | Fact) -> str:
+    """The type's name in the log, such as ``vehicle.moved.v1``."""
+    return str(payload.__struct_config__.tag)
+
+
+def pack(payload: Observation | Fact) -> bytes:
+    """A payload as msgpack; the same payload gives the same bytes."""
+    return _pack(payload)
+
+
+def unpack_observation(name: str, packed: bytes) -> Observation:
+    """Decode a payload of the observation log, through upcasters where its type is retired.
+
+    Raises:
+        UnknownEventType: no such type, current or retired.
+        CodecError: the bytes are not a payload of that type.
+    """
+    if name in OBSERVATION_TYPES:
+        return _decoded(name, packed, _unpack_observation)
+    return _convert(name, _decoded(name, packed, _unpack_plain), Observation, OBSERVATION_TYPES)
+
+
+def unpack_fact(name: str, packed: bytes) -> Fact:
+    """Decode a payload of the fact log; raises as ``unpack_observation`` does."""
+    if name in FACT_TYPES:
+        return _decoded(name, packed, _unpack_fact)
+    return _convert(name, _decoded(name, packed, _unpack_plain), Fact, FACT_TYPES)
+
+
+def to_cloudevent(event: ObservationEvent | FactEvent | Recorded[Any]) -> dict[str, Any]:
+    """An event as a CloudEvents 1.0 mapping, ready for JSON."""
+    if isinstance(event, Recorded):
+        recorded = {"position": str(event.position), "recordedtime": rfc3339(event.recorded_at)}
+        return {**to_cloudevent(event.event), **recorded}
+    name = type_name(event.payload)
+    body = _times_to_text(msgspec.to_builtins(event.payload))
+    del body["type"]
+    attributes: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": event.id,
+        "type": name,
+        "source": _source(event),
+        "time": rfc3339(event.occurred_at),
+        "datacontenttype": "application/json",
+        "site": event.site,
+    }
+    subject = subject_of(event.payload)
+    if subject is not None:
+        attributes["subject"] = subject
+    return {**attributes, **_extensions(event), "data": body}
+
+
+def to_json(event: ObservationEvent | FactEvent | Recorded[Any]) -> bytes:
+    """One CloudEvents JSON object with sorted keys, without a line end."""
+    return canonical_json(to_cloudevent(event))
+
+
+def from_cloudevent(attributes: Mapping[str, Any]) -> ObservationEvent | FactEvent:
+    """Read a CloudEvents mapping back; ``position`` and ``recordedtime`` are ignored.
+
+    Raises:
+        UnknownEventType: no such type, current or retired.
+        CodecError: an attribute is missing or has a wrong value; the message names it.
+    """
+    try:
+        name, site, occurred_at = str(attributes["type"]), SiteId(attributes["site"]), micros(attributes["time"])
+        body = _text_to_times(_object(attributes["data"]))
+        if name in FACT_TYPES:
+            return FactEvent(
+                site=site,
+                fold_version=str(attributes["foldversion"]),
+                cause=int(attributes["causeposition"]),
+                ordinal=int(attributes["ordinal"]),
+                occurred_at=occurred_at,
+                payload=_convert(name, body, Fact, FACT_TYPES),
+                supersedes=tuple(EventId(one) for one in attributes.get("supersedes", "").split(",") if one),
+            )
+        key = DeviceKey(
+            device=DeviceId(attributes["device"]),
+            boot_epoch=int(attributes["bootepoch"]),
+            sequence=int(attributes["sequence"]),
+        )
+    except KeyError as missing:
+        raise CodecError(f"the event has no attribute {missing}; add it (see ops/docs/events.md)") from None
+    except (ValueError, TypeError, AttributeError) as wrong:
+        raise CodecError(f"an attribute has a wrong value: {wrong}; see ops/docs/events.md") from None
+    payload = _convert(name, body, Observation, OBSERVATION_TYPES)
+    return ObservationEvent(site=site, key=key, occurred_at=occurred_at, payload=payload)
+
+
+def from_json(line: bytes | str) -> ObservationEvent | FactEvent:
+    """Read one CloudEvents JSON object; raises as ``from_cloudevent`` does."""
+    try:
+        attributes = msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise CodecError(f"not a JSON object: {wrong}; give one CloudEvents JSON object") from None
+    return from_cloudevent(attributes)
+
+
+def canonical_json(value: Any) -> bytes:
+    """JSON with sorted keys and no white space: the same value gives the same bytes."""
+    return msgspec.json.encode(value, order="deterministic")
+
+
+def rfc3339(at: Micros) -> str:
+    """Microseconds since the epoch as RFC 3339, always six decimals and Z.
+
+    >>> rfc3339(1_767_225_600_000_001)
+    '2026-01-01T00:00:00.000001Z'
+    """
+    return (_EPOCH + timedelta(microseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def micros(text: str) -> Micros:
+    """RFC 3339 to microseconds since the epoch; raises ValueError, also without a UTC offset.
+
+    >>> micros("2026-01-01T01:00:00+01:00")
+    1767225600000000
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"time '{text}' has no UTC offset; end it with Z or +hh:mm")
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _source(event: ObservationEvent | FactEvent) -> str:
+    if isinstance(event, FactEvent):
+        return f"/sites/{event.site}/twin"
+    return f"/sites/{event.site}/devices/{event.key.device}"
+
+
+def subject_of(payload: Observation | Fact) -> str | None:
+    """What the event is about: CloudEvents' ``subject``, and what histories are read by."""
+    for name in ("session", "stall", "vehicle", "tracklet", "camera", "worker"):
+        if (subject := getattr(payload, name, None)) is not None:
+            return subject
+    return None
+
+
+def _extensions(event: ObservationEvent | FactEvent) -> dict[str, str]:
+    if isinstance(event, ObservationEvent):
+        key = event.key
+        return {"device": key.device, "bootepoch": str(key.boot_epoch), "sequence": str(key.sequence)}
+    cause = {"foldversion": event.fold_version, "causeposition": str(event.cause), "ordinal": str(event.ordinal)}
+    return cause | ({"supersedes": ",".join(event.supersedes)} if event.supersedes else {})
+
+
+def _decoded(name: str, packed: bytes, decode: Any) -> Any:
+    try:
+        return decode(packed)
+    except (msgspec.DecodeError, msgspec.ValidationError) as wrong:
+        raise CodecError(f"a payload of type '{name}' cannot be read: {wrong}; the log may be damaged") from None
+
+
+def _convert(name: str, body: Mapping[str, Any], union: Any, table: Mapping[str, Any]) -> Any:
+    try:
+        current, upcasted = upcast(name, body)
+    except (KeyError, TypeError, ValueError) as wrong:
+        raise CodecError(f"a payload of retired type '{name}' cannot be read: {wrong!r}") from None
+    if current not in table:
+        known = ", ".join(sorted({*OBSERVATION_TYPES, *FACT_TYPES, *UPCASTERS}))
+        raise UnknownEventType(f"event type '{name}' is not known here; known types are {known}")
+    try:
+        _refuse_unknown(current, upcasted, table[current])
+        return msgspec.convert({**upcasted, "type": current}, union)
+    except msgspec.ValidationError as wrong:
+        raise CodecError(f"data of type '{name}': {wrong}") from None
+
+
+def _refuse_unknown(name: str, body: Mapping[str, Any], kind: Any) -> None:
+    unknown = set(body) - set(kind.__struct_fields__) - {"type"}
+    if unknown:
+        raise CodecError(
+            f"data of type '{name}' has unknown keys {sorted(unknown)}; known are {sorted(kind.__struct_fields__)}"
+        )
+
+
+def _object(body: Any) -> Mapping[str, Any]:
+    if not isinstance(body, dict):
+        raise TypeError(f"data is {type(body).__name__}, not an object")
+    return cast("dict[str, Any]", body)
+
+
+def _times_to_text(value: Any) -> Any:
+    return _map_times(value, int, rfc3339)
+
+
+def _text_to_times(value: Any) -> Any:
+    return _map_times(value, str, micros)
+
+
+def _map_times(value: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
+    """Convert every value of ``kind`` under a key that ends in ``_at``, however deep."""
+    if isinstance(value, dict):
+        items = cast("dict[str, Any]", value).items()
+        return {
+            key: convert(item) if key.endswith("_at") and isinstance(item, kind) else _map_times(item, kind, convert)
+            for key, item in items
+        }
+    if isinstance(value, list | tuple):
+        return [_map_times(item, kind, convert) for item in cast("list[Any]", value)]
+    return value

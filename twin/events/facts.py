@@ -1,0 +1,170 @@
+"""Facts: what the twin concluded. A correction adds a fact whose envelope names what it supersedes.
+
+Positions are metres in the site frame (x east, y north, origin at the site datum), rounded to 1 mm;
+covariances are square metres rounded to 1e-6; so that the same fold gives the same bytes anywhere.
+The envelope's ``occurred_at`` is valid time after clock correction.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from twin.events.ids import CameraId, EventId, LevelId, Micros, PortalId, SessionId, StallId, TrackletId, VehicleId, ZoneId
+from twin.events.observations import VehicleKind
+
+Direction = Literal["in", "out"]
+StallState = Literal["free", "occupied", "unknown"]
+CameraState = Literal["active", "idle"]
+SessionStatus = Literal["open", "closed", "orphan"]
+SessionFlag = Literal["unverified", "no_entry", "no_exit", "camera_gap", "ambiguous_identity"]
+
+
+class VehicleConfirmed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="vehicle.confirmed.v1"):
+    """A new vehicle: enough detections agree (M of N)."""
+
+    vehicle: VehicleId
+    kind: VehicleKind
+    level: LevelId
+    position_m: tuple[float, float]
+    covariance_m2: tuple[float, float, float]  # xx, xy, yy
+    zone: ZoneId | None = None
+    tracklets: tuple[TrackletId, ...] = ()
+    evidence: tuple[EventId, ...] = ()
+
+
+class VehicleMoved(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="vehicle.moved.v1"):
+    """A confirmed vehicle has a new fused position."""
+
+    vehicle: VehicleId
+    level: LevelId
+    position_m: tuple[float, float]
+    covariance_m2: tuple[float, float, float]  # xx, xy, yy
+    velocity_mps: tuple[float, float]
+    zone: ZoneId | None = None  # None: on the site, in no zone
+    evidence: tuple[EventId, ...] = ()
+
+
+class VehicleParked(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="vehicle.parked.v1"):
+    """A vehicle stands still; it stays so until evidence says otherwise."""
+
+    vehicle: VehicleId
+    level: LevelId
+    position_m: tuple[float, float]
+    covariance_m2: tuple[float, float, float]
+    zone: ZoneId | None = None
+    stall: StallId | None = None
+    evidence: tuple[EventId, ...] = ()
+
+
+class VehicleHidden(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="vehicle.hidden.v1"):
+    """A moving vehicle is no longer seen; it is still on the site. Silence is never an exit."""
+
+    vehicle: VehicleId
+    level: LevelId
+    position_m: tuple[float, float]
+    zone: ZoneId | None = None
+
+
+class VehicleLeft(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="vehicle.left.v1"):
+    """A vehicle left the site, on evidence: it was seen crossing a portal outwards."""
+
+    vehicle: VehicleId
+    portal: PortalId
+    evidence: tuple[EventId, ...] = ()
+
+
+class TrackletAssigned(Struct, frozen=True, kw_only=True, tag_field="type", tag="tracklet.assigned.v1"):
+    """A camera's tracklet belongs to this vehicle."""
+
+    tracklet: TrackletId
+    camera: CameraId
+    vehicle: VehicleId
+
+
+class PortalCrossed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="portal.crossed.v1"):
+    """A vehicle's path crossed a portal's line; ``occurred_at`` is interpolated on the path."""
+
+    vehicle: VehicleId
+    portal: PortalId
+    direction: Direction
+    position_m: tuple[float, float]
+    speed_mps: float
+    evidence: tuple[EventId, ...] = ()
+
+
+class StallChanged(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="stall.changed.v1"):
+    """A stall became free, occupied or unknown."""
+
+    stall: StallId
+    state: StallState
+    vehicle: VehicleId | None = None
+    evidence: tuple[EventId, ...] = ()
+
+
+class CameraStateChanged(Struct, frozen=True, kw_only=True, tag_field="type", tag="camera.state.v1"):
+    """A camera began to deliver, or fell silent; a silent camera's zones become unknown."""
+
+    camera: CameraId
+    state: CameraState
+
+
+class SessionOpened(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="session.opened.v1"):
+    """A billable stay began."""
+
+    session: SessionId
+    vehicle: VehicleId
+    portal: PortalId | None
+    entry_at: Micros
+    confidence: float
+    flags: tuple[SessionFlag, ...] = ()
+    evidence: tuple[EventId, ...] = ()
+
+
+class SessionClosed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="session.closed.v1"):
+    """A billable stay ended; its duration is exit minus entry in valid time."""
+
+    session: SessionId
+    vehicle: VehicleId
+    portal: PortalId
+    entry_at: Micros
+    exit_at: Micros
+    confidence: float
+    flags: tuple[SessionFlag, ...] = ()
+    evidence: tuple[EventId, ...] = ()
+
+
+class SessionOrphaned(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="session.orphaned.v1"):
+    """An exit without an entry: flagged for a person, never an invented time."""
+
+    session: SessionId
+    vehicle: VehicleId
+    portal: PortalId
+    exit_at: Micros
+    evidence: tuple[EventId, ...] = ()
+
+
+class ObservationLate(Struct, frozen=True, kw_only=True, tag_field="type", tag="observation.late.v1"):
+    """A frame arrived after its tick was closed; it is kept in the log, and not fused."""
+
+    camera: CameraId
+    observation: EventId
+    late_by_us: int
+
+
+Fact = (
+    VehicleConfirmed
+    | VehicleMoved
+    | VehicleParked
+    | VehicleHidden
+    | VehicleLeft
+    | TrackletAssigned
+    | PortalCrossed
+    | StallChanged
+    | CameraStateChanged
+    | SessionOpened
+    | SessionClosed
+    | SessionOrphaned
+    | ObservationLate
+)

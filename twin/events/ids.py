@@ -1,0 +1,40 @@
+"""Names of identifiers and units, and the deterministic identifiers."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NewType
+
+from site_models.schema import CameraId as CameraId
+from site_models.schema import LevelId as LevelId
+from site_models.schema import PortalId as PortalId
+from site_models.schema import SiteId as SiteId
+from site_models.schema import StallId as StallId
+from site_models.schema import ZoneId as ZoneId
+
+TrackletId = NewType("TrackletId", str)
+VehicleId = NewType("VehicleId", str)
+SessionId = NewType("SessionId", str)
+EventId = NewType("EventId", str)
+CropId = NewType("CropId", str)
+DeviceId = NewType("DeviceId", str)
+
+Micros = int
+"""Microseconds since 1970-01-01 UTC. A field of this type ends in ``_at`` and is RFC 3339 in JSON."""
+
+SECOND: Micros = 1_000_000
+
+
+def observation_id(site: str, device: str, boot_epoch: int, sequence: int) -> EventId:
+    """The id of an observation: the same device key gives the same id on every resend."""
+    return EventId(_digest("observation", site, device, str(boot_epoch), str(sequence)))
+
+
+def fact_id(site: str, fold_version: str, cause: int, ordinal: int) -> EventId:
+    """The id of a fact: hash(site, fold version, triggering position, ordinal), 128 bits in hex."""
+    return EventId(_digest("fact", site, fold_version, str(cause), str(ordinal)))
+
+
+def _digest(*parts: str) -> str:
+    framed = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.blake2b(framed.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,113 @@
+"""Observations: what a sensor saw, or a person or another system said. Never a conclusion.
+
+Pixels are in the full frame as the detector was given it, origin at the top left corner, x right, y down.
+The envelope's ``occurred_at`` is the exposure time on the device's clock.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from site_models.schema import CameraGeometry, ClockSource
+from twin.events.ids import CameraId, CropId, LevelId, Micros, TrackletId
+
+VehicleKind = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle"]
+Edge = Literal["left", "top", "right", "bottom"]
+
+
+class DetectedBox(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One vehicle in one frame."""
+
+    tracklet: TrackletId
+    kind: VehicleKind
+    score: float
+    box_px: tuple[float, float, float, float]  # x1, y1, x2, y2
+    box_sigma_px: tuple[float, float]  # standard deviation of the box's edges, x and y
+    truncated: tuple[Edge, ...] = ()  # frame edges that cut the box
+
+
+class FrameObserved(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="frame.observed.v1"):
+    """One frame of one camera, also when nothing was seen: absence is evidence."""
+
+    camera: CameraId
+    frame_px: tuple[int, int]  # width, height
+    detector: str  # model id and version
+    clock: ClockSource
+    boxes: tuple[DetectedBox, ...] = ()
+    unchanged: tuple[TrackletId, ...] = ()  # still where their last full box was
+
+
+class PlateRead(Struct, frozen=True, kw_only=True):
+    """A number plate as read from one crop; evidence, never identity."""
+
+    text: str
+    score: float
+
+
+class Personal(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Personal fields in the open: only in memory, in files between tools and on the way to the log.
+
+    Attributes:
+        embedding: E signed bytes, int8 components of an L2-normalized vector times 127.
+        crop: content hash of the picture in the blob store.
+    """
+
+    embedding: bytes = b""
+    crop: CropId | None = None
+    plate: PlateRead | None = None
+
+
+class Sealed(Struct, frozen=True, kw_only=True):
+    """Personal fields as the log keeps them; destroying the key erases them."""
+
+    key_id: str
+    ciphertext: bytes
+
+
+class TrackletEmbedded(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="tracklet.embedded.v1"):
+    """A good view of a tracklet: how it looks, and where its crop is kept.
+
+    Exactly one of ``sealed`` (in a log) and ``personal`` (outside one) is set.
+    """
+
+    camera: CameraId
+    tracklet: TrackletId
+    kind: VehicleKind
+    embedder: str  # model id and version
+    box_px: tuple[float, float, float, float]
+    quality: float  # 0..1, larger is better: size, sharpness, truncation
+    sealed: Sealed | None = None
+    personal: Personal | None = None
+
+
+class ClockTicked(Struct, frozen=True, kw_only=True, tag_field="type", tag="clock.ticked.v1"):
+    """The fold writer's clock; the only source of lateness and idleness in a fold."""
+
+    worker: str
+
+
+class CameraCalibrated(Struct, frozen=True, kw_only=True, tag_field="type", tag="camera.calibrated.v1"):
+    """A camera's geometry from ``occurred_at`` on, until the next calibration."""
+
+    camera: CameraId
+    level: LevelId
+    frame_px: tuple[int, int]
+    geometry: CameraGeometry
+    sigma_m: float
+    range_m: float
+
+
+class LossDeclared(Struct, frozen=True, kw_only=True, tag_field="type", tag="loss.declared.v1"):
+    """A device gave up observations it could not keep: what kind, how many, over what time."""
+
+    camera: CameraId
+    kind: str  # event type that was lost, or "crop"
+    count: int
+    from_at: Micros
+    until_at: Micros
+    reason: str
+
+
+Observation = FrameObserved | TrackletEmbedded | ClockTicked | CameraCalibrated | LossDeclared

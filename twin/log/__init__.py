@@ -1,0 +1,1 @@
+"""The two logs, observations and facts, behind one port; blobs and keys beside them."""

@@ -1,0 +1,164 @@
+"""The port of the logs. Every adapter passes the contract suite in ``tests/twin/log/contract.py``.
+
+Positions are dense per site and log, 1..n in commit order. An observation's device key is stored at most
+once. Facts, the cursor into the observation log and the fold's snapshot are committed together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from enum import Enum
+from typing import Protocol
+
+from msgspec import Struct
+
+from twin.events.envelope import FactEvent, ObservationEvent, RecordedFact, RecordedObservation
+from twin.events.ids import Micros, SiteId
+
+
+class Outcome(Enum):
+    """What became of one appended observation."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"  # same device key and content: the first position is returned
+    REFUSED = "refused"  # same device key, other content: recorded as refused, not stored
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """The answer to one appended observation; ``position`` is the first one of its device key."""
+
+    outcome: Outcome
+    position: int
+
+
+class Heads(Struct, frozen=True, kw_only=True):
+    """Last positions of a site's two logs, and the fold's cursor into the first."""
+
+    observations: int = 0
+    facts: int = 0
+    cursor: int = 0
+
+
+class FencingToken(Struct, frozen=True, kw_only=True):
+    """Proof of being a site's fold writer; a larger number deposes a smaller one."""
+
+    site: SiteId
+    worker: str
+    number: int
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """A saved fold, disposable.
+
+    Attributes:
+        kind: which fold, such as "fusion" or "graph".
+        version: fold version and configuration hash; a snapshot of another version is not used.
+        position: last position folded in: of the observation log for fusion, of the fact log for graph.
+        at: valid time it stands at; 0 where that has no meaning.
+    """
+
+    site: SiteId
+    kind: str
+    version: str
+    position: int
+    at: Micros
+    body: bytes
+
+
+class FoldCommit(Struct, frozen=True, kw_only=True):
+    """One transaction of the fold: facts made from observations (``after``, ``cursor``]."""
+
+    token: FencingToken
+    after: int
+    cursor: int
+    facts: tuple[FactEvent, ...] = ()
+
+
+class Log(Protocol):
+    """Both logs of all sites."""
+
+    async def append(self, events: Sequence[ObservationEvent]) -> list[Receipt]:
+        """Store observations durably, all or none; returns one receipt each, in order.
+
+        Raises:
+            Overloaded: the writer's queue is full; nothing was stored.
+            LogClosed: the log stopped; nothing was stored.
+        """
+        ...
+
+    async def acquire(self, site: SiteId, worker: str) -> FencingToken:
+        """Become the site's fold writer; deposes the one before."""
+        ...
+
+    async def commit(self, commit: FoldCommit) -> int:
+        """Store facts and move the cursor in one transaction; returns the fact log's head.
+
+        Raises:
+            Deposed: a newer token exists.
+            CursorConflict: the stored cursor is not ``commit.after``.
+        """
+        ...
+
+    async def sites(self) -> list[SiteId]:
+        """Sites that have at least one observation, sorted."""
+        ...
+
+    async def heads(self, site: SiteId) -> Heads:
+        """Heads and cursor; all zero for a site never seen."""
+        ...
+
+    async def observations(self, site: SiteId, *, after: int = 0, limit: int = 1000) -> list[RecordedObservation]:
+        """Observations with position > ``after``, in position order."""
+        ...
+
+    async def facts(self, site: SiteId, *, after: int = 0, limit: int = 1000, types: Sequence[str] = ()) -> list[RecordedFact]:
+        """Facts with position > ``after`` (of these types only, if any are named), in position order."""
+        ...
+
+    async def facts_between(
+        self,
+        site: SiteId,
+        *,
+        after_at: Micros,
+        until_at: Micros,
+        until_position: int,
+        types: Sequence[str] = (),
+        subject: str | None = None,
+        limit: int = 100_000,
+    ) -> list[RecordedFact]:
+        """What was true, as known at a position: net facts by (occurred_at, position).
+
+        Facts with ``after_at`` < occurred_at <= ``until_at`` and position <= ``until_position``, of these types and
+        this subject where given, without those that a fact at position <= ``until_position`` supersedes.
+        """
+        ...
+
+    async def facts_disturbing(self, site: SiteId, *, at: Micros, after: int, until: int) -> bool:
+        """Whether a fact in positions (``after``, ``until``] has occurred_at <= ``at`` or supersedes anything."""
+        ...
+
+    async def position_at(self, site: SiteId, recorded_at: Micros) -> int:
+        """The last fact position recorded at or before a time; 0 when none."""
+        ...
+
+    def tail_observations(self, site: SiteId, *, after: int) -> AsyncIterator[list[RecordedObservation]]:
+        """Batches of observations after a position, for ever, each as soon as it is committed; bounded memory."""
+        ...
+
+    def tail_facts(self, site: SiteId, *, after: int) -> AsyncIterator[list[RecordedFact]]:
+        """As ``tail_observations``, for facts."""
+        ...
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot; replaces one of the same site, kind, version, position and time."""
+        ...
+
+    async def load_snapshots(
+        self, site: SiteId, kind: str, version: str, *, until_position: int, until_at: Micros | None = None, limit: int = 8
+    ) -> list[Snapshot]:
+        """Snapshots with position <= ``until_position`` (and at <= ``until_at``), newest first by (at, position)."""
+        ...
+
+    async def aclose(self) -> None:
+        """Finish what is queued, then release every resource."""
+        ...
