@@ -84,13 +84,20 @@ class TrackletAssigned(Struct, frozen=True, kw_only=True, tag_field="type", tag=
 
 
 class PortalCrossed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="portal.crossed.v1"):
-    """A vehicle's path crossed a portal's line; ``occurred_at`` is interpolated on the path."""
+    """A vehicle's path crossed a portal's line; ``occurred_at`` is interpolated on the path.
+
+    Attributes:
+        certainty: 0..1, how sure it is that this vehicle crossed: its identity, and whether the crossing was seen.
+        flags: what a session that rests on this crossing must be marked with.
+    """
 
     vehicle: VehicleId
     portal: PortalId
     direction: Direction
     position_m: tuple[float, float]
     speed_mps: float
+    certainty: float = 1.0
+    flags: tuple[SessionFlag, ...] = ()
     evidence: tuple[EventId, ...] = ()
 
 

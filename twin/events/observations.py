@@ -82,10 +82,16 @@ class TrackletEmbedded(Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     personal: Personal | None = None
 
 
-class ClockTicked(Struct, frozen=True, kw_only=True, tag_field="type", tag="clock.ticked.v1"):
-    """The fold writer's clock; the only source of lateness and idleness in a fold."""
+class ClockTicked(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="clock.ticked.v1"):
+    """The fold writer's clock; the only source of lateness and idleness in a fold.
+
+    Attributes:
+        source: "wall": observations after it in the log arrived after it; "events": made from event times, so it
+            says nothing of arrival.
+    """
 
     worker: str
+    source: Literal["wall", "events"] = "wall"
 
 
 class CameraCalibrated(Struct, frozen=True, kw_only=True, tag_field="type", tag="camera.calibrated.v1"):

@@ -1,4 +1,4 @@
-"""The port of the logs. Every adapter passes the contract suite in ``tests/twin/log/contract.py``.
+"""The port of the logs. Every adapter passes the contract suite in ``tests/twin/log/test_contract.py``.
 
 Positions are dense per site and log, 1..n in commit order. An observation's device key is stored at most
 once. Facts, the cursor into the observation log and the fold's snapshot are committed together or not at all.
@@ -6,13 +6,13 @@ once. Facts, the cursor into the observation log and the fold's snapshot are com
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from enum import Enum
 from typing import Protocol
 
 from msgspec import Struct
 
-from twin.events.envelope import FactEvent, ObservationEvent, RecordedFact, RecordedObservation
+from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.ids import Micros, SiteId
 
 
@@ -29,6 +29,22 @@ class Receipt(Struct, frozen=True, kw_only=True):
 
     outcome: Outcome
     position: int
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """A device key that came again with other content: what is kept of it, one entry a key.
+
+    Attributes:
+        position: where the first content of this key is stored.
+        content_hash: of the last refused content.
+        n_refused: how many times other content came.
+    """
+
+    key: DeviceKey
+    position: int
+    content_hash: bytes
+    refused_at: Micros
+    n_refused: int
 
 
 class Heads(Struct, frozen=True, kw_only=True):
@@ -141,11 +157,15 @@ class Log(Protocol):
         """The last fact position recorded at or before a time; 0 when none."""
         ...
 
-    def tail_observations(self, site: SiteId, *, after: int) -> AsyncIterator[list[RecordedObservation]]:
+    async def refusals(self, site: SiteId, *, limit: int = 1000) -> list[Refusal]:
+        """Device keys that came again with other content, by the position of their first content."""
+        ...
+
+    def tail_observations(self, site: SiteId, *, after: int) -> AsyncGenerator[list[RecordedObservation], None]:
         """Batches of observations after a position, for ever, each as soon as it is committed; bounded memory."""
         ...
 
-    def tail_facts(self, site: SiteId, *, after: int) -> AsyncIterator[list[RecordedFact]]:
+    def tail_facts(self, site: SiteId, *, after: int) -> AsyncGenerator[list[RecordedFact], None]:
         """As ``tail_observations``, for facts."""
         ...
 
@@ -157,6 +177,10 @@ class Log(Protocol):
         self, site: SiteId, kind: str, version: str, *, until_position: int, until_at: Micros | None = None, limit: int = 8
     ) -> list[Snapshot]:
         """Snapshots with position <= ``until_position`` (and at <= ``until_at``), newest first by (at, position)."""
+        ...
+
+    async def drop_snapshots(self, site: SiteId, kind: str, *, below: int) -> None:
+        """Forget the snapshots of a kind at positions < ``below``, whatever their version."""
         ...
 
     async def aclose(self) -> None:

@@ -1,0 +1,259 @@
+"""``perceive``: cameras in, observations out."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, cast
+
+import msgspec
+import typer
+
+from perception.detector import open_detector
+from perception.embed import open_embedder
+from perception.frames import FrameSource
+from perception.inference import Runtime
+from perception.sender import Sender
+from perception.sinks import FileSink, Sink, SpoolSink
+from perception.sources import cameras_of, is_stream, open_source, parse_video
+from perception.spool import Spool
+from perception.summary import CameraSummary, RunSummary
+from perception.worker import Feed, Pace, Worker
+from site_models.load import load_site, resolve
+from site_models.schema import Camera, CameraId, Site, SiteId
+from twin.errors import BadInput, TwinError
+from twin.events.codec import micros
+from twin.events.ids import DeviceId, Micros
+
+app = typer.Typer(
+    name="perceive",
+    help="Watches cameras and reports what they see as observations.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DEFAULT_SPOOL = Path("perceive-spool")
+
+
+@app.callback()
+def _perceive() -> None:
+    """Watches cameras and reports what they see as observations."""
+
+
+@app.command()
+def run(
+    site: Annotated[str, typer.Option(help="Folder of the site model, or the name of a packaged site.")],
+    video: Annotated[
+        list[str], typer.Option(help="CAMERA=PATH of a video, a folder of pictures or an rtsp:// address; repeat it.")
+    ],
+    detector: Annotated[
+        Path | None, typer.Option(help="Detector: .onnx, OpenVINO .xml or folder, or .pt (ultralytics).")
+    ] = None,
+    embedder: Annotated[Path | None, typer.Option(help="Embedder: .onnx; without one, colours are described.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write observations to this .jsonl or .jsonl.zst file.")] = None,
+    log: Annotated[str | None, typer.Option(help="Send observations to the service at this address.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON summary on standard output.")] = False,
+    realtime: Annotated[
+        bool | None,
+        typer.Option("--realtime/--as-fast-as-possible", help="Default: real time for streams and with --log."),
+    ] = None,
+    start_at: Annotated[str | None, typer.Option(help="Exposure time of the first frame of files, RFC 3339 or 'now'.")] = None,
+    spool: Annotated[Path, typer.Option(help="With --log: folder for what the service has not taken yet.")] = DEFAULT_SPOOL,
+    spool_mb: Annotated[int, typer.Option(min=1, help="With --log: bound of the spool.")] = 1024,
+    drain_s: Annotated[float, typer.Option(min=0.0, help="With --log: longest wait at the end for the service.")] = 20.0,
+    device: Annotated[str, typer.Option(help="Name of this edge; each edge of a site needs its own.")] = "edge",
+    fps: Annotated[float | None, typer.Option(min=0.1, help="At most this many frames a second and camera.")] = None,
+    max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many frames of each camera.")] = None,
+    min_score: Annotated[float, typer.Option(min=0.1, max=1.0, help="Least score that starts a tracklet.")] = 0.3,
+    classes: Annotated[str | None, typer.Option(help="Class names of the detector, by comma, if it has none.")] = None,
+    input_size: Annotated[int | None, typer.Option(help="Side of the detector's input, if it takes any.")] = None,
+    runtime: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
+    max_tries: Annotated[int, typer.Option(min=1, help="Tries in a row for a stream that gives no frame.")] = 8,
+) -> None:
+    """Detect and track vehicles in videos or streams; write or send what was seen."""
+    model = load_site(resolve(site))
+    videos = [parse_video(text) for text in video]
+    cameras = cameras_of(model, videos)
+    addresses = [address for _, address in videos]
+    pace = _pace(addresses, realtime, start_at, is_sent=log is not None, fps=fps, max_frames=max_frames)
+    starts_at = pace.origin_at if pace.is_real_time or start_at is not None else None
+    kind = _runtime(runtime)
+    names = tuple(name.strip() for name in classes.split(",")) if classes else None
+    detects = open_detector(detector, runtime=kind, classes=names, input_px=input_size)
+    embeds = open_embedder(embedder, runtime=kind)
+    with (
+        _sources(cameras, addresses, starts_at, max_tries) as sources,
+        _sink(model, out, log, spool, spool_mb, drain_s, device) as sink,
+    ):
+        feeds = [Feed(camera, source) for camera, source in zip(cameras, sources, strict=True)]
+        worker = Worker(feeds, detects, embeds, sink, min_score=min_score, pace=pace, progress=_show_progress)
+        with _stopped_by_signals(worker):
+            seconds = worker.run()
+    summary = RunSummary(
+        site=model.name,
+        cameras={str(camera): counts for camera, counts in worker.summaries.items()},
+        detector=detects.id,
+        embedder=embeds.id,
+        runtime=detects.runtime,
+        seconds=round(seconds, 3),
+        delivery=sink.delivery,
+    )
+    _report(summary, as_json=as_json, spool=spool)
+
+
+@app.command()
+def send(
+    log: Annotated[str, typer.Option(help="Address of the service.")],
+    site: Annotated[str, typer.Option(help="Name of the site.")],
+    spool: Annotated[Path, typer.Option(help="Folder of the spool.")] = DEFAULT_SPOOL,
+    device: Annotated[str, typer.Option(help="Name of this edge.")] = "edge",
+    drain_s: Annotated[float, typer.Option(min=0.0, help="Longest wait for the service.")] = 60.0,
+) -> None:
+    """Deliver what an earlier run left in its spool."""
+    if not spool.is_dir():
+        raise BadInput(f"there is no spool at '{spool}'; give --spool the folder of the run")
+    sink = _spool_sink(SiteId(site), log, spool, 1024, drain_s, device)
+    sink.close()
+    delivery = sink.delivery
+    typer.echo(msgspec.json.encode(delivery).decode())
+    if delivery is not None and (delivery.spooled or delivery.rejected):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point: errors raised on purpose become one message and exit code 1."""
+    try:
+        app()
+    except TwinError as wrong:
+        typer.echo(f"perceive: {wrong}", err=True)
+        sys.exit(1)
+
+
+def _pace(
+    addresses: list[str],
+    realtime: bool | None,
+    start_at: str | None,
+    *,
+    is_sent: bool,
+    fps: float | None,
+    max_frames: int | None,
+) -> Pace:
+    streams = [address for address in addresses if is_stream(address)]
+    if streams and realtime is False:
+        raise BadInput("a stream comes in real time; leave out --as-fast-as-possible or give files only")
+    is_real_time = realtime if realtime is not None else bool(streams) or is_sent
+    return Pace(
+        is_real_time=is_real_time,
+        origin_at=_start(start_at if start_at is not None else "now"),
+        fps=fps,
+        max_frames=max_frames,
+    )
+
+
+def _start(text: str) -> Micros:
+    if text == "now":
+        return time.time_ns() // 1000
+    try:
+        return micros(text)
+    except ValueError as wrong:
+        raise BadInput(f"--start-at '{text}' is no time: {wrong}; write it as 2026-01-01T12:00:00Z, or 'now'") from None
+
+
+def _runtime(text: str) -> Runtime:
+    if text not in ("auto", "openvino", "onnxruntime"):
+        raise BadInput(f"--runtime '{text}' is not known; it is auto, openvino or onnxruntime")
+    return cast("Runtime", text)
+
+
+@contextmanager
+def _sources(
+    cameras: list[Camera], addresses: list[str], start_at: Micros | None, max_tries: int
+) -> Iterator[list[FrameSource]]:
+    sources: list[FrameSource] = []
+    try:
+        for camera, address in zip(cameras, addresses, strict=True):
+            sources.append(open_source(camera, address, start_at=start_at, max_tries=max_tries))
+        yield sources
+    finally:
+        for source in sources:
+            source.close()
+
+
+@contextmanager
+def _sink(
+    site: Site, out: Path | None, log: str | None, spool: Path, spool_mb: int, drain_s: float, device: str
+) -> Iterator[Sink]:
+    if (out is None) == (log is None):
+        raise BadInput("give either --out FILE or --log URL" + (", not both" if out is not None else ""))
+    if out is not None:
+        sink: Sink = FileSink(out, site=site.name, device=DeviceId(device))
+    else:
+        sink = _spool_sink(site.name, log or "", spool, spool_mb, drain_s, device)
+    try:
+        yield sink
+    finally:
+        sink.close()
+
+
+def _spool_sink(site: SiteId, log: str, folder: Path, spool_mb: int, drain_s: float, device: str) -> SpoolSink:
+    spool = Spool(folder, site=site, device=DeviceId(device), max_bytes=spool_mb << 20)
+    try:
+        sender = Sender(spool, url=log, site=site)
+    except TwinError:
+        spool.close()
+        raise
+    return SpoolSink(spool, sender, drain_s=drain_s)
+
+
+@contextmanager
+def _stopped_by_signals(worker: Worker) -> Iterator[None]:
+    """SIGINT and SIGTERM finish the run in order: what was seen is written."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(kind, lambda number, stack: worker.stop()) for kind in kinds]
+    try:
+        yield
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)
+
+
+def _show_progress(cameras: Mapping[CameraId, CameraSummary], seconds: float) -> None:
+    frames = sum(camera.frames for camera in cameras.values())
+    tracklets = sum(camera.tracklets for camera in cameras.values())
+    dropped = sum(camera.dropped for camera in cameras.values())
+    typer.echo(f"{frames} frames, {frames / seconds:.1f} fps, {tracklets} tracklets, {dropped} dropped", err=True)
+
+
+def _report(summary: RunSummary, *, as_json: bool, spool: Path) -> None:
+    for camera, counts in summary.cameras.items():
+        line = (
+            f"{camera}: {counts.frames} frames, {counts.detections} detections, {counts.tracklets} tracklets, {counts.fps} fps"
+        )
+        typer.echo(line, err=True)
+        if counts.error is not None:
+            typer.echo(f"perceive: {counts.error}", err=True)
+    delivery = summary.delivery
+    if delivery is not None and delivery.spooled:
+        why = f" ({delivery.trouble})" if delivery.trouble else ""
+        typer.echo(
+            f"{delivery.spooled} observations wait in '{spool}'{why}; the next run or `perceive send` delivers them", err=True
+        )
+    if delivery is not None and delivery.rejected:
+        typer.echo(f"perceive: the service refused {delivery.rejected} observations; see '{spool}/rejected.jsonl'", err=True)
+    if as_json:
+        typer.echo(msgspec.json.encode(summary).decode())
+    if not summary.is_whole:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Where the cameras' frames meet: bounded, and either complete and in order, or always the newest."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from perception.frames import Frame
+from site_models.schema import CameraId
+
+_CAPACITY = 4
+
+
+class Intake:
+    """Bounded queues, one a camera, between decoding threads and the detector.
+
+    As fast as possible (``newest_wins`` false): ``put`` waits for room and ``take`` gives every frame in
+    (exposure time, camera) order. In real time (true): a full queue drops its oldest frame and counts it, and
+    ``take`` gives the oldest frame that waits, whatever the other cameras do.
+    """
+
+    def __init__(self, cameras: Sequence[CameraId], *, newest_wins: bool) -> None:
+        self._newest_wins = newest_wins
+        self._capacity = 1 if newest_wins else _CAPACITY
+        self._queues: dict[CameraId, deque[Frame]] = {camera: deque() for camera in sorted(cameras)}
+        self._unfinished = set(cameras)
+        self._changed = threading.Condition()
+        self._is_stopped = False
+        self.n_dropped: dict[CameraId, int] = dict.fromkeys(cameras, 0)
+
+    def put(self, frame: Frame) -> bool:
+        """Hand over a frame; False when the intake was stopped and the frame is not wanted."""
+        with self._changed:
+            queue = self._queues[frame.camera]
+            while not self._is_stopped and not self._newest_wins and len(queue) >= self._capacity:
+                self._changed.wait()
+            if self._is_stopped:
+                return False
+            if len(queue) >= self._capacity:
+                queue.popleft()
+                self.n_dropped[frame.camera] += 1
+            queue.append(frame)
+            self._changed.notify_all()
+            return True
+
+    def finish(self, camera: CameraId) -> None:
+        """This camera puts no more frames."""
+        with self._changed:
+            self._unfinished.discard(camera)
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Take no more frames; what waits is still given out."""
+        with self._changed:
+            self._is_stopped = True
+            self._unfinished.clear()
+            self._changed.notify_all()
+
+    def take(self) -> Frame | None:
+        """The next frame; None when all cameras are finished and nothing waits."""
+        with self._changed:
+            while not self._is_ready():
+                self._changed.wait()
+            waiting = [queue for queue in self._queues.values() if queue]
+            if not waiting:
+                return None
+            queue = min(waiting, key=lambda frames: (frames[0].exposed_at, frames[0].camera))
+            frame = queue.popleft()
+            self._changed.notify_all()
+            return frame
+
+    def _is_ready(self) -> bool:
+        if self._newest_wins and any(self._queues.values()):
+            return True
+        return all(self._queues[camera] for camera in self._unfinished)

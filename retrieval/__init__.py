@@ -1,0 +1,1 @@
+"""Image search: a picture in, the vehicles that look like it out, with where and when they were seen."""

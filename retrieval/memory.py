@@ -1,0 +1,78 @@
+"""The reference index: exact, in memory, and simple enough to be read as the port's meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+import numpy as np
+
+from retrieval.index import EVERYWHERE, Match, Point, Sighting, Vector, Where, admitted
+from twin.events.ids import TrackletId
+
+
+class MemoryIndex:
+    """Compares the probe with every point; forgets all when the process ends."""
+
+    def __init__(self) -> None:
+        self._points: dict[UUID, Point] = {}
+        self._cursor = 0
+
+    async def upsert(self, points: Sequence[Point], *, cursor: int) -> int:
+        """See ``retrieval.index.VectorIndex``."""
+        kept = admitted(points, {point.space for point in self._points.values()})
+        self._points |= {point.id: point for group in kept.values() for point in group}
+        self._cursor = cursor
+        return sum(map(len, kept.values()))
+
+    async def cursor(self) -> int:
+        """See ``retrieval.index.VectorIndex``."""
+        return self._cursor
+
+    async def search(self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE) -> list[Match]:
+        """See ``retrieval.index.VectorIndex``."""
+        points = [point for point in self._points.values() if point.space == (embedder, len(probe))]
+        points = [point for point in points if _counts(point.sighting, where)]
+        if not points:
+            return []
+        cosines = np.stack([point.vector for point in points]) @ (probe / np.linalg.norm(probe))
+        best = np.argsort(-cosines, kind="stable")[:limit]
+        return [Match(cosine=float(cosines[i]), sighting=points[i].sighting) for i in best]
+
+    async def points_of(self, tracklet: TrackletId) -> list[Point]:
+        """See ``retrieval.index.VectorIndex``."""
+        points = [point for point in self._points.values() if point.sighting.tracklet == tracklet]
+        return sorted(points, key=lambda point: (point.sighting.at, point.id))
+
+    async def sightings_of(
+        self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE
+    ) -> list[Sighting]:
+        """See ``retrieval.index.VectorIndex``."""
+        wanted = set(tracklets)
+        found = [point.sighting for point in self._points.values() if point.sighting.tracklet in wanted]
+        found = [sighting for sighting in found if _counts(sighting, where)]
+        return sorted(found[:limit], key=lambda one: (one.at, one.camera, one.tracklet))
+
+    async def delete(self, tracklet: TrackletId) -> int:
+        """See ``retrieval.index.VectorIndex``."""
+        doomed = [point.id for point in self._points.values() if point.sighting.tracklet == tracklet]
+        for name in doomed:
+            del self._points[name]
+        return len(doomed)
+
+    async def embedders(self) -> dict[str, int]:
+        """See ``retrieval.index.VectorIndex``."""
+        names = [point.sighting.embedder for point in self._points.values()]
+        return {name: names.count(name) for name in sorted(set(names))}
+
+    async def count(self) -> int:
+        """See ``retrieval.index.VectorIndex``."""
+        return len(self._points)
+
+    async def aclose(self) -> None:
+        """See ``retrieval.index.VectorIndex``."""
+
+
+def _counts(sighting: Sighting, where: Where) -> bool:
+    is_in_time = where.until_at is None or sighting.at <= where.until_at
+    return is_in_time and sighting.tracklet != where.except_tracklet

@@ -1,0 +1,77 @@
+"""The page's pure modules, run where they run: imported by the browser from the service."""
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page
+from scipy.stats import chi2
+
+pytestmark = pytest.mark.e2e
+
+
+def test_the_ellipse_is_the_covariance_at_the_95_percent_quantile(bare_page: Page):
+    xx, xy, yy = 0.9, -0.35, 0.4
+    drawn = bare_page.evaluate("async (c) => (await import('/static/geometry.js')).ellipse95(c)", [xx, xy, yy])
+    values, vectors = np.linalg.eigh(np.array([[xx, xy], [xy, yy]]))
+    assert drawn["major_m"] == pytest.approx(np.sqrt(chi2.ppf(0.95, 2) * values[1]), rel=1e-3)
+    assert drawn["minor_m"] == pytest.approx(np.sqrt(chi2.ppf(0.95, 2) * values[0]), rel=1e-3)
+    axis = np.array([np.cos(np.radians(drawn["heading_deg"])), np.sin(np.radians(drawn["heading_deg"]))])
+    assert abs(axis @ vectors[:, 1]) == pytest.approx(1.0)
+
+
+def test_a_vehicle_turns_the_short_way_round(bare_page: Page):
+    turned = bare_page.evaluate("""async () => {
+        const { turn } = await import('/static/geometry.js');
+        return [turn(350, 10, 0.5), turn(10, 350, 0.5), turn(-170, 170, 1)];
+    }""")
+    assert turned == [360, 0, -190]
+
+
+def test_a_glide_goes_straight_and_arrives_in_the_time_between_reports(bare_page: Page):
+    places = bare_page.evaluate("""async () => {
+        const { Motion } = await import('/static/map/motion.js');
+        const motion = new Motion([0, 0], 0);
+        motion.moveTo([0, 0], 0, 1000, 0);
+        motion.moveTo([2, 4], 90, 1400, 400);
+        return [1400, 1600, 1800, 9000].map((ms) => motion.sample(ms)).map((s) => [...s.point_m, s.heading_deg, s.isThere]);
+    }""")
+    assert places == [[0, 0, 0, False], [1, 2, 45, False], [2, 4, 90, True], [2, 4, 90, True]]
+
+
+def test_a_correction_far_away_is_shown_at_once_and_leaves_no_trail(bare_page: Page):
+    shown = bare_page.evaluate("""async () => {
+        const { Motion } = await import('/static/map/motion.js');
+        const motion = new Motion([0, 0], 0);
+        motion.moveTo([3, 0], 0, 1000, 0);
+        motion.moveTo([60, 0], 0, 1100, 100);
+        return [motion.sample(1100).point_m, motion.trail_m];
+    }""")
+    assert shown == [[60, 0], []]
+
+
+def test_a_delta_replaces_whole_objects_and_removes_what_left(bare_page: Page):
+    state = bare_page.evaluate("""async () => {
+        const { TwinState } = await import('/static/state.js');
+        const state = new TwinState();
+        state.replace({
+            at: '2026-01-01T00:00:00Z', position: '7', counters: { inside: 2 },
+            vehicles: [{ vehicle: 'a', stall: 's1' }, { vehicle: 'b', stall: null }],
+            stalls: [{ stall: 's1', state: 'occupied' }, { stall: 's2', state: 'unknown' }],
+            zones: [], cameras: [], portals: [],
+        });
+        state.apply({
+            at: '2026-01-01T00:00:01Z', position: '9', vehicles: [{ vehicle: 'b', stall: 's2' }], left: ['a'],
+            stalls: [{ stall: 's1', state: 'free' }], zones: [], cameras: [], portals: [],
+        });
+        return [state.position, [...state.vehicles.values()], state.stallCounts(), state.counters];
+    }""")
+    assert state == ["9", [{"vehicle": "b", "stall": "s2"}], {"free": 1, "occupied": 0, "unknown": 1}, {"inside": 2}]
+
+
+def test_the_left_of_a_portal_is_where_its_arrow_points(bare_page: Page):
+    # A line drawn northwards has west on its left: the arrow of an "in" portal points to 180 degrees.
+    turned = bare_page.evaluate("""async () => {
+        const { PortalLayer } = await import('/static/map/portals.js');
+        const portal = { id: 'p', level: 'g', role: 'boundary', direction: 'in', line_m: [[0, 0], [0, 5]] };
+        return new PortalLayer([portal]).element.querySelector('.portal-arrow').getAttribute('transform');
+    }""")
+    assert turned.startswith("rotate(-180)")

@@ -1,0 +1,77 @@
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twin.events.envelope import RecordedFact
+from twin.feeds.present import Present
+from twin.graph import apply, site_graph, state
+from twin.graph.snapshot import pack
+from twin.projections.naive import net_of
+
+# Few vehicles and stalls, so that facts out of order are about the same ones.
+ROW = st.tuples(st.integers(0, 13), st.integers(0, 2), st.integers(0, 5), st.integers(0, 30).map(lambda n: n if n < 8 else 0))
+SETTLE = 300_000
+
+
+def recorded(events):
+    return [RecordedFact(position=position, recorded_at=0, event=event) for position, event in enumerate(events, 1)]
+
+
+def naive(site, facts, until_at=2**62):
+    graph = site_graph(site)
+    for fact in net_of(facts):
+        if fact.event.occurred_at <= until_at:
+            apply(graph, fact)
+    return graph
+
+
+def load(present, site, facts):
+    settled_at = naive(site, facts).at - SETTLE
+    recent = [fact for fact in net_of(facts) if fact.event.occurred_at > settled_at]
+    packed = pack(naive(site, facts, settled_at))
+    present.load(recent, settled=packed, settled_at=settled_at, position=len(facts))
+
+
+@settings(max_examples=80, deadline=None)
+@given(rows=st.lists(ROW, min_size=10, max_size=60), sizes=st.lists(st.integers(1, 9), min_size=10, max_size=10))
+def test_the_present_is_the_fold_of_all_net_facts_in_the_order_in_which_they_occurred(lot, story, rows, sizes):
+    facts = recorded(story.any(rows))
+    present = Present(lot, settle=SETTLE)
+    done = 0
+    for size in sizes:
+        if not present.take(facts[done : done + size]):
+            load(present, lot, facts[: done + size])
+        done = min(done + size, len(facts))
+        assert present.state() == state(naive(lot, facts[:done]), position=done)
+
+
+def test_a_fact_a_little_out_of_order_is_put_in_its_place(lot, story):
+    facts = recorded([story.event(1, story.confirmed(), at=1), story.event(2, story.moved(x=9.0), at=9)])
+    present = Present(lot, settle=60_000_000)
+    assert present.take(facts)
+    assert present.take([RecordedFact(position=3, recorded_at=0, event=story.event(3, story.moved(x=5.0), at=5))])
+    assert present.state()["vehicles"][0]["position_m"] == [9.0, 3.0]
+
+
+def test_a_fact_that_reaches_behind_what_is_settled_is_refused_until_the_next_load(lot, story):
+    facts = recorded([story.event(n, story.stall("s1", "free"), at=n) for n in range(1, 30)])
+    present = Present(lot, settle=2_000_000)
+    assert present.take(facts)
+    late = RecordedFact(position=30, recorded_at=0, event=story.event(30, story.stall("s1"), at=3))
+    assert not present.take([late])
+    assert present.is_stale
+    load(present, lot, [*facts, late])
+    assert not present.is_stale
+
+
+def test_a_correction_of_something_settled_is_refused(lot, story):
+    facts = recorded([story.event(n, story.stall("s1", "free"), at=n) for n in range(1, 30)])
+    present = Present(lot, settle=2_000_000)
+    present.take(facts)
+    correction = story.event(30, story.stall("s1"), at=30, supersedes=[facts[0].event.id])
+    assert not present.take([RecordedFact(position=30, recorded_at=0, event=correction)])
+
+
+def test_what_is_kept_apart_is_bounded_by_time(lot, story):
+    present = Present(lot, settle=1_000_000)
+    present.take(recorded([story.event(n, story.moved(), at=n * 0.1) for n in range(1, 500)]))
+    assert present.n_recent <= 20

@@ -1,0 +1,355 @@
+"""What only the SQL log has: one writing process, group commit, stopping after errors, surviving a kill."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import pytest
+from msgspec.structs import replace
+from sqlalchemy.exc import OperationalError
+
+from twin.errors import BadInput, Conflict, CursorConflict, Deposed, Forbidden, LogClosed, NotFound, Overloaded, TooLarge
+from twin.log.port import FoldCommit, Heads, Snapshot
+from twin.log.sql import SqlLog
+from twin.log.sql.transaction import runs
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "log.db"
+
+
+async def test_a_log_opened_again_goes_on_where_it_ended(path, make, clock):
+    log = SqlLog.open(path, clock=clock)
+    await log.append(make.observations(3))
+    token = await log.acquire("lot", "w")
+    await log.commit(FoldCommit(token=token, after=0, cursor=2, facts=(make.fact(1),)))
+    await log.aclose()
+    clock.at -= 5_000_000
+    log = SqlLog.open(path, clock=clock)
+    assert await log.heads("lot") == Heads(observations=3, facts=1, cursor=2)
+    assert (await log.append(make.observations(1)))[0].position == 4
+    times = [one.recorded_at for one in await log.observations("lot")]
+    assert times == sorted(times)
+    assert (await log.acquire("lot", "w")).number == token.number + 1
+    await log.aclose()
+
+
+async def test_the_head_does_not_follow_the_rows_that_are_left(path, make):
+    # Retention may remove the newest rows of a log; their positions are never given out again.
+    log = SqlLog.open(path)
+    await log.append(make.observations(3))
+    await log.aclose()
+    with sqlite3.connect(path) as connection:
+        connection.execute("delete from observations where position > 1")
+    connection.close()
+    log = SqlLog.open(path)
+    assert (await log.append(make.observations(1)))[0].position == 4
+    await log.aclose()
+
+
+async def test_every_connection_is_durable_and_readers_cannot_write(path, make):
+    log = SqlLog.open(path)
+    pragmas = await log.write(
+        lambda transaction: [
+            transaction.connection.exec_driver_sql(f"pragma {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+    )
+    assert pragmas == ["wal", 2, 1]
+    with pytest.raises(OperationalError, match="readonly"):
+        await log.read(lambda connection: connection.exec_driver_sql("delete from heads"))
+    await log.aclose()
+
+
+async def test_a_second_writer_of_a_file_is_refused_and_a_reader_is_not(path, make):
+    log = SqlLog.open(path)
+    with pytest.raises(Conflict, match="another process writes"):
+        SqlLog.open(path)
+    reader = SqlLog.open(path, read_only=True)
+    tail = reader.tail_observations("lot", after=0)
+    first = asyncio.ensure_future(anext(tail))
+    await log.append(make.observations(2))
+    assert [one.position for one in await asyncio.wait_for(first, 20)] == [1, 2]
+    with pytest.raises(Forbidden):
+        await reader.append(make.observations(1))
+    await tail.aclose()
+    await reader.aclose()
+    await log.aclose()
+    await SqlLog.open(path).aclose()
+
+
+async def test_only_the_owner_can_read_the_files(path, make):
+    log = SqlLog.open(path)
+    await log.append(make.observations(1))
+    assert {file.stat().st_mode & 0o077 for file in path.parent.iterdir()} == {0}
+    await log.aclose()
+
+
+async def test_a_closed_file_can_be_read_only_read(path, make):
+    log = SqlLog.open(path)
+    await log.append(make.observations(2))
+    await log.aclose()
+    reader = SqlLog.open(path, read_only=True)
+    assert len(await reader.observations("lot")) == 2
+    await reader.aclose()
+
+
+@pytest.mark.parametrize("location", ["mysql://h/d", "sqlite://", "postgres ql://", "://"])
+def test_a_location_that_no_adapter_fits_is_refused(location):
+    with pytest.raises(BadInput):
+        SqlLog.open(location)
+
+
+def test_reading_a_file_that_is_not_there_is_refused(path):
+    with pytest.raises(NotFound):
+        SqlLog.open(path, read_only=True)
+    assert not path.exists()
+
+
+async def held(log):
+    """Keep the writer busy until the event that comes back is set."""
+    entered, release = threading.Event(), threading.Event()
+
+    def hold(_):
+        entered.set()
+        release.wait(20)
+
+    task = asyncio.create_task(log.write(hold))
+    await asyncio.to_thread(entered.wait, 20)
+    return task, release
+
+
+async def test_what_waits_for_the_writer_is_stored_in_one_transaction(path, make):
+    log = SqlLog.open(path)
+    task, release = await held(log)
+    waiting = [asyncio.create_task(log.append(make.observations(1))) for _ in range(50)]
+    await asyncio.sleep(0)
+    release.set()
+    await asyncio.gather(task, *waiting)
+    n_commits = len({one.recorded_at for one in await log.observations("lot", limit=100)})
+    assert n_commits == 1  # the system clock is read once a transaction
+    await log.aclose()
+
+
+async def test_a_full_queue_refuses_and_stores_nothing_of_what_it_refused(path, make):
+    log = SqlLog.open(path, n_queued_events=10)
+    task, release = await held(log)
+    kept = asyncio.create_task(log.append(make.observations(9)))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await log.append(make.observations(2))
+    with pytest.raises(TooLarge):
+        await log.append(make.observations(11))
+    release.set()
+    await asyncio.gather(task, kept)
+    assert await log.heads("lot") == Heads(observations=9)
+    await log.append(make.observations(10))  # the room is free again
+    await log.aclose()
+
+
+async def test_one_refused_request_leaves_the_others_of_its_group(path, make):
+    log = SqlLog.open(path)
+    token = await log.acquire("lot", "w")
+    task, release = await held(log)
+    group = [
+        asyncio.create_task(one)
+        for one in (
+            log.append(make.observations(2)),
+            log.commit(FoldCommit(token=token, after=7, cursor=8, facts=(make.fact(8),))),
+            log.commit(FoldCommit(token=token, after=0, cursor=2, facts=(make.fact(1),))),
+        )
+    ]
+    await asyncio.sleep(0)
+    release.set()
+    await task
+    answers = await asyncio.gather(*group, return_exceptions=True)
+    assert isinstance(answers[1], CursorConflict)
+    assert await log.heads("lot") == Heads(observations=2, facts=1, cursor=2)
+    await log.aclose()
+
+
+async def test_an_append_that_its_caller_gave_up_is_whole_or_absent_and_the_log_goes_on(path, make):
+    log = SqlLog.open(path)
+    task, release = await held(log)
+    given_up = asyncio.create_task(log.append(make.observations(3)))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    release.set()
+    await task
+    (receipt,) = await log.append(make.observations(1))
+    assert receipt.position == 4
+    await log.aclose()
+
+
+async def test_after_a_disk_error_the_log_stops_for_good_and_a_reopened_one_is_whole(path, make):
+    log = SqlLog.open(path)
+    await log.append(make.observations(2))
+
+    def fail(_):
+        raise OperationalError("commit", {}, sqlite3.OperationalError("disk I/O error"))
+
+    task, release = await held(log)
+    beside = [asyncio.create_task(one) for one in (log.write(fail), log.append(make.observations(1)))]
+    await asyncio.sleep(0)
+    release.set()
+    await task
+    for answer in await asyncio.gather(*beside, return_exceptions=True):
+        assert isinstance(answer, LogClosed)
+    with pytest.raises(LogClosed, match="disk I/O error"):
+        await log.append(make.observations(1))
+    assert await log.heads("lot") == Heads(observations=2)
+    await log.aclose()
+    log = SqlLog.open(path)
+    assert (await log.append(make.observations(1)))[0].position == 3
+    await log.aclose()
+
+
+async def test_a_foreign_write_lock_makes_appends_wait_and_then_refuses_them(path, make, monkeypatch):
+    monkeypatch.setattr("twin.log.sql.dialect._BUSY_TIMEOUT_S", 0.05)
+    log = SqlLog.open(path)
+    foreign = sqlite3.connect(path, isolation_level=None)
+    foreign.execute("begin immediate")
+    with pytest.raises(Overloaded):
+        await log.append(make.observations(1))
+    foreign.execute("rollback")
+    foreign.close()
+    assert (await log.append(make.observations(1)))[0].position == 1
+    await log.aclose()
+
+
+async def test_closing_finishes_what_is_queued(path, make):
+    log = SqlLog.open(path)
+    task, release = await held(log)
+    queued = asyncio.create_task(log.append(make.observations(4)))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(log.aclose())
+    await asyncio.sleep(0)
+    release.set()
+    await asyncio.gather(task, queued, closing)
+    await log.aclose()
+    log = SqlLog.open(path, read_only=True)
+    assert await log.heads("lot") == Heads(observations=4)
+    await log.aclose()
+
+
+@pytest.mark.parametrize("open_log", ["postgresql"], indirect=True)
+async def test_processes_that_append_to_one_postgresql_share_dense_positions(open_log, make):
+    logs = [open_log() for _ in range(3)]
+    tail = logs[0].tail_observations("lot", after=0)
+    batches = [make.observations(1 + number % 4, device=f"cam-{number % 5}") for number in range(45)]
+    total = sum(map(len, batches))
+    answers = await asyncio.gather(*(logs[number % 3].append(batch) for number, batch in enumerate(batches)))
+    resent = await logs[1].append(batches[0])
+    seen = {}
+    async for some in tail:  # two of the three processes can only be noticed by looking again
+        seen.update((one.position, one.event) for one in some)
+        if len(seen) == total:
+            break
+    await tail.aclose()
+    assert sorted(seen) == list(range(1, total + 1))
+    for batch, receipts in zip(batches, answers, strict=True):
+        assert [seen[receipt.position] for receipt in receipts] == batch
+    assert [receipt.position for receipt in resent] == [receipt.position for receipt in answers[0]]
+    old, _ = await logs[0].acquire("lot", "w0"), await logs[1].acquire("lot", "w1")
+    with pytest.raises(Deposed):
+        await logs[0].commit(FoldCommit(token=old, after=0, cursor=1))
+    for log in logs:
+        await log.aclose()
+
+
+@pytest.mark.parametrize("open_log", ["sqlite", "postgresql"], indirect=True)
+async def test_what_no_driver_can_bind_is_refused_and_the_log_goes_on(log, make):
+    await log.append(make.observations(1))
+    fact = make.fact(1)
+    token = await log.acquire("lot", "w")
+    for wrong in (
+        log.heads("a\x00"),
+        log.observations("\ud800"),
+        log.observations("lot", after=10**30),
+        log.facts("lot", types=["\x00"]),
+        log.acquire("lot", "w\x00"),
+        log.save_snapshot(Snapshot(site="lot", kind="k", version="v" * 300, position=1, at=0, body=b"")),
+        *(
+            log.commit(FoldCommit(token=token, after=0, cursor=1, facts=(replace(fact, **change),)))
+            for change in ({"supersedes": ("a,b",)}, {"ordinal": 2**31}, {"cause": 2**63}, {"fold_version": "v" * 256})
+        ),
+    ):
+        with pytest.raises(BadInput):
+            await wrong
+    assert await log.commit(FoldCommit(token=token, after=0, cursor=1, facts=(fact,))) == 1
+
+
+def test_runs_cover_every_number_and_bridge_only_small_gaps():
+    assert runs([]) == []
+    assert runs([5, 5, 6]) == [(5, 6)]
+    assert runs([1, 3, 10, 100], gap=1) == [(1, 3), (10, 10), (100, 100)]
+    assert runs([1, 10**15]) == [(1, 1), (10**15, 10**15)]
+
+
+CHILD = """
+import asyncio, sys
+from twin.events.envelope import DeviceKey, ObservationEvent
+from twin.events.observations import ClockTicked
+from twin.log.sql import SqlLog
+
+async def appender(log, device, epoch):
+    sequence = 0
+    while True:
+        batch = []
+        for _ in range(1 + sequence % 3):
+            sequence += 1
+            key = DeviceKey(device=device, boot_epoch=epoch, sequence=sequence)
+            batch.append(ObservationEvent(site="lot", key=key, occurred_at=sequence, payload=ClockTicked(worker=device)))
+        receipts = await log.append(batch)
+        for event, receipt in zip(batch, receipts):
+            print(device, event.key.sequence, receipt.position, flush=True)
+
+async def main():
+    log = SqlLog.open(sys.argv[1])
+    await asyncio.gather(*(appender(log, f"d{n}", int(sys.argv[2])) for n in range(4)))
+
+asyncio.run(main())
+"""
+
+
+async def everything_in(path):
+    """The head, and (device, boot epoch, sequence) by position."""
+    log = SqlLog.open(path)
+    head = (await log.heads("lot")).observations
+    keys = {one.position: one.event.key for one in await log.observations("lot", limit=10**6)}
+    await log.aclose()
+    return head, {position: (key.device, key.boot_epoch, key.sequence) for position, key in keys.items()}
+
+
+@pytest.mark.parametrize("n_rounds", [4])
+def test_a_killed_process_loses_nothing_that_it_acknowledged(path, n_rounds):
+    acknowledged = {}
+    for epoch in range(1, n_rounds + 1):
+        with subprocess.Popen([sys.executable, "-c", CHILD, str(path), str(epoch)], stdout=subprocess.PIPE) as child:
+            for count, line in enumerate(child.stdout):
+                if not line.endswith(b"\n"):
+                    break
+                device, sequence, position = line.decode().split()
+                acknowledged[int(position)] = (device, epoch, int(sequence))
+                if count == 40 * epoch:
+                    os.kill(child.pid, signal.SIGKILL)
+    head, stored = asyncio.run(everything_in(path))
+    assert sorted(stored) == list(range(1, head + 1))
+    assert len(acknowledged) > 40 * n_rounds
+    assert acknowledged.items() <= stored.items()
+    by_device = {}
+    for _, (device, epoch, sequence) in sorted(stored.items()):
+        by_device.setdefault((device, epoch), []).append(sequence)
+    assert all(sequences == list(range(1, len(sequences) + 1)) for sequences in by_device.values())
+    # A batch is whole or absent: batches hold 1 + sequence % 3 events, so their ends are 1, 3, 4, 6, 7, …
+    ends = {1}
+    while max(ends) < head + 3:
+        ends.add(max(ends) + 1 + max(ends) % 3)
+    assert all(len(sequences) in ends for sequences in by_device.values())

@@ -1,0 +1,62 @@
+"""Reading requests and writing answers."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from site_models.schema import Site
+from twin.api.services import Services
+from twin.errors import BadInput, TooLarge
+from twin.events.codec import canonical_json
+from twin.projections.moment import Moment, read_moment
+
+
+def services_of(connection: HTTPConnection) -> Services:
+    """What the application serves from."""
+    return cast(Services, connection.app.state.services)
+
+
+def site_of(connection: HTTPConnection) -> Site:
+    """The site that the path names; raises NotFound."""
+    return services_of(connection).site(connection.path_params["site"])
+
+
+async def moment_of(request: Request) -> Moment:
+    """The ``at`` and ``known_at`` of a read; raises as ``read_moment`` does."""
+    query = request.query_params
+    return await read_moment(
+        services_of(request).log, site_of(request).name, at=query.get("at"), known_at=query.get("known_at")
+    )
+
+
+def count_of(request: Request, name: str, *, default: int, least: int = 0, most: int = 2**62) -> int:
+    """A whole number from the query; raises BadInput."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and least <= int(text) <= most):
+        raise BadInput(f"{name}='{text[:60]}' cannot be used; give a whole number from {least} to {most}")
+    return int(text)
+
+
+def json(content: Any, status: int = 200) -> Response:
+    """An answer in canonical JSON: sorted keys, so that the same content is the same bytes."""
+    return Response(canonical_json(content), status, media_type="application/json")
+
+
+async def body_of(request: Request, *, most_bytes: int) -> bytes:
+    """The whole body, read no further than it may be long; raises TooLarge."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > most_bytes:
+        raise TooLarge(f"the body has {declared} bytes; the limit is {most_bytes}: send less at once")
+    chunks: list[bytes] = []
+    n_bytes = 0
+    async for chunk in request.stream():
+        n_bytes += len(chunk)
+        if n_bytes > most_bytes:
+            raise TooLarge(f"the body has more than {most_bytes} bytes, the limit: send less at once")
+        chunks.append(chunk)
+    return b"".join(chunks)

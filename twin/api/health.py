@@ -1,0 +1,48 @@
+"""Whether the service works, and its figures."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from twin.api.endpoint import Endpoint
+from twin.api.exchange import json, services_of
+from twin.api.schemas import Health
+from twin.api.services import Services
+from twin.errors import TwinError
+
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def healthz(request: Request) -> Response:
+    """200 when every check is well, else 503 with what is wrong."""
+    services = services_of(request)
+    found = {"log": await _log(services)}
+    for name, check in sorted(services.checks.items()):
+        found[name] = await check()
+    is_well = all(wrong is None for wrong in found.values())
+    checks = {name: wrong or "ok" for name, wrong in found.items()}
+    return json({"status": "ok" if is_well else "failing", "checks": checks}, 200 if is_well else 503)
+
+
+async def metrics(request: Request) -> Response:
+    """Figures for Prometheus."""
+    services = services_of(request)
+    for site, hub in services.hubs.items():
+        services.metrics.stands_at(site, await services.log.heads(site), hub.n_clients)
+    return Response(services.metrics.text(), headers={"content-type": PROMETHEUS})
+
+
+async def _log(services: Services) -> str | None:
+    try:
+        for site in services.sites:
+            await services.log.heads(site)
+    except TwinError as error:
+        return str(error)
+    return None
+
+
+ENDPOINTS = (
+    Endpoint(path="/healthz", handler=healthz, about="Whether the service works.", answer=Health, refusals=(503,)),
+    Endpoint(path="/metrics", handler=metrics, about="Figures for Prometheus.", answer="text/plain"),
+)

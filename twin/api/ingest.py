@@ -1,0 +1,123 @@
+"""Observations from outside: CloudEvents, as lines or as an array, all of one site, stored all or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from twin.api.endpoint import Endpoint
+from twin.api.exchange import body_of, json, services_of, site_of
+from twin.api.schemas import Receipts
+from twin.errors import BadInput, CodecError, TooLarge
+from twin.events.codec import from_cloudevent
+from twin.events.envelope import FactEvent, ObservationEvent
+from twin.events.ids import SiteId
+from twin.events.observations import ClockTicked, TrackletEmbedded
+
+NAME_LENGTH = 200
+LARGEST = 2**63 - 1
+
+
+async def post_observations(request: Request) -> Response:
+    """Append observations; the answer has one receipt each, also for a resend."""
+    services, site = services_of(request), site_of(request)
+    body = await body_of(request, most_bytes=services.limits.ingest_bytes)
+    events = read_events(body, site.name, most=services.limits.ingest_events, reserved=services.reserved_devices)
+    receipts = await services.log.append(events)
+    services.metrics.ingested(site.name, receipts)
+    told = [{"outcome": receipt.outcome.value, "position": str(receipt.position)} for receipt in receipts]
+    return json({"receipts": told})
+
+
+def read_events(body: bytes, site: SiteId, *, most: int, reserved: frozenset[str]) -> list[ObservationEvent]:
+    """The observations in a body, in order.
+
+    Raises:
+        CodecError: an entry cannot be read; the message names it, counting from 1.
+        BadInput: an entry may not come from outside, or is of another site; the message names it.
+        TooLarge: more than ``most`` entries.
+    """
+    events: list[ObservationEvent] = []
+    for where, entry in _entries(body):
+        if len(events) == most:
+            raise TooLarge(f"the body has more than {most} events, the limit: send them in several requests")
+        try:
+            events.append(_observation(entry, site, reserved))
+        except BadInput as wrong:
+            raise type(wrong)(f"{where}: {wrong}") from None
+    return events
+
+
+def _entries(body: bytes) -> Iterator[tuple[str, Any]]:
+    if body.lstrip()[:1] == b"[":
+        for number, entry in enumerate(_decoded(body, "the body"), 1):
+            yield f"event {number}", entry
+        return
+    for number, line in enumerate(body.split(b"\n"), 1):
+        if line.strip():
+            yield f"line {number}", _decoded(line, f"line {number}")
+
+
+def _decoded(text: bytes, where: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+        raise CodecError(f"{where} is not JSON: {wrong}; give CloudEvents JSON, one a line or an array") from None
+
+
+def _observation(entry: Any, site: SiteId, reserved: frozenset[str]) -> ObservationEvent:
+    if not isinstance(entry, dict):
+        raise CodecError(f"a CloudEvents JSON object was expected, but got {type(entry).__name__}")
+    try:
+        event = from_cloudevent(entry)
+    except RecursionError:
+        raise CodecError("the event is nested too deeply; no event of this contract is") from None
+    if isinstance(event, FactEvent):
+        raise BadInput(f"'{entry['type']}' is a fact; facts are concluded here, only observations are taken from outside")
+    if event.site != site:
+        raise BadInput(f"the event is of site '{event.site}', but was sent to site '{site}'; send it to its own site")
+    _check_key(event, reserved)
+    _check_payload(event)
+    return event
+
+
+def _check_key(event: ObservationEvent, reserved: frozenset[str]) -> None:
+    key = event.key
+    if not isinstance(key.device, str) or not 0 < len(key.device) <= NAME_LENGTH:
+        raise BadInput(f"device={str(key.device)[:40]!r} is no name; give a text of 1 to {NAME_LENGTH} characters")
+    if key.device in reserved:
+        raise BadInput(f"device '{key.device}' is the twin's own; give this device another name")
+    if not (0 <= key.boot_epoch <= LARGEST and 1 <= key.sequence <= LARGEST):
+        raise BadInput(
+            f"bootepoch={str(key.boot_epoch)[:24]}, sequence={str(key.sequence)[:24]} is out of range;"
+            " give 64-bit numbers, boot epochs from 0 and sequences from 1"
+        )
+
+
+def _check_payload(event: ObservationEvent) -> None:
+    if isinstance(event.payload, ClockTicked):
+        raise BadInput("'clock.ticked.v1' is the fold's own clock; it is not taken from outside")
+    if isinstance(event.payload, TrackletEmbedded) and (event.payload.sealed is not None or event.payload.personal is None):
+        raise BadInput("'tracklet.embedded.v1' is sealed here, not outside; give 'personal' and leave 'sealed' out")
+
+
+_EVENT = {"type": "object", "required": ["specversion", "id", "source", "type", "time", "site", "data"]}
+
+ENDPOINTS = (
+    Endpoint(
+        path="/v1/sites/{site}/observations",
+        method="POST",
+        handler=post_observations,
+        about="Append observations, all or none; a resend of a device key gets the first position again.",
+        answer=Receipts,
+        takes={
+            "application/x-ndjson": {"type": "string", "description": "One CloudEvents JSON object a line."},
+            "application/cloudevents-batch+json": {"type": "array", "items": _EVENT},
+        },
+        refusals=(404, 413, 422, 503),
+    ),
+)

@@ -1,0 +1,65 @@
+"""The live feed over a WebSocket: a snapshot, then deltas; ``?epoch=&seq=`` goes on where an earlier connection broke off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from twin.api.exchange import services_of, site_of
+from twin.errors import BadInput
+from twin.feeds.hub import Hub
+from twin.feeds.subscriber import Close, Subscriber
+
+GOODBYE_S = 5.0  # how long a client that does not read may keep us from telling it why
+
+
+async def live(websocket: WebSocket) -> None:
+    """Feed one client until it leaves, falls behind or the service stops. An unknown site is refused before the handshake."""
+    hub = services_of(websocket).hubs[site_of(websocket).name]
+    with hub.subscribe(*_place(websocket)) as subscriber:
+        await websocket.accept()
+        await _until_first(_send(websocket, hub, subscriber), _leave(websocket), subscriber.until_closed())
+    if subscriber.closed is not None:
+        await _until_first(_goodbye(websocket, subscriber.closed), asyncio.sleep(GOODBYE_S))
+
+
+def _place(websocket: WebSocket) -> tuple[str | None, int | None]:
+    seq = websocket.query_params.get("seq")
+    if seq is None:
+        return None, None
+    if not (seq.isascii() and seq.isdigit() and len(seq) <= 18):
+        raise BadInput(f"seq='{seq[:60]}' is no sequence number; give the epoch and seq of the last message, or neither")
+    return websocket.query_params.get("epoch"), int(seq)
+
+
+async def _send(websocket: WebSocket, hub: Hub, subscriber: Subscriber) -> None:
+    async for message in hub.messages(subscriber):
+        await websocket.send_text(message)
+
+
+async def _leave(websocket: WebSocket) -> None:
+    """What a client says is of no interest, except that it goes."""
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def _goodbye(websocket: WebSocket, why: Close) -> None:
+    code, reason = why.value
+    await websocket.close(code, reason)
+
+
+async def _until_first(*works: Coroutine[Any, Any, Any]) -> None:
+    """Run side by side until one ends, then end the others; a client that is gone is no error."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        endings = await asyncio.gather(*tasks, return_exceptions=True)
+    for ending in endings:
+        if isinstance(ending, Exception) and not isinstance(ending, WebSocketDisconnect):
+            raise ending

@@ -1,0 +1,81 @@
+"""What Prometheus reads at ``/metrics``. One registry an application, so that two of them in a process do not mix."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from twin.events.ids import SiteId
+from twin.log.port import Heads, Receipt
+
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")  # a label of its own for each; clients may invent more
+
+
+class Metrics:
+    """Counts of one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "twin_http_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
+        )
+        self._request_s = Histogram(
+            "twin_http_request_seconds", "Time to answer a request", ["method", "route"], registry=self.registry
+        )
+        self._observations = Counter("twin_observations", "Observations given", ["site", "outcome"], registry=self.registry)
+        self._head = Gauge("twin_log_head", "Last position of a site's log", ["site", "log"], registry=self.registry)
+        self._lag = Gauge("twin_fold_lag", "Observations that are not folded yet", ["site"], registry=self.registry)
+        self._live = Gauge("twin_live_clients", "Clients of the live feed", ["site"], registry=self.registry)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request; ``route`` is its path's pattern."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._request_s.labels(method, route).observe(seconds)
+
+    def ingested(self, site: SiteId, receipts: Sequence[Receipt]) -> None:
+        """Count what became of given observations."""
+        for receipt in receipts:
+            self._observations.labels(site, receipt.outcome.value).inc()
+
+    def stands_at(self, site: SiteId, heads: Heads, n_live: int) -> None:
+        """Note how far a site's logs and fold are, and who watches."""
+        self._head.labels(site, "observations").set(heads.observations)
+        self._head.labels(site, "facts").set(heads.facts)
+        self._lag.labels(site).set(heads.observations - heads.cursor)
+        self._live.labels(site).set(n_live)
+
+    def text(self) -> bytes:
+        """In Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class MeasureRequests:
+    """Middleware: counts and times every HTTP request under the pattern of its route."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, then count; a request that broke counts as 500."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+        start_s = time.perf_counter()
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            self._metrics.answered(method, route, status, time.perf_counter() - start_s)

@@ -1,0 +1,71 @@
+"""Errors as ``application/problem+json`` (RFC 9457). What was not foreseen says nothing of the inside."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+from msgspec import Struct
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from twin.errors import TwinError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 1
+
+_logger = logging.getLogger(__name__)
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """What went wrong.
+
+    Attributes:
+        type: names the kind of problem, for programs.
+        detail: what happened with the actual values, then what to do.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+def problem(status: int, slug: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A response that tells a problem."""
+    told = Problem(type=f"urn:twin:problem:{slug}", title=HTTPStatus(status).phrase, status=status, detail=detail)
+    return Response(msgspec.json.encode(told), status, headers, MEDIA_TYPE)
+
+
+async def on_twin_error(connection: HTTPConnection, error: Exception) -> Response | None:
+    """Tell an error that was raised on purpose; before its handshake a WebSocket is told the same by a refusal."""
+    assert isinstance(error, TwinError)
+    if error.status >= 500:
+        _logger.warning("%s %s: %s", type(error).__name__, connection.url.path, error)
+    headers = {"retry-after": str(RETRY_AFTER_S)} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    response = problem(error.status, error.slug, str(error), headers)
+    if isinstance(connection, WebSocket):
+        await connection.send_denial_response(response)
+        return None
+    return response
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Tell what Starlette found: no such path, no such method."""
+    assert isinstance(error, HTTPException)
+    detail = {
+        HTTPStatus.NOT_FOUND: f"there is nothing at '{request.url.path[:200]}'; GET /openapi.json lists what there is",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"'{request.url.path[:200]}' does not take {request.method}; see /openapi.json",
+    }.get(HTTPStatus(error.status_code), error.detail)
+    slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    return problem(error.status_code, slug, detail, error.headers)
+
+
+async def on_unforeseen(request: Request, error: Exception) -> Response:
+    """Tell that something broke; the server's log has the rest."""
+    _logger.error("%s %s broke", request.method, request.url.path, exc_info=error)
+    return problem(500, "internal", "the service broke at this request and logged it; tell whoever runs it")

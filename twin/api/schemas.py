@@ -1,0 +1,112 @@
+"""The shapes of answers that no projection owns."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from site_models.schema import Camera, Site
+from twin.events.observations import VehicleKind
+from twin.graph.nodes import VehicleState
+from twin.graph.query import VehicleView
+from twin.projections.history import SightingView
+from twin.projections.sessions import SessionView
+
+CloudEvent = dict[str, Any]
+
+
+class Sites(Struct, frozen=True, kw_only=True):
+    """Names of the sites served."""
+
+    sites: list[str]
+
+
+class CameraModel(Camera, frozen=True, kw_only=True):
+    """A camera with what it sees.
+
+    Attributes:
+        footprint_m: ring of the ground that it sees and that is trusted.
+        position_m: its centre; None where only a homography is known.
+    """
+
+    footprint_m: list[tuple[float, float]]
+    position_m: tuple[float, float, float] | None
+
+
+class SiteModel(Site, frozen=True, kw_only=True):
+    """A site as its model says; ``extent_m`` is min x, min y, max x, max y of all that is drawn."""
+
+    cameras: tuple[CameraModel, ...]  # type: ignore[assignment]
+    extent_m: tuple[float, float, float, float]
+
+
+class Vehicles(Struct, frozen=True, kw_only=True):
+    """Vehicles on the site at a moment."""
+
+    at: str
+    position: str
+    vehicles: list[VehicleView]
+
+
+class VehicleTold(Struct, frozen=True, kw_only=True):
+    """One vehicle: as ``VehicleView``, all null when it is not on the site at the moment, and its past until then.
+
+    Attributes:
+        history: its facts in the order in which they occurred, the last ``limit`` of them.
+    """
+
+    vehicle: str
+    kind: VehicleKind | None
+    state: VehicleState | None
+    level: str | None
+    position_m: tuple[float, float] | None
+    covariance_m2: tuple[float, float, float] | None
+    velocity_mps: tuple[float, float] | None
+    zone: str | None
+    stall: str | None
+    session: str | None
+    since_at: str | None
+    updated_at: str | None
+    history: list[CloudEvent]
+    sightings: list[SightingView]
+
+
+class Sessions(Struct, frozen=True, kw_only=True):
+    """Sessions that had begun at a moment."""
+
+    position: str
+    sessions: list[SessionView]
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """A page of the fact log, and the log's last position."""
+
+    facts: list[CloudEvent]
+    head: str
+
+
+class ReceiptView(Struct, frozen=True, kw_only=True):
+    """What became of one observation; ``position`` is the first of its device key."""
+
+    outcome: Literal["stored", "duplicate", "refused"]
+    position: str
+
+
+class Receipts(Struct, frozen=True, kw_only=True):
+    """One receipt for each observation, in order."""
+
+    receipts: list[ReceiptView]
+
+
+class CropStored(Struct, frozen=True, kw_only=True):
+    """A picture is kept under this id."""
+
+    crop: str
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """``ok``, or ``failing`` with what is wrong; by the name of the check."""
+
+    status: Literal["ok", "failing"]
+    checks: dict[str, str]

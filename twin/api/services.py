@@ -1,0 +1,65 @@
+"""What the API serves from. The composition root opens it, runs it and closes it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from site_models.schema import Site
+from twin.api.metrics import Metrics
+from twin.errors import NotFound
+from twin.events.ids import SiteId
+from twin.feeds.hub import Hub
+from twin.log.blobs import BlobStore
+from twin.log.port import Log
+from twin.projections.timeline import Timeline
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+Check = Callable[[], Awaitable[str | None]]
+"""None when well; else what is wrong, in words."""
+
+
+class ApiLimits(Struct, frozen=True, kw_only=True):
+    """How large a request and an answer may be."""
+
+    ingest_bytes: int = 16 * 2**20
+    ingest_events: int = 10_000
+    crop_bytes: int = 4_000_000
+    page_facts: int = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything that the routes need.
+
+    Attributes:
+        sites: sites served; a log may hold others.
+        timelines, hubs: one for each site; ``hubs`` are run by whoever opened them.
+        checks: for ``/healthz``, by name; whether the log answers is checked without being named here.
+        extra_routes: routes of parts that the API does not know, such as search.
+        reserved_devices: device names that nobody outside may use.
+    """
+
+    log: Log
+    sites: Mapping[SiteId, Site]
+    timelines: Mapping[SiteId, Timeline]
+    hubs: Mapping[SiteId, Hub]
+    crops: BlobStore
+    metrics: Metrics
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    extra_routes: Sequence[BaseRoute] = ()
+    reserved_devices: frozenset[str] = frozenset({"twin-worker"})
+    limits: ApiLimits = field(default_factory=ApiLimits)
+    version: str = "0"
+
+    def site(self, name: str) -> Site:
+        """A site that is served; raises NotFound."""
+        site = self.sites.get(SiteId(name))
+        if site is None:
+            raise NotFound(f"there is no site '{name[:80]}' here; there are {', '.join(sorted(self.sites)) or 'none'}")
+        return site

@@ -1,0 +1,144 @@
+"""Reads: each is a fold of the fact log at a moment."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from twin.api.endpoint import MOMENT, Endpoint, Parameter
+from twin.api.exchange import count_of, json, moment_of, services_of, site_of
+from twin.api.schemas import Facts, Sessions, Vehicles, VehicleTold
+from twin.errors import NotFound
+from twin.events.codec import to_cloudevent
+from twin.events.ids import VehicleId
+from twin.graph.query import StateView
+from twin.projections.history import as_events, sightings, vehicle_facts
+from twin.projections.occupancy import OccupancyView, occupancy
+from twin.projections.sessions import sessions
+
+HISTORY = 1_000
+HISTORY_MOST = 100_000
+PAGE = 1_000
+SESSIONS = 10_000
+SESSIONS_MOST = 1_000_000
+
+
+async def read_state(request: Request) -> Response:
+    """The whole state."""
+    moment = await moment_of(request)
+    timeline = services_of(request).timelines[site_of(request).name]
+    return json(await timeline.state(moment.at, moment.known_at))
+
+
+async def read_vehicles(request: Request) -> Response:
+    """The state's vehicles."""
+    moment = await moment_of(request)
+    state = await services_of(request).timelines[site_of(request).name].state(moment.at, moment.known_at)
+    return json({name: state[name] for name in Vehicles.__struct_fields__})
+
+
+async def read_vehicle(request: Request) -> Response:
+    """One vehicle: now, and its past."""
+    services, site, moment = services_of(request), site_of(request), await moment_of(request)
+    vehicle = VehicleId(request.path_params["vehicle"])
+    limit = count_of(request, "limit", default=HISTORY, most=HISTORY_MOST)
+    facts = await vehicle_facts(services.log, site.name, vehicle, moment)
+    if not facts:
+        raise NotFound(f"no fact of site '{site.name}' up to position {moment.known_at} names a vehicle '{vehicle[:80]}'")
+
+    state = await services.timelines[site.name].state(moment.at, moment.known_at)
+    absent = dict.fromkeys(VehicleTold.__struct_fields__)
+    now = next((one for one in state["vehicles"] if one["vehicle"] == vehicle), {"vehicle": vehicle})
+    history = as_events(facts[max(0, len(facts) - limit) :])
+    return json({**absent, **now, "history": history, "sightings": sightings(facts)})
+
+
+async def read_occupancy(request: Request) -> Response:
+    """The state's counts."""
+    moment = await moment_of(request)
+    timeline = services_of(request).timelines[site_of(request).name]
+    return json(occupancy(await timeline.state(moment.at, moment.known_at)))
+
+
+async def read_sessions(request: Request) -> Response:
+    """Stays."""
+    moment = await moment_of(request)
+    found = await sessions(services_of(request).log, site_of(request).name, moment, vehicle=request.query_params.get("vehicle"))
+    limit = count_of(request, "limit", default=SESSIONS, most=SESSIONS_MOST)
+    return json({"position": str(moment.known_at), "sessions": found[max(0, len(found) - limit) :]})
+
+
+async def read_facts(request: Request) -> Response:
+    """A page of the fact log."""
+    services, site = services_of(request), site_of(request)
+    after = count_of(request, "after", default=0)
+    limit = count_of(request, "limit", default=PAGE, least=1, most=services.limits.page_facts)
+    facts = await services.log.facts(site.name, after=after, limit=limit)
+    head = (await services.log.heads(site.name)).facts
+    return json({"facts": [to_cloudevent(fact) for fact in facts], "head": str(head)})
+
+
+_SITE = "/v1/sites/{site}"
+_COUNT = {"type": "integer", "minimum": 0}
+_REFUSALS = (404, 422, 503)
+
+ENDPOINTS = (
+    Endpoint(
+        path=f"{_SITE}/state",
+        handler=read_state,
+        about="The whole state of a site at a moment.",
+        answer=StateView,
+        parameters=MOMENT,
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        path=f"{_SITE}/vehicles",
+        handler=read_vehicles,
+        about="Vehicles on the site at a moment.",
+        answer=Vehicles,
+        parameters=MOMENT,
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        path=f"{_SITE}/vehicles/{{vehicle}}",
+        handler=read_vehicle,
+        about="One vehicle at a moment, its history until then, and the tracklets it was seen as.",
+        answer=VehicleTold,
+        parameters=(
+            *MOMENT,
+            Parameter(name="limit", about=f"Last facts of its history; {HISTORY} if absent.", schema=_COUNT),
+        ),
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        path=f"{_SITE}/occupancy",
+        handler=read_occupancy,
+        about="Zones, stalls and counters at a moment.",
+        answer=OccupancyView,
+        parameters=MOMENT,
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        path=f"{_SITE}/sessions",
+        handler=read_sessions,
+        about="Stays that had begun at a moment, in the order in which they did.",
+        answer=Sessions,
+        parameters=(
+            *MOMENT,
+            Parameter(name="vehicle", about="Of this vehicle only.", schema={"type": "string"}),
+            Parameter(name="limit", about=f"The last so many; {SESSIONS} if absent.", schema=_COUNT),
+        ),
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        path=f"{_SITE}/facts",
+        handler=read_facts,
+        about="The fact log itself, in the order in which facts became known.",
+        answer=Facts,
+        parameters=(
+            Parameter(name="after", about="Facts at positions after this one; 0 if absent.", schema=_COUNT),
+            Parameter(name="limit", about=f"At most so many; {PAGE} if absent.", schema={"type": "integer", "minimum": 1}),
+        ),
+        refusals=_REFUSALS,
+    ),
+)

@@ -1,0 +1,97 @@
+/** The public HTTP API, read as any other client reads it. */
+
+/** A refusal by the API, with the problem's own words (application/problem+json). */
+export class Problem extends Error {
+  constructor(status, title, detail) {
+    super(detail || title);
+    this.status = status;
+    this.title = title;
+  }
+}
+
+export class Api {
+  /** @param {string} origin where the service answers, without a slash at the end; "" is the page's own origin */
+  constructor(origin = "") {
+    this.origin = origin;
+  }
+
+  sites(signal) {
+    return this.#get("/v1/sites", {}, signal);
+  }
+
+  site(site, signal) {
+    return this.#get(siteRoot(site), {}, signal);
+  }
+
+  /** @param moment {at, known_at}: RFC 3339 or absent for "everything known" */
+  state(site, moment, signal) {
+    return this.#get(`${siteRoot(site)}/state`, moment, signal);
+  }
+
+  sessions(site, moment, signal) {
+    return this.#get(`${siteRoot(site)}/sessions`, moment, signal);
+  }
+
+  vehicle(site, vehicle, moment, signal) {
+    return this.#get(`${siteRoot(site)}/vehicles/${encodeURIComponent(vehicle)}`, moment, signal);
+  }
+
+  facts(site, after, limit, signal) {
+    return this.#get(`${siteRoot(site)}/facts`, { after, limit }, signal);
+  }
+
+  cropUrl(site, crop) {
+    return `${this.origin}${siteRoot(site)}/crops/${encodeURIComponent(crop)}`;
+  }
+
+  /** The live feed's address; with `resume` ({epoch, seq}) the service continues there if it still can. */
+  liveUrl(site, resume = null) {
+    const url = new URL(`${this.origin}${siteRoot(site)}/live`, location.href);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    if (resume) {
+      url.searchParams.set("epoch", resume.epoch);
+      url.searchParams.set("seq", resume.seq);
+    }
+    return url.href;
+  }
+
+  /** Vehicles that look like the picture. @param {Blob} picture as the person gave it, unchanged */
+  search(site, picture, parameters, signal) {
+    return this.#ask(`${siteRoot(site)}/search`, parameters, {
+      method: "POST",
+      headers: { "content-type": picture.type || "application/octet-stream" },
+      body: picture,
+      signal,
+    });
+  }
+
+  #get(path, parameters, signal) {
+    return this.#ask(path, parameters, { signal });
+  }
+
+  async #ask(path, parameters, request) {
+    const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined);
+    const query = given.length ? `?${new URLSearchParams(given)}` : "";
+    const headers = { accept: "application/json", ...request.headers };
+    const answer = await fetch(`${this.origin}${path}${query}`, { ...request, headers }).catch(unreachable);
+    if (!answer.ok) throw await problemOf(answer);
+    return answer.json();
+  }
+}
+
+const siteRoot = (site) => `/v1/sites/${encodeURIComponent(site)}`;
+
+/** Browsers report every failure below HTTP as one TypeError, in words that help nobody. */
+function unreachable(error) {
+  if (isAbort(error)) throw error;
+  throw new Problem(0, "Unreachable", "The service cannot be reached. Check that it runs, then try again.");
+}
+
+async function problemOf(answer) {
+  const isProblem = (answer.headers.get("content-type") ?? "").includes("json");
+  const body = isProblem ? await answer.json() : {};
+  return new Problem(answer.status, body.title ?? answer.statusText, body.detail ?? `The service answered ${answer.status}.`);
+}
+
+/** Whether an error only says that a newer request replaced this one. */
+export const isAbort = (error) => error.name === "AbortError";

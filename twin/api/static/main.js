@@ -1,0 +1,196 @@
+/** The page's composition: which site, which moment, and what is chosen, wired to map, panel and time bar. */
+
+import { readAddress, writeAddress } from "./address.js";
+import { Api } from "./api.js";
+import { Connection } from "./connection.js";
+import { html, put, say } from "./elements.js";
+import { milliseconds, words } from "./format.js";
+import { LiveFeed } from "./live.js";
+import { SiteMap } from "./map/sitemap.js";
+import { Panel } from "./panel/panel.js";
+import { TwinState } from "./state.js";
+import { startTheme } from "./theme.js";
+import { Timebar } from "./timebar.js";
+import { Timeline } from "./timeline.js";
+
+const part = (id) => document.getElementById(id);
+
+class Page {
+  #api;
+  #site;
+  #live = new TwinState();
+  #past = new TwinState();
+  #chosen = null;
+  #timeline;
+  #timebar;
+  #map;
+  #panel;
+  #connection;
+
+  constructor(api, site) {
+    this.#api = api;
+    this.#site = site;
+    const { name } = site;
+    this.#map = new SiteMap(part("map-section"), site, { pick: this.pick, level: (level) => writeAddress({ level }) });
+    this.#timeline = new Timeline((moment, signal) => api.state(name, moment, signal), {
+      changed: () => this.#momentChanged(),
+      state: (state, how) => this.#showPast(state, how),
+      problem: (error) => this.#notice(error.message),
+    });
+    this.#timebar = new Timebar(part("timebar"), this.#timeline);
+    const ask = {
+      sessions: (signal) => api.sessions(name, this.#timeline.moment, signal),
+      vehicle: (vehicle, signal) => api.vehicle(name, vehicle, this.#timeline.moment, signal),
+      search: (picture, limit, signal) => api.search(name, picture, { limit, ...this.#timeline.moment }, signal),
+    };
+    const cropUrl = (crop) => api.cropUrl(name, crop);
+    const zones = new Map(site.stalls.map(({ id, zone }) => [id, zone]));
+    const zoneOf = (stall) => zones.get(stall) ?? null;
+    this.#panel = new Panel(part("panel"), ask, { pick: this.pick, goTo: (at) => this.#timeline.goTo(at), open: this.open, cropUrl, zoneOf });
+  }
+
+  async start() {
+    const feed = new LiveFeed((resume) => this.#api.liveUrl(this.#site.name, resume), {
+      snapshot: ({ state }) => this.#takeSnapshot(state),
+      delta: (delta) => this.#takeDelta(delta),
+      status: (status, wait_ms) => this.#connection.show(status, wait_ms),
+    });
+    this.#connection = new Connection(part("connection"), feed.retryNow);
+    writeAddress({ site: this.#site.name });
+    addEventListener("popstate", () => this.#followAddress());
+    this.#followAddress();
+    feed.start();
+    const { facts } = await this.#api.facts(this.#site.name, 0, 1);
+    if (facts.length > 0) this.#timeline.beginAt(milliseconds(facts[0].time));
+  }
+
+  /** Choose a vehicle or stall, or nothing. @param chosen {vehicle} | {stall} | null */
+  pick = (chosen) => {
+    const [vehicle, stall] = [chosen?.vehicle ?? null, chosen?.stall ?? null];
+    writeAddress({ vehicle, stall, level: null }, { isNewEntry: true }); // what is chosen brings its own level
+    this.#select(chosen);
+  };
+
+  /** Open the moment of a search hit with its vehicle chosen. */
+  open = ({ vehicle, sighting }) => {
+    this.pick({ vehicle });
+    this.#timeline.goTo(sighting.at);
+  };
+
+  get #shown() {
+    return this.#timeline.mode === "live" ? this.#live : this.#past;
+  }
+
+  #followAddress() {
+    const { at, known_at, vehicle, stall, level } = readAddress();
+    if (level) this.#map.showLevel(level);
+    this.#timeline.knownAt = at && known_at === at ? "then" : known_at;
+    const isTime = at !== null && !Number.isNaN(milliseconds(at));
+    if (at && !isTime) this.#notice(`The address asks for the time “${at}”, which is none. Write it as 2026-01-31T14:03:20Z.`);
+    if (isTime) this.#timeline.goTo(at);
+    else if (this.#timeline.mode === "past") this.#timeline.goLive();
+    this.#select(vehicle ? { vehicle } : stall ? { stall } : null);
+  }
+
+  #takeSnapshot(state) {
+    this.#live.replace(state);
+    this.#timeline.extend(milliseconds(state.at) ?? Date.now());
+    if (this.#timeline.mode === "live") this.#show(this.#live, { isJump: false });
+  }
+
+  #takeDelta(delta) {
+    this.#live.apply(delta);
+    this.#timeline.extend(milliseconds(this.#live.at));
+    if (this.#timeline.mode !== "live") return;
+    this.#map.patch(delta);
+    this.#panel.show(this.#live, { isJump: false });
+    this.#stamp();
+  }
+
+  #showPast(state, how) {
+    this.#past.replace(state);
+    this.#notice("");
+    this.#show(this.#past, how);
+  }
+
+  #show(state, how) {
+    this.#map.show(state, how);
+    this.#panel.show(state, how);
+    this.#stamp();
+    if (how.isJump) this.#markChosen();
+  }
+
+  #select(chosen) {
+    this.#chosen = chosen;
+    this.#markChosen();
+    this.#panel.select(chosen);
+  }
+
+  #markChosen() {
+    const place = this.#chosen?.stall ? this.#map.placeOf(this.#chosen.stall) : this.#placeOf(this.#chosen?.vehicle);
+    this.#map.select(this.#chosen, place);
+  }
+
+  #placeOf(id) {
+    const vehicle = this.#shown.vehicles.get(id);
+    return vehicle ? { point_m: vehicle.position_m, level: vehicle.level } : null;
+  }
+
+  #momentChanged() {
+    const { mode, at, moment } = this.#timeline;
+    const isLiveAgain = mode === "live" && document.body.dataset.mode !== "live";
+    put(document.body, "data-mode", mode);
+    this.#timebar?.render();
+    writeAddress({ at, known_at: moment.known_at ?? null });
+    if (!isLiveAgain) return;
+    this.#notice("");
+    this.#show(this.#live, { isJump: true });
+  }
+
+  /** Say in the page which answer is drawn: the moment asked for, and the last fact that it knows. */
+  #stamp() {
+    const section = part("map-section");
+    put(section, "data-mode", this.#timeline.mode);
+    put(section, "data-at", this.#timeline.mode === "live" ? this.#live.at : this.#timeline.at);
+    put(section, "data-position", this.#shown.position);
+  }
+
+  #notice(text) {
+    say(part("map-notice"), text);
+    part("map-notice").hidden = text === "";
+  }
+}
+
+function offerSites(sites, chosen) {
+  part("site").replaceChildren(...sites.map((site) => html("option", { value: site, selected: site === chosen ? "" : null }, words(site))));
+  part("site").addEventListener("change", ({ target }) => location.assign(`${location.pathname}?${new URLSearchParams({ site: target.value })}`));
+}
+
+function offerLayers() {
+  const shown = part("map");
+  for (const box of document.querySelectorAll("[data-layer]")) {
+    const apply = () => put(shown, `data-${box.dataset.layer}`, box.checked ? "on" : "off");
+    box.addEventListener("change", apply);
+    apply();
+  }
+}
+
+async function begin() {
+  startTheme(part("theme"));
+  offerLayers();
+  try {
+    const api = new Api();
+    const { sites } = await api.sites();
+    const asked = readAddress().site ?? sites[0];
+    offerSites(sites, asked);
+    if (!asked) throw new Error("This service has no site yet. Start it with a site model: twin serve --site DIR.");
+    const site = await api.site(asked);
+    document.title = `${words(site.name)} · Spatial twin`;
+    await new Page(api, site).start();
+  } catch (error) {
+    say(part("map-notice"), error.message);
+    part("map-notice").hidden = false;
+  }
+}
+
+begin();

@@ -1,0 +1,30 @@
+/** Facts as sentences for the timeline of a vehicle. */
+
+import { words } from "../format.js";
+
+const SAYINGS = {
+  "vehicle.confirmed.v1": ({ kind, zone }) => `${words(kind)} first seen${inZone(zone)}`,
+  "vehicle.parked.v1": ({ stall, zone }) => (stall ? `Parked in stall ${stall}` : `Stopped${inZone(zone)}`),
+  "vehicle.hidden.v1": ({ zone }) => `Out of every camera's sight${inZone(zone)}`,
+  "vehicle.left.v1": ({ portal }) => `Left the site through ${portal}`,
+  "portal.crossed.v1": ({ portal, direction, speed_mps }) => `Crossed ${portal} ${direction}wards at ${(speed_mps * 3.6).toFixed(0)} km/h`,
+  "tracklet.assigned.v1": ({ camera }) => `Seen by camera ${camera}`,
+  "stall.changed.v1": ({ stall, state }) => `Stall ${stall} became ${state}`,
+  "session.opened.v1": ({ portal, flags }) => `Session opened${portal ? ` at ${portal}` : ""}${doubts(flags)}`,
+  "session.closed.v1": ({ portal, flags }) => `Session closed at ${portal}${doubts(flags)}`,
+  "session.orphaned.v1": ({ portal }) => `Exit at ${portal} without an entry`,
+};
+
+/**
+ * What a fact says, or null for one that only moves a vehicle on: the map shows those.
+ *
+ * @param event a fact as CloudEvents JSON
+ */
+export function sentence({ type, data }) {
+  if (type === "vehicle.moved.v1") return null;
+  const saying = SAYINGS[type];
+  return saying ? saying(data) : words(type.replace(/\.v\d+$/, "").replaceAll(".", " "));
+}
+
+const inZone = (zone) => (zone ? ` in ${words(zone).toLowerCase()}` : "");
+const doubts = (flags) => (flags?.length ? ` (${flags.map((flag) => words(flag).toLowerCase()).join(", ")})` : "");

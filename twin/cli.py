@@ -1,0 +1,299 @@
+"""The ``twin`` command. Each subcommand reads its options, calls one part, and prints what it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from twin.errors import BadInput, TwinError
+
+app = typer.Typer(
+    help="The twin service: what is true on a site, and what was known when.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+site_app = typer.Typer(help="Site models.", no_args_is_help=True)
+log_app = typer.Typer(help="The logs.", no_args_is_help=True)
+db_app = typer.Typer(help="The database.", no_args_is_help=True)
+app.add_typer(site_app, name="site")
+app.add_typer(log_app, name="log")
+app.add_typer(db_app, name="db")
+
+SiteName = Annotated[str, typer.Option("--site", help="A site's folder, or the name of a packaged site.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of logs and crops (TWIN_DATA_DIR, else ./twin-data).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+At = Annotated[str | None, typer.Option("--at", help="Valid time, RFC 3339. Absent: everything known.")]
+Out = Annotated[Path, typer.Option("--out", help="The run folder to write.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="TCP port; 0 takes a free one.")]
+Host = Annotated[str | None, typer.Option("--host", help="Address to listen on; only loopback is accepted.")]
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float | None, typer.Option("--for", min=1, help="End by itself after so many seconds.")] = None,
+    as_json: AsJson = False,
+    site: Annotated[str, typer.Option("--site", help="The site to simulate.")] = "demo_lot",
+    seed: Annotated[int, typer.Option("--seed")] = 1,
+    profile: Annotated[str, typer.Option("--profile", help="clean, default or harsh noise.")] = "default",
+    port: Port = 8600,
+    data_dir: DataDir = None,
+) -> None:
+    """Simulated traffic, the service and its map, on this machine alone."""
+    from twin.demo import run_demo
+
+    summary = run_demo(_settings(data_dir, port=port), site=site, seed=seed, profile=profile, seconds=seconds, say=_say)
+    if as_json:
+        _print_json(summary)
+
+
+@app.command()
+def serve(
+    site: Annotated[list[str], typer.Option("--site", help="A site's folder or name; may be given several times.")],
+    data_dir: DataDir = None,
+    host: Host = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="TCP port (TWIN_PORT, else 8600).")] = None,
+) -> None:
+    """The service: ingest, fusion, reads, live feed, map and search."""
+    from twin.main import load_sites, serve_sites
+
+    asyncio.run(serve_sites(_settings(data_dir, host=host, port=port), load_sites(site), announce=_say))
+
+
+@app.command()
+def fuse(
+    site: SiteName,
+    observations: Annotated[Path, typer.Option("--observations", help="observations.jsonl or .jsonl.zst")],
+    out: Out,
+    as_json: AsJson = False,
+) -> None:
+    """Fuse a file of observations offline into a run folder."""
+    from site_models.load import load_site, resolve
+    from twin.evaluation.fuse_run import fuse_run
+
+    summary = fuse_run(load_site(resolve(site)), observations, out)
+    if as_json:
+        _print_json(summary)
+    else:
+        _say(
+            f"{summary['observations']} observations gave {summary['facts']} facts and {summary['sessions']} sessions in {out}"
+        )
+
+
+@app.command()
+def at(
+    site: SiteName,
+    at: At = None,
+    known_at: Annotated[str | None, typer.Option("--known-at", help="A fact position, or a time.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """The site's state at a time, as known at a position: canonical JSON on one line."""
+
+    async def read(log: Any, model: Any) -> Any:
+        from twin.projections.moment import read_moment
+        from twin.projections.timeline import Timeline
+
+        moment = await read_moment(log, model.name, at=at, known_at=known_at)
+        return await Timeline(log, model).state(moment.at, moment.known_at)
+
+    _print_json(_with_log(site, data_dir, read))
+
+
+@app.command()
+def replay(
+    site: SiteName,
+    until_position: Annotated[int | None, typer.Option("--until-position", min=0, help="Last fact position to fold.")] = None,
+    at: At = None,
+    check: Annotated[bool, typer.Option("--check", help="Re-fold all observations and compare every fact.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """The same state by the naive fold of every fact; or, with --check, a proof that the facts follow from the observations."""
+    if check and (until_position is not None or at is not None):
+        raise BadInput("--check compares the whole log; leave out --until-position and --at")
+
+    async def read(log: Any, model: Any) -> Any:
+        from twin.events.codec import micros
+        from twin.log.sql.keys import SqlKeyRing
+        from twin.projections.naive import replay
+        from twin.rules.fold import Fold
+        from twin.service import check as check_facts
+
+        if check:
+            checked = await check_facts(log, SqlKeyRing(log), Fold(model))
+            return {"site": model.name, "is_equal": True, **_builtins(checked)}
+        return await replay(log, model, at=None if at is None else _micros(micros, at), known_at=until_position)
+
+    _print_json(_with_log(site, data_dir, read))
+
+
+@app.command()
+def simulate(
+    site: SiteName,
+    out: Out,
+    traffic: Annotated[str, typer.Option("--traffic", help="own (sumo comes later)")] = "own",
+    profile: Annotated[str, typer.Option("--profile", help="clean, default or harsh")] = "default",
+    seed: Annotated[int, typer.Option("--seed")] = 1,
+    hours: Annotated[float, typer.Option("--hours", min=0.001)] = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """Observations of simulated traffic, with the truth beside them."""
+    from perception.synthetic.simulate import write_run
+    from site_models.load import load_site, resolve
+
+    model = load_site(resolve(site))
+    summary = write_run(model, out=out, traffic=traffic, profile=profile, seed=seed, hours=hours)
+    if as_json:
+        _print_json(_builtins(summary))
+    else:
+        _say(f"{hours} h of '{model.name}', profile {profile}, seed {seed}, in {out}")
+
+
+@site_app.command("check")
+def site_check(folder: Annotated[str, typer.Argument(metavar="DIR")], as_json: AsJson = False) -> None:
+    """Every fault of a site model, with its file and feature; exits 1 if there is one."""
+    from site_models.load import check_site, resolve
+
+    site, faults = check_site(resolve(folder))
+    if as_json:
+        counts = {} if site is None else {name: len(getattr(site, name)) for name in _COUNTED}
+        _print_json({"schema": "twin.site_check/1", "site": site.name if site else None, "faults": faults, "counts": counts})
+    elif site is not None and not faults:
+        _say(f"site '{site.name}' is sound: " + ", ".join(f"{len(getattr(site, name))} {name}" for name in _COUNTED))
+    else:
+        for fault in faults:
+            _say(fault)
+    if faults:
+        raise typer.Exit(1)
+
+
+@site_app.command("generate")
+def site_generate(
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    cameras: Annotated[int, typer.Option("--cameras", min=1)] = 8,
+    stalls: Annotated[int, typer.Option("--stalls", min=1)] = 60,
+    levels: Annotated[int, typer.Option("--levels", min=1)] = 1,
+    overlap: Annotated[
+        float, typer.Option("--overlap", min=0, max=1, help="Share of a view that its neighbour sees too.")
+    ] = 0.2,
+    seed: Annotated[int, typer.Option("--seed")] = 1,
+) -> None:
+    """A car park with so many cameras, stalls and levels, always valid."""
+    from site_models.generate import generate
+    from site_models.load import dump_site
+
+    site = generate(n_cameras=cameras, n_stalls=stalls, n_levels=levels, overlap=overlap, seed=seed)
+    dump_site(site, out)
+    _say(f"site '{site.name}' with " + ", ".join(f"{len(getattr(site, name))} {name}" for name in _COUNTED) + f" in {out}")
+
+
+@log_app.command("tail")
+def log_tail(
+    site: SiteName,
+    facts: Annotated[bool, typer.Option("--facts", help="The fact log instead of the observation log.")] = False,
+    after: Annotated[int, typer.Option("--after", min=0, help="Start after this position.")] = 0,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for more, or end at the head.")] = True,
+    data_dir: DataDir = None,
+) -> None:
+    """Events as stored, one CloudEvents JSON a line."""
+
+    async def tail(log: Any, model: Any) -> None:
+        from twin.events.codec import to_json
+
+        if follow:
+            async for batch in (log.tail_facts if facts else log.tail_observations)(model.name, after=after):
+                sys.stdout.writelines(to_json(event).decode() + "\n" for event in batch)
+                sys.stdout.flush()
+            return
+        position = after
+        while batch := await (log.facts if facts else log.observations)(model.name, after=position, limit=1000):
+            sys.stdout.writelines(to_json(event).decode() + "\n" for event in batch)
+            position = batch[-1].position
+
+    _with_log(site, data_dir, tail)
+
+
+@db_app.command("upgrade")
+def db_upgrade(data_dir: DataDir = None) -> None:
+    """Bring a database of an older release to this one's schema; makes it where there is none."""
+    from twin.main import open_log
+
+    async def upgrade() -> None:
+        await open_log(_settings(data_dir), upgrade=True).aclose()
+
+    asyncio.run(upgrade())
+    _say("the database is at this release's schema")
+
+
+_COUNTED = ("levels", "zones", "stalls", "lanes", "portals", "landmarks", "cameras")
+
+
+def main() -> None:
+    """Run the command; an error raised on purpose is one message on standard error, exit 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        app()
+    except TwinError as wrong:
+        print(f"twin: {wrong}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _settings(data_dir: Path | None, *, host: str | None = None, port: int | None = None) -> Any:
+    import os
+
+    import msgspec
+
+    from twin.settings import Settings
+
+    given = {"data_dir": data_dir, "host": host, "port": port}
+    settings = Settings.from_environ(os.environ)
+    return msgspec.structs.replace(settings, **{name: value for name, value in given.items() if value is not None})
+
+
+def _with_log(site: str, data_dir: Path | None, read: Any) -> Any:
+    from site_models.load import load_site, resolve
+    from twin.main import open_log
+
+    model = load_site(resolve(site))
+
+    async def run() -> Any:
+        log = open_log(_settings(data_dir), read_only=True)
+        try:
+            return await read(log, model)
+        finally:
+            await log.aclose()
+
+    return asyncio.run(run())
+
+
+def _micros(micros: Any, text: str) -> int:
+    try:
+        return micros(text)
+    except ValueError as wrong:
+        raise BadInput(f"--at '{text}' cannot be read: {wrong}; give RFC 3339 such as 2026-01-01T09:00:00Z") from None
+
+
+def _builtins(value: Any) -> Any:
+    import msgspec
+
+    return msgspec.to_builtins(value)
+
+
+def _print_json(value: Any) -> None:
+    from twin.events.codec import canonical_json
+
+    typer.echo(canonical_json(value).decode())
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Runs on disk: offline fusion, run directories, and (later) their scores."""

@@ -1,0 +1,120 @@
+"""Offline fusion: a file of observations through the whole fold, with no server and no log.
+
+What the log and the fold writer do online is done here the same way: dense positions from 1, each device key
+once, and a clock. A file without clock ticks gets them from its own event times, so that the same file always
+gives the same facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from twin.errors import BadInput
+from twin.events.envelope import DeviceKey, ObservationEvent, Recorded, RecordedFact, RecordedObservation
+from twin.events.ids import SECOND, DeviceId, Micros, SiteId
+from twin.events.observations import ClockTicked, Personal, TrackletEmbedded
+from twin.rules.fold import Fold
+
+TICK_EVERY: Micros = SECOND
+LATENESS: Micros = 5 * SECOND
+"""How far a camera may lag behind the newest one in a file without ticks: as late as frames come in the noise profiles."""
+FLUSH: Micros = SECOND
+"""How far the last tick is past the last frame: over the fold's hold, under its idle bound."""
+
+
+OFFLINE_CLOCK = DeviceId("offline-clock")
+
+
+class DeviceKeys:
+    """Which device keys were seen: a contiguous mark a device, and what lies above it."""
+
+    def __init__(self) -> None:
+        self._mark: dict[tuple[str, int], int] = {}
+        self._above: dict[tuple[str, int], set[int]] = {}
+
+    def add(self, key: DeviceKey) -> bool:
+        """Note a key; False when it was there already."""
+        device = (key.device, key.boot_epoch)
+        mark, above = self._mark.get(device, 0), self._above.setdefault(device, set())
+        if key.sequence <= mark or key.sequence in above:
+            return False
+        above.add(key.sequence)
+        while mark + 1 in above:
+            mark += 1
+            above.remove(mark)
+        self._mark[device] = mark
+        return True
+
+
+class FuseSummary(Struct, kw_only=True):
+    """What an offline fusion read and concluded."""
+
+    observations: int = 0
+    duplicates: int = 0
+    ticks_added: int = 0
+    facts: int = 0
+    first_at: Micros | None = None
+    last_at: Micros | None = None
+
+
+def with_clock(events: Iterable[ObservationEvent], site: SiteId) -> Iterator[ObservationEvent]:
+    """Add clock ticks that follow the newest event time by ``LATENESS``, and one at the end that closes all."""
+    newest: Micros | None = None
+    ticked: Micros | None = None
+    sequence = 0
+    for event in events:
+        yield event
+        newest = event.occurred_at if newest is None else max(newest, event.occurred_at)
+        if ticked is None or newest - LATENESS >= ticked + TICK_EVERY:
+            ticked = newest - LATENESS
+            sequence += 1
+            yield _tick(site, sequence, ticked)
+    if newest is not None:
+        yield _tick(site, sequence + 1, newest + FLUSH)
+
+
+def fuse(fold: Fold, events: Iterable[ObservationEvent], summary: FuseSummary) -> Iterator[RecordedFact]:
+    """Fold observations into facts with positions, counting into ``summary``.
+
+    Raises:
+        BadInput: an observation belongs to another site than the fold's.
+    """
+    state, keys = fold.initial(), DeviceKeys()
+    recorded_at = 0
+    for event in events:
+        if event.site != fold.site.name:
+            raise BadInput(
+                f"observation {summary.observations + 1} is of site '{event.site}', but --site is '{fold.site.name}'; "
+                "give the folder of the observations' site"
+            )
+        if not keys.add(event.key):
+            summary.duplicates += 1
+            continue
+        summary.observations += 1
+        recorded_at = max(recorded_at, event.occurred_at)
+        _note_time(summary, event)
+        recorded = RecordedObservation(position=summary.observations, recorded_at=recorded_at, event=event)
+        state, facts = fold.step(state, recorded, _personal(event))
+        for fact in facts:
+            summary.facts += 1
+            yield Recorded(position=summary.facts, recorded_at=recorded_at, event=fact)
+
+
+def _note_time(summary: FuseSummary, event: ObservationEvent) -> None:
+    if isinstance(event.payload, ClockTicked):
+        summary.ticks_added += event.key.device == OFFLINE_CLOCK
+        return
+    at = event.occurred_at
+    summary.first_at = at if summary.first_at is None else min(summary.first_at, at)
+    summary.last_at = at if summary.last_at is None else max(summary.last_at, at)
+
+
+def _personal(event: ObservationEvent) -> Personal | None:
+    return event.payload.personal if isinstance(event.payload, TrackletEmbedded) else None
+
+
+def _tick(site: SiteId, sequence: int, at: Micros) -> ObservationEvent:
+    key = DeviceKey(device=OFFLINE_CLOCK, boot_epoch=1, sequence=sequence)
+    return ObservationEvent(site=site, key=key, occurred_at=at, payload=ClockTicked(worker="offline", source="events"))

@@ -1,0 +1,134 @@
+"""A run on disk: ``RUN/`` as the public formats define it, written from facts.
+
+``tracks`` has a row at each fact about where a vehicle is; a row holds until the vehicle's next one.
+Missing values are nulls, times int64 microseconds UTC, positions metres in the site frame.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from twin.errors import BadInput
+from twin.events.codec import canonical_json
+from twin.events.envelope import FactEvent
+from twin.events.facts import (
+    Fact,
+    SessionClosed,
+    SessionOpened,
+    SessionOrphaned,
+    VehicleConfirmed,
+    VehicleHidden,
+    VehicleLeft,
+    VehicleMoved,
+    VehicleParked,
+)
+from twin.events.ids import EventId
+
+TRACKS = pa.schema(
+    [
+        ("vehicle", pa.string()),
+        ("t", pa.int64()),
+        ("level", pa.string()),
+        *[(name, pa.float64()) for name in ("x_m", "y_m", "xx", "xy", "yy")],
+        ("state", pa.string()),
+    ]
+)
+SESSIONS = pa.schema(
+    [
+        ("session", pa.string()),
+        ("vehicle", pa.string()),
+        ("entry_t", pa.int64()),
+        ("exit_t", pa.int64()),
+        ("status", pa.string()),
+        ("confidence", pa.float64()),
+        ("amount_minor", pa.int64()),
+    ]
+)
+
+
+class Tables:
+    """Track and session rows, gathered fact by fact; a superseded fact's row goes."""
+
+    def __init__(self) -> None:
+        self._tracks: dict[EventId, dict[str, Any]] = {}
+        self._sessions: dict[EventId, dict[str, Any]] = {}
+
+    def add(self, event: FactEvent) -> None:
+        """Take one fact; facts that are about neither only supersede."""
+        for fact_id in event.supersedes:
+            self._tracks.pop(fact_id, None)
+            self._sessions.pop(fact_id, None)
+        if (track := track_row(event)) is not None:
+            self._tracks[event.id] = track
+        if (session := session_row(event.payload)) is not None:
+            self._sessions[event.id] = session
+
+    @property
+    def n_vehicles(self) -> int:
+        """Vehicles that have a track row."""
+        return len({row["vehicle"] for row in self._tracks.values()})
+
+    def write(self, run: Path) -> int:
+        """Write ``tracks.parquet`` and ``sessions.parquet``, sessions by id; returns the number of sessions."""
+        newest = {row["session"]: row for row in self._sessions.values()}
+        pq.write_table(pa.Table.from_pylist(list(self._tracks.values()), TRACKS), run / "tracks.parquet")
+        pq.write_table(pa.Table.from_pylist([newest[name] for name in sorted(newest)], SESSIONS), run / "sessions.parquet")
+        return len(newest)
+
+
+def track_row(event: FactEvent) -> dict[str, Any] | None:
+    """The row of ``tracks`` that a fact gives, or None."""
+    match event.payload:
+        case VehicleConfirmed() | VehicleMoved() as fact:
+            place, state = (fact.level, *fact.position_m, *fact.covariance_m2), "moving"
+        case VehicleParked() as fact:
+            place, state = (fact.level, *fact.position_m, *fact.covariance_m2), "parked"
+        case VehicleHidden() as fact:
+            place, state = (fact.level, *fact.position_m, None, None, None), "hidden"
+        case VehicleLeft() as fact:
+            place, state = (None,) * 6, "left"
+        case _:
+            return None
+    return dict(zip(TRACKS.names, (fact.vehicle, event.occurred_at, *place, state), strict=True))
+
+
+def session_row(fact: Fact) -> dict[str, Any] | None:
+    """The row of ``sessions`` that a fact gives, or None. Amounts are null until a tariff makes them."""
+    match fact:
+        case SessionOpened():
+            stay = (fact.entry_at, None, "open", fact.confidence)
+        case SessionClosed():
+            stay = (fact.entry_at, fact.exit_at, "closed", fact.confidence)
+        case SessionOrphaned():
+            stay = (None, fact.exit_at, "orphan", 0.0)
+        case _:
+            return None
+    return dict(zip(SESSIONS.names, (fact.session, fact.vehicle, *stay, None), strict=True))
+
+
+def prepare(run: Path) -> Path:
+    """Make the folder; files of another kind in it are left alone.
+
+    Raises:
+        BadInput: the path is a file or cannot be written.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as wrong:
+        raise BadInput(f"run folder '{run}' cannot be made: {wrong.strerror}; give another --out") from None
+    return run
+
+
+def write_manifest(run: Path, *, site: str, fold_version: str, config_hash: str) -> None:
+    """``manifest.json``; keeps the seed and profile of a simulation in the same folder."""
+    kept = {"seed": None, "profile": None}
+    path = run / "manifest.json"
+    if path.exists():
+        kept |= {key: value for key, value in msgspec.json.decode(path.read_bytes()).items() if key in kept}
+    manifest = {"schema": "twin.run/1", "site": site, **kept, "fold_version": fold_version, "config_hash": config_hash}
+    path.write_bytes(canonical_json(manifest) + b"\n")

@@ -1,0 +1,1 @@
+"""What goes out as it happens: the live feed of each site."""

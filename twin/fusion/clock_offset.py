@@ -1,0 +1,35 @@
+"""How far a camera's clock is off, from when its frames arrive.
+
+A frame arrives a short fixed time after its exposure, or later, never earlier. The least lag of a camera's frames behind
+the logged clock is therefore its offset plus that time. Two windows are kept, so that drift is followed.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from site_models.schema import ClockSource
+from twin.events.ids import SECOND, Micros
+from twin.fusion.state import CameraWatch
+
+WINDOW: Micros = 120 * SECOND
+SHORTEST_DELAY: Micros = 20_000
+HALF_TICK: Micros = 50_000  # the logged clock is on average this much older than what is logged next
+_TRUSTED: frozenset[ClockSource] = frozenset({"ptp", "ntp", "file"})
+
+
+def observe(watch: CameraWatch, lag_us: int, clock_at: Micros) -> CameraWatch:
+    """Note one frame's lag: logged clock minus the frame's own time."""
+    if watch.lag_us is None or watch.window_lag_us is None:
+        return replace(watch, lag_us=lag_us, window_lag_us=lag_us, window_from_at=clock_at)
+    if clock_at - watch.window_from_at > WINDOW:
+        return replace(watch, lag_us=min(watch.window_lag_us, lag_us), window_lag_us=lag_us, window_from_at=clock_at)
+    return replace(watch, lag_us=min(watch.lag_us, lag_us), window_lag_us=min(watch.window_lag_us, lag_us))
+
+
+def offset_us(watch: CameraWatch, clock: ClockSource, deadband_us: int) -> int:
+    """What to add to a camera's times: 0 for a trusted clock, or where the estimate is within the deadband."""
+    if clock in _TRUSTED or watch.lag_us is None:
+        return 0
+    offset = watch.lag_us + HALF_TICK - SHORTEST_DELAY
+    return offset if abs(offset) > deadband_us else 0

@@ -1,0 +1,142 @@
+"""One camera's frame on the ground: boxes as measured places, and which of the tracks they are."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from msgspec import Struct
+
+from twin.events.ids import LevelId, Micros, TrackletId
+from twin.events.observations import DetectedBox
+from twin.fusion.appearance import log_likelihood_ratio
+from twin.fusion.association import LINK_NATS, assign, squared_mahalanobis
+from twin.fusion.motion import Cov2, Motion, predict
+from twin.fusion.scene import Scene
+from twin.fusion.state import FusionState, PendingFrame, Track, TrackId
+from twin.spatial.camera import Bools, Floats, GroundCamera
+from twin.spatial.footprint import centres
+from twin.spatial.zones import UNKNOWN, Unit
+
+_TRUST_HEADING_MPS2 = 1.0
+_LINKED_GATE = 4.0  # a linked pair may be this many times farther off
+_APPEARANCE_WEIGHT = 0.5  # views of one tracklet are not independent of its link
+
+
+class Measured(Struct, frozen=True):
+    """A box with its place on the ground."""
+
+    box: DetectedBox
+    point_m: tuple[float, float]
+    covariance_m2: Cov2
+    is_fresh: bool  # False: an unchanged tracklet's last full box
+
+
+class Seen(Struct, frozen=True):
+    """A frame with its measured boxes."""
+
+    at: Micros
+    pending: PendingFrame
+    level: LevelId
+    camera: GroundCamera
+    measured: tuple[Measured, ...]
+    invisible: tuple[DetectedBox, ...]  # boxes that have no valid place; they still hide what is behind them
+
+
+def measure(pending: PendingFrame, camera: GroundCamera, level: LevelId, state: FusionState, scene: Scene) -> Seen:
+    """Place a frame's boxes on the ground."""
+    boxes = pending.frame.boxes
+    headings = np.array([_heading(box, camera, level, state, scene) for box in boxes]).reshape(len(boxes), 2)
+    ground = centres(camera, boxes, headings)
+    floor = scene.parameters.floor_sigma_m * scene.parameters.floor_sigma_m
+    measured: list[Measured] = []
+    invisible: list[DetectedBox] = []
+    for n, box in enumerate(boxes):
+        if not ground.is_valid[n] or "bottom" in box.truncated:
+            invisible.append(box)
+            continue
+        x, y = ground.points_m[n].tolist()
+        xx, xy, yy = ground.covariance_m2[n].tolist()
+        measured.append(Measured(box, (x, y), (xx + floor, xy, yy + floor), True))
+    for name in pending.frame.unchanged:
+        link = state.tracklets.get(name)
+        if link is not None and link.camera == pending.camera:
+            measured.append(Measured(link.box, link.point_m, link.covariance_m2, False))
+    return Seen(pending.at, pending, level, camera, tuple(measured), tuple(invisible))
+
+
+def match(seen: Seen, state: FusionState, scene: Scene) -> list[tuple[TrackId, int]]:
+    """Pairs of tracks and measured boxes of one frame; each track and each box at most once."""
+    tracks = [track for track in state.tracks.values() if track.level == seen.level and track.status != "hidden"]
+    if not tracks or not seen.measured:
+        return []
+    predicted = [predicted_at(track, seen.at, scene.parameters.acceleration_m2ps3) for track in tracks]
+    points = np.array([one.point_m for one in seen.measured])
+    d2, ln_determinant = squared_mahalanobis(
+        np.array([(motion.x, motion.y) for motion in predicted]),
+        np.array([motion.covariance_m2 for motion in predicted]),
+        points,
+        np.array([one.covariance_m2 for one in seen.measured]),
+    )
+    links = _links(tracks, seen, state)
+    cost = 0.5 * (d2 + ln_determinant) - LINK_NATS * links
+    gate = scene.parameters.gate_d2
+    is_allowed = (d2 <= gate) | ((links > 0) & (d2 <= _LINKED_GATE * gate))
+    is_allowed &= _is_reachable(tracks, seen, points, scene)
+    _add_appearance(cost, is_allowed, tracks, seen, state)
+    return [(tracks[row].id, column) for row, column in assign(cost, is_allowed)]
+
+
+def predicted_at(track: Track, at: Micros, acceleration: float) -> Motion:
+    """Where a track should be: parked ones stay."""
+    return track.motion if track.status == "parked" else predict(track.motion, at, acceleration)
+
+
+def _heading(box: DetectedBox, camera: GroundCamera, level: LevelId, state: FusionState, scene: Scene) -> Unit:
+    link = state.tracklets.get(box.tracklet)
+    track = None if link is None else state.tracks.get(link.track)
+    if track is not None and track.heading != UNKNOWN:
+        return track.heading
+    bottom = np.array([[(box.box_px[0] + box.box_px[2]) / 2, box.box_px[3]]])
+    ground = camera.to_ground(bottom, np.ones((1, 2)))
+    return scene.map.heading_at(level, *ground.points_m[0].tolist()) if ground.is_valid[0] else UNKNOWN
+
+
+def _links(tracks: list[Track], seen: Seen, state: FusionState) -> Floats:
+    """+1 where a box's tracklet belongs to the track, -1 where it belongs to another one that still lives."""
+    links = np.zeros((len(tracks), len(seen.measured)))
+    row_by_id = {track.id: row for row, track in enumerate(tracks)}
+    for column, one in enumerate(seen.measured):
+        link = state.tracklets.get(one.box.tracklet)
+        if link is not None and (row := row_by_id.get(link.track)) is not None:
+            links[:, column] = -1.0
+            links[row, column] = 1.0
+    return links
+
+
+def _is_reachable(tracks: list[Track], seen: Seen, points: Floats, scene: Scene) -> Bools:
+    """The physical cap: nothing is farther from where it was than it could have driven."""
+    place = np.array([(track.motion.x, track.motion.y) for track in tracks])
+    seconds = np.array([max(seen.at - track.seen_at, 0) / 1e6 for track in tracks])
+    limit = 3.0 + scene.parameters.max_speed_mps * seconds
+    dx, dy = (points[None, :, k] - place[:, None, k] for k in range(2))
+    return dx * dx + dy * dy <= (limit * limit)[:, None]
+
+
+def _add_appearance(cost: Floats, is_allowed: Bools, tracks: list[Track], seen: Seen, state: FusionState) -> None:
+    """Where a box could be one of several tracks, looks help to tell."""
+    columns: list[int] = np.flatnonzero(is_allowed.sum(axis=0) > 1).tolist()
+    for column in columns:
+        tracklet: TrackletId = seen.measured[column].box.tracklet
+        views = state.views.get(tracklet, ())
+        rows: list[int] = np.flatnonzero(is_allowed[:, column]).tolist()
+        for row in rows if views else []:
+            cost[row, column] -= _APPEARANCE_WEIGHT * log_likelihood_ratio(views, tracks[row].gallery)
+
+
+def heading_of(motion: Motion, before: Unit) -> Unit:
+    """The direction of motion, where there is enough of it to tell."""
+    if motion.speed2 < _TRUST_HEADING_MPS2:
+        return before
+    speed = math.sqrt(motion.speed2)
+    return motion.vx / speed, motion.vy / speed

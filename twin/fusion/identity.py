@@ -1,0 +1,88 @@
+"""Who a newly confirmed track is: a vehicle that went out of sight, or one never seen before.
+
+A vehicle that is first seen in the middle of the site did not fall from the sky. Candidates are hidden vehicles that could
+have driven here in the time, and parked ones beside it that are being missed; looks and nearness choose among them.
+"""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+
+from twin.events.ids import SECOND, VehicleId
+from twin.fusion.appearance import log_likelihood_ratio
+from twin.fusion.arithmetic import ln1
+from twin.fusion.parameters import FusionParameters
+from twin.fusion.state import FusionState, Track
+
+_TYPICAL_MPS = 4.0
+_SPREAD_M = 15.0
+_PARKED_NEAR_M = 5.0
+_LONG_HIDDEN_NATS_PER_MINUTE = 0.1
+_HANDOVER_US = 300_000
+
+
+class Reappearance(Struct, frozen=True):
+    """The vehicle that a track is taken to be, and how sure that is."""
+
+    track: Track
+    certainty: float
+    is_ambiguous: bool
+
+
+def reappeared(newborn: Track, state: FusionState, parameters: FusionParameters) -> Reappearance | None:
+    """The best candidate for a newborn track, or None when it is a new vehicle."""
+    scored = [
+        (score, candidate)
+        for candidate in state.tracks.values()
+        if (score := _score(newborn, candidate, parameters)) is not None
+    ]
+    if not scored:
+        return None
+    scored.sort(key=lambda one: (-one[0], one[1].id))
+    best, candidate = scored[0]
+    margin = best - scored[1][0] if len(scored) > 1 else math.inf
+    is_ambiguous = margin < parameters.margin_nats
+    return Reappearance(candidate, _certainty(margin), is_ambiguous)
+
+
+def _score(newborn: Track, candidate: Track, parameters: FusionParameters) -> float | None:
+    """Log-likelihood, up to a constant, that the newborn is the candidate; None where it cannot be."""
+    if not isinstance(_vehicle_of(candidate), str) or candidate.id == newborn.id or candidate.level != newborn.level:
+        return None
+    dx, dy = newborn.first_m[0] - candidate.motion.x, newborn.first_m[1] - candidate.motion.y
+    distance = math.sqrt(dx * dx + dy * dy)
+    seconds = (newborn.born_at - candidate.seen_at) / SECOND
+    looks = log_likelihood_ratio(newborn.gallery, candidate.gallery)
+    if looks < parameters.contradiction_nats:
+        return None
+    if candidate.status == "parked":
+        is_missed = candidate.seen_at <= newborn.born_at + _HANDOVER_US and candidate.absence > 0.0
+        return looks - distance if is_missed and distance <= _PARKED_NEAR_M else None
+    if candidate.status != "hidden" and not (candidate.status == "moving" and candidate.seen_at <= newborn.born_at):
+        return None
+    if distance > parameters.reach_slack_m + parameters.reach_mps * max(seconds, 0.0):
+        return None
+    off = (distance - _TYPICAL_MPS * max(seconds, 0.0)) / _SPREAD_M
+    nearness = -0.5 * off * off if off > 0.0 else 0.0
+    return looks + nearness - _LONG_HIDDEN_NATS_PER_MINUTE * max(seconds, 0.0) / 60.0 - distance / 100.0
+
+
+def _vehicle_of(track: Track) -> VehicleId | None:
+    return None if track.status == "left" else track.vehicle
+
+
+def _certainty(margin: float) -> float:
+    """From log-odds against the second best: 1 / (1 + 2^-1.44 margin), by squaring so that no exponential is needed."""
+    if margin >= 8.0:
+        return 1.0
+    inverse = 1.0 / (1.0 + margin / 8.0)
+    for _ in range(3):
+        inverse *= inverse
+    return round(1.0 / (1.0 + inverse), 3)
+
+
+def evidence_of_absence(rate: float) -> float:
+    """Nats against presence when a camera that sees a vehicle this often does not: -ln(1 - rate)."""
+    return -ln1(1.0 - min(max(rate, 0.05), 0.95))

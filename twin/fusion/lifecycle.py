@@ -1,0 +1,273 @@
+"""How a track lives: tentative, confirmed and moving, parked, moving again, hidden, gone. Silence is never an exit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from site_models.schema import Portal
+from twin.events.facts import (
+    PortalCrossed,
+    VehicleConfirmed,
+    VehicleHidden,
+    VehicleLeft,
+    VehicleMoved,
+    VehicleParked,
+)
+from twin.events.ids import SECOND, CameraId, Micros, VehicleId, ZoneId
+from twin.events.observations import VehicleKind
+from twin.fusion.arithmetic import micro, mm
+from twin.fusion.emission import Emission
+from twin.fusion.identity import evidence_of_absence, reappeared
+from twin.fusion.motion import Cov2, Motion, born
+from twin.fusion.portals import Crossing, crossings, crossings_before, extrapolated
+from twin.fusion.scene import Scene
+from twin.fusion.state import Emitted, FusionState, Track, TrailPoint
+
+_TRAIL_POINTS = 15
+_BACK_EXTRAPOLATION_US = 2 * SECOND
+_AHEAD_EXTRAPOLATION_US = 1_500_000
+_RATE_GAIN = 0.05
+_DRIFT_M = 1.0  # standing still may wander so far
+_EXTRAPOLATED_CERTAINTY = 0.8
+
+
+class Lifecycle:
+    """Decides what becomes of tracks, and says so in facts."""
+
+    def __init__(self, scene: Scene, emission: Emission) -> None:
+        self._scene = scene
+        self._parameters = scene.parameters
+        self._emission = emission
+
+    def extend_trail(self, track: Track) -> None:
+        """Note where the track is now; unconfirmed tracks keep all, for crossings before their confirmation."""
+        point = TrailPoint(track.motion.at, track.motion.x, track.motion.y)
+        trail = (*track.trail, point)
+        keep = 6 * _TRAIL_POINTS if track.vehicle is None else _TRAIL_POINTS
+        track.trail = trail[-keep:]
+
+    def is_ripe(self, track: Track) -> bool:
+        """Whether enough detections agree."""
+        age = track.seen_at - track.born_at
+        if track.is_inner_birth:
+            return track.hits >= self._parameters.inner_birth_hits and age >= self._parameters.inner_birth_us
+        return track.hits >= self._parameters.birth_hits and age >= self._parameters.birth_us
+
+    def confirm(self, track: Track, state: FusionState) -> Track | None:
+        """Make a ripe track a vehicle: one that was out of sight, or a new one.
+
+        Returns:
+            The track that it continues and that ends with this; None for a new vehicle.
+        """
+        track.status = "moving"
+        earlier = self._earlier_crossings(track)
+        came_in = any(one.portal.role == "boundary" and one.direction == "in" for one in earlier)
+        may_be_known = not came_in and self._scene.has_boundary
+        known = reappeared(track, state, self._parameters) if may_be_known else None
+        if known is not None:
+            self._continue(track, known.track, known.certainty, known.is_ambiguous)
+            self.move(track)
+        else:
+            track.vehicle = VehicleId(self._emission.new_name("v"))
+            self._emission.emit(track.motion.at, self._confirmed(track))
+            track.emitted = Emitted(track.motion.at, track.motion.x, track.motion.y, self._zone(track))
+        for crossing in earlier:
+            self._cross(track, crossing)
+        return None if known is None else known.track
+
+    def move(self, track: Track, *, is_due: bool = False) -> None:
+        """Say where a moving vehicle is, when it is time and it has moved; then what portals it crossed."""
+        last, motion = track.emitted, track.motion
+        zone = self._zone(track)
+        if last is None or self._has_moved(last, motion, zone) or is_due:
+            track.emitted = Emitted(motion.at, motion.x, motion.y, zone)
+            self._emission.emit(motion.at, self._moved(track))
+
+    def check_portals(self, track: Track) -> None:
+        """Crossings at the newest point of a confirmed track's trail."""
+        for crossing in crossings(track, self._portals(track), self._parameters.portal_side_m):
+            self._cross(track, crossing)
+
+    def settle(self, track: Track) -> None:
+        """Park a moving vehicle that has stood long enough."""
+        motion, still = track.motion, track.still
+        is_slow = motion.speed2 < self._parameters.still_mps * self._parameters.still_mps
+        if not is_slow or still is None or _away(still, motion.x, motion.y) > _DRIFT_M:
+            track.still = TrailPoint(motion.at, motion.x, motion.y) if is_slow else None
+            return
+        stall = self._scene.map.stall_at(track.level, motion.x, motion.y)
+        needed = self._parameters.park_us if stall is None else self._parameters.stall_park_us
+        if motion.at - still.at >= needed:
+            self._park(track)
+
+    def measure_parked(self, track: Track, x: float, y: float, covariance_m2: Cov2, at: Micros) -> None:
+        """Another look at a parked vehicle: it stands, or it is off, three times in a row, and so moves."""
+        track.absence, track.absent_since = 0.0, None
+        dx, dy = x - track.motion.x, y - track.motion.y
+        allowed = self._parameters.depart_m + 2.0 * math.sqrt(covariance_m2[0] + covariance_m2[2])
+        if dx * dx + dy * dy <= allowed * allowed:
+            track.away = 0
+            track.motion = replace(track.motion, at=at)
+            return
+        track.away += 1
+        if track.away >= 3:
+            self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
+
+    def depart(self, track: Track, motion: Motion) -> None:
+        """A parked vehicle moves again."""
+        track.status, track.motion, track.still, track.away, track.stall = "moving", motion, None, 0, None
+        track.absence, track.absent_since = 0.0, None
+        track.trail = (*track.trail[-1:], TrailPoint(motion.at, motion.x, motion.y))
+        self.move(track, is_due=True)
+
+    def miss_parked(self, track: Track, camera: CameraId, at: Micros) -> None:
+        """A camera that has a clear view did not see a parked vehicle."""
+        rate = track.seen_rate.get(camera, 0.5)
+        track.absence += evidence_of_absence(rate)
+        track.absent_since = at if track.absent_since is None else track.absent_since
+        if track.absence >= self._parameters.absence_nats and at - track.absent_since >= self._parameters.absence_us:
+            self._hide(track, track.absent_since)
+
+    def note_rate(self, track: Track, camera: CameraId, was_seen: bool) -> None:
+        """How often this camera sees the vehicle when its place is in clear view: an exponential mean."""
+        rate = track.seen_rate.get(camera, 0.5)
+        track.seen_rate = {**track.seen_rate, camera: rate + _RATE_GAIN * ((1.0 if was_seen else 0.0) - rate)}
+
+    def lose_sight(self, track: Track) -> None:
+        """A moving vehicle has not been seen for ``hidden_us``: it left if it was about to, else it is hidden."""
+        last = track.trail[-1] if track.trail else TrailPoint(track.seen_at, track.motion.x, track.motion.y)
+        leaving = extrapolated(track, self._portals(track), within_us=_AHEAD_EXTRAPOLATION_US, is_backwards=False)
+        if leaving is not None:
+            self._cross(track, leaving)
+            return
+        track.motion = replace(track.motion, at=last.at, x=last.x, y=last.y)
+        self._hide(track, track.seen_at + self._parameters.hidden_us)
+
+    def _earlier_crossings(self, track: Track) -> list[Crossing]:
+        portals = self._portals(track)
+        found = crossings_before(track, portals, self._parameters.portal_side_m)
+        if not any(one.portal.role == "boundary" for one in found):
+            before = extrapolated(track, portals, within_us=_BACK_EXTRAPOLATION_US, is_backwards=True)
+            found = [before, *found] if before is not None and not track.is_inner_birth else found
+        return found
+
+    def _continue(self, track: Track, known: Track, certainty: float, is_ambiguous: bool) -> None:
+        track.vehicle, track.kind_scores = known.vehicle, _sum(known.kind_scores, track.kind_scores)
+        track.kind = likeliest(track.kind_scores)
+        track.gallery = known.gallery + tuple(view for view in track.gallery if view not in known.gallery)
+        track.gallery = track.gallery[-4:]
+        track.certainty = round(known.certainty * certainty, 3)
+        track.flags = known.flags
+        if is_ambiguous and "ambiguous_identity" not in track.flags:
+            track.flags = (*track.flags, "ambiguous_identity")
+
+    def _park(self, track: Track) -> None:
+        motion = track.motion
+        stall = self._scene.map.stall_at(track.level, motion.x, motion.y)
+        track.status, track.stall, track.away = "parked", stall, 0
+        xx, xy, yy = motion.covariance_m2
+        track.motion = Motion(motion.at, motion.x, motion.y, 0.0, 0.0, (xx, xy, 0.0, 0.0, yy, 0.0, 0.0, 0.0, 0.0, 0.0))
+        if stall is not None:
+            track.heading = self._scene.map.heading_at(track.level, motion.x, motion.y)
+        assert track.vehicle is not None
+        fact = VehicleParked(
+            vehicle=track.vehicle,
+            level=track.level,
+            position_m=(mm(motion.x), mm(motion.y)),
+            covariance_m2=_rounded(motion.covariance_m2),
+            zone=self._zone(track),
+            stall=stall,
+            evidence=track.evidence,
+        )
+        self._emission.emit(motion.at, fact)
+
+    def _hide(self, track: Track, at: Micros) -> None:
+        assert track.vehicle is not None
+        track.status, track.stall, track.still = "hidden", None, None
+        position = (mm(track.motion.x), mm(track.motion.y))
+        self._emission.emit(
+            at, VehicleHidden(vehicle=track.vehicle, level=track.level, position_m=position, zone=self._zone(track))
+        )
+
+    def _cross(self, track: Track, crossing: Crossing) -> None:
+        if track.status == "left":
+            return
+        assert track.vehicle is not None
+        if crossing.is_extrapolated:
+            track.certainty = round(track.certainty * _EXTRAPOLATED_CERTAINTY, 3)
+        fact = PortalCrossed(
+            vehicle=track.vehicle,
+            portal=crossing.portal.id,
+            direction=crossing.direction,
+            position_m=(mm(crossing.point_m[0]), mm(crossing.point_m[1])),
+            speed_mps=mm(math.sqrt(track.motion.speed2)),
+            certainty=track.certainty,
+            flags=track.flags,
+            evidence=track.evidence,
+        )
+        self._emission.emit(crossing.at, fact)
+        if crossing.portal.role == "level" and crossing.portal.to_level is not None:
+            track.level, track.sides = crossing.portal.to_level, {}
+        if crossing.portal.role == "boundary" and crossing.direction == "out":
+            track.status = "left"
+            left = VehicleLeft(vehicle=track.vehicle, portal=crossing.portal.id, evidence=track.evidence)
+            self._emission.emit(crossing.at, left)
+
+    def _portals(self, track: Track) -> tuple[Portal, ...]:
+        return self._scene.portals.get(track.level, ())
+
+    def _zone(self, track: Track) -> ZoneId | None:
+        return self._scene.map.zone_at(track.level, track.motion.x, track.motion.y)
+
+    def _has_moved(self, last: Emitted, motion: Motion, zone: ZoneId | None) -> bool:
+        if motion.at - last.at < self._parameters.emit_us and zone == last.zone:
+            return False
+        return zone != last.zone or _away(TrailPoint(last.at, last.x, last.y), motion.x, motion.y) >= self._parameters.emit_m
+
+    def _confirmed(self, track: Track) -> VehicleConfirmed:
+        assert track.vehicle is not None
+        return VehicleConfirmed(
+            vehicle=track.vehicle,
+            kind=track.kind,
+            level=track.level,
+            position_m=(mm(track.motion.x), mm(track.motion.y)),
+            covariance_m2=_rounded(track.motion.covariance_m2),
+            zone=self._zone(track),
+            tracklets=track.tracklets,
+            evidence=track.evidence,
+        )
+
+    def _moved(self, track: Track) -> VehicleMoved:
+        assert track.vehicle is not None
+        motion = track.motion
+        return VehicleMoved(
+            vehicle=track.vehicle,
+            level=track.level,
+            position_m=(mm(motion.x), mm(motion.y)),
+            covariance_m2=_rounded(motion.covariance_m2),
+            velocity_mps=(mm(motion.vx), mm(motion.vy)),
+            zone=self._zone(track),
+            evidence=track.evidence,
+        )
+
+
+def likeliest(scores: Mapping[VehicleKind, float]) -> VehicleKind:
+    """The kind with the largest sum of scores; the first by name of equal ones."""
+    kinds: list[VehicleKind] = sorted(scores)
+    return max(kinds, key=lambda kind: scores[kind])
+
+
+def _rounded(covariance: Cov2) -> Cov2:
+    return micro(covariance[0]), micro(covariance[1]), micro(covariance[2])
+
+
+def _away(point: TrailPoint, x: float, y: float) -> float:
+    return math.sqrt((point.x - x) * (point.x - x) + (point.y - y) * (point.y - y))
+
+
+def _sum(ours: Mapping[VehicleKind, float], theirs: Mapping[VehicleKind, float]) -> dict[VehicleKind, float]:
+    kinds: list[VehicleKind] = sorted({*ours, *theirs})
+    return {kind: ours.get(kind, 0.0) + theirs.get(kind, 0.0) for kind in kinds}

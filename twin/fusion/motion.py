@@ -1,0 +1,97 @@
+"""Constant-velocity Kalman filter on the ground, in closed form.
+
+State [x, y, vx, vy]; the covariance's upper triangle is ten numbers. Scalar arithmetic only: no BLAS, the same bits anywhere.
+
+Source: Bar-Shalom, Li & Kirubarajan, "Estimation with Applications to Tracking and Navigation" (2001), 6.2.2 (continuous
+white-noise acceleration) and 5.2.3 (update).
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from twin.events.ids import SECOND, Micros
+
+Upper = tuple[float, float, float, float, float, float, float, float, float, float]
+"""xx, xy, xu, xv, yy, yu, yv, uu, uv, vv with u = vx, v = vy."""
+
+Cov2 = tuple[float, float, float]
+
+
+class Motion(Struct, frozen=True, array_like=True):
+    """An estimate at a time: metres, metres a second, and their covariance."""
+
+    at: Micros
+    x: float
+    y: float
+    vx: float
+    vy: float
+    p: Upper
+
+    @property
+    def covariance_m2(self) -> Cov2:
+        """xx, xy, yy of the position."""
+        return self.p[0], self.p[1], self.p[4]
+
+    @property
+    def speed2(self) -> float:
+        """Squared speed."""
+        return self.vx * self.vx + self.vy * self.vy
+
+
+def born(at: Micros, x: float, y: float, covariance_m2: Cov2, speed_sigma_mps: float) -> Motion:
+    """A new estimate at a measured place, with an unknown velocity."""
+    xx, xy, yy = covariance_m2
+    var = speed_sigma_mps * speed_sigma_mps
+    return Motion(at, x, y, 0.0, 0.0, (xx, xy, 0.0, 0.0, yy, 0.0, 0.0, var, 0.0, var))
+
+
+def predict(motion: Motion, at: Micros, q: float) -> Motion:
+    """The estimate at a later time; at an earlier or the same time, as it is.
+
+    Args:
+        q: power spectral density of the acceleration noise, m²/s³.
+    """
+    if at <= motion.at:
+        return motion
+    t = (at - motion.at) / SECOND
+    xx, xy, xu, xv, yy, yu, yv, uu, uv, vv = motion.p
+    q1, q2, q3 = q * t, q * t * t / 2.0, q * t * t * t / 3.0
+    p: Upper = (
+        xx + 2.0 * t * xu + t * t * uu + q3,
+        xy + t * (xv + yu) + t * t * uv,
+        xu + t * uu + q2,
+        xv + t * uv,
+        yy + 2.0 * t * yv + t * t * vv + q3,
+        yu + t * uv,
+        yv + t * vv + q2,
+        uu + q1,
+        uv,
+        vv + q1,
+    )
+    return Motion(at, motion.x + t * motion.vx, motion.y + t * motion.vy, motion.vx, motion.vy, p)
+
+
+def update(motion: Motion, x: float, y: float, covariance_m2: Cov2) -> Motion:
+    """The estimate after a measured position with its covariance R: P - K S Kᵀ with S = HPHᵀ + R."""
+    xx, xy, xu, xv, yy, yu, yv, uu, uv, vv = motion.p
+    a, b, c = xx + covariance_m2[0], xy + covariance_m2[1], yy + covariance_m2[2]
+    determinant = a * c - b * b
+    ia, ib, ic = c / determinant, -b / determinant, a / determinant
+    gains = [(px * ia + py * ib, px * ib + py * ic) for px, py in ((xx, xy), (xy, yy), (xu, yu), (xv, yv))]
+    dx, dy = x - motion.x, y - motion.y
+    moved = [k1 * dx + k2 * dy for k1, k2 in gains]
+    (kx1, kx2), (ky1, ky2), (ku1, ku2), (kv1, kv2) = gains
+    p: Upper = (
+        xx - kx1 * xx - kx2 * xy,
+        xy - kx1 * xy - kx2 * yy,
+        xu - kx1 * xu - kx2 * yu,
+        xv - kx1 * xv - kx2 * yv,
+        yy - ky1 * xy - ky2 * yy,
+        yu - ky1 * xu - ky2 * yu,
+        yv - ky1 * xv - ky2 * yv,
+        uu - ku1 * xu - ku2 * yu,
+        uv - ku1 * xv - ku2 * yv,
+        vv - kv1 * xv - kv2 * yv,
+    )
+    return Motion(motion.at, motion.x + moved[0], motion.y + moved[1], motion.vx + moved[2], motion.vy + moved[3], p)

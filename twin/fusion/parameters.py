@@ -1,0 +1,71 @@
+"""Every number that the fusion decides by. All of them are part of the configuration hash."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from twin.events.ids import SECOND, Micros
+
+
+class FusionParameters(Struct, frozen=True, kw_only=True):
+    """Defaults hold for car parks and roads alike.
+
+    Attributes:
+        tick_us: width of a tick of event time.
+        hold_us: how far a logged clock must be past a tick's end to close it without every camera.
+        idle_us: how far a logged clock must be past a camera's newest frame to call it idle.
+        ahead_us: frames further ahead of the logged clock are not fused.
+        deadband_us: estimated clock offsets smaller than this are taken as 0.
+        gate_d2: chi-squared, 2 degrees of freedom, 99 %.
+        floor_sigma_m: least standard deviation of a measured centre: what size prior and calibration leave over.
+        max_speed_mps: nothing on wheels here is faster.
+        acceleration_m2ps3: power spectral density of white acceleration noise.
+        birth_speed_sigma_mps: spread of a new track's speed.
+        birth_hits, birth_us: detections and time until a new track is a vehicle, at the edge of what is watched.
+        inner_birth_hits, inner_birth_us: as above, in the middle of a watched area, where nothing can come from.
+        tentative_us: an unconfirmed track unseen for so long is dropped.
+        hidden_us: a moving vehicle unseen for so long is hidden.
+        still_mps: slower is standing.
+        park_us, stall_park_us: standing for so long is parked, outside and inside a stall.
+        depart_m: a parked vehicle measured farther off, three times in a row, is moving.
+        absence_nats: evidence of not being seen where it must be seen that ends a parked vehicle's stay there.
+        absence_us: least time over which that evidence is gathered.
+        emit_us, emit_m: least time and way between two VehicleMoved.
+        portal_side_m: distance beyond a portal that counts as being across.
+        reach_mps, reach_slack_m: how fast, and how far off, a hidden vehicle may come up again.
+        contradiction_nats: appearance this unlike rules a hidden vehicle out.
+        margin_nats: best against second; below it an identity is ambiguous.
+    """
+
+    tick_us: Micros = 100_000
+    hold_us: Micros = 250_000
+    idle_us: Micros = 2 * SECOND
+    ahead_us: Micros = 10 * SECOND
+    deadband_us: Micros = 150_000
+    gate_d2: float = 9.21
+    floor_sigma_m: float = 0.3
+    max_speed_mps: float = 60.0
+    acceleration_m2ps3: float = 3.0
+    birth_speed_sigma_mps: float = 8.0
+    birth_hits: int = 6
+    birth_us: Micros = 700_000
+    inner_birth_hits: int = 15
+    inner_birth_us: Micros = 2 * SECOND
+    tentative_us: Micros = SECOND
+    hidden_us: Micros = 2 * SECOND
+    still_mps: float = 0.4
+    park_us: Micros = 6 * SECOND
+    stall_park_us: Micros = 2_500_000
+    depart_m: float = 1.2
+    absence_nats: float = 12.0
+    absence_us: Micros = 3 * SECOND
+    emit_us: Micros = 200_000
+    emit_m: float = 0.05
+    portal_side_m: float = 0.5
+    reach_mps: float = 14.0
+    reach_slack_m: float = 4.0
+    contradiction_nats: float = -3.0
+    margin_nats: float = 0.7
+
+
+DEFAULTS = FusionParameters()

@@ -1,0 +1,71 @@
+"""What stands still while the fusion runs: the map, the cameras' geometry, the portals. Made once a site."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from site_models.schema import Camera, LevelId, Portal, Site, StallId
+from twin.events.ids import CameraId, Micros
+from twin.events.observations import CameraCalibrated
+from twin.fusion.parameters import FusionParameters
+from twin.fusion.portals import side_m
+from twin.fusion.state import Calibrations
+from twin.spatial.camera import GroundCamera
+from twin.spatial.zones import SiteMap, centre_of
+
+_EDGE_M = 8.0
+
+
+class StallPlace(Struct, frozen=True):
+    """Where a stall is, for looking at it."""
+
+    id: StallId
+    level: LevelId
+    centre_m: tuple[float, float]
+
+
+class Scene:
+    """A site, ready to be looked things up in."""
+
+    def __init__(self, site: Site, parameters: FusionParameters) -> None:
+        self.site = site
+        self.parameters = parameters
+        self.map = SiteMap(site)
+        self.portals: dict[LevelId, tuple[Portal, ...]] = {
+            level.id: tuple(portal for portal in site.portals if portal.level == level.id) for level in site.levels
+        }
+        self.has_boundary = any(portal.role == "boundary" for portal in site.portals)
+        self.stalls = tuple(StallPlace(stall.id, stall.level, centre_of(stall.ring_m)) for stall in site.stalls)
+        self._elevation = {level.id: level.elevation_m for level in site.levels}
+        self._configured: dict[CameraId, Camera] = {camera.id: camera for camera in site.cameras}
+        self._as_configured = {
+            name: GroundCamera(one.geometry, one.frame_px, self._elevation[one.level], one.sigma_m, one.range_m)
+            for name, one in self._configured.items()
+        }
+        self._calibrated: dict[bytes, GroundCamera] = {}
+
+    def is_edge(self, level: LevelId, x_m: float, y_m: float) -> bool:
+        """Whether vehicles may come up here from where nobody looks: near a portal that is not only counted."""
+        for portal in self.portals.get(level, ()):
+            away, along, length = side_m(portal, x_m, y_m)
+            beyond = max(0.0, -along, along - 1.0) * length
+            if portal.role != "count" and abs(away) + beyond <= _EDGE_M:
+                return True
+        return False
+
+    def camera(self, name: CameraId, at: Micros, calibrations: Calibrations) -> tuple[GroundCamera, LevelId] | None:
+        """A camera's geometry at a time and its level; None for a camera that the site does not have."""
+        for since, calibration in reversed(calibrations):
+            if since <= at:
+                return self._of(calibration), calibration.level
+        configured = self._configured.get(name)
+        return None if configured is None else (self._as_configured[name], configured.level)
+
+    def _of(self, calibration: CameraCalibrated) -> GroundCamera:
+        key = repr(calibration).encode()
+        if key not in self._calibrated:
+            elevation = self._elevation.get(calibration.level, 0.0)
+            self._calibrated[key] = GroundCamera(
+                calibration.geometry, calibration.frame_px, elevation, calibration.sigma_m, calibration.range_m
+            )
+        return self._calibrated[key]

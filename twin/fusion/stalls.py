@@ -1,0 +1,46 @@
+"""What each stall holds. A parked vehicle makes it occupied; leaving, or a clear look at nothing, makes it free."""
+
+from __future__ import annotations
+
+from twin.events.facts import StallChanged
+from twin.events.ids import Micros, StallId, VehicleId
+from twin.fusion.emission import Emission
+from twin.fusion.frame import Seen
+from twin.fusion.scene import Scene
+from twin.fusion.sight import visible
+from twin.fusion.state import FusionState, StallBelief
+
+_LOOKS = 20  # clear looks at an empty place before an unknown stall is free: parked vehicles are confirmed by then
+_UNKNOWN = StallBelief("unknown")
+
+
+def occupy(stalls: dict[StallId, StallBelief], parked: dict[StallId, VehicleId], at: Micros, emission: Emission) -> None:
+    """Bring stalls in line with who is parked in them; a stall holds one vehicle, the first that parked."""
+    for stall, belief in sorted(stalls.items()):
+        if belief.state == "occupied" and stall not in parked:
+            stalls[stall] = StallBelief("free")
+            emission.emit(at, StallChanged(stall=stall, state="free"))
+    for stall, vehicle in sorted(parked.items()):
+        if stalls.get(stall, _UNKNOWN).vehicle != vehicle:
+            stalls[stall] = StallBelief("occupied", vehicle)
+            emission.emit(at, StallChanged(stall=stall, state="occupied", vehicle=vehicle))
+
+
+def look(seen: Seen, state: FusionState, stalls: dict[StallId, StallBelief], scene: Scene, emission: Emission) -> None:
+    """Count clear looks at unknown stalls in which nothing is tracked."""
+    unknown = [
+        place for place in scene.stalls if place.level == seen.level and stalls.get(place.id, _UNKNOWN).state == "unknown"
+    ]
+    if not unknown:
+        return
+    tracked = [track for track in state.tracks.values() if track.level == seen.level]
+    taken = {scene.map.stall_at(seen.level, track.motion.x, track.motion.y) for track in tracked}
+    clear = visible(seen, [place.centre_m for place in unknown], [None] * len(unknown))
+    for place, is_clear in zip(unknown, clear, strict=True):
+        if not is_clear or place.id in taken:
+            continue
+        n_empty = stalls.get(place.id, _UNKNOWN).n_empty + 1
+        stalls[place.id] = StallBelief("unknown", None, n_empty)
+        if n_empty >= _LOOKS:
+            stalls[place.id] = StallBelief("free")
+            emission.emit(seen.at, StallChanged(stall=place.id, state="free"))

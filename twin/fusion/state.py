@@ -1,0 +1,146 @@
+"""What the fusion remembers between observations. Plain values only: it is saved and loaded bit for bit.
+
+A state is never changed in place by a step: dicts are copied before they are written, tracks replaced.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from twin.events.facts import SessionFlag, StallState
+from twin.events.ids import CameraId, EventId, LevelId, Micros, PortalId, StallId, TrackletId, VehicleId, ZoneId
+from twin.events.observations import CameraCalibrated, DetectedBox, FrameObserved, VehicleKind
+from twin.fusion.appearance import Gallery
+from twin.fusion.motion import Cov2, Motion
+
+TrackId = int
+Calibrations = tuple[tuple[Micros, CameraCalibrated], ...]
+Status = Literal["tentative", "moving", "parked", "hidden", "left"]
+
+
+class PendingFrame(Struct, frozen=True, array_like=True):
+    """A frame that waits for its tick to close; ``at`` is its corrected time."""
+
+    at: Micros
+    camera: CameraId
+    boot_epoch: int
+    sequence: int
+    observation: EventId
+    frame: FrameObserved
+
+
+class CameraWatch(Struct, frozen=True, array_like=True):
+    """What is known of a camera's time: its newest frame, and the least lag behind the clock in two windows."""
+
+    newest_at: Micros
+    is_active: bool
+    lag_us: int | None = None
+    window_lag_us: int | None = None
+    window_from_at: Micros = 0
+
+
+class OrderingState(Struct, frozen=True):
+    """Frames by tick number, and how far ticks are closed."""
+
+    pending: dict[int, tuple[PendingFrame, ...]] = field(default_factory=dict[int, tuple[PendingFrame, ...]])
+    cameras: dict[CameraId, CameraWatch] = field(default_factory=dict[CameraId, CameraWatch])
+    closed_at: Micros | None = None
+    clock_at: Micros | None = None  # newest logged clock
+    is_wall_clock: bool = False  # it tells when observations arrived
+
+
+class TrailPoint(Struct, frozen=True, array_like=True):
+    """Where a track was."""
+
+    at: Micros
+    x: float
+    y: float
+
+
+class Emitted(Struct, frozen=True, array_like=True):
+    """What the last fact about a vehicle's place said."""
+
+    at: Micros
+    x: float
+    y: float
+    zone: ZoneId | None
+
+
+class Track(Struct, kw_only=True):
+    """One object on the ground; a vehicle once it is confirmed.
+
+    Attributes:
+        heading: unit vector of its last real motion, or of the stall or lane it stands in; (0, 0) if unknown.
+        still: where and since when it stands, while it does.
+        away: consecutive measurements off a parked place.
+        absence: nats of evidence that a parked vehicle is gone, since ``absent_since``.
+        seen_rate: how often each camera sees it, when it must.
+        sides: last definite side of each portal that it is near: +1 left ("in"), -1 right.
+        certainty: 0..1, how sure its identity is.
+    """
+
+    id: TrackId
+    level: LevelId
+    status: Status
+    motion: Motion
+    kind: VehicleKind
+    kind_scores: dict[VehicleKind, float]
+    heading: tuple[float, float]
+    born_at: Micros
+    first_m: tuple[float, float]
+    is_inner_birth: bool
+    hits: int
+    seen_at: Micros
+    seen_by: CameraId
+    vehicle: VehicleId | None = None
+    trail: tuple[TrailPoint, ...] = ()
+    still: TrailPoint | None = None
+    away: int = 0
+    absence: float = 0.0
+    absent_since: Micros | None = None
+    seen_rate: dict[CameraId, float] = field(default_factory=dict[CameraId, float])
+    stall: StallId | None = None
+    emitted: Emitted | None = None
+    sides: dict[PortalId, int] = field(default_factory=dict[PortalId, int])
+    gallery: Gallery = ()
+    tracklets: tuple[TrackletId, ...] = ()
+    flags: tuple[SessionFlag, ...] = ()
+    certainty: float = 1.0
+    evidence: tuple[EventId, ...] = ()  # newest observations that updated it
+
+
+class TrackletLink(Struct, frozen=True, array_like=True):
+    """A camera's tracklet: the track it was matched to, and its last full box."""
+
+    track: TrackId
+    camera: CameraId
+    box: DetectedBox
+    point_m: tuple[float, float]
+    covariance_m2: Cov2
+    seen_at: Micros
+    assigned: EventId | None = None  # the fact that says so
+    assigned_to: VehicleId | None = None
+
+
+class StallBelief(Struct, frozen=True, array_like=True):
+    """A stall's state, and for how many looks a free one was seen empty."""
+
+    state: StallState
+    vehicle: VehicleId | None = None
+    n_empty: int = 0
+
+
+class FusionState(Struct, frozen=True):
+    """Everything but the order of frames."""
+
+    n_tracks: int = 0
+    tracks: dict[TrackId, Track] = field(default_factory=dict[TrackId, Track])
+    tracklets: dict[TrackletId, TrackletLink] = field(default_factory=dict[TrackletId, TrackletLink])
+    views: dict[TrackletId, Gallery] = field(default_factory=dict[TrackletId, Gallery])
+    stalls: dict[StallId, StallBelief] = field(default_factory=dict[StallId, StallBelief])
+    calibrations: dict[CameraId, tuple[tuple[Micros, CameraCalibrated], ...]] = field(
+        default_factory=dict[CameraId, tuple[tuple[Micros, CameraCalibrated], ...]]
+    )
+    watched_since: dict[CameraId, Micros] = field(default_factory=dict[CameraId, Micros])

@@ -1,0 +1,79 @@
+"""What changes on the graph's nodes. Every value comes from a fact; frozen, so that a node is replaced and never edited."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from site_models.schema import CameraId, LevelId, StallId, ZoneId
+from twin.events.facts import StallState
+from twin.events.ids import Micros, VehicleId
+from twin.events.observations import VehicleKind
+
+VehicleState = Literal["moving", "parked", "hidden"]
+SeenState = Literal["active", "idle", "unseen"]
+
+
+class VehicleNow(Struct, frozen=True, kw_only=True, array_like=True):
+    """A vehicle on the site, as its last fact left it.
+
+    Attributes:
+        since_at: when ``state`` became what it is.
+        updated_at: when the last fact of its position occurred.
+    """
+
+    kind: VehicleKind
+    state: VehicleState
+    level: LevelId
+    position_m: tuple[float, float]
+    covariance_m2: tuple[float, float, float]  # xx, xy, yy
+    velocity_mps: tuple[float, float]
+    zone: ZoneId | None
+    stall: StallId | None
+    since_at: Micros
+    updated_at: Micros
+
+
+class StallNow(Struct, frozen=True, kw_only=True, array_like=True):
+    """A stall; ``since_at`` is None until the first fact of it."""
+
+    state: StallState = "unknown"
+    vehicle: VehicleId | None = None
+    since_at: Micros | None = None
+
+
+class CameraNow(Struct, frozen=True, kw_only=True, array_like=True):
+    """A camera; ``unseen`` until it first delivers."""
+
+    state: SeenState = "unseen"
+    since_at: Micros | None = None
+
+
+class PortalNow(Struct, frozen=True, kw_only=True, array_like=True):
+    """How often a portal was crossed."""
+
+    n_in: int = 0
+    n_out: int = 0
+
+
+class SessionNow(Struct, frozen=True, kw_only=True, array_like=True):
+    """An open session; a closed one is only counted."""
+
+    vehicle: VehicleId
+    entry_at: Micros
+
+
+class TrackletNow(Struct, frozen=True, kw_only=True, array_like=True):
+    """Which vehicle a camera's tracklet belongs to, while that vehicle is on the site."""
+
+    vehicle: VehicleId
+    camera: CameraId
+
+
+class Tally(Struct, frozen=True, kw_only=True, array_like=True):
+    """Counts since the log began: sessions opened and closed, and exits without an entry."""
+
+    n_opened: int = 0
+    n_closed: int = 0
+    n_orphaned: int = 0

@@ -1,0 +1,181 @@
+"""What a graph says: the whole state of a site in the form that every read, feed and command gives it.
+
+The ``State`` types document that form (and the API's schema is made from them); ``state`` builds it as plain
+mappings, because it is built at every read and every tick of the live feed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from twin.events.codec import rfc3339
+from twin.events.facts import StallState
+from twin.events.ids import Micros
+from twin.events.observations import VehicleKind
+from twin.graph.model import SiteGraph
+from twin.graph.nodes import CameraNow, SeenState, StallNow, VehicleNow, VehicleState
+
+
+class VehicleView(Struct, frozen=True, kw_only=True):
+    """One vehicle on the site; metres in the site frame, times RFC 3339."""
+
+    vehicle: str
+    kind: VehicleKind
+    state: VehicleState
+    level: str
+    position_m: tuple[float, float]
+    covariance_m2: tuple[float, float, float]
+    velocity_mps: tuple[float, float]
+    zone: str | None
+    stall: str | None
+    session: str | None
+    since_at: str
+    updated_at: str
+
+
+class StallView(Struct, frozen=True, kw_only=True):
+    """One stall, and who stands in it."""
+
+    stall: str
+    state: StallState
+    vehicle: str | None
+    since_at: str | None
+
+
+class ZoneView(Struct, frozen=True, kw_only=True):
+    """One zone; ``unknown`` while a piece of it is covered only by cameras that do not deliver."""
+
+    zone: str
+    state: Literal["known", "unknown"]
+    n_vehicles: int
+    n_stalls: int
+    n_free: int
+
+
+class CameraView(Struct, frozen=True, kw_only=True):
+    """One camera: delivering, silent, or never heard of."""
+
+    camera: str
+    state: SeenState
+    since_at: str | None
+
+
+class CountersView(Struct, frozen=True, kw_only=True):
+    """Sessions opened and closed, vehicles on the site now, exits without an entry, sessions open now.
+
+    ``entries - exits = sessions_open`` always.
+    """
+
+    entries: int
+    exits: int
+    inside: int
+    orphans: int
+    sessions_open: int
+
+
+class PortalView(Struct, frozen=True, kw_only=True):
+    """How often a portal was crossed."""
+
+    portal: str
+    n_in: int
+    n_out: int
+
+
+class StateView(Struct, frozen=True, kw_only=True):
+    """The whole state of a site at a valid time, as known at a position of its fact log."""
+
+    site: str
+    at: str
+    position: str
+    level_ids: list[str]
+    vehicles: list[VehicleView]
+    stalls: list[StallView]
+    zones: list[ZoneView]
+    cameras: list[CameraView]
+    counters: CountersView
+    portals: list[PortalView]
+
+
+def state(graph: SiteGraph, *, at: Micros | None = None, position: int | None = None) -> dict[str, Any]:
+    """The whole state, as ``StateView`` describes it; lists are sorted by id.
+
+    Args:
+        at: valid time that was asked for; without it, the latest applied fact's (1970 before the first).
+        position: what the answer knows; without it, the last applied fact's.
+    """
+    return {
+        "site": graph.site.name,
+        "at": rfc3339(graph.at if at is None else at),
+        "position": str(graph.position if position is None else position),
+        "level_ids": [level.id for level in graph.site.levels],
+        "vehicles": _vehicles(graph),
+        "stalls": [_stall(name, now) for name, now in graph.each("stall")],
+        "zones": _zones(graph),
+        "cameras": [_camera(name, now) for name, now in graph.each("camera")],
+        "counters": _counters(graph),
+        "portals": [{"portal": name, "n_in": now.n_in, "n_out": now.n_out} for name, now in graph.each("portal")],
+    }
+
+
+def _vehicles(graph: SiteGraph) -> list[dict[str, Any]]:
+    session_by_vehicle = {now.vehicle: name for name, now in graph.each("session")}
+    return [_vehicle(name, now, session_by_vehicle.get(name)) for name, now in graph.each("vehicle")]
+
+
+def _vehicle(name: str, now: VehicleNow, session: str | None) -> dict[str, Any]:
+    return {
+        "vehicle": name,
+        "kind": now.kind,
+        "state": now.state,
+        "level": now.level,
+        "position_m": list(now.position_m),
+        "covariance_m2": list(now.covariance_m2),
+        "velocity_mps": list(now.velocity_mps),
+        "zone": now.zone,
+        "stall": now.stall,
+        "session": session,
+        "since_at": rfc3339(now.since_at),
+        "updated_at": rfc3339(now.updated_at),
+    }
+
+
+def _stall(name: str, now: StallNow) -> dict[str, Any]:
+    return {"stall": name, "state": now.state, "vehicle": now.vehicle, "since_at": _time(now.since_at)}
+
+
+def _camera(name: str, now: CameraNow) -> dict[str, Any]:
+    return {"camera": name, "state": now.state, "since_at": _time(now.since_at)}
+
+
+def _zones(graph: SiteGraph) -> list[dict[str, Any]]:
+    n_vehicles = Counter(now.zone for _, now in graph.each("vehicle"))
+    n_stalls = Counter(stall.zone for stall in graph.site.stalls)
+    n_free = Counter(stall.zone for stall in graph.site.stalls if graph.now("stall", stall.id).state == "free")
+    delivering = {name for name, now in graph.each("camera") if now.state == "active"}
+    return [
+        {
+            "zone": zone.id,
+            "state": "known" if all(piece & delivering for piece in graph.pieces_by_zone[zone.id]) else "unknown",
+            "n_vehicles": n_vehicles[zone.id],
+            "n_stalls": n_stalls[zone.id],
+            "n_free": n_free[zone.id],
+        }
+        for zone in graph.site.zones
+    ]
+
+
+def _counters(graph: SiteGraph) -> dict[str, int]:
+    return {
+        "entries": graph.tally.n_opened,
+        "exits": graph.tally.n_closed,
+        "inside": len(graph.ids.get("vehicle", {})),
+        "orphans": graph.tally.n_orphaned,
+        "sessions_open": len(graph.ids.get("session", {})),
+    }
+
+
+def _time(at: Micros | None) -> str | None:
+    return None if at is None else rfc3339(at)

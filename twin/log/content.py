@@ -1,0 +1,82 @@
+"""An observation made ready for storing: packed, hashed, and checked against what a column can hold."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import msgspec
+from msgspec import Struct
+
+from twin.errors import BadInput
+from twin.events.codec import pack, subject_of, type_name
+from twin.events.envelope import FactEvent, ObservationEvent
+
+_LARGEST = 2**63 - 1
+_LONGEST = 255
+_FACT_ID = re.compile(r"[0-9a-f]{32}")
+
+_frame = msgspec.msgpack.Encoder(order="deterministic").encode
+
+
+class Content(Struct, frozen=True, kw_only=True):
+    """What is stored of an event's payload, and the hash that tells a resend from a forgery."""
+
+    type: str
+    subject: str | None
+    payload: bytes
+    hash: bytes
+
+
+def content_of(event: ObservationEvent) -> Content:
+    """Pack and hash an observation; sealed fields enter the hash as ciphertext.
+
+    Raises:
+        BadInput: a name or number does not fit a column of the log; the message names it.
+    """
+    key = event.key
+    check_name("site", event.site)
+    check_name("device", key.device)
+    for name, number in (("boot_epoch", key.boot_epoch), ("sequence", key.sequence)):
+        if number < 0:
+            raise BadInput(f"{name} of device '{key.device}' is {number}; it must not be negative")
+        check_number(name, number)
+    content = _packed(event)
+    framed = _frame((content.type, content.payload, event.occurred_at, event.site, key.device, key.boot_epoch, key.sequence))
+    return msgspec.structs.replace(content, hash=hashlib.blake2b(framed, digest_size=16).digest())
+
+
+def content_of_fact(event: FactEvent) -> Content:
+    """Pack a fact; raises as ``content_of`` does. Its id names it, so its hash stays empty."""
+    check_name("site", event.site)
+    check_name("fold version", event.fold_version)
+    check_number("cause", event.cause)
+    if not 0 <= event.ordinal < 2**31:
+        raise BadInput(f"ordinal is {event.ordinal}; it must be in 0..2^31-1")
+    for superseded in event.supersedes:
+        if not _FACT_ID.fullmatch(superseded):
+            raise BadInput(f"a superseded id is {superseded[:40]!r}; it must be a fact's, 32 hexadecimal digits")
+    return _packed(event)
+
+
+def _packed(event: ObservationEvent | FactEvent) -> Content:
+    check_number("occurred_at", event.occurred_at)
+    subject = subject_of(event.payload)
+    if subject is not None:
+        check_name("subject", subject)
+    try:
+        return Content(type=type_name(event.payload), subject=subject, payload=pack(event.payload), hash=b"")
+    except (UnicodeEncodeError, OverflowError) as wrong:
+        raise BadInput(f"a payload of type '{type_name(event.payload)}' cannot be packed: {wrong}") from None
+
+
+def check_number(what: str, number: int) -> None:
+    """Raise BadInput for a number that no database's column can hold."""
+    if not -_LARGEST <= number <= _LARGEST:
+        raise BadInput(f"{what} is {number}; it must fit in 64 bits")
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise BadInput for a name that a database would refuse: it must not be able to stop the writer."""
+    if not 0 < len(name) <= _LONGEST or "\x00" in name or not name.isprintable():
+        raise BadInput(f"{what} {name[:40]!r} must be 1 to {_LONGEST} printable characters")

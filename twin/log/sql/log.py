@@ -1,0 +1,241 @@
+"""``SqlLog``: the port on SQLite or PostgreSQL, one writer thread and a few readers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, delete
+from sqlalchemy.engine import URL
+
+from twin.errors import BadInput, Forbidden, LogClosed, NotFound
+from twin.events.envelope import ObservationEvent, RecordedFact, RecordedObservation
+from twin.events.ids import Micros, SiteId
+from twin.log.clock import Clock, system_clock
+from twin.log.content import check_name, check_number, content_of, content_of_fact
+from twin.log.port import FencingToken, FoldCommit, Heads, Receipt, Refusal, Snapshot
+from twin.log.sql import reader, schema
+from twin.log.sql.dialect import N_READERS, locate, reading_engine, upsert, writing_engine
+from twin.log.sql.lock import WriterLock
+from twin.log.sql.migrate import ensure_current
+from twin.log.sql.transaction import Transaction
+from twin.log.sql.writer import N_QUEUED_EVENTS, Writer
+from twin.log.tail import BATCH, Wakeups, tail
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class SqlLog:
+    """Both logs in one database. Make it with ``open``, end it with ``aclose``."""
+
+    def __init__(self, url: URL, wakeups: Wakeups, writer: Writer | None, lock: WriterLock | None) -> None:
+        self._wakeups = wakeups
+        self._writer = writer
+        self._lock = lock
+        self._engine = reading_engine(url, N_READERS)
+        self._threads = ThreadPoolExecutor(max_workers=N_READERS, thread_name_prefix="log-reader")
+
+    @classmethod
+    def open(
+        cls,
+        location: str | Path,
+        *,
+        clock: Clock = system_clock,
+        upgrade: bool = False,
+        read_only: bool = False,
+        n_queued_events: int = N_QUEUED_EVENTS,
+    ) -> SqlLog:
+        """Open a log, and make it where there is none. Blocks for some milliseconds.
+
+        Args:
+            location: path of a SQLite file, or a ``sqlite:`` or ``postgresql:`` URL.
+            clock: gives ``recorded_at``.
+            upgrade: bring an older schema to this release's.
+            read_only: only read, beside a process that writes.
+            n_queued_events: how many events may wait for the writer before ``append`` raises ``Overloaded``.
+
+        Raises:
+            Conflict: the schema is older or newer than this release's, or another process writes the file.
+            NotFound: ``read_only``, and there is no such file.
+        """
+        url, wakeups = locate(location), Wakeups()
+        file = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+        if read_only:
+            if file is not None and not file.exists():
+                raise NotFound(f"there is no log at '{file}'; start the service that writes it, or name another file")
+            return cls(url, wakeups, None, None)
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        lock = WriterLock(file) if file is not None else None
+        if file is not None:
+            file.touch(mode=0o600)  # it holds keys; SQLite gives its other files the same mode
+        engine = writing_engine(url)
+        try:
+            ensure_current(engine, may_upgrade=upgrade)
+        except BaseException:
+            engine.dispose()
+            if lock is not None:
+                lock.release()
+            raise
+        return cls(url, wakeups, Writer(engine, clock, wakeups, n_queued_events=n_queued_events), lock)
+
+    async def write(self, work: Callable[[Transaction], T], *sites: SiteId, events: Sequence[ObservationEvent] = ()) -> T:
+        """Run ``work`` in the writer's next transaction, with the heads of these sites locked.
+
+        Name the site of whatever is written: its lock is what keeps processes from waiting for each other in a circle.
+
+        ``events`` are those that ``work`` may append.
+        """
+        for site in sites:
+            check_name("site", site)
+        if self._writer is None:
+            raise Forbidden("this log was opened read-only; send it to the process that writes it")
+        return await self._writer.submit(work, sites, events)
+
+    async def read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a query of ``reader`` on a connection that cannot write, in a thread."""
+        if self._wakeups.is_closed:
+            raise LogClosed("the log is closed; open it again")
+        for given in (*args, *kwargs.values()):
+            _check_bound(given)
+
+        def run() -> T:
+            with self._engine.connect() as connection:
+                return query(connection, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+
+    async def append(self, events: Sequence[ObservationEvent]) -> list[Receipt]:
+        """See ``twin.log.port.Log``."""
+        contents = [content_of(event) for event in events]
+        if not events:
+            return []
+        sites = {event.site for event in events}
+        return await self.write(lambda transaction: transaction.append(events, contents), *sites, events=events)
+
+    async def acquire(self, site: SiteId, worker: str) -> FencingToken:
+        """See ``twin.log.port.Log``."""
+        check_name("worker", worker)
+        return await self.write(lambda transaction: transaction.acquire(site, worker), site)
+
+    async def commit(self, commit: FoldCommit) -> int:
+        """See ``twin.log.port.Log``."""
+        contents = [content_of_fact(event) for event in commit.facts]
+        return await self.write(lambda transaction: transaction.commit(commit, contents), commit.token.site)
+
+    async def sites(self) -> list[SiteId]:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.sites)
+
+    async def heads(self, site: SiteId) -> Heads:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.heads, site)
+
+    async def observations(self, site: SiteId, *, after: int = 0, limit: int = 1000) -> list[RecordedObservation]:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.observations, site, after, limit)
+
+    async def facts(self, site: SiteId, *, after: int = 0, limit: int = 1000, types: Sequence[str] = ()) -> list[RecordedFact]:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.facts, site, after, limit, types)
+
+    async def facts_between(
+        self,
+        site: SiteId,
+        *,
+        after_at: Micros,
+        until_at: Micros,
+        until_position: int,
+        types: Sequence[str] = (),
+        subject: str | None = None,
+        limit: int = 100_000,
+    ) -> list[RecordedFact]:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.facts_between, site, after_at, until_at, until_position, types, subject, limit)
+
+    async def facts_disturbing(self, site: SiteId, *, at: Micros, after: int, until: int) -> bool:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.facts_disturbing, site, at, after, until)
+
+    async def position_at(self, site: SiteId, recorded_at: Micros) -> int:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.position_at, site, recorded_at)
+
+    async def refusals(self, site: SiteId, *, limit: int = 1000) -> list[Refusal]:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.refusals, site, limit)
+
+    def tail_observations(self, site: SiteId, *, after: int) -> AsyncGenerator[list[RecordedObservation], None]:
+        """See ``twin.log.port.Log``."""
+        return tail(partial(self._observations_after, site), self._wakeups, ("observations", site), after=after)
+
+    def tail_facts(self, site: SiteId, *, after: int) -> AsyncGenerator[list[RecordedFact], None]:
+        """See ``twin.log.port.Log``."""
+        return tail(partial(self._facts_after, site), self._wakeups, ("facts", site), after=after)
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        """See ``twin.log.port.Log``."""
+        for name in ("site", "kind", "version"):
+            check_name(name, getattr(snapshot, name))
+        row = {name: getattr(snapshot, name) for name in snapshot.__struct_fields__}
+        table = schema.snapshots
+
+        def save(transaction: Transaction) -> None:
+            connection = transaction.connection
+            one = upsert(connection.engine, table).values(row)
+            changed = {"body": snapshot.body}
+            connection.execute(one.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed))
+
+        await self.write(save, snapshot.site)
+
+    async def load_snapshots(
+        self, site: SiteId, kind: str, version: str, *, until_position: int, until_at: Micros | None = None, limit: int = 8
+    ) -> list[Snapshot]:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.snapshots, site, kind, version, until_position, until_at, limit)
+
+    async def drop_snapshots(self, site: SiteId, kind: str, *, below: int) -> None:
+        """See ``twin.log.port.Log``."""
+        table = schema.snapshots
+        old = delete(table).where(table.c.site == site, table.c.kind == kind, table.c.position < below)
+
+        def drop(transaction: Transaction) -> None:
+            transaction.connection.execute(old)
+
+        await self.write(drop, site)
+
+    async def aclose(self) -> None:
+        """See ``twin.log.port.Log``."""
+        self._wakeups.close()
+        await asyncio.to_thread(self._close)
+
+    async def _observations_after(self, site: SiteId, position: int) -> list[RecordedObservation]:
+        return await self.observations(site, after=position, limit=BATCH)
+
+    async def _facts_after(self, site: SiteId, position: int) -> list[RecordedFact]:
+        return await self.facts(site, after=position, limit=BATCH)
+
+    def _close(self) -> None:
+        self._threads.shutdown()
+        self._engine.dispose()
+        if self._writer is not None:
+            self._writer.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+def _check_bound(given: object) -> None:
+    """Refuse what a driver cannot bind, before it becomes the driver's error."""
+    if isinstance(given, int):
+        check_number("a number asked for", given)
+    elif isinstance(given, str) and ("\x00" in given or not given.isprintable()):
+        raise BadInput(f"a name asked for is {given[:40]!r}; names are printable")
+    elif isinstance(given, list | tuple):
+        for one in given:
+            _check_bound(one)

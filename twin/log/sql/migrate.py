@@ -1,0 +1,65 @@
+"""Bringing a database to this release's schema, with the Alembic revisions in the package ``migrations``."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, inspect, text
+
+from twin.errors import Conflict
+
+_ADVISORY_LOCK = 0x7477696E  # "twin": one process migrates at a time
+
+
+def upgrade(engine: Engine) -> None:
+    """Run every revision that the database lacks, in one transaction; an empty database gets them all."""
+    with as_file(files("migrations")) as folder, engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+        config = Config()
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def ensure_current(engine: Engine, *, may_upgrade: bool) -> None:
+    """Create the schema of an empty database; demand or run the upgrade of an older one.
+
+    Raises:
+        Conflict: the schema is older and ``may_upgrade`` is false, or it is of a newer release.
+    """
+    with engine.connect() as connection:
+        revision, is_empty = _revision(connection), not inspect(connection).get_table_names()
+    if revision == newest_revision():
+        return
+    if revision is not None and revision not in _known_revisions():
+        raise Conflict(f"the database is at schema revision '{revision}', unknown here; it needs a newer release")
+    if not is_empty and not may_upgrade:
+        raise Conflict(
+            f"the database is at schema revision '{revision}', this release needs '{newest_revision()}'."
+            " Back it up, then run `twin db upgrade`."
+        )
+    upgrade(engine)
+
+
+def newest_revision() -> str:
+    """The revision that this release writes."""
+    return str(_scripts().get_current_head())
+
+
+def _known_revisions() -> set[str]:
+    return {script.revision for script in _scripts().walk_revisions()}
+
+
+def _scripts() -> ScriptDirectory:
+    with as_file(files("migrations")) as folder:
+        return ScriptDirectory(str(folder))
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()

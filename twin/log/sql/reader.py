@@ -1,0 +1,121 @@
+"""Queries, as functions of a connection; each is one statement, so it sees one state of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, exists, or_, select
+
+from twin.events.envelope import DeviceKey, RecordedFact, RecordedObservation
+from twin.events.ids import DeviceId, Micros, SiteId
+from twin.log.port import Heads, Refusal, Snapshot
+from twin.log.sql import schema
+from twin.log.sql.rows import FACT_COLUMNS, OBSERVATION_COLUMNS, recorded_fact, recorded_observation
+
+_Query = Select[*tuple[Any, ...]]
+
+_h, _o, _f, _s = schema.heads.c, schema.observations.c, schema.facts.c, schema.supersessions.c
+
+
+def sites(connection: Connection) -> list[SiteId]:
+    """See ``twin.log.port.Log``; sorted here, since databases sort text each in its own way."""
+    return sorted(SiteId(site) for site in connection.scalars(select(_h.site).where(_h.observations > 0)))
+
+
+def heads(connection: Connection, site: SiteId) -> Heads:
+    """See ``twin.log.port.Log``."""
+    row = connection.execute(select(_h.observations, _h.facts, _h.cursor).where(_h.site == site)).one_or_none()
+    return Heads() if row is None else Heads(observations=row.observations, facts=row.facts, cursor=row.cursor)
+
+
+def observations(connection: Connection, site: SiteId, after: int, limit: int) -> list[RecordedObservation]:
+    """See ``twin.log.port.Log``."""
+    query = select(*OBSERVATION_COLUMNS).where(_o.site == site, _o.position > after).order_by(_o.position).limit(limit)
+    return [recorded_observation(row) for row in connection.execute(query)]
+
+
+def facts(connection: Connection, site: SiteId, after: int, limit: int, types: Sequence[str]) -> list[RecordedFact]:
+    """See ``twin.log.port.Log``."""
+    query = _of(select(*FACT_COLUMNS).where(_f.site == site, _f.position > after), types, None)
+    return [recorded_fact(row) for row in connection.execute(query.order_by(_f.position).limit(limit))]
+
+
+def facts_between(
+    connection: Connection,
+    site: SiteId,
+    after_at: Micros,
+    until_at: Micros,
+    until_position: int,
+    types: Sequence[str],
+    subject: str | None,
+    limit: int,
+) -> list[RecordedFact]:
+    """See ``twin.log.port.Log``."""
+    superseded = exists().where(_s.site == site, _s.fact_id == _f.id, _s.by_position <= until_position)
+    query = select(*FACT_COLUMNS).where(
+        _f.site == site,
+        _f.occurred_at > after_at,
+        _f.occurred_at <= until_at,
+        _f.position <= until_position,
+        ~superseded,
+    )
+    ordered = _of(query, types, subject).order_by(_f.occurred_at, _f.position).limit(limit)
+    return [recorded_fact(row) for row in connection.execute(ordered)]
+
+
+def facts_disturbing(connection: Connection, site: SiteId, at: Micros, after: int, until: int) -> bool:
+    """See ``twin.log.port.Log``."""
+    query = select(_f.position).where(
+        and_(_f.site == site, _f.position > after, _f.position <= until),
+        or_(_f.occurred_at <= at, _f.supersedes != ""),
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def position_at(connection: Connection, site: SiteId, recorded_at: Micros) -> int:
+    """See ``twin.log.port.Log``."""
+    query = select(_f.position).where(_f.site == site, _f.recorded_at <= recorded_at)
+    return connection.scalar(query.order_by(_f.recorded_at.desc(), _f.position.desc()).limit(1)) or 0
+
+
+def refusals(connection: Connection, site: SiteId, limit: int) -> list[Refusal]:
+    """See ``twin.log.port.Log``."""
+    table = schema.refusals
+    query = select(table).where(table.c.site == site).order_by(table.c.position).limit(limit)
+    return [
+        Refusal(
+            key=DeviceKey(device=DeviceId(row.device), boot_epoch=row.boot_epoch, sequence=row.sequence),
+            position=row.position,
+            content_hash=row.content_hash,
+            refused_at=row.refused_at,
+            n_refused=row.n_refused,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def snapshots(
+    connection: Connection, site: SiteId, kind: str, version: str, until_position: int, until_at: Micros | None, limit: int
+) -> list[Snapshot]:
+    """See ``twin.log.port.Log.load_snapshots``."""
+    table = schema.snapshots
+    query = select(table).where(
+        table.c.site == site, table.c.kind == kind, table.c.version == version, table.c.position <= until_position
+    )
+    if until_at is not None:
+        query = query.where(table.c.at <= until_at)
+    newest = query.order_by(table.c.at.desc(), table.c.position.desc()).limit(limit)
+    return [Snapshot(**row._asdict()) for row in connection.execute(newest)]
+
+
+def key(connection: Connection, site: SiteId, key_id: str) -> bytes | None:
+    """A tracklet's key; None when it was destroyed or never made."""
+    table = schema.keys.c
+    return connection.scalar(select(table.key).where(table.site == site, table.key_id == key_id))
+
+
+def _of(query: _Query, types: Sequence[str], subject: str | None) -> _Query:
+    if types:
+        query = query.where(_f.type.in_(types))
+    return query if subject is None else query.where(_f.subject == subject)

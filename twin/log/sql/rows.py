@@ -1,0 +1,81 @@
+"""Rows of the tables and the events in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from twin.events.codec import unpack_fact, unpack_observation
+from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedFact, RecordedObservation
+from twin.events.ids import EventId, Micros
+from twin.log.content import Content
+from twin.log.sql import schema
+
+_o, _f = schema.observations.c, schema.facts.c
+
+OBSERVATION_COLUMNS = (
+    _o.site, _o.position, _o.recorded_at, _o.occurred_at, _o.type, _o.device, _o.boot_epoch, _o.sequence, _o.payload,
+)  # fmt: skip
+FACT_COLUMNS = (
+    _f.site, _f.position, _f.recorded_at, _f.occurred_at, _f.type, _f.fold_version, _f.cause, _f.ordinal, _f.supersedes,
+    _f.payload,
+)  # fmt: skip
+
+
+def observation_row(event: ObservationEvent, content: Content, position: int, recorded_at: Micros) -> dict[str, Any]:
+    """The row of an observation."""
+    return {
+        "site": event.site,
+        "position": position,
+        "recorded_at": recorded_at,
+        "occurred_at": event.occurred_at,
+        "type": content.type,
+        "subject": content.subject,
+        "device": event.key.device,
+        "boot_epoch": event.key.boot_epoch,
+        "sequence": event.key.sequence,
+        "content_hash": content.hash,
+        "payload": content.payload,
+    }
+
+
+def fact_row(event: FactEvent, content: Content, position: int, recorded_at: Micros) -> dict[str, Any]:
+    """The row of a fact."""
+    return {
+        "site": event.site,
+        "position": position,
+        "recorded_at": recorded_at,
+        "occurred_at": event.occurred_at,
+        "type": content.type,
+        "subject": content.subject,
+        "id": event.id,
+        "fold_version": event.fold_version,
+        "cause": event.cause,
+        "ordinal": event.ordinal,
+        "supersedes": ",".join(event.supersedes),
+        "payload": content.payload,
+    }
+
+
+def recorded_observation(row: Row[*tuple[Any, ...]]) -> RecordedObservation:
+    """The observation in a row of ``OBSERVATION_COLUMNS``."""
+    site, position, recorded_at, occurred_at, name, device, boot_epoch, sequence, payload = row
+    key = DeviceKey(device=device, boot_epoch=boot_epoch, sequence=sequence)
+    event = ObservationEvent(site=site, key=key, occurred_at=occurred_at, payload=unpack_observation(name, payload))
+    return RecordedObservation(position=position, recorded_at=recorded_at, event=event)
+
+
+def recorded_fact(row: Row[*tuple[Any, ...]]) -> RecordedFact:
+    """The fact in a row of ``FACT_COLUMNS``."""
+    site, position, recorded_at, occurred_at, name, fold_version, cause, ordinal, supersedes, payload = row
+    event = FactEvent(
+        site=site,
+        fold_version=fold_version,
+        cause=cause,
+        ordinal=ordinal,
+        occurred_at=occurred_at,
+        payload=unpack_fact(name, payload),
+        supersedes=tuple(EventId(one) for one in supersedes.split(",") if one),
+    )
+    return RecordedFact(position=position, recorded_at=recorded_at, event=event)

@@ -1,0 +1,109 @@
+"""The tables. ``migrations/`` builds the same; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
+
+metadata = MetaData()
+
+
+def _number(name: str, **more: int) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, **more)  # pyright: ignore[reportArgumentType]
+
+
+heads = Table(
+    "heads",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    _number("observations"),
+    _number("facts"),
+    _number("cursor"),
+    _number("token"),
+    Column("worker", Text, nullable=False),
+    _number("observations_recorded_at"),
+    _number("facts_recorded_at"),
+)
+"""One row a site, locked to commit: positions are handed out under it."""
+
+observations = Table(
+    "observations",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    _number("recorded_at"),
+    _number("occurred_at"),
+    Column("type", String(255), nullable=False),
+    Column("subject", String(255)),
+    Column("device", String(255), nullable=False),
+    _number("boot_epoch"),
+    _number("sequence"),
+    Column("content_hash", LargeBinary(16), nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    UniqueConstraint("site", "device", "boot_epoch", "sequence", name="observations_device_key"),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("device", String(255), primary_key=True),
+    Column("boot_epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    _number("position"),
+    Column("content_hash", LargeBinary(16), nullable=False),
+    _number("refused_at"),
+    _number("n_refused"),
+)
+"""Device keys that came again with other content: hash and time, never the payload."""
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    _number("recorded_at"),
+    _number("occurred_at"),
+    Column("type", String(255), nullable=False),
+    Column("subject", String(255)),
+    Column("id", String(32), nullable=False),
+    Column("fold_version", String(255), nullable=False),
+    _number("cause"),
+    Column("ordinal", Integer, nullable=False),
+    Column("supersedes", Text, nullable=False),  # fact ids joined by commas, in the event's order
+    Column("payload", LargeBinary, nullable=False),
+    UniqueConstraint("site", "id", name="facts_id"),
+    Index("facts_by_time", "site", "occurred_at", "position"),
+    Index("facts_by_subject", "site", "subject", "occurred_at"),
+    Index("facts_by_type", "site", "type", "occurred_at"),
+    Index("facts_by_recording", "site", "recorded_at", "position"),
+)
+
+supersessions = Table(
+    "supersessions",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("fact_id", String(32), primary_key=True),
+    Column("by_position", BigInteger, primary_key=True, autoincrement=False),
+    Index("supersessions_by_position", "site", "by_position"),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("kind", String(255), primary_key=True),
+    Column("version", String(255), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("key_id", String(255), primary_key=True),
+    Column("key", LargeBinary(64)),  # NULL: destroyed
+    _number("made_at"),
+    Column("destroyed_at", BigInteger),
+)

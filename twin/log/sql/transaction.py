@@ -1,0 +1,191 @@
+"""One group commit: many requests, one transaction, positions handed out under locked head rows.
+
+A request that does not fit raises before it changes anything, so the others of its group still commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from twin.errors import Conflict
+from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent
+from twin.events.ids import Micros, SiteId
+from twin.log.clock import Clock
+from twin.log.content import Content
+from twin.log.fencing import check_commit
+from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt
+from twin.log.sql import schema
+from twin.log.sql.dialect import upsert
+from twin.log.sql.prepared import Statements
+from twin.log.sql.rows import fact_row, observation_row
+from twin.log.tail import Topic
+
+_CHUNK = 500
+_GAP = 16
+
+_Key = tuple[SiteId, DeviceKey]
+_Place = tuple[int, bytes]  # position and content hash
+
+
+@dataclass
+class Head:
+    """The mutable copy of a row of ``heads``, written back once a group."""
+
+    site: SiteId
+    observations: int = 0
+    facts: int = 0
+    cursor: int = 0
+    token: int = 0
+    worker: str = ""
+    observations_recorded_at: Micros = 0
+    facts_recorded_at: Micros = 0
+
+
+class Transaction:
+    """What requests may do to the log; it reads at once and writes in ``flush``, just before the commit."""
+
+    def __init__(self, connection: Connection, statements: Statements, clock: Clock, sites: Iterable[SiteId]) -> None:
+        self.connection = connection
+        self._statements = statements
+        self.topics: set[Topic] = set()
+        self.now = clock()
+        self._heads = {site: self._lock(site) for site in sorted(set(sites))}  # sorted: no deadlock between processes
+        self._changed: set[SiteId] = set()
+        self._places: dict[_Key, _Place] = {}
+        self._rows: dict[str, list[dict[str, Any]]] = {"observations": [], "facts": [], "supersessions": []}
+        self._fact_ids: set[tuple[SiteId, str]] = set()
+
+    def find_places(self, events: Iterable[ObservationEvent]) -> None:
+        """Learn which of these device keys are stored, with one index range for each run of a device's sequences."""
+        sequences: dict[tuple[SiteId, str, int], list[int]] = {}
+        for event in events:
+            sequences.setdefault((event.site, event.key.device, event.key.boot_epoch), []).append(event.key.sequence)
+        for (site, device, boot_epoch), found in sequences.items():
+            for low, high in runs(found):
+                self._find_run(site, device, boot_epoch, low, high)
+
+    def append(self, events: Sequence[ObservationEvent], contents: Sequence[Content]) -> list[Receipt]:
+        """See ``twin.log.port.Log.append``; the places of these events were found before."""
+        return [self._append(event, content) for event, content in zip(events, contents, strict=True)]
+
+    def _append(self, event: ObservationEvent, content: Content) -> Receipt:
+        place = self._places.get((event.site, event.key))
+        if place is None:
+            return Receipt(outcome=Outcome.STORED, position=self._store(event, content))
+        position, stored_hash = place
+        if stored_hash == content.hash:
+            return Receipt(outcome=Outcome.DUPLICATE, position=position)
+        self._refuse(event, content, position)
+        return Receipt(outcome=Outcome.REFUSED, position=position)
+
+    def _store(self, event: ObservationEvent, content: Content) -> int:
+        head = self._change(event.site)
+        head.observations += 1
+        head.observations_recorded_at = max(head.observations_recorded_at, self.now)
+        self._places[event.site, event.key] = head.observations, content.hash
+        row = observation_row(event, content, head.observations, head.observations_recorded_at)
+        self._rows["observations"].append(row)
+        self.topics.add(("observations", event.site))
+        return head.observations
+
+    def _refuse(self, event: ObservationEvent, content: Content, position: int) -> None:
+        table, key = schema.refusals, event.key
+        changing = {"content_hash": content.hash, "refused_at": self.now}
+        first = upsert(self.connection.engine, table).values(
+            site=event.site,
+            device=key.device,
+            boot_epoch=key.boot_epoch,
+            sequence=key.sequence,
+            position=position,
+            n_refused=1,
+            **changing,
+        )
+        again = {**changing, "n_refused": table.c.n_refused + 1}
+        self.connection.execute(first.on_conflict_do_update(index_elements=list(table.primary_key), set_=again))
+
+    def acquire(self, site: SiteId, worker: str) -> FencingToken:
+        """See ``twin.log.port.Log.acquire``."""
+        head = self._change(site)
+        head.token += 1
+        head.worker = worker
+        return FencingToken(site=site, worker=worker, number=head.token)
+
+    def commit(self, commit: FoldCommit, contents: Sequence[Content]) -> int:
+        """See ``twin.log.port.Log.commit``."""
+        site = commit.token.site
+        head = self._heads[site]
+        heads = Heads(observations=head.observations, facts=head.facts, cursor=head.cursor)
+        check_commit(commit, heads=heads, newest_token=head.token)
+        self._check_new(site, commit.facts)
+        head = self._change(site)
+        head.cursor = commit.cursor
+        for event, content in zip(commit.facts, contents, strict=True):
+            self._store_fact(head, event, content)
+        return head.facts
+
+    def _check_new(self, site: SiteId, events: Sequence[FactEvent]) -> None:
+        ids = [event.id for event in events]
+        stored = {one for one in ids if (site, one) in self._fact_ids}
+        table = schema.facts.c
+        for start in range(0, len(ids), _CHUNK):
+            query = select(table.id).where(table.site == site, table.id.in_(ids[start : start + _CHUNK]))
+            stored.update(self.connection.scalars(query))
+        if stored:
+            raise Conflict(f"fact {min(stored)} is stored already; a fold gives each (cause, ordinal) once")
+
+    def _store_fact(self, head: Head, event: FactEvent, content: Content) -> None:
+        head.facts += 1
+        head.facts_recorded_at = max(head.facts_recorded_at, self.now)
+        self._rows["facts"].append(fact_row(event, content, head.facts, head.facts_recorded_at))
+        self._rows["supersessions"] += (
+            {"site": head.site, "fact_id": one, "by_position": head.facts} for one in dict.fromkeys(event.supersedes)
+        )
+        self._fact_ids.add((head.site, event.id))
+        self.topics.add(("facts", head.site))
+
+    def flush(self) -> None:
+        """Write what the requests changed."""
+        for name, rows in self._rows.items():
+            if rows:
+                self._statements.insert[name].many(self.connection, rows)
+        for site in sorted(self._changed):
+            self._statements.save_head.one(self.connection, {**vars(self._heads[site]), "of": site})
+
+    def _change(self, site: SiteId) -> Head:
+        self._changed.add(site)
+        return self._heads[site]
+
+    def _lock(self, site: SiteId) -> Head:
+        """The site's head row, locked until the commit; made where it is missing."""
+        find = self._statements.find_head
+        row = find.one(self.connection, {"site": site}).one_or_none()
+        if row is None:
+            fresh = upsert(self.connection.engine, schema.heads).values(vars(Head(site=site)))
+            self.connection.execute(fresh.on_conflict_do_nothing())
+            row = find.one(self.connection, {"site": site}).one()
+        return Head(**row._mapping)
+
+    def _find_run(self, site: SiteId, device: str, boot_epoch: int, low: int, high: int) -> None:
+        given = {"site": site, "device": device, "boot_epoch": boot_epoch, "low": low, "high": high}
+        for sequence, position, content_hash in self._statements.find_run.one(self.connection, given):
+            key = DeviceKey(device=device, boot_epoch=boot_epoch, sequence=sequence)  # pyright: ignore[reportArgumentType]
+            self._places[site, key] = position, content_hash
+
+
+def runs(sequences: Iterable[int], gap: int = _GAP) -> list[tuple[int, int]]:
+    """Cover numbers with few closed ranges, without bridging more than ``gap`` missing ones.
+
+    >>> runs([4, 1, 2, 90])
+    [(1, 4), (90, 90)]
+    """
+    covered: list[tuple[int, int]] = []
+    for one in sorted(sequences):
+        if covered and one - covered[-1][1] <= gap + 1:
+            covered[-1] = covered[-1][0], one
+        else:
+            covered.append((one, one))
+    return covered

@@ -1,0 +1,1 @@
+"""Folds of the fact log: the site at any time, sessions, occupancy, histories."""

@@ -1,0 +1,70 @@
+"""The two times of every read, from the text of a query: ``at`` (valid time) and ``known_at`` (knowledge)."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from twin.errors import BadInput, NotFound
+from twin.events.codec import micros
+from twin.events.ids import Micros, SiteId
+from twin.log.port import Log
+
+FOREVER: Micros = 2**62
+"""A valid time after every fact's."""
+
+BEFORE_ALL: Micros = -(2**62)
+"""A valid time before every fact's."""
+
+
+class Moment(Struct, frozen=True, kw_only=True):
+    """What was true at ``at`` (None: at the latest known time), as known at fact position ``known_at``."""
+
+    at: Micros | None
+    known_at: int
+
+    @property
+    def until_at(self) -> Micros:
+        """Facts that occurred later are not part of the answer."""
+        return FOREVER if self.at is None else self.at
+
+
+async def read_moment(log: Log, site: SiteId, *, at: str | None, known_at: str | None) -> Moment:
+    """Read both times; what is absent means everything known.
+
+    Raises:
+        BadInput: a time that is neither RFC 3339 nor, for ``known_at``, a position.
+        NotFound: ``known_at`` is a position that the fact log has not reached.
+    """
+    valid = None if at is None else _time("at", at)
+    if known_at is None:
+        return Moment(at=valid, known_at=(await log.heads(site)).facts)
+    if known_at.isascii() and known_at.isdigit():
+        return Moment(at=valid, known_at=await known_position(log, site, _position(known_at)))
+    return Moment(at=valid, known_at=await log.position_at(site, _time("known_at", known_at)))
+
+
+async def known_position(log: Log, site: SiteId, known_at: int | None) -> int:
+    """A position that the fact log has reached; None is its head. Raises NotFound beyond the head, BadInput below 0."""
+    head = (await log.heads(site)).facts
+    if known_at is None:
+        return head
+    if known_at < 0:
+        raise BadInput(f"known_at={known_at} is not a position; positions of site '{site}' run from 0 to its head {head}")
+    if known_at > head:
+        raise NotFound(f"known_at={known_at} is beyond the fact log's head {head} of site '{site}'; ask for {head} or less")
+    return known_at
+
+
+def _position(text: str) -> int:
+    if len(text) > 18:
+        raise BadInput(f"known_at has {len(text)} digits, which no position has; give a fact position or an RFC 3339 time")
+    return int(text)
+
+
+def _time(name: str, text: str) -> Micros:
+    wanted = "an RFC 3339 time such as 2026-01-01T09:00:00Z" + (" or a fact position" if name == "known_at" else "")
+    try:
+        return micros(text)
+    except ValueError:
+        hint = "; in a URL, write '+' as %2B" if " " in text else ""
+        raise BadInput(f"{name}='{text[:60]}' cannot be read; give {wanted}{hint}") from None

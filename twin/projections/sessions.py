@@ -1,0 +1,104 @@
+"""Billable stays, as of a moment: the net session facts, one row a session."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from twin.events.codec import rfc3339
+from twin.events.envelope import RecordedFact
+from twin.events.facts import SessionClosed, SessionFlag, SessionOpened, SessionOrphaned
+from twin.events.ids import SECOND, SiteId
+from twin.log.port import Log
+from twin.projections.moment import Moment
+from twin.projections.net import net_facts
+
+SESSION_TYPES = ("session.opened.v1", "session.closed.v1", "session.orphaned.v1")
+
+
+class SessionView(Struct, frozen=True, kw_only=True):
+    """One stay; times RFC 3339.
+
+    Attributes:
+        portal_in: None where no entry was seen.
+        duration_s: exit minus entry in valid time; None unless closed.
+        confidence: of the latest fact; None for an orphan, which claims no stay.
+    """
+
+    session: str
+    vehicle: str
+    status: Literal["open", "closed", "orphan"]
+    portal_in: str | None
+    portal_out: str | None
+    entry_at: str | None
+    exit_at: str | None
+    duration_s: float | None
+    confidence: float | None
+    flags: tuple[SessionFlag, ...]
+
+
+async def sessions(log: Log, site: SiteId, moment: Moment, *, vehicle: str | None = None) -> list[SessionView]:
+    """Sessions (of one vehicle, if named) at a moment, in the order in which they first occurred."""
+    views: dict[str, SessionView] = {}
+    async for facts in net_facts(log, site, moment, types=SESSION_TYPES):
+        for fact in facts:
+            _fold(views, fact, vehicle)
+    return list(views.values())
+
+
+def _fold(views: dict[str, SessionView], recorded: RecordedFact, vehicle: str | None) -> None:
+    fact = recorded.event.payload
+    if not isinstance(fact, SessionOpened | SessionClosed | SessionOrphaned) or vehicle not in (None, fact.vehicle):
+        return
+    if isinstance(fact, SessionOpened):
+        views[fact.session] = _opened(fact)
+    elif isinstance(fact, SessionClosed):
+        views[fact.session] = _closed(views.get(fact.session), fact)
+    else:
+        views[fact.session] = _orphaned(fact)
+
+
+def _opened(fact: SessionOpened) -> SessionView:
+    return SessionView(
+        session=fact.session,
+        vehicle=fact.vehicle,
+        status="open",
+        portal_in=fact.portal,
+        portal_out=None,
+        entry_at=rfc3339(fact.entry_at),
+        exit_at=None,
+        duration_s=None,
+        confidence=fact.confidence,
+        flags=fact.flags,
+    )
+
+
+def _closed(before: SessionView | None, fact: SessionClosed) -> SessionView:
+    return SessionView(
+        session=fact.session,
+        vehicle=fact.vehicle,
+        status="closed",
+        portal_in=before.portal_in if before else None,
+        portal_out=fact.portal,
+        entry_at=rfc3339(fact.entry_at),
+        exit_at=rfc3339(fact.exit_at),
+        duration_s=(fact.exit_at - fact.entry_at) / SECOND,
+        confidence=fact.confidence,
+        flags=fact.flags,
+    )
+
+
+def _orphaned(fact: SessionOrphaned) -> SessionView:
+    return SessionView(
+        session=fact.session,
+        vehicle=fact.vehicle,
+        status="orphan",
+        portal_in=None,
+        portal_out=fact.portal,
+        entry_at=None,
+        exit_at=rfc3339(fact.exit_at),
+        duration_s=None,
+        confidence=None,
+        flags=(),
+    )

@@ -1,0 +1,123 @@
+"""The site at any (``at``, ``known_at``): the nearest saved graph that nothing has disturbed, and the facts since.
+
+A graph saved at (t_s, p_s) serves (t, p) if t_s <= t, p_s <= p, and no fact in positions (p_s, p] occurred at or before t_s or
+supersedes anything: then it holds exactly the net facts, as known at p, that occurred until t_s.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from site_models.schema import Site
+from twin.errors import CodecError
+from twin.events.ids import Micros
+from twin.graph.apply import apply
+from twin.graph.model import SiteGraph, site_graph
+from twin.graph.query import state
+from twin.graph.snapshot import pack, restore, version_of
+from twin.log.port import Log, Snapshot
+from twin.projections.moment import BEFORE_ALL, Moment, known_position
+from twin.projections.net import net_facts
+
+KIND = "graph"
+RUNGS = 32
+RUNG_FACTS = 2_000
+SPARE_GRAPHS = 4
+
+_logger = logging.getLogger(__name__)
+
+
+class Timeline:
+    """Reads of one site's past and present.
+
+    Beside the snapshots that the log keeps, it remembers the graphs it passed on long folds (``RUNGS`` at most), so that a
+    history which a correction has disturbed is folded from the start once, and not at every read.
+    """
+
+    def __init__(self, log: Log, site: Site, *, rung_facts: int = RUNG_FACTS) -> None:
+        self.site = site
+        self.version = version_of(site)
+        self._log = log
+        self._rung_facts = rung_facts
+        self._rungs: dict[tuple[Micros, int], bytes] = {}
+        self._blank = pack(site_graph(site))
+        self._spare: list[SiteGraph] = []
+
+    async def state(self, at: Micros | None = None, known_at: int | None = None) -> dict[str, Any]:
+        """The state of the site, canonical: equal to ``naive.replay`` byte for byte.
+
+        Args:
+            at: valid time; None is everything known.
+            known_at: last fact position that the answer may know; None is the head.
+
+        Raises:
+            NotFound: ``known_at`` is beyond the fact log's head.
+        """
+        moment = Moment(at=at, known_at=await known_position(self._log, self.site.name, known_at))
+        async with self._folded(moment) as graph:
+            return state(graph, at=at, position=moment.known_at)
+
+    async def snapshot(self, moment: Moment) -> Snapshot:
+        """The graph at a moment whose ``at`` is given, as the log keeps it."""
+        assert moment.at is not None
+        return Snapshot(
+            site=self.site.name,
+            kind=KIND,
+            version=self.version,
+            position=moment.known_at,
+            at=moment.at,
+            body=await self.packed(moment),
+        )
+
+    async def packed(self, moment: Moment) -> bytes:
+        """The changing part of the graph at a moment; ``twin.graph.snapshot.restore`` reads it."""
+        async with self._folded(moment) as graph:
+            return pack(graph)
+
+    @asynccontextmanager
+    async def _folded(self, moment: Moment) -> AsyncIterator[SiteGraph]:
+        """A graph at a moment, on loan: building what stands still takes longer than most folds."""
+        graph = self._spare.pop() if self._spare else site_graph(self.site)
+        try:
+            await self._fold(graph, moment)
+            yield graph
+        finally:
+            if len(self._spare) < SPARE_GRAPHS:
+                self._spare.append(graph)
+
+    async def _fold(self, graph: SiteGraph, moment: Moment) -> None:
+        base_at, base = await self._base(moment)
+        try:
+            restore(graph, base)
+        except CodecError as damaged:
+            _logger.warning("site '%s': %s", self.site.name, damaged)
+            base_at = BEFORE_ALL
+            restore(graph, self._blank)
+        n_applied = 0
+        async for facts in net_facts(self._log, self.site.name, moment, after_at=base_at):
+            for fact in facts:
+                if n_applied >= self._rung_facts and fact.event.occurred_at > graph.at:
+                    self._remember(graph, moment.known_at)
+                    n_applied = 0
+                apply(graph, fact)
+                n_applied += 1
+
+    async def _base(self, moment: Moment) -> tuple[Micros, bytes]:
+        """The latest graph that serves a moment, and the valid time it stands at."""
+        stored = await self._log.load_snapshots(
+            self.site.name, KIND, self.version, until_position=moment.known_at, until_at=moment.until_at
+        )
+        found = {(snapshot.at, snapshot.position): snapshot.body for snapshot in stored}
+        found |= {key: body for key, body in self._rungs.items() if key[0] <= moment.until_at and key[1] <= moment.known_at}
+        for at, position in sorted(found, reverse=True):
+            if not await self._log.facts_disturbing(self.site.name, at=at, after=position, until=moment.known_at):
+                return at, found[at, position]
+        return BEFORE_ALL, self._blank
+
+    def _remember(self, graph: SiteGraph, known_at: int) -> None:
+        self._rungs[graph.at, known_at] = pack(graph)
+        while len(self._rungs) > RUNGS:
+            del self._rungs[next(iter(self._rungs))]

@@ -1,0 +1,314 @@
+"""The fusion worker: one site's observations in, facts and cursor out, in one transaction each batch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
+from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
+
+from site_models.schema import Site
+from twin.errors import FoldMismatch, Overloaded, TwinError
+from twin.events.codec import to_json
+from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedObservation
+from twin.events.ids import DeviceId, SiteId
+from twin.events.observations import ClockTicked, Personal
+from twin.log.clock import Clock, system_clock
+from twin.log.keys import KeyRing
+from twin.log.port import FencingToken, FoldCommit, Log, Snapshot
+from twin.log.sealing import personal_of
+
+TICKER = DeviceId("twin-worker")
+SNAPSHOT_KIND = "fusion"
+
+_N_SNAPSHOTS = 3  # kept behind the newest, should it turn out to be unreadable
+_RETRY_S = (0.05, 0.2, 1.0, 3.0)  # waits before a commit that found the writer's queue full is given up
+_PAGE = 1000
+
+_logger = logging.getLogger(__name__)
+
+StateT = TypeVar("StateT")
+
+
+class SiteFold(Protocol[StateT]):
+    """A pure fold of one site's observations into facts; ``twin.rules.fold.Fold`` is the real one."""
+
+    @property
+    def site(self) -> Site:
+        """The site it folds."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same observations could give other facts."""
+        ...
+
+    @property
+    def config_hash(self) -> str:
+        """Of everything besides the observations that its facts depend on."""
+        ...
+
+    def initial(self) -> StateT:
+        """The state before the first observation."""
+        ...
+
+    def step(
+        self, state: StateT, recorded: RecordedObservation, personal: Personal | None
+    ) -> tuple[StateT, tuple[FactEvent, ...]]:
+        """The next state, and the facts that this observation triggered."""
+        ...
+
+    def pack(self, state: StateT) -> bytes:
+        """A state as bytes."""
+        ...
+
+    def unpack(self, body: bytes) -> StateT:
+        """The same state again, bit for bit."""
+        ...
+
+
+class WorkerCounters(Struct, kw_only=True):
+    """What a worker did since it started.
+
+    Attributes:
+        lag: observations stored, as far as this worker knows, and not yet folded.
+    """
+
+    observations: int = 0
+    facts: int = 0
+    commits: int = 0
+    snapshots: int = 0
+    ticks: int = 0
+    skipped_ticks: int = 0
+    lag: int = 0
+
+
+class FusionWorker:
+    """Folds one site for as long as it holds the site's newest fencing token.
+
+    Killed at any moment it loses nothing: the next worker folds again what was not committed, and a fact's id is
+    made of its cause, so it is the same fact.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        keys: KeyRing,
+        fold: SiteFold[Any],
+        *,
+        worker_id: str,
+        clock: Clock = system_clock,
+        batch_size: int = 500,
+        snapshot_every: int = 5_000,
+        tick_interval_s: float = 0.1,
+        clock_ticks: bool = True,
+    ) -> None:
+        self._log = log
+        self._keys = keys
+        self._fold = fold
+        self._worker_id = worker_id
+        self._clock = clock
+        self._batch_size = batch_size
+        self._snapshot_every = snapshot_every
+        self._tick_interval_s = tick_interval_s
+        self._clock_ticks = clock_ticks
+        self._state: Any = None
+        self._cursor = 0  # self._state has folded 1..cursor, and the log knows it
+        self._snapshot_at = 0
+        self._saving: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self.counters = WorkerCounters()
+
+    @property
+    def site(self) -> SiteId:
+        """The site this worker folds."""
+        return self._fold.site.name
+
+    @property
+    def cursor(self) -> int:
+        """The last observation whose facts are committed."""
+        return self._cursor
+
+    def stop(self) -> None:
+        """Let ``run`` return soon; what is not committed by then, the next worker does."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Take the site over, catch up, and follow its log until ``stop`` or until the log closes.
+
+        Raises:
+            Deposed: another worker took the site over.
+            CursorConflict: somebody wrote past the fence; the log needs looking at.
+            LogClosed: the log stopped after an error.
+        """
+        token = await self._log.acquire(self.site, self._worker_id)
+        await self._resume()
+        work: list[Coroutine[Any, Any, Any]] = [self._follow(token), self._stopping.wait()]
+        if self._clock_ticks:
+            work.append(self._tick(token))
+        tasks = [asyncio.create_task(one) for one in work]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _end([*tasks, *([self._saving] if self._saving else [])])
+        for task in done:
+            task.result()
+
+    async def _resume(self) -> None:
+        """Load the newest fitting snapshot, and fold from there to the cursor: those facts are stored already."""
+        cursor = (await self._log.heads(self.site)).cursor
+        found = await self._log.load_snapshots(self.site, SNAPSHOT_KIND, self._version, until_position=cursor, limit=1)
+        self._state = self._fold.unpack(found[0].body) if found else self._fold.initial()
+        self._cursor = self._snapshot_at = found[0].position if found else 0
+        while self._cursor < cursor:
+            page = await self._log.observations(self.site, after=self._cursor, limit=min(_PAGE, cursor - self._cursor))
+            self._state, _ = await self._folded(page)
+            self._cursor = page[-1].position
+        _logger.info("worker %s folds site %s from position %d", self._worker_id, self.site, cursor)
+
+    async def _follow(self, token: FencingToken) -> None:
+        async with aclosing(self._log.tail_observations(self.site, after=self._cursor)) as batches:
+            async for batch in batches:
+                for start in range(0, len(batch), self._batch_size):
+                    await self._advance(token, batch[start : start + self._batch_size])
+                self._snapshot_if_due()
+
+    async def _advance(self, token: FencingToken, batch: Sequence[RecordedObservation]) -> None:
+        state, facts = await self._folded(batch)
+        cursor = batch[-1].position
+        await self._commit(FoldCommit(token=token, after=self._cursor, cursor=cursor, facts=tuple(facts)))
+        self._state, self._cursor = state, cursor
+        self.counters.observations += len(batch)
+        self.counters.facts += len(facts)
+        self.counters.commits += 1
+        self.counters.lag = max(0, self.counters.lag - len(batch))
+
+    async def _folded(self, batch: Sequence[RecordedObservation]) -> tuple[Any, list[FactEvent]]:
+        state, facts = self._state, list[FactEvent]()
+        for recorded in batch:
+            state, triggered = self._fold.step(state, recorded, await personal_of(self._keys, recorded.event))
+            facts += triggered
+            await asyncio.sleep(0)  # ingest and reads share this loop
+        return state, facts
+
+    async def _commit(self, commit: FoldCommit) -> None:
+        for wait_s in _RETRY_S:
+            try:
+                await self._log.commit(commit)
+                return
+            except Overloaded:
+                await asyncio.sleep(wait_s)
+        await self._log.commit(commit)
+
+    def _snapshot_if_due(self) -> None:
+        """Save the state beside the following, one at a time; a slow disk makes snapshots rarer, not the fold slower."""
+        is_saving = self._saving is not None and not self._saving.done()
+        if self._cursor - self._snapshot_at < self._snapshot_every or is_saving:
+            return
+        body = self._fold.pack(self._state)
+        snapshot = Snapshot(site=self.site, kind=SNAPSHOT_KIND, version=self._version, position=self._cursor, at=0, body=body)
+        self._snapshot_at = self._cursor
+        self._saving = asyncio.create_task(self._save(snapshot))
+
+    async def _save(self, snapshot: Snapshot) -> None:
+        try:
+            await self._log.save_snapshot(snapshot)
+            below = snapshot.position - _N_SNAPSHOTS * self._snapshot_every
+            await self._log.drop_snapshots(self.site, SNAPSHOT_KIND, below=below)
+        except TwinError as refused:  # the fold goes on without it
+            _logger.warning("a snapshot of site %s at %d was not saved: %s", self.site, snapshot.position, refused)
+            return
+        self.counters.snapshots += 1
+
+    async def _tick(self, token: FencingToken) -> None:
+        """Append the worker's clock at an interval, except while it lags: old frames need no newer time yet."""
+        sequence, at = 0, 0
+        while True:
+            at = max(at, self._clock())
+            if self.counters.lag > self._batch_size:
+                self.counters.skipped_ticks += 1
+            else:
+                key = DeviceKey(device=TICKER, boot_epoch=token.number, sequence=sequence + 1)
+                payload = ClockTicked(worker=self._worker_id)
+                event = ObservationEvent(site=self.site, key=key, occurred_at=at, payload=payload)
+                sequence += await self._append_tick(event)
+            await asyncio.sleep(self._tick_interval_s)
+
+    async def _append_tick(self, event: ObservationEvent) -> bool:
+        try:
+            (receipt,) = await self._log.append([event])
+        except Overloaded:
+            self.counters.skipped_ticks += 1
+            return False
+        self.counters.ticks += 1
+        self.counters.lag = max(0, receipt.position - self._cursor)
+        return True
+
+    @property
+    def _version(self) -> str:
+        return f"{self._fold.version}:{self._fold.config_hash}"
+
+
+class CheckReport(Struct, frozen=True, kw_only=True):
+    """What ``check`` compared."""
+
+    observations: int
+    facts: int
+
+
+async def check(log: Log, keys: KeyRing, fold: SiteFold[Any]) -> CheckReport:
+    """Fold the site's observation log again, and compare every fact to the stored ones, byte for byte.
+
+    Raises:
+        FoldMismatch: the first fact that differs, is missing, or is too many.
+    """
+    site = fold.site.name
+    heads = await log.heads(site)
+    state, n_facts = fold.initial(), 0
+    async with (
+        aclosing(_stored_facts(log, site, heads.facts)) as stored,
+        aclosing(_stored_observations(log, site, heads.cursor)) as observations,
+    ):
+        async for recorded in observations:
+            state, again = fold.step(state, recorded, await personal_of(keys, recorded.event))
+            for event in again:
+                n_facts += 1
+                _compare(n_facts, await anext(stored, None), event)
+        _compare(n_facts + 1, await anext(stored, None), None)
+    return CheckReport(observations=heads.cursor, facts=n_facts)
+
+
+def _compare(position: int, stored: FactEvent | None, again: FactEvent | None) -> None:
+    if stored is None and again is None:
+        return
+    texts = [b"nothing" if event is None else to_json(event) for event in (stored, again)]
+    if texts[0] != texts[1]:
+        raise FoldMismatch(
+            f"fact {position} is stored as {texts[0].decode()} but the fold gives {texts[1].decode()}."
+            " The fold, its configuration or the log changed; name the change, and re-fuse under a new fold version."
+        )
+
+
+async def _stored_facts(log: Log, site: SiteId, until: int) -> AsyncGenerator[FactEvent, None]:
+    after = 0
+    while after < until:
+        for fact in await log.facts(site, after=after, limit=min(_PAGE, until - after)):
+            yield fact.event
+            after = fact.position
+
+
+async def _stored_observations(log: Log, site: SiteId, until: int) -> AsyncGenerator[RecordedObservation, None]:
+    after = 0
+    while after < until:
+        for recorded in await log.observations(site, after=after, limit=min(_PAGE, until - after)):
+            yield recorded
+            after = recorded.position
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

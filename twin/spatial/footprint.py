@@ -1,0 +1,118 @@
+"""A vehicle's centre on the ground from its box.
+
+The bottom centre of a box is near the vehicle's nearest side, not its middle: two cameras that face each other would
+place one car four metres apart. A cuboid of the kind's usual size, at the vehicle's heading, is moved until its
+projection has the box's bottom edge and horizontal middle. Shape letters: N boxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+
+from twin.events.observations import DetectedBox, VehicleKind
+from twin.spatial.camera import Floats, GroundCamera, GroundPoints
+
+SIZE_M: Mapping[VehicleKind, tuple[float, float, float]] = MappingProxyType(
+    {
+        "car": (4.4, 1.8, 1.5),
+        "van": (5.2, 2.0, 2.1),
+        "truck": (7.5, 2.4, 3.0),
+        "bus": (11.5, 2.55, 3.1),
+        "motorcycle": (2.1, 0.8, 1.2),
+        "bicycle": (1.8, 0.6, 1.2),
+    }
+)
+"""Length, width, height. Rounded means of common models; cars after the European fleet's B to D segments."""
+
+_REFINEMENTS = 2
+_KNOWN_SIGMA_M = 0.25  # spread of half a length and width within a kind, along the line of sight
+_UNKNOWN_SIGMA_M = 0.8  # as above, and the heading may be any
+_CUT_SHARE = 0.5  # of the box's size: how wrong an edge may be that the frame cuts
+
+
+def centres(camera: GroundCamera, boxes: Sequence[DetectedBox], headings: Floats) -> GroundPoints:
+    """Ground centres of the vehicles in these boxes.
+
+    Args:
+        boxes: N boxes of one frame.
+        headings: (N, 2) unit vectors in the site frame; (0, 0) where the heading is not known.
+
+    Returns:
+        N points with covariances: the box's, the calibration's and the size prior's.
+    """
+    if not boxes:
+        empty = np.zeros((0, 2))
+        return GroundPoints(points_m=empty, covariance_m2=np.zeros((0, 3)), is_valid=np.zeros(0, dtype=np.bool_))
+    corners = np.array([box.box_px for box in boxes])
+    bottom = np.stack(((corners[:, 0] + corners[:, 2]) / 2, corners[:, 3]), axis=1)
+    ground = camera.to_ground(bottom, _sigmas(boxes, corners))
+    sizes = np.array([SIZE_M[box.kind] for box in boxes])
+    sight = _unit(ground.points_m - np.array(camera.origin_m))
+    is_known = (headings[:, 0] != 0) | (headings[:, 1] != 0)
+    points = ground.points_m + sight * _reach(sizes, sight, headings, is_known)[:, None]
+    points = _refined(camera, points, sizes, headings, is_known & ground.is_valid, bottom)
+    spread = np.where(is_known, _KNOWN_SIGMA_M, _UNKNOWN_SIGMA_M)
+    return GroundPoints(
+        points_m=points,
+        covariance_m2=ground.covariance_m2 + (spread * spread)[:, None] * _outer(sight),
+        is_valid=ground.is_valid,
+    )
+
+
+def _sigmas(boxes: Sequence[DetectedBox], corners: Floats) -> Floats:
+    sigma = np.array([box.box_sigma_px for box in boxes])
+    is_cut_aside = np.array(["left" in box.truncated or "right" in box.truncated for box in boxes])
+    is_cut_below = np.array(["bottom" in box.truncated for box in boxes])
+    sigma[:, 0] += np.where(is_cut_aside, _CUT_SHARE * (corners[:, 2] - corners[:, 0]), 0.0)
+    sigma[:, 1] += np.where(is_cut_below, _CUT_SHARE * (corners[:, 3] - corners[:, 1]), 0.0)
+    return sigma
+
+
+def _reach(sizes: Floats, sight: Floats, headings: Floats, is_known: np.ndarray) -> Floats:
+    """How far the centre lies behind the nearest point: the rectangle's support along the line of sight."""
+    along = np.abs(sight[:, 0] * headings[:, 0] + sight[:, 1] * headings[:, 1])
+    across = np.abs(sight[:, 0] * headings[:, 1] - sight[:, 1] * headings[:, 0])
+    support = (sizes[:, 0] * along + sizes[:, 1] * across) / 2
+    return np.where(is_known, support, (sizes[:, 0] + sizes[:, 1]) / 4)
+
+
+def _refined(
+    camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats, is_usable: np.ndarray, bottom: Floats
+) -> Floats:
+    """Move the cuboids until their projections' bottom and middle meet the boxes'."""
+    ones = np.ones_like(bottom)
+    for _ in range(_REFINEMENTS):
+        middle, is_seen = _projected(camera, points, sizes, headings)
+        now, wanted = camera.to_ground(middle, ones), camera.to_ground(bottom, ones)
+        may_move = is_usable & is_seen & now.is_valid & wanted.is_valid
+        points = points + np.where(may_move[:, None], wanted.points_m - now.points_m, 0.0)
+    return points
+
+
+def _projected(camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats) -> tuple[Floats, np.ndarray]:
+    """Bottom-centre pixels of the cuboids' boxes, (N, 2), and whether all corners are in front."""
+    lefts = np.stack((-headings[:, 1], headings[:, 0]), axis=1)
+    pixels: list[Floats] = []
+    is_seen = np.ones(len(points), dtype=np.bool_)
+    for ahead in (0.5, -0.5):
+        for aside in (0.5, -0.5):
+            corner = points + headings * (ahead * sizes[:, :1]) + lefts * (aside * sizes[:, 1:2])
+            for up in (0.0, 1.0):
+                raised = np.concatenate((corner, camera.elevation_m + up * sizes[:, 2:]), axis=1)
+                seen = camera.to_pixels(raised)
+                pixels.append(seen.points_px)
+                is_seen = is_seen & seen.is_in_front
+    u, v = np.stack([one[:, 0] for one in pixels]), np.stack([one[:, 1] for one in pixels])
+    return np.stack(((u.min(axis=0) + u.max(axis=0)) / 2, v.max(axis=0)), axis=1), is_seen
+
+
+def _unit(vectors: Floats) -> Floats:
+    length = np.sqrt(vectors[:, 0] * vectors[:, 0] + vectors[:, 1] * vectors[:, 1])
+    return vectors / np.where(length > 0, length, 1.0)[:, None]
+
+
+def _outer(unit: Floats) -> Floats:
+    return np.stack((unit[:, 0] * unit[:, 0], unit[:, 0] * unit[:, 1], unit[:, 1] * unit[:, 1]), axis=1)

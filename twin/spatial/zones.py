@@ -1,0 +1,113 @@
+"""What lies where on a site: zones, stalls, and the heading that vehicles have there.
+
+Points on a ring's edge are inside. Rings are small, so a ray cast over all of a level's rings is quick enough.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from site_models.schema import Lane, LevelId, Point, Ring, Site, Stall, StallId, ZoneId
+
+Unit = tuple[float, float]
+UNKNOWN: Unit = (0.0, 0.0)
+
+_ZONE_MARGIN_M = 1.0
+_PORTAL_MARGIN_M = 10.0  # a vehicle must be followed on both sides of a portal
+
+
+class SiteMap:
+    """Look-ups on the map of one site."""
+
+    def __init__(self, site: Site) -> None:
+        self._zones = [(zone.level, zone.id, Area(zone.ring_m)) for zone in site.zones]
+        self._stalls = [(stall.level, stall, Area(stall.ring_m)) for stall in site.stalls]
+        self._headings = {stall.id: heading(stall) for stall in site.stalls}
+        self._pieces = [(lane.level, *piece) for lane in site.lanes for piece in pieces(lane)]
+        self._gates = [(portal.level, *portal.line_m, _PORTAL_MARGIN_M) for portal in site.portals]
+
+    def zone_at(self, level: LevelId, x_m: float, y_m: float) -> ZoneId | None:
+        """The first zone by id that holds the point."""
+        return next((name for on, name, area in self._zones if on == level and area.holds(x_m, y_m)), None)
+
+    def stall_at(self, level: LevelId, x_m: float, y_m: float) -> StallId | None:
+        """The first stall by id that holds the point."""
+        return next((stall.id for on, stall, area in self._stalls if on == level and area.holds(x_m, y_m)), None)
+
+    def is_mapped(self, level: LevelId, x_m: float, y_m: float) -> bool:
+        """Whether a vehicle here is on the site: in or beside a zone, on or beside a lane, or at a portal."""
+        if any(on == level and area.is_near(x_m, y_m, _ZONE_MARGIN_M) for on, _, area in self._zones):
+            return True
+        strips = [*((on, start, end, reach) for on, start, end, _, reach in self._pieces), *self._gates]
+        return any(on == level and _distance2(start, end, x_m, y_m) <= reach * reach for on, start, end, reach in strips)
+
+    def heading_at(self, level: LevelId, x_m: float, y_m: float) -> Unit:
+        """The heading that a vehicle here most likely has: its stall's, else the nearest lane's, else unknown."""
+        stall = self.stall_at(level, x_m, y_m)
+        if stall is not None:
+            return self._headings[stall]
+        best, best_m2 = UNKNOWN, math.inf
+        for on, start, end, direction, reach_m in self._pieces:
+            if on == level and (away := _distance2(start, end, x_m, y_m)) < min(best_m2, reach_m * reach_m):
+                best, best_m2 = direction, away
+        return best
+
+
+class Area:
+    """A ring with its bounding box."""
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+        xs, ys = [x for x, _ in ring], [y for _, y in ring]
+        self._box = (min(xs), min(ys), max(xs), max(ys))
+
+    def is_near(self, x: float, y: float, margin: float) -> bool:
+        """Whether the grown bounding box holds the point."""
+        x1, y1, x2, y2 = self._box
+        return x1 - margin <= x <= x2 + margin and y1 - margin <= y <= y2 + margin
+
+    def holds(self, x: float, y: float) -> bool:
+        """Whether the ring holds the point, its edge included."""
+        if not self.is_near(x, y, 0.0):
+            return False
+        is_inside = False
+        for (ax, ay), (bx, by) in zip(self._ring, (*self._ring[1:], self._ring[0]), strict=True):
+            side = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
+            if side == 0.0 and min(ax, bx) <= x <= max(ax, bx) and min(ay, by) <= y <= max(ay, by):
+                return True
+            if (ay > y) != (by > y) and (side > 0.0) == (by > ay):
+                is_inside = not is_inside
+        return is_inside
+
+
+def heading(stall: Stall) -> Unit:
+    """The unit vector of a vehicle parked nose-in, rounded so that every machine's cosine gives the same."""
+    angle = math.radians(stall.heading_deg)
+    return round(math.cos(angle), 9), round(math.sin(angle), 9)
+
+
+def pieces(lane: Lane) -> list[tuple[Point, Point, Unit, float]]:
+    """A lane's straight pieces: start, end, direction, and how far to its side it reaches."""
+    found: list[tuple[Point, Point, Unit, float]] = []
+    for start, end in zip(lane.line_m, lane.line_m[1:], strict=False):
+        dx, dy = end[0] - start[0], end[1] - start[1]
+        length = math.sqrt(dx * dx + dy * dy)
+        if length > 0.0:
+            found.append((start, end, (dx / length, dy / length), lane.width_m))
+    return found
+
+
+def centre_of(ring: Ring) -> Point:
+    """The mean of a ring's corners."""
+    mean = np.array(ring).sum(axis=0) / len(ring)
+    return float(mean[0]), float(mean[1])
+
+
+def _distance2(start: Point, end: Point, x: float, y: float) -> float:
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    along = ((x - start[0]) * dx + (y - start[1]) * dy) / (dx * dx + dy * dy)
+    along = min(1.0, max(0.0, along))
+    off_x, off_y = x - start[0] - along * dx, y - start[1] - along * dy
+    return off_x * off_x + off_y * off_y
