@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, cast
@@ -93,7 +93,7 @@ def run(
     ):
         feeds = [Feed(camera, source) for camera, source in zip(cameras, sources, strict=True)]
         worker = Worker(feeds, detects, embeds, sink, min_score=min_score, pace=pace, progress=_show_progress)
-        with _stopped_by_signals(worker):
+        with _stopped_by(worker.stop):
             seconds = worker.run()
     summary = RunSummary(
         site=model.name,
@@ -124,6 +124,39 @@ def send(
     typer.echo(msgspec.json.encode(delivery).decode())
     if delivery is not None and (delivery.spooled or delivery.rejected):
         raise typer.Exit(1)
+
+
+@app.command()
+def simulate(
+    site: Annotated[str, typer.Option(help="Folder of the site model, or the name of a packaged site.")],
+    log: Annotated[str, typer.Option(help="Send observations to the service at this address.")],
+    seed: Annotated[int, typer.Option(help="Same seed, same traffic.")] = 1,
+    profile: Annotated[str, typer.Option(help="clean, default or harsh noise.")] = "default",
+    seconds: Annotated[float | None, typer.Option("--for", min=1.0, help="End after so many seconds.")] = None,
+    spool: Annotated[Path, typer.Option(help="Folder for what the service has not taken yet.")] = DEFAULT_SPOOL,
+    drain_s: Annotated[float, typer.Option(min=0.0, help="Longest wait at the end for the service.")] = 60.0,
+    device: Annotated[str, typer.Option(help="Name of this edge; each edge of a site needs its own.")] = "simulated",
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON summary on standard output.")] = False,
+) -> None:
+    """Simulated cameras of a site, in real time, as a real worker would send them."""
+    from perception.synthetic.live import run_live
+    from perception.synthetic.profiles import profile as profile_named
+
+    model = load_site(resolve(site))
+    noise, stopping = profile_named(profile), threading.Event()
+    until_at = None if seconds is None else _start("now") + round(seconds * 1_000_000)
+    sink = _spool_sink(model.name, log, spool, 1024, drain_s, device)
+    try:
+        with _stopped_by(stopping.set):
+            summary = run_live(
+                model, sink, seed=seed, profile=noise, until_at=until_at, now=lambda: _start("now"), stopping=stopping
+            )
+    finally:
+        sink.close()
+    if as_json:
+        typer.echo(msgspec.json.encode(summary).decode())
+    if sink.delivery is not None and (sink.delivery.spooled or sink.delivery.rejected):
+        raise BadInput(f"{sink.delivery.spooled} observations wait in '{spool}', {sink.delivery.rejected} were refused")
 
 
 def main() -> None:
@@ -212,13 +245,13 @@ def _spool_sink(site: SiteId, log: str, folder: Path, spool_mb: int, drain_s: fl
 
 
 @contextmanager
-def _stopped_by_signals(worker: Worker) -> Iterator[None]:
+def _stopped_by(stop: Callable[[], None]) -> Iterator[None]:
     """SIGINT and SIGTERM finish the run in order: what was seen is written."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     kinds = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(kind, lambda number, stack: worker.stop()) for kind in kinds]
+    before = [signal.signal(kind, lambda number, stack: stop()) for kind in kinds]
     try:
         yield
     finally:

@@ -40,6 +40,7 @@ class Level(Struct, frozen=True, kw_only=True):
 
     id: LevelId
     elevation_m: float = 0.0
+    ring_m: Ring = ()  # its outline, where the map has one
 
 
 class Zone(Struct, frozen=True, kw_only=True):
@@ -146,6 +147,7 @@ class Camera(Struct, frozen=True, kw_only=True):
     range_m: float = 60.0  # farthest ground distance that is trusted
     fps: float = 10.0
     clock: ClockSource = "unsynced"
+    region_px: tuple[Point, ...] = ()  # detections whose bottom centre lies outside are not used; empty: all are
 
 
 class Site(Struct, frozen=True, kw_only=True):

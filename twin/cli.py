@@ -183,8 +183,8 @@ def site_generate(
     seed: Annotated[int, typer.Option("--seed")] = 1,
 ) -> None:
     """A car park with so many cameras, stalls and levels, always valid."""
+    from site_models.dump import dump_site
     from site_models.generate import generate
-    from site_models.load import dump_site
 
     site = generate(n_cameras=cameras, n_stalls=stalls, n_levels=levels, overlap=overlap, seed=seed)
     dump_site(site, out)

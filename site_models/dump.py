@@ -1,0 +1,53 @@
+"""A ``Site`` to a folder, as ``load_site`` reads it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from site_models.frame import SiteFrame
+from site_models.map_features import collection
+from site_models.schema import Camera, GroundHomography, Site
+
+
+def dump_site(site: Site, folder: Path) -> None:
+    """Write a site's three files; ``load_site`` gives the same site back, to 0.1 mm."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "site.toml").write_text(_site_toml(site))
+    (folder / "cameras.toml").write_text(_cameras_toml(site))
+    text = json.dumps(collection(site, SiteFrame(site.datum)), indent=None, separators=(",", ":"))
+    (folder / "map.geojson").write_text(text.replace('{"type":"Feature",', '\n{"type":"Feature",') + "\n")
+
+
+def _site_toml(site: Site) -> str:
+    datum = site.datum
+    lines = ['schema = "twin.site/1"', f"name = {_text(site.name)}", "", "[datum]", f"latitude = {datum.latitude}"]
+    lines += [f"longitude = {datum.longitude}", f"bearing_deg = {datum.bearing_deg}"]
+    for level in site.levels:
+        lines += ["", "[[levels]]", f"id = {_text(level.id)}", f"elevation_m = {level.elevation_m}"]
+    return "\n".join(lines) + "\n"
+
+
+def _cameras_toml(site: Site) -> str:
+    lines = ['schema = "twin.cameras/1"']
+    for camera in site.cameras:
+        lines += ["", "[[cameras]]", f"id = {_text(camera.id)}", f"level = {_text(camera.level)}"]
+        lines += [f"width = {camera.frame_px[0]}", f"height = {camera.frame_px[1]}", *_geometry_toml(camera)]
+        lines += [f"fps = {camera.fps}", f"clock = {_text(camera.clock)}", f"sigma_m = {camera.sigma_m}"]
+        lines += [f"range_m = {camera.range_m}"]
+        if camera.region_px:
+            lines += [f"region_px = {[list(point) for point in camera.region_px]}"]
+    return "\n".join(lines) + "\n"
+
+
+def _geometry_toml(camera: Camera) -> list[str]:
+    geometry = camera.geometry
+    if isinstance(geometry, GroundHomography):
+        return [f"homography = {list(geometry.matrix)}"]
+    fx, fy, cx, cy = geometry.k
+    lens = [f"fx = {fx}", f"fy = {fy}", f"cx = {cx}", f"cy = {cy}", f"distortion = {list(geometry.distortion)}"]
+    return [*lens, f"position_m = {list(geometry.position_m)}", f"rotation = {list(geometry.rotation)}"]
+
+
+def _text(value: str) -> str:
+    return json.dumps(value)
