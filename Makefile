@@ -41,9 +41,10 @@ types: $(VENV)/.dev
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-# two processes: the suite starts real servers, and more of them than cores only makes them wait for each other
+# Two processes at once; then, alone, what starts whole services and a browser and looks at the clock.
 unit: $(VENV)/.dev
-	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/e2e --ignore=tests/system --cov --cov-report=
+	$(BIN)/pytest tests/e2e tests/system --cov --cov-append --cov-report=term:skip-covered
 
 clean:
 	rm -rf $(VENV) build *.egg-info .coverage

@@ -100,9 +100,7 @@ class VectorIndex(Protocol):
         """Every point of a tracklet, by (time, id)."""
         ...
 
-    async def sightings_of(
-        self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE
-    ) -> list[Sighting]:
+    async def sightings_of(self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE) -> list[Sighting]:
         """Sightings of these tracklets by (time, camera, tracklet); which, if there are more, is not said."""
         ...
 

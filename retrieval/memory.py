@@ -44,9 +44,7 @@ class MemoryIndex:
         points = [point for point in self._points.values() if point.sighting.tracklet == tracklet]
         return sorted(points, key=lambda point: (point.sighting.at, point.id))
 
-    async def sightings_of(
-        self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE
-    ) -> list[Sighting]:
+    async def sightings_of(self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE) -> list[Sighting]:
         """See ``retrieval.index.VectorIndex``."""
         wanted = set(tracklets)
         found = [point.sighting for point in self._points.values() if point.sighting.tracklet in wanted]

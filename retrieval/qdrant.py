@@ -87,9 +87,7 @@ class QdrantIndex:
         points = [_point(record) for record in records]
         return sorted(points, key=lambda point: (point.sighting.at, point.id))
 
-    async def sightings_of(
-        self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE
-    ) -> list[Sighting]:
+    async def sightings_of(self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE) -> list[Sighting]:
         """See ``retrieval.index.VectorIndex``."""
         records = await self._call(lambda: self._scroll(_of(tracklets, where), limit)) if tracklets else []
         found = [_sighting(record.payload) for record in records]

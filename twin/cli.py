@@ -117,7 +117,6 @@ def replay(
         raise BadInput("--check compares the whole log; leave out --until-position and --at")
 
     async def read(log: Any, model: Any) -> Any:
-        from twin.events.codec import micros
         from twin.log.sql.keys import SqlKeyRing
         from twin.projections.naive import replay
         from twin.rules.fold import Fold
@@ -126,7 +125,7 @@ def replay(
         if check:
             checked = await check_facts(log, SqlKeyRing(log), Fold(model))
             return {"site": model.name, "is_equal": True, **_builtins(checked)}
-        return await replay(log, model, at=None if at is None else _micros(micros, at), known_at=until_position)
+        return await replay(log, model, at=None if at is None else _micros(at, "--at"), known_at=until_position)
 
     _print_json(_with_log(site, data_dir, read))
 
@@ -139,14 +138,15 @@ def simulate(
     profile: Annotated[str, typer.Option("--profile", help="clean, default or harsh")] = "default",
     seed: Annotated[int, typer.Option("--seed")] = 1,
     hours: Annotated[float, typer.Option("--hours", min=0.001)] = 1.0,
+    start_at: Annotated[str, typer.Option("--start-at", help="First moment, RFC 3339.")] = "2026-01-05T06:00:00Z",
     as_json: AsJson = False,
 ) -> None:
     """Observations of simulated traffic, with the truth beside them."""
-    from perception.synthetic.simulate import write_run
+    from perception.synthetic.run_files import write_run
     from site_models.load import load_site, resolve
 
     model = load_site(resolve(site))
-    summary = write_run(model, out=out, traffic=traffic, profile=profile, seed=seed, hours=hours)
+    summary = write_run(model, profile, seed, hours, out, _micros(start_at, "--start-at"), traffic=traffic)
     if as_json:
         _print_json(_builtins(summary))
     else:
@@ -272,11 +272,13 @@ def _with_log(site: str, data_dir: Path | None, read: Any) -> Any:
     return asyncio.run(run())
 
 
-def _micros(micros: Any, text: str) -> int:
+def _micros(text: str, option: str) -> int:
+    from twin.events.codec import micros
+
     try:
         return micros(text)
     except ValueError as wrong:
-        raise BadInput(f"--at '{text}' cannot be read: {wrong}; give RFC 3339 such as 2026-01-01T09:00:00Z") from None
+        raise BadInput(f"{option} '{text}' cannot be read: {wrong}; give RFC 3339 such as 2026-01-01T09:00:00Z") from None
 
 
 def _builtins(value: Any) -> Any:

@@ -10,11 +10,13 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Any
 
 import uvicorn
 
+from retrieval.embedder import Embedder
 from retrieval.opened import open_search
 from site_models.load import load_site, resolve
 from site_models.schema import Site
@@ -110,7 +112,9 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
         timelines = {name: Timeline(log, site) for name, site in sites.items()}
         epoch = secrets.token_hex(8)
         hubs = {name: Hub(log, timeline, epoch=epoch) for name, timeline in timelines.items()}
-        search = await stack.enter_async_context(open_search(settings.data_dir / "search", log, keys, sites))
+        search = await stack.enter_async_context(
+            open_search(settings.data_dir / "search", log, keys, sites, _embedders(settings))
+        )
         stack.push_async_callback(background.aclose)
         for name, site in sites.items():
             background.start(f"fusion of {name}", _worker(settings, log, keys, site).run())
@@ -228,6 +232,15 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
     except OSError as taken:
         raise BadInput(f"port {port} of {host} cannot be listened on: {taken.strerror}; give another --port") from None
+
+
+def _embedders(settings: Settings) -> list[Embedder]:
+    """What picture search embeds with; nothing where the edge's packages are not installed."""
+    if find_spec("cv2") is None:
+        return []
+    from perception.embed import open_embedder
+
+    return [open_embedder(settings.embedder)]
 
 
 def _worker(settings: Settings, log: SealingLog, keys: SqlKeyRing, site: Site) -> FusionWorker:

@@ -37,6 +37,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         fold_batch: most observations in one transaction of the fold.
         snapshot_every: observations between two snapshots of the fold.
         tick_interval_s: seconds between two clock ticks of the fusion worker.
+        embedder: the ONNX model that the cameras' crops were embedded with, for picture search; None is their built-in
+            colour descriptor.
         log_level: DEBUG, INFO, WARNING or ERROR.
     """
 
@@ -51,6 +53,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     fold_batch: _Positive = 500
     snapshot_every: _Positive = 5_000
     tick_interval_s: _PositiveSeconds = 0.1
+    embedder: Path | None = None
     log_level: Annotated[str, Meta(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
 
     @property

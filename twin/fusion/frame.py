@@ -19,6 +19,7 @@ from twin.spatial.footprint import centres
 from twin.spatial.zones import UNKNOWN, Unit
 
 _TRUST_HEADING_MPS2 = 1.0
+_NEAR_M = 4.0  # a box's nearest ground point to the centre of the vehicle that it may show
 _LINKED_GATE = 4.0  # a linked pair may be this many times farther off
 _APPEARANCE_WEIGHT = 0.5  # views of one tracklet are not independent of its link
 
@@ -46,7 +47,7 @@ class Seen(Struct, frozen=True):
 def measure(pending: PendingFrame, camera: GroundCamera, level: LevelId, state: FusionState, scene: Scene) -> Seen:
     """Place a frame's boxes on the ground."""
     boxes = pending.frame.boxes
-    headings = np.array([_heading(box, camera, level, state, scene) for box in boxes]).reshape(len(boxes), 2)
+    headings = _headings(boxes, camera, level, state, scene)
     ground = centres(camera, boxes, headings)
     floor = scene.parameters.floor_sigma_m * scene.parameters.floor_sigma_m
     measured: list[Measured] = []
@@ -92,14 +93,31 @@ def predicted_at(track: Track, at: Micros, acceleration: float) -> Motion:
     return track.motion if track.status == "parked" else predict(track.motion, at, acceleration)
 
 
-def _heading(box: DetectedBox, camera: GroundCamera, level: LevelId, state: FusionState, scene: Scene) -> Unit:
-    link = state.tracklets.get(box.tracklet)
-    track = None if link is None else state.tracks.get(link.track)
-    if track is not None and track.heading != UNKNOWN:
-        return track.heading
-    bottom = np.array([[(box.box_px[0] + box.box_px[2]) / 2, box.box_px[3]]])
-    ground = camera.to_ground(bottom, np.ones((1, 2)))
-    return scene.map.heading_at(level, *ground.points_m[0].tolist()) if ground.is_valid[0] else UNKNOWN
+def _headings(boxes: tuple[DetectedBox, ...], camera: GroundCamera, level: LevelId, state: FusionState, scene: Scene) -> Floats:
+    """(D, 2) headings: of the track that the tracklet belongs to, or that is near; else what is usual there, or (0, 0)."""
+    found: list[Unit | None] = []
+    for box in boxes:
+        link = state.tracklets.get(box.tracklet)
+        track = None if link is None else state.tracks.get(link.track)
+        found.append(None if track is None or track.heading == UNKNOWN else track.heading)
+    unknown = [n for n, heading in enumerate(found) if heading is None]
+    if unknown:
+        corners = np.array([boxes[n].box_px for n in unknown])
+        bottom = np.stack(((corners[:, 0] + corners[:, 2]) / 2, corners[:, 3]), axis=1)
+        ground = camera.to_ground(bottom, np.ones_like(bottom))
+        for row, n in enumerate(unknown):
+            x, y = ground.points_m[row].tolist()
+            found[n] = _heading_near(level, x, y, state, scene) if ground.is_valid[row] else UNKNOWN
+    return np.array(found).reshape(len(boxes), 2)
+
+
+def _heading_near(level: LevelId, x: float, y: float, state: FusionState, scene: Scene) -> Unit:
+    near, near_m2 = UNKNOWN, _NEAR_M * _NEAR_M
+    for track in state.tracks.values():
+        dx, dy = track.motion.x - x, track.motion.y - y
+        if track.level == level and track.heading != UNKNOWN and dx * dx + dy * dy < near_m2:
+            near, near_m2 = track.heading, dx * dx + dy * dy
+    return scene.map.heading_at(level, x, y) if near == UNKNOWN else near
 
 
 def _links(tracks: list[Track], seen: Seen, state: FusionState) -> Floats:

@@ -36,7 +36,7 @@ def reappeared(newborn: Track, state: FusionState, parameters: FusionParameters)
     scored = [
         (score, candidate)
         for candidate in state.tracks.values()
-        if (score := _score(newborn, candidate, parameters)) is not None
+        if (score := _score(newborn, candidate, parameters)) is not None and score >= parameters.known_nats
     ]
     if not scored:
         return None
@@ -55,8 +55,6 @@ def _score(newborn: Track, candidate: Track, parameters: FusionParameters) -> fl
     distance = math.sqrt(dx * dx + dy * dy)
     seconds = (newborn.born_at - candidate.seen_at) / SECOND
     looks = log_likelihood_ratio(newborn.gallery, candidate.gallery)
-    if looks < parameters.contradiction_nats:
-        return None
     if candidate.status == "parked":
         is_missed = candidate.seen_at <= newborn.born_at + _HANDOVER_US and candidate.absence > 0.0
         return looks - distance if is_missed and distance <= _PARKED_NEAR_M else None

@@ -52,6 +52,8 @@ class Lifecycle:
     def is_ripe(self, track: Track) -> bool:
         """Whether enough detections agree."""
         age = track.seen_at - track.born_at
+        if not track.gallery and age < self._parameters.looks_us:
+            return False
         if track.is_inner_birth:
             return track.hits >= self._parameters.inner_birth_hits and age >= self._parameters.inner_birth_us
         return track.hits >= self._parameters.birth_hits and age >= self._parameters.birth_us
@@ -65,6 +67,7 @@ class Lifecycle:
         track.status = "moving"
         earlier = self._earlier_crossings(track)
         came_in = any(one.portal.role == "boundary" and one.direction == "in" for one in earlier)
+        came_in = came_in or self._scene.is_outside(track.level, *track.first_m)
         may_be_known = not came_in and self._scene.has_boundary
         known = reappeared(track, state, self._parameters) if may_be_known else None
         if known is not None:

@@ -33,7 +33,8 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
         emit_us, emit_m: least time and way between two VehicleMoved.
         portal_side_m: distance beyond a portal that counts as being across.
         reach_mps, reach_slack_m: how fast, and how far off, a hidden vehicle may come up again.
-        contradiction_nats: appearance this unlike rules a hidden vehicle out.
+        known_nats: least score of a hidden vehicle to be taken for a newborn one inside the site; below it is new.
+        looks_us: how long a track may wait for a first view of it before it is confirmed.
         margin_nats: best against second; below it an identity is ambiguous.
     """
 
@@ -64,7 +65,8 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
     portal_side_m: float = 0.5
     reach_mps: float = 14.0
     reach_slack_m: float = 4.0
-    contradiction_nats: float = -3.0
+    known_nats: float = -1.0
+    looks_us: Micros = 1_600_000
     margin_nats: float = 0.7
 
 

@@ -14,6 +14,7 @@ from twin.spatial.camera import GroundCamera
 from twin.spatial.zones import SiteMap, centre_of
 
 _EDGE_M = 8.0
+_OUTSIDE_M = 20.0
 
 
 class StallPlace(Struct, frozen=True):
@@ -50,6 +51,14 @@ class Scene:
             away, along, length = side_m(portal, x_m, y_m)
             beyond = max(0.0, -along, along - 1.0) * length
             if portal.role != "count" and abs(away) + beyond <= _EDGE_M:
+                return True
+        return False
+
+    def is_outside(self, level: LevelId, x_m: float, y_m: float) -> bool:
+        """Whether a place is before a gate: straight off a boundary portal's outer side, and near it."""
+        for portal in self.portals.get(level, ()):
+            away, along, _ = side_m(portal, x_m, y_m)
+            if portal.role == "boundary" and -_OUTSIDE_M <= away < 0 and -0.5 <= along <= 1.5:
                 return True
         return False
 

@@ -7,7 +7,7 @@ from copy import copy
 from msgspec.structs import replace
 
 from twin.events.facts import TrackletAssigned
-from twin.events.ids import SECOND, Micros, StallId, TrackletId, VehicleId
+from twin.events.ids import SECOND, CameraId, Micros, StallId, TrackletId, VehicleId
 from twin.events.observations import CameraCalibrated, DetectedBox, Personal, TrackletEmbedded
 from twin.fusion import stalls
 from twin.fusion.appearance import with_views
@@ -25,7 +25,8 @@ _N_VIEWS = 4_096
 _N_EVIDENCE = 2
 _EDGE_SHARE = 0.06  # of the frame: boxes that near its edge may just have come in
 _FAR_SHARE = 0.6  # of the range: where detection begins
-_SAME_PLACE_M = 1.8  # two vehicles' centres are never nearer
+_SAME_PARKED_M = 1.8  # nearer than two parked vehicles' centres can be
+_SAME_MOVING_M = 3.5  # two views of one moving vehicle may differ so much where one of them is cut
 
 
 class Step:
@@ -100,6 +101,8 @@ class Step:
             track.heading = heading_of(track.motion, track.heading)
             self._life.extend_trail(track)
         self._link(track, measured, seen)
+        if track.status == "tentative" and not track.gallery:
+            track.gallery = with_views(track.gallery, self.state.views.get(measured.box.tracklet, ()))
         if track.status == "tentative" and self._life.is_ripe(track):
             self._confirm(track)
         elif track.status == "moving":
@@ -151,19 +154,29 @@ class Step:
                 self.state.tracklets[name] = self._assigned(name, replace(link, track=track.id), track.vehicle, at)
 
     def _double_of(self, track: Track) -> Track | None:
-        """The vehicle that is where this track is: two views of one vehicle that were measured too far apart."""
+        """The vehicle that this track also is: as near as one vehicle's length, and no camera ever saw both at once."""
         for other in self.state.tracks.values():
             if other.vehicle is None or other.status == "hidden" or other.level != track.level or other.id == track.id:
                 continue
             dx, dy = other.motion.x - track.motion.x, other.motion.y - track.motion.y
+            reach = _SAME_PARKED_M if other.status == "parked" else _SAME_MOVING_M
             is_watched = track.motion.at - other.seen_at <= SECOND // 2
-            if is_watched and dx * dx + dy * dy < _SAME_PLACE_M * _SAME_PLACE_M:
+            if is_watched and dx * dx + dy * dy < reach * reach and not self._were_seen_together(track, other):
                 return other
         return None
 
+    def _were_seen_together(self, track: Track, other: Track) -> bool:
+        """Whether a camera gave both a box of their own while the younger lived: then they are two."""
+        cameras = {track.id: set[CameraId](), other.id: set[CameraId]()}
+        for link in self.state.tracklets.values():
+            if link.track in cameras and link.seen_at >= track.born_at:
+                cameras[link.track].add(link.camera)
+        return bool(cameras[track.id] & cameras[other.id])
+
     def _bear(self, measured: Measured, seen: Seen) -> None:
         x, y = measured.point_m
-        if not self._scene.map.is_mapped(seen.level, x, y):
+        is_cut = any(edge != "top" for edge in measured.box.truncated)
+        if is_cut or not self._scene.map.is_mapped(seen.level, x, y):
             return
         parameters, box = self._scene.parameters, measured.box
         self._n_tracks += 1

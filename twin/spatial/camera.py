@@ -18,7 +18,7 @@ from twin.errors import ShapeError
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_NEWTON_STEPS = 8
+_NEWTON_STEPS = 5
 _MAX_SLOPE = 3.0
 """Rays beyond this tangent off the axis are not trusted: the distortion polynomial is not fitted there."""
 

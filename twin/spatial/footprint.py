@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from twin.events.observations import DetectedBox, VehicleKind
-from twin.spatial.camera import Floats, GroundCamera, GroundPoints
+from twin.spatial.camera import Bools, Floats, GroundCamera, GroundPoints
 
 SIZE_M: Mapping[VehicleKind, tuple[float, float, float]] = MappingProxyType(
     {
@@ -71,7 +71,7 @@ def _sigmas(boxes: Sequence[DetectedBox], corners: Floats) -> Floats:
     return sigma
 
 
-def _reach(sizes: Floats, sight: Floats, headings: Floats, is_known: np.ndarray) -> Floats:
+def _reach(sizes: Floats, sight: Floats, headings: Floats, is_known: Bools) -> Floats:
     """How far the centre lies behind the nearest point: the rectangle's support along the line of sight."""
     along = np.abs(sight[:, 0] * headings[:, 0] + sight[:, 1] * headings[:, 1])
     across = np.abs(sight[:, 0] * headings[:, 1] - sight[:, 1] * headings[:, 0])
@@ -79,9 +79,7 @@ def _reach(sizes: Floats, sight: Floats, headings: Floats, is_known: np.ndarray)
     return np.where(is_known, support, (sizes[:, 0] + sizes[:, 1]) / 4)
 
 
-def _refined(
-    camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats, is_usable: np.ndarray, bottom: Floats
-) -> Floats:
+def _refined(camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats, is_usable: Bools, bottom: Floats) -> Floats:
     """Move the cuboids until their projections' bottom and middle meet the boxes'."""
     ones = np.ones_like(bottom)
     for _ in range(_REFINEMENTS):
@@ -92,21 +90,20 @@ def _refined(
     return points
 
 
-def _projected(camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats) -> tuple[Floats, np.ndarray]:
+def _projected(camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats) -> tuple[Floats, Bools]:
     """Bottom-centre pixels of the cuboids' boxes, (N, 2), and whether all corners are in front."""
     lefts = np.stack((-headings[:, 1], headings[:, 0]), axis=1)
-    pixels: list[Floats] = []
-    is_seen = np.ones(len(points), dtype=np.bool_)
+    corners: list[Floats] = []
     for ahead in (0.5, -0.5):
         for aside in (0.5, -0.5):
             corner = points + headings * (ahead * sizes[:, :1]) + lefts * (aside * sizes[:, 1:2])
-            for up in (0.0, 1.0):
-                raised = np.concatenate((corner, camera.elevation_m + up * sizes[:, 2:]), axis=1)
-                seen = camera.to_pixels(raised)
-                pixels.append(seen.points_px)
-                is_seen = is_seen & seen.is_in_front
-    u, v = np.stack([one[:, 0] for one in pixels]), np.stack([one[:, 1] for one in pixels])
-    return np.stack(((u.min(axis=0) + u.max(axis=0)) / 2, v.max(axis=0)), axis=1), is_seen
+            corners += [np.concatenate((corner, camera.elevation_m + up * sizes[:, 2:]), axis=1) for up in (0.0, 1.0)]
+    seen = camera.to_pixels(np.concatenate(corners))
+    pixels = seen.points_px.reshape(len(corners), len(points), 2)
+    u, v = pixels[:, :, 0], pixels[:, :, 1]
+    bottom = np.stack(((u.min(axis=0) + u.max(axis=0)) / 2, v.max(axis=0)), axis=1)
+    is_seen: Bools = np.min(seen.is_in_front.reshape(len(corners), len(points)), axis=0, initial=True)
+    return bottom, is_seen
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -1,0 +1,86 @@
+"""Which vehicle a tracklet belongs to, as known at a moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+
+from twin.events.envelope import RecordedFact
+from twin.events.facts import TrackletAssigned
+from twin.events.ids import Micros, SiteId, TrackletId, VehicleId
+from twin.log.port import Log
+from twin.projections.moment import BEFORE_ALL, Moment
+from twin.projections.net import net_facts
+
+TYPES = (str(TrackletAssigned.__struct_config__.tag),)
+PAGE = 5_000
+N_MOMENTS = 8
+
+_Assignment = tuple[Micros, int, VehicleId]
+
+
+class Identities:
+    """Assignments of one site; what is known now is kept, and brought up to date by what is new."""
+
+    def __init__(self, log: Log, site: SiteId) -> None:
+        self._log = log
+        self._site = site
+        self._head: dict[TrackletId, _Assignment] = {}
+        self._position = 0
+        self._past: OrderedDict[Moment, Mapping[TrackletId, VehicleId]] = OrderedDict()
+        self._lock = asyncio.Lock()
+
+    async def at(self, moment: Moment) -> Mapping[TrackletId, VehicleId]:
+        """Vehicle by tracklet; where a tracklet was assigned more than once, the last assignment holds.
+
+        Raises:
+            TooLarge: see ``net_facts``.
+        """
+        async with self._lock:
+            if (known := self._past.get(moment)) is not None:
+                self._past.move_to_end(moment)
+                return known
+            if moment.at is None and moment.known_at >= self._position:
+                await self._advance(moment.known_at)
+                known = _vehicles(self._head)
+            else:
+                known = _vehicles(await self._read(moment))
+            self._past[moment] = known  # facts up to a position never change
+            if len(self._past) > N_MOMENTS:
+                self._past.popitem(last=False)
+            return known
+
+    async def _advance(self, position: int) -> None:
+        if await self._is_corrected(position):
+            self._head = await self._read(Moment(at=None, known_at=position))
+            self._position = position
+            return
+        while self._position < position:
+            facts = await self._log.facts(self._site, after=self._position, limit=PAGE, types=TYPES)
+            _assign(self._head, (fact for fact in facts if fact.position <= position))
+            is_all = len(facts) < PAGE or facts[-1].position >= position
+            self._position = position if is_all else facts[-1].position
+
+    async def _is_corrected(self, position: int) -> bool:
+        """Whether anything new supersedes an earlier fact."""
+        return await self._log.facts_disturbing(self._site, at=BEFORE_ALL, after=self._position, until=position)
+
+    async def _read(self, moment: Moment) -> dict[TrackletId, _Assignment]:
+        assignments: dict[TrackletId, _Assignment] = {}
+        async for facts in net_facts(self._log, self._site, moment, types=TYPES):
+            _assign(assignments, facts)
+        return assignments
+
+
+def _assign(assignments: dict[TrackletId, _Assignment], facts: Iterable[RecordedFact]) -> None:
+    for fact in facts:
+        payload = fact.event.payload
+        assert isinstance(payload, TrackletAssigned)
+        found: _Assignment = (fact.event.occurred_at, fact.position, payload.vehicle)
+        before = assignments.get(payload.tracklet)
+        assignments[payload.tracklet] = found if before is None else max(before, found)
+
+
+def _vehicles(assignments: Mapping[TrackletId, _Assignment]) -> Mapping[TrackletId, VehicleId]:
+    return {tracklet: vehicle for tracklet, (_, _, vehicle) in assignments.items()}

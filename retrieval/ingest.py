@@ -1,0 +1,104 @@
+"""Follows the observation log into the index."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import aclosing, suppress
+from uuid import UUID
+
+from retrieval.index import Point, Sighting, VectorIndex, unit_vector
+from twin.errors import CodecError, Conflict, LogClosed
+from twin.events.envelope import ObservationEvent, RecordedObservation
+from twin.events.ids import CropId, SiteId, TrackletId
+from twin.events.observations import TrackletEmbedded
+from twin.log.keys import KeyRing
+from twin.log.port import Log
+from twin.log.sealing import personal_of
+
+CURSOR_EVERY = 2_000
+"""Positions without a view after which the cursor moves all the same: moving it costs two fsyncs, reading again little."""
+
+_logger = logging.getLogger(__name__)
+
+
+class IndexFollower:
+    """Puts every good view of a site into its index; views whose key was destroyed are passed over."""
+
+    def __init__(self, log: Log, keys: KeyRing, index: VectorIndex, site: SiteId) -> None:
+        self._log = log
+        self._keys = keys
+        self._index = index
+        self._site = site
+        self._cursor = 0  # the last that is known to be durable
+        self._lock = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Follow from the index's cursor until cancelled, or until the log closes.
+
+        Raises:
+            Conflict: the index has seen more than the log holds: it was made from another log.
+        """
+        with suppress(LogClosed):
+            self._cursor = await self._index.cursor()
+            await self._check_head()
+            async with aclosing(self._log.tail_observations(self._site, after=self._cursor)) as batches:
+                async for batch in batches:
+                    async with self._lock:
+                        await self._keep(batch)
+
+    async def cursor(self) -> int:
+        """The last position whose views are durably in the index."""
+        return await self._index.cursor()
+
+    async def forget(self, tracklet: TrackletId) -> int:
+        """Take a tracklet whose key was destroyed out of the index, and what of it is on the way; returns its points."""
+        async with self._lock:
+            return await self._index.delete(tracklet)
+
+    async def _check_head(self) -> None:
+        head = (await self._log.heads(self._site)).observations
+        if self._cursor > head:
+            raise Conflict(
+                f"the search index of site '{self._site}' is at position {self._cursor}, but its log ends at {head}: it was"
+                " made from another log. Delete the index's folder; it is built again"
+            )
+
+    async def _keep(self, batch: Sequence[RecordedObservation]) -> None:
+        points = [point for one in batch if (point := await self._point(one)) is not None]
+        position = batch[-1].position
+        if not points and position - self._cursor < CURSOR_EVERY:
+            return
+        n_kept = await self._index.upsert(points, cursor=position)
+        self._cursor = position
+        if n_kept < len(points):
+            names = sorted({point.sighting.embedder for point in points})
+            _logger.warning("site %s has too many embedders: %d views of %s left out", self._site, len(points) - n_kept, names)
+
+    async def _point(self, recorded: RecordedObservation) -> Point | None:
+        event = recorded.event
+        if not isinstance(event.payload, TrackletEmbedded):
+            return None
+        try:
+            personal = await personal_of(self._keys, event)
+        except CodecError as damaged:
+            _logger.warning("position %d of site %s is passed over: %s", recorded.position, self._site, damaged)
+            return None
+        vector = None if personal is None else unit_vector(personal.embedding)
+        if personal is None or vector is None:
+            return None
+        return Point(id=UUID(hex=event.id), vector=vector, sighting=_sighting(event, event.payload, personal.crop))
+
+
+def _sighting(event: ObservationEvent, view: TrackletEmbedded, crop: CropId | None) -> Sighting:
+    return Sighting(
+        site=event.site,
+        camera=view.camera,
+        tracklet=view.tracklet,
+        at=event.occurred_at,
+        kind=view.kind,
+        quality=view.quality,
+        embedder=view.embedder,
+        crop=crop,
+    )

@@ -1,0 +1,111 @@
+"""Opens search over some sites as one thing, and closes all of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from retrieval.api import PATH, SearchRoutes
+from retrieval.embedder import Embedder, Embedders
+from retrieval.identities import Identities
+from retrieval.images import ImageDecoder
+from retrieval.index import VectorIndex
+from retrieval.ingest import IndexFollower
+from retrieval.places import CameraDistances
+from retrieval.search import VehicleSearch
+from site_models.schema import Site
+from twin.errors import MissingExtra
+from twin.events.ids import SiteId, TrackletId
+from twin.log.keys import KeyRing
+from twin.log.port import Log
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchParts:
+    """Search as the service sees it: routes, and one loop a site that has to be run.
+
+    Attributes:
+        followers: by site; none where the extra is missing.
+    """
+
+    routes: list[Route]
+    followers: Mapping[SiteId, IndexFollower]
+
+    async def follow(self, site: SiteId) -> None:
+        """Keep a site's index up to date; runs until cancelled. Without the extra there is nothing to do."""
+        if site in self.followers:
+            await self.followers[site].run()
+        else:
+            await asyncio.Event().wait()
+
+    async def forget(self, site: SiteId, tracklet: TrackletId) -> None:
+        """Take a tracklet out of the index; call it after its key was destroyed, so that no resend brings it back."""
+        if site in self.followers:
+            await self.followers[site].forget(tracklet)
+
+
+async def open_index(folder: Path) -> VectorIndex:
+    """The persistent index in a folder.
+
+    Raises:
+        MissingExtra: Qdrant Edge is not installed.
+        BadInput: the folder holds something else, or is damaged.
+    """
+    if not is_installed():
+        raise missing()
+    from retrieval.qdrant import QdrantIndex
+
+    return await QdrantIndex.open(folder)
+
+
+@asynccontextmanager
+async def open_search(
+    folder: Path,
+    log: Log,
+    keys: KeyRing,
+    sites: Mapping[SiteId, Site],
+    embedders: Sequence[Embedder] = (),
+) -> AsyncIterator[SearchParts]:
+    """Search over sites, its indexes in ``folder``. Without the extra, the routes answer that it is missing.
+
+    Raises:
+        BadInput: an index cannot be opened.
+    """
+    if not is_installed():
+        yield SearchParts(routes=[Route(PATH, _refuse, methods=["GET", "POST"])], followers={})
+        return
+    async with AsyncExitStack() as stack:
+        decoder, at_hand = ImageDecoder(), Embedders(embedders)
+        stack.push_async_callback(decoder.aclose)
+        followers: dict[SiteId, IndexFollower] = {}
+        searches: dict[SiteId, VehicleSearch] = {}
+        for name, site in sites.items():
+            index = await open_index(folder / name)
+            stack.push_async_callback(index.aclose)
+            distances = await asyncio.to_thread(CameraDistances, site)
+            searches[name] = VehicleSearch(name, index, Identities(log, name), distances, at_hand, decoder)
+            followers[name] = IndexFollower(log, keys, index, name)
+        yield SearchParts(routes=SearchRoutes(log, sites, searches).routes, followers=followers)
+
+
+def is_installed() -> bool:
+    """Whether the search extra is there."""
+    return find_spec("qdrant_edge") is not None
+
+
+def missing() -> MissingExtra:
+    """The error that says so."""
+    return MissingExtra("image search needs Qdrant Edge; install the extra: pip install 'spatial-twin[search]'")
+
+
+async def _refuse(request: Request) -> Response:
+    """Search is not installed here."""
+    raise missing()
