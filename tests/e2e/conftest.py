@@ -1,6 +1,6 @@
 """A real browser in front of the real service, with simulated traffic.
 
-``TWIN_E2E_URL`` drives a service that already runs instead; ``TWIN_SCREENSHOT`` is where the README's picture goes.
+``E2E_URL`` drives a service that already runs instead; ``SCREENSHOT_TO`` is where the README's picture goes.
 """
 
 import os
@@ -53,7 +53,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def service(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The origin of a service whose site has had traffic for a while."""
-    given = os.environ.get("TWIN_E2E_URL")
+    given = os.environ.get("E2E_URL")
     if given:
         yield given.rstrip("/")
         return

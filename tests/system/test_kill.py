@@ -6,8 +6,8 @@ import random
 import signal
 import time
 
-KILLS = int(os.environ.get("TWIN_KILLS", "4"))
-SEED = int(os.environ.get("TWIN_SEED", "7"))
+KILLS = int(os.environ.get("KILLS", "4"))
+SEED = int(os.environ.get("KILL_SEED", "7"))
 
 
 def stored(processes, data_dir) -> list[dict]:

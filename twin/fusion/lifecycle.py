@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 
 from msgspec.structs import replace
 
@@ -72,14 +73,25 @@ class Lifecycle:
         known = reappeared(track, state, self._parameters) if may_be_known else None
         if known is not None:
             self._continue(track, known.track, known.certainty, known.is_ambiguous)
-            self.move(track)
         else:
             track.vehicle = VehicleId(self._emission.new_name("v"))
-            self._emission.emit(track.motion.at, self._confirmed(track))
-            track.emitted = Emitted(track.motion.at, track.motion.x, track.motion.y, self._zone(track))
+            self._emission.emit(track.trail[0].at, self._confirmed(track))
+        self._tell_trail(track)
         for crossing in earlier:
             self._cross(track, crossing)
         return None if known is None else known.track
+
+    def _tell_trail(self, track: Track) -> None:
+        """Where the vehicle was before it was known to be one, as spaced as other moves."""
+        newest = track.motion
+        for before, point in pairwise(track.trail):
+            seconds = (point.at - before.at) / SECOND
+            if seconds > 0.0:
+                vx, vy = (point.x - before.x) / seconds, (point.y - before.y) / seconds
+                track.motion = replace(newest, at=point.at, x=point.x, y=point.y, vx=vx, vy=vy)
+                self.move(track)
+        track.motion = newest
+        self.move(track)
 
     def move(self, track: Track, *, is_due: bool = False) -> None:
         """Say where a moving vehicle is, when it is time and it has moved; then what portals it crossed."""
@@ -231,14 +243,16 @@ class Lifecycle:
         return zone != last.zone or _away(TrailPoint(last.at, last.x, last.y), motion.x, motion.y) >= self._parameters.emit_m
 
     def _confirmed(self, track: Track) -> VehicleConfirmed:
+        """Where it was first seen: it was there before it was known."""
         assert track.vehicle is not None
+        first = track.trail[0]
         return VehicleConfirmed(
             vehicle=track.vehicle,
             kind=track.kind,
             level=track.level,
-            position_m=(mm(track.motion.x), mm(track.motion.y)),
+            position_m=(mm(first.x), mm(first.y)),
             covariance_m2=_rounded(track.motion.covariance_m2),
-            zone=self._zone(track),
+            zone=self._scene.map.zone_at(track.level, first.x, first.y),
             tracklets=track.tracklets,
             evidence=track.evidence,
         )

@@ -1,0 +1,64 @@
+"""Every release's golden run is read, folded and upgraded by this one."""
+
+import gzip
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from site_models.load import load_site, resolve
+from twin.evaluation.event_files import read_observations
+from twin.evaluation.offline import FuseSummary, fuse
+from twin.events.codec import to_json
+from twin.log.sealing import personal_of
+from twin.log.sql.keys import SqlKeyRing
+from twin.log.sql.log import SqlLog
+from twin.projections.naive import replay
+from twin.projections.timeline import Timeline
+from twin.rules.fold import FOLD_VERSION, Fold
+
+RELEASES = sorted(path for path in Path(__file__).parent.iterdir() if path.is_dir() and path.name.startswith("v"))
+
+
+@pytest.fixture(params=RELEASES, ids=lambda path: path.name)
+def release(request) -> Path:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def site():
+    return load_site(resolve("demo_lot"))
+
+
+@pytest.fixture
+def golden_facts(release) -> list[dict]:
+    with gzip.open(release / "facts.jsonl.gz") as lines:
+        return [msgspec.json.decode(line) for line in lines]
+
+
+async def test_a_releases_observations_fold_to_its_facts_while_the_fold_is_the_same(release, site, golden_facts):
+    facts = [*fuse(Fold(site), read_observations(release / "observations.jsonl.zst"), FuseSummary())]
+    assert facts
+    if golden_facts[0]["foldversion"] != FOLD_VERSION:
+        pytest.skip(f"folded by version {golden_facts[0]['foldversion']}, this is {FOLD_VERSION}: the facts may differ")
+    assert [msgspec.json.decode(to_json(fact)) for fact in facts] == golden_facts
+
+
+async def test_a_releases_database_opens_and_is_read_as_its_facts(release, site, golden_facts, tmp_path):
+    database = tmp_path / "twin.db"
+    with gzip.open(release / "twin.db.gz") as packed, database.open("wb") as plain:
+        shutil.copyfileobj(packed, plain)
+    log = SqlLog.open(database, upgrade=True)
+    try:
+        stored = [msgspec.json.decode(to_json(fact)) for fact in await log.facts(site.name, limit=100_000)]
+        told_apart = ("recordedtime", "position")
+        assert [{k: v for k, v in one.items() if k not in told_apart} for one in stored] == [
+            {k: v for k, v in one.items() if k not in told_apart} for one in golden_facts
+        ]
+        assert await Timeline(log, site).state() == await replay(log, site)
+        keys = SqlKeyRing(log)
+        opened = [await personal_of(keys, one.event) for one in await log.observations(site.name, limit=100_000)]
+        assert any(personal is not None and personal.embedding for personal in opened)
+    finally:
+        await log.aclose()
