@@ -92,7 +92,7 @@ class CameraEmitter:
         return [Emission(at, observed), *self._embedded(frame, boxes)]
 
     def _inside(self, detections: Detections) -> Detections:
-        region = getattr(self._camera, "region_px", ())
+        region = self._camera.region_px
         if not region or not len(detections):
             return detections
         boxes = detections.boxes_px.astype(np.float64)

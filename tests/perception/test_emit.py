@@ -7,14 +7,9 @@ from perception.detect import Detections
 from perception.embed import ColourEmbedder
 from perception.emit import CameraEmitter
 from perception.frames import Frame
-from site_models.schema import Camera
 from twin.events.codec import from_json, to_json
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.observations import FrameObserved, TrackletEmbedded
-
-
-class WatchedCamera(Camera, frozen=True, kw_only=True):
-    region_px: tuple[tuple[float, float], ...] = ()
 
 
 def emitter(camera, **options) -> CameraEmitter:
@@ -91,7 +86,7 @@ def test_a_parked_car_becomes_an_unchanged_tracklet(camera):
 
 def test_boxes_whose_foot_is_outside_of_the_region_are_left_out(camera):
     ring = ((0.0, 100.0), (320.0, 100.0), (320.0, 192.0), (0.0, 192.0))
-    watched = WatchedCamera(**msgspec.structs.asdict(camera), region_px=ring)
+    watched = msgspec.structs.replace(camera, region_px=ring)
     inside, outside = (10, 60, 90, 150), (150, 20, 230, 90)
     frames = [e.payload for e in run(emitter(watched), [[inside, outside]] * 3) if isinstance(e.payload, FrameObserved)]
     assert [len(frame.boxes) for frame in frames] == [0, 1, 1]

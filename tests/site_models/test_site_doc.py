@@ -1,0 +1,33 @@
+"""The page on sites is tested against the loader."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from site_models.camera_entries import CameraEntry
+from site_models.load import check_site
+from site_models.map_features import Properties
+
+PAGE = (Path(__file__).parents[2] / "ops" / "docs" / "site.md").read_text()
+
+
+def test_the_example_loads_without_a_fault(tmp_path):
+    blocks = re.findall(r"```\w+ (\S+)\n(.*?)```", PAGE, re.DOTALL)
+    assert {name for name, _ in blocks} == {"site.toml", "cameras.toml", "map.geojson"}
+    for name, text in blocks:
+        (tmp_path / name).write_text(text)
+    site, faults = check_site(tmp_path)
+    assert faults == ()
+    assert site is not None
+    for group in (site.zones, site.stalls, site.lanes, site.portals, site.landmarks, site.obstacles, site.cameras):
+        assert group, "the example has one of every kind"
+
+
+@pytest.mark.parametrize("kind", [CameraEntry, *Properties.__args__], ids=lambda kind: kind.__name__)
+def test_every_key_is_on_the_page(kind):
+    missing = [field.name for field in msgspec.structs.fields(kind) if f"`{field.name}`" not in PAGE]
+    assert not missing
+    tag = kind.__struct_config__.tag
+    assert tag is None or f"`{tag}`" in PAGE
