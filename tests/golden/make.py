@@ -39,7 +39,7 @@ async def store(folder: Path, database: Path) -> None:
 
 
 def main(folder: Path) -> None:
-    """Write observations.jsonl.zst, facts.jsonl.gz and twin.db.gz."""
+    """Write observations.jsonl.zst, facts.jsonl.gz, twin.db.gz and the site as it was."""
     site = load_site(resolve("demo_lot"))
     write_run(site, "default", 1, 30 / 3600, folder, micros("2026-01-05T06:00:00Z"))
     fuse_run(site, folder / "observations.jsonl.zst", folder)
@@ -51,6 +51,7 @@ def main(folder: Path) -> None:
     for path in folder.iterdir():
         if path.name not in kept:
             path.unlink()
+    shutil.copytree(resolve("demo_lot"), folder / "site")
 
 
 if __name__ == "__main__":

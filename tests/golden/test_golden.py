@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from site_models.load import load_site, resolve
+from site_models.load import load_site
 from twin.evaluation.event_files import read_observations
 from twin.evaluation.offline import FuseSummary, fuse
 from twin.events.codec import to_json
@@ -26,9 +26,9 @@ def release(request) -> Path:
     return request.param
 
 
-@pytest.fixture(scope="module")
-def site():
-    return load_site(resolve("demo_lot"))
+@pytest.fixture
+def site(release):
+    return load_site(release / "site")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def golden_facts(release) -> list[dict]:
         return [msgspec.json.decode(line) for line in lines]
 
 
-async def test_a_releases_observations_fold_to_its_facts_while_the_fold_is_the_same(release, site, golden_facts):
+def test_a_releases_observations_fold_to_its_facts_while_the_fold_is_the_same(release, site, golden_facts):
     facts = [*fuse(Fold(site), read_observations(release / "observations.jsonl.zst"), FuseSummary())]
     assert facts
     if golden_facts[0]["foldversion"] != FOLD_VERSION:

@@ -99,7 +99,7 @@ def _headings(boxes: tuple[DetectedBox, ...], camera: GroundCamera, level: Level
     for box in boxes:
         link = state.tracklets.get(box.tracklet)
         track = None if link is None else state.tracks.get(link.track)
-        found.append(None if track is None or track.heading == UNKNOWN else track.heading)
+        found.append(None if track is None else _heading_of(track, scene))
     unknown = [n for n, heading in enumerate(found) if heading is None]
     if unknown:
         corners = np.array([boxes[n].box_px for n in unknown])
@@ -109,6 +109,15 @@ def _headings(boxes: tuple[DetectedBox, ...], camera: GroundCamera, level: Level
             x, y = ground.points_m[row].tolist()
             found[n] = _heading_near(level, x, y, state, scene) if ground.is_valid[row] else UNKNOWN
     return np.array(found).reshape(len(boxes), 2)
+
+
+def _heading_of(track: Track, scene: Scene) -> Unit | None:
+    """A track's heading. One that hardly moves in a stall stands as the stall does: its last motion was the turn into it."""
+    if track.motion.speed2 < _TRUST_HEADING_MPS2:
+        aligned = scene.map.stall_heading_at(track.level, track.motion.x, track.motion.y)
+        if aligned is not None:
+            return aligned
+    return None if track.heading == UNKNOWN else track.heading
 
 
 def _heading_near(level: LevelId, x: float, y: float, state: FusionState, scene: Scene) -> Unit:

@@ -16,6 +16,7 @@ from twin.fusion.clock_offset import observe, offset_us
 from twin.fusion.parameters import FusionParameters
 from twin.fusion.state import CameraWatch, OrderingState, PendingFrame
 
+_NEVER: Micros = -(2**62)
 Changes = list[tuple[Micros, CameraStateChanged]]
 MAX_PENDING_TICKS = 2_000
 """Ticks that may wait; beyond it the oldest close. Reached only without a clock, when one camera stops for minutes."""
@@ -29,7 +30,7 @@ def accept(
     Returns:
         The new state, whether its camera came back, and by how much the frame is late (negative: ahead), or None.
     """
-    watch = state.cameras.get(frame.camera, CameraWatch(newest_at=event.occurred_at - 1, is_active=False))
+    watch = state.cameras.get(frame.camera, CameraWatch(newest_at=_NEVER, is_active=False))
     if state.is_wall_clock and state.clock_at is not None:
         watch = observe(watch, state.clock_at - event.occurred_at, state.clock_at)
     at = event.occurred_at + offset_us(watch, frame.clock, parameters.deadband_us)

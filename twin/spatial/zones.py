@@ -43,11 +43,15 @@ class SiteMap:
         strips = [*((on, start, end, reach) for on, start, end, _, reach in self._pieces), *self._gates]
         return any(on == level and _distance2(start, end, x_m, y_m) <= reach * reach for on, start, end, reach in strips)
 
+    def stall_heading_at(self, level: LevelId, x_m: float, y_m: float) -> Unit | None:
+        """The heading of a vehicle in the stall that holds the point; None outside of stalls."""
+        stall = self.stall_at(level, x_m, y_m)
+        return None if stall is None else self._headings[stall]
+
     def heading_at(self, level: LevelId, x_m: float, y_m: float) -> Unit:
         """The heading that a vehicle here most likely has: its stall's, else the nearest lane's, else unknown."""
-        stall = self.stall_at(level, x_m, y_m)
-        if stall is not None:
-            return self._headings[stall]
+        if (aligned := self.stall_heading_at(level, x_m, y_m)) is not None:
+            return aligned
         best, best_m2 = UNKNOWN, math.inf
         for on, start, end, direction, reach_m in self._pieces:
             if on == level and (away := _distance2(start, end, x_m, y_m)) < min(best_m2, reach_m * reach_m):

@@ -1,0 +1,260 @@
+"""The whole fold on a small site: one camera over a gate, a lane and two stalls. Boxes are projected cuboids."""
+
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from site_models.camera_entries import look_at
+from site_models.schema import Camera, Datum, Lane, Level, Pinhole, Portal, Site, Stall, Zone
+from twin.errors import CodecError
+from twin.events.codec import to_json
+from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded
+from twin.events.facts import (
+    CameraStateChanged,
+    PortalCrossed,
+    SessionClosed,
+    SessionOpened,
+    SessionOrphaned,
+    StallChanged,
+    VehicleConfirmed,
+    VehicleHidden,
+    VehicleLeft,
+)
+from twin.events.ids import SECOND
+from twin.events.observations import ClockTicked, DetectedBox, FrameObserved, Personal, TrackletEmbedded
+from twin.rules.fold import Fold
+from twin.rules.sessions import Sessions, SessionsState
+from twin.spatial.camera import GroundCamera
+
+START = 1_767_225_600 * SECOND
+
+
+def box(x1, y1, x2, y2):
+    return ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
+
+
+EYE, TARGET = (0.0, -14.0, 9.0), (0.0, 6.0, 0.0)
+CAMERA = Camera(
+    id="mast",
+    level="0",
+    frame_px=(1280, 720),
+    geometry=Pinhole(k=(640.0, 640.0, 640.0, 360.0), position_m=EYE, rotation=look_at(EYE, TARGET)),
+    range_m=60.0,
+    clock="ntp",
+)
+SITE = Site(
+    name="corner",
+    datum=Datum(latitude=0.0, longitude=0.0),
+    levels=(Level(id="0"),),
+    zones=(
+        Zone(id="lane", level="0", kind="lane", ring_m=box(-3, -3, 3, 25)),
+        Zone(id="row", level="0", kind="parking", ring_m=box(3, 8, 8, 14)),
+    ),
+    stalls=(
+        Stall(id="A1", level="0", zone="row", ring_m=box(3, 8, 8, 10.7), heading_deg=0.0),
+        Stall(id="A2", level="0", zone="row", ring_m=box(3, 10.7, 8, 13.4), heading_deg=0.0),
+    ),
+    lanes=(Lane(id="in", level="0", line_m=((0.0, -3.0), (0.0, 25.0)), width_m=5.0, one_way=False),),
+    portals=(Portal(id="gate", level="0", role="boundary", direction="both", line_m=((-3.0, 2.0), (3.0, 2.0))),),
+    cameras=(CAMERA,),
+)
+VIEW = GroundCamera.of(CAMERA, SITE.levels[0])
+
+
+def seen(x, y, heading, tracklet):
+    """The box of a car whose centre is at (x, y)."""
+    ahead, aside = np.array([math.cos(heading), math.sin(heading)]), np.array([-math.sin(heading), math.cos(heading)])
+    corners = [(*((x, y) + a * 2.2 * ahead + b * 0.9 * aside), z) for a in (1, -1) for b in (1, -1) for z in (0.0, 1.5)]
+    pixels = VIEW.to_pixels(np.array(corners)).points_px
+    (x1, y1), (x2, y2) = pixels.min(axis=0).tolist(), pixels.max(axis=0).tolist()
+    return DetectedBox(tracklet=tracklet, kind="car", score=0.9, box_px=(x1, y1, x2, y2), box_sigma_px=(1.0, 1.0))
+
+
+def path():
+    """(seconds, x, y, heading) of a car: in through the gate at 1 s, into A1 until 60 s, out through the gate."""
+
+    def drive(s):
+        if s < 3.0:
+            return 0.0, -2.0 + 4.0 * s, math.pi / 2
+        if s < 6.0:
+            turn = (s - 3.0) / 3.0
+            return 5.5 * turn, 10.0 - 0.6 * turn, math.pi / 2 * (1 - turn)
+        return 5.5, 9.4, 0.0
+
+    for n in range(700):
+        s = n / 10
+        x, y, heading = drive(s if s < 60 else max(0.0, 66.0 - s)) if s < 66.0 else (0.0, -2.0 - 4.0 * (s - 66.0), 0.0)
+        yield s, x, y, heading
+
+
+def observations(n_frames=700, visible=lambda s: True):
+    """Frames at 10 Hz with a clock tick after each; one tracklet in, another out; a view of it on the way."""
+    events, sequence = [], 0
+    for s, x, y, heading in list(path())[:n_frames]:
+        at = START + round(s * SECOND)
+        boxes = (seen(x, y, heading, "t-in" if s < 58 else "t-out"),) if visible(s) and y > -5 else ()
+        sequence += 1
+        frame = FrameObserved(camera="mast", frame_px=(1280, 720), detector="d", clock="ntp", boxes=boxes)
+        events.append(event("mast", sequence, at, frame))
+        if s in (0.5, 58.5):
+            sequence += 1
+            personal = Personal(embedding=bytes([100, 20, 5]))
+            look = {"camera": "mast", "tracklet": "t-in" if s < 58 else "t-out", "kind": "car", "embedder": "e"}
+            payload = TrackletEmbedded(**look, box_px=(0.0, 0.0, 9.0, 9.0), quality=0.9, personal=personal)
+            events.append(event("mast", sequence, at, payload))
+        events.append(event("clock", len(events) + 1, at + 40_000, ClockTicked(worker="w")))
+    return events
+
+
+def event(device, sequence, at, payload):
+    key = DeviceKey(device=device, boot_epoch=1, sequence=sequence)
+    return ObservationEvent(site="corner", key=key, occurred_at=at, payload=payload)
+
+
+def run(events, *, fold=None, state=None, after=0, personal=True):
+    fold = fold or Fold(SITE)
+    state = fold.initial() if state is None else state
+    facts = []
+    for position, one in enumerate(events, start=after + 1):
+        opened = getattr(one.payload, "personal", None) if personal else None
+        state, made = fold.step(state, Recorded(position=position, recorded_at=0, event=one), opened)
+        facts += made
+    return state, facts
+
+
+def of(facts, *kinds):
+    return [fact for fact in facts if isinstance(fact.payload, kinds)]
+
+
+@pytest.fixture(scope="module")
+def visit():
+    return run(observations())
+
+
+def test_a_visit_is_one_vehicle_and_one_session_within_a_third_of_a_second(visit):
+    _, facts = visit
+    assert len({fact.payload.vehicle for fact in of(facts, VehicleConfirmed)}) == 1
+    (closed,) = of(facts, SessionClosed)
+    assert abs(closed.payload.entry_at - START - 1.0 * SECOND) < 0.3 * SECOND
+    assert abs(closed.payload.exit_at - START - 65.0 * SECOND) < 0.3 * SECOND
+    assert [fact.payload.direction for fact in of(facts, PortalCrossed)] == ["in", "out"]
+    assert len(of(facts, VehicleLeft)) == 1
+    assert of(facts, SessionOrphaned) == []
+
+
+def test_the_stall_is_taken_while_the_car_stands_in_it_and_no_other_is(visit):
+    _, facts = visit
+    changes = [(fact.payload.stall, fact.payload.state) for fact in of(facts, StallChanged)]
+    assert [state for stall, state in changes if stall == "A1"] == ["free", "occupied", "free"]
+    assert [state for stall, state in changes if stall == "A2"] == ["free"]
+
+
+def test_saved_and_loaded_anywhere_the_fold_goes_on_the_same(visit):
+    events, fold = observations(), Fold(SITE)
+    _, whole = visit
+    for cut in range(0, len(events), 331):
+        state, before = run(events[:cut], fold=fold)
+        body = fold.pack(state)
+        assert fold.pack(fold.unpack(body)) == body
+        _, after = run(events[cut:], fold=fold, state=fold.unpack(body), after=cut)
+        assert before + after == whole
+
+
+def test_a_step_leaves_the_state_it_was_given_as_it_was():
+    fold, state = Fold(SITE), Fold(SITE).initial()
+    for position, one in enumerate(observations(120), start=1):
+        kept = fold.pack(state)
+        recorded, personal = Recorded(position=position, recorded_at=0, event=one), getattr(one.payload, "personal", None)
+        twice = [fold.step(state, recorded, personal) for _ in range(2)]
+        assert fold.pack(state) == kept
+        assert twice[0][1] == twice[1][1]
+        state = twice[0][0]
+
+
+def test_a_parked_car_outlives_hours_of_silence():
+    state, facts = run(observations(300))
+    n = len(observations(300))
+    ticks = [event("clock", n + k, START + k * 60 * SECOND, ClockTicked(worker="w")) for k in range(1, 600)]
+    state, later = run(ticks, state=state, after=n)
+    assert [fact.payload.state for fact in of(later, CameraStateChanged)] == ["idle"]
+    assert of(later, VehicleLeft, VehicleHidden, SessionClosed) == []
+    assert len(of(facts, SessionOpened)) == 1
+    assert [track.status for track in state.fusion.tracks.values()] == ["parked"]
+
+
+def test_a_car_that_went_while_nobody_looked_is_missed_when_its_place_is_seen_empty():
+    _, facts = run(observations(450, visible=lambda s: s < 30))
+    (hidden,) = of(facts, VehicleHidden)
+    assert START + 30 * SECOND <= hidden.occurred_at <= START + 32 * SECOND
+    assert of(facts, VehicleLeft, SessionClosed) == [], "it is hidden, not gone: nobody saw it leave"
+
+
+def test_erased_looks_change_no_count(visit):
+    _, facts = run(observations(), personal=False)
+    assert len(of(facts, SessionClosed)) == len(of(visit[1], SessionClosed))
+
+
+def test_a_damaged_snapshot_is_refused():
+    with pytest.raises(CodecError, match="delete the snapshot"):
+        Fold(SITE).unpack(b"\x93\x01")
+
+
+def test_hash_order_of_the_process_changes_no_byte(visit):
+    code = (
+        "import sys, hashlib; sys.path.insert(0, sys.argv[1]); import test_fold as t; from twin.events.codec import to_json;"
+        "print(hashlib.sha256(b''.join(map(to_json, t.run(t.observations())[1]))).hexdigest())"
+    )
+    sums = set()
+    for seed in ("1", "2"):
+        command = [sys.executable, "-c", code, os.path.dirname(__file__)]
+        done = subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True)
+        sums.add(done.stdout)
+    assert len(sums) == 1
+    assert all(to_json(fact) for fact in visit[1])
+
+
+def crossed(direction, at, vehicle="v", certainty=1.0, flags=()):
+    where = {"vehicle": vehicle, "portal": "gate", "direction": direction, "position_m": (0.0, 2.0), "speed_mps": 3.0}
+    payload = PortalCrossed(**where, certainty=certainty, flags=flags)
+    return FactEvent(site="corner", fold_version="1", cause=at, ordinal=0, occurred_at=at, payload=payload)
+
+
+def sessions_of(*facts):
+    sessions = Sessions(SITE, SessionsState())
+    return sessions, [concluded for fact in facts for _, concluded in sessions.react(fact)]
+
+
+def test_a_vehicle_has_one_open_session_however_often_it_comes_in():
+    sessions, made = sessions_of(crossed("in", 1), crossed("in", 2), crossed("out", 5), crossed("in", 9))
+    assert [type(one) for one in made] == [SessionOpened, SessionClosed, SessionOpened]
+    assert (made[1].entry_at, made[1].exit_at) == (1, 5)
+    assert len(sessions.finished().open) == 1
+
+
+def test_an_exit_without_an_entry_is_an_orphan_without_a_time_of_entry():
+    _, (orphan,) = sessions_of(crossed("out", 7))
+    assert isinstance(orphan, SessionOrphaned)
+    assert orphan.exit_at == 7
+
+
+def test_an_exit_before_its_entry_is_no_negative_stay_and_is_marked():
+    _, made = sessions_of(crossed("in", 10), crossed("out", 4))
+    assert made[1].exit_at - made[1].entry_at == 0
+    assert "unverified" in made[1].flags
+
+
+def test_a_session_is_as_sure_as_its_less_sure_end():
+    _, made = sessions_of(crossed("in", 1, certainty=0.95), crossed("out", 2, certainty=0.6, flags=("ambiguous_identity",)))
+    assert made[1].confidence == 0.6
+    assert set(made[1].flags) == {"ambiguous_identity", "unverified"}
+
+
+def test_a_portal_that_is_only_counted_bills_nobody():
+    sessions = Sessions(SITE, SessionsState())
+    payload = PortalCrossed(vehicle="v", portal="counter", direction="in", position_m=(0.0, 0.0), speed_mps=1.0)
+    counted = FactEvent(site="corner", fold_version="1", cause=1, ordinal=0, occurred_at=1, payload=payload)
+    assert sessions.react(counted) == []

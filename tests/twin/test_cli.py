@@ -1,0 +1,122 @@
+"""The commands, as a shell runs them."""
+
+import asyncio
+import json
+import random
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from perception.synthetic.run_files import write_run
+from site_models.load import load_site, resolve
+from twin.evaluation.event_files import read_observations
+from twin.events.codec import canonical_json, micros, rfc3339
+from twin.log.port import FoldCommit
+from twin.log.sealing import SealingLog
+from twin.log.sql.keys import SqlKeyRing
+from twin.log.sql.log import SqlLog
+from twin.projections.naive import replay
+from twin.projections.timeline import Timeline
+from twin.rules.fold import Fold
+
+ROOT = Path(__file__).parents[2]
+START = micros("2026-01-05T06:00:00Z")
+
+
+def twin(*words, expect=0):
+    done = subprocess.run([sys.executable, "-m", "twin.cli", *map(str, words)], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == expect, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """A data folder as the service leaves it after 40 s of simulated traffic."""
+    folder = tmp_path_factory.mktemp("data")
+    write_run(load_site(resolve("demo_lot")), "default", 5, 40 / 3600, folder / "run", START)
+    asyncio.run(store(folder))
+    return folder
+
+
+async def store(folder):
+    site = load_site(resolve("demo_lot"))
+    sql = SqlLog.open(folder / "log.db")
+    log, fold = SealingLog(sql, SqlKeyRing(sql)), Fold(site)
+    events = list(read_observations(folder / "run" / "observations.jsonl.zst"))
+    await log.append(events)
+    token = await log.acquire(site.name, "test")
+    state, facts = fold.initial(), []
+    for recorded, event in zip(await log.observations(site.name, limit=len(events)), events, strict=True):
+        state, made = fold.step(state, recorded, getattr(event.payload, "personal", None))
+        facts += made
+    await log.commit(FoldCommit(token=token, after=0, cursor=len(events), facts=tuple(facts)))
+    await log.aclose()
+
+
+async def test_the_state_at_any_time_as_known_at_any_position_is_that_of_the_naive_fold(data_dir):
+    site, draw = load_site(resolve("demo_lot")), random.Random(3)
+    log = SqlLog.open(data_dir / "log.db", read_only=True)
+    try:
+        timeline, head = Timeline(log, site), (await log.heads(site.name)).facts
+        assert head > 100
+        for _ in range(100):
+            at, known_at = START + draw.randrange(-2_000_000, 45_000_000), draw.randint(0, head)
+            ours, naive = await timeline.state(at, known_at), await replay(log, site, at=at, known_at=known_at)
+            assert canonical_json(ours) == canonical_json(naive), f"at={rfc3339(at)} known_at={known_at}"
+    finally:
+        await log.aclose()
+
+
+def test_at_and_replay_print_the_same_bytes(data_dir):
+    given = ["--site", "demo_lot", "--data-dir", data_dir, "--at", "2026-01-05T06:00:25Z"]
+    at = twin("at", *given, "--known-at", 150).stdout
+    assert at == twin("replay", *given, "--until-position", 150).stdout
+    assert json.loads(at)["position"] == "150"
+
+
+def test_check_holds_for_a_log_and_fails_for_one_whose_fact_was_changed(data_dir, tmp_path):
+    told = json.loads(twin("replay", "--site", "demo_lot", "--data-dir", data_dir, "--check").stdout)
+    assert told["is_equal"] is True
+    assert told["facts"] > 100
+    shutil.copytree(data_dir, tmp_path / "changed")
+    with closing(sqlite3.connect(tmp_path / "changed" / "log.db")) as database, database:
+        database.execute("update facts set occurred_at = occurred_at + 1 where position = 50")
+    failed = twin("replay", "--site", "demo_lot", "--data-dir", tmp_path / "changed", "--check", expect=1)
+    assert "fact 50 is stored as" in failed.stderr
+
+
+def test_the_log_is_printed_in_order(data_dir):
+    lines = twin("log", "tail", "--site", "demo_lot", "--data-dir", data_dir, "--facts", "--no-follow").stdout.splitlines()
+    assert [int(json.loads(line)["position"]) for line in lines] == list(range(1, len(lines) + 1))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("at", "--site", "nowhere"), "neither a folder nor a packaged site"),
+        (("at", "--site", "demo_lot", "--data-dir", "/nonexistent"), "there is no log at"),
+        (("serve", "--site", "demo_lot", "--host", "0.0.0.0"), "listen on 127.0.0.1"),
+        (("serve", "--site", "demo_lot", "--host", "here"), "is not an IP address"),
+        (("fuse", "--site", "demo_lot", "--observations", "none.jsonl", "--out", "x"), "cannot be read"),
+        (("simulate", "--site", "demo_lot", "--profile", "wild", "--out", "x"), "wild"),
+        (("replay", "--site", "demo_lot", "--check", "--at", "2026-01-01T00:00:00Z"), "leave out"),
+    ],
+)
+def test_what_cannot_be_done_is_said_without_a_traceback(words, message, tmp_path):
+    if words[0] == "serve":
+        words = (*words, "--data-dir", str(tmp_path))
+    assert message in twin(*words, expect=1).stderr
+
+
+def test_the_readmes_commands_exist():
+    text = (ROOT / "README.md").read_text()
+    for command in re.findall(r"^\| `twin ([a-z]+(?: [a-z]+)?)", text, re.MULTILINE):
+        words = command.split() if command.split()[0] in ("log", "site", "db") else command.split()[:1]
+        assert twin(*words, "--help").stdout
