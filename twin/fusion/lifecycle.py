@@ -119,16 +119,16 @@ class Lifecycle:
             self._park(track)
 
     def measure_parked(self, track: Track, x: float, y: float, covariance_m2: Cov2, at: Micros) -> None:
-        """Another look at a parked vehicle: it stands, or it is off, three times in a row, and so moves."""
+        """Another look at a parked vehicle: it stands, or it is off, twice in a row, and so moves."""
         track.absence, track.absent_since = 0.0, None
         dx, dy = x - track.motion.x, y - track.motion.y
-        allowed = self._parameters.depart_m + 2.0 * math.sqrt(covariance_m2[0] + covariance_m2[2])
+        allowed = self._parameters.depart_m + math.sqrt(covariance_m2[0] + covariance_m2[2])
         if dx * dx + dy * dy <= allowed * allowed:
             track.away = 0
             track.motion = replace(track.motion, at=at)
             return
         track.away += 1
-        if track.away >= 3:
+        if track.away >= 2:
             self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
 
     def depart(self, track: Track, motion: Motion) -> None:
