@@ -7,13 +7,20 @@ from typing import Annotated
 
 import numpy as np
 from msgspec import Meta, Struct
+from shapely import Polygon
 
+from site_models.frame import FARTHEST_M
+from site_models.names import Name
 from site_models.schema import Camera, CameraGeometry, CameraId, ClockSource, GroundHomography, LevelId, Pinhole, Point
 
 _Positive = Annotated[float, Meta(gt=0)]
 _Pixels = Annotated[int, Meta(ge=16, le=16384)]
 _DECIMALS = 9
+_METRE_DECIMALS = 4  # 0.1 mm
+_DIGITS = 12  # of a homography's entries
 _WORST_FIT = 4.0  # a pair this many sigmas off is a wrong pair
+
+_LENS = ("fx", "fy", "cx", "cy", "focal_px", "hfov_deg")
 
 Rotation = tuple[float, float, float, float, float, float, float, float, float]
 
@@ -22,7 +29,7 @@ class CameraEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """One ``[[cameras]]`` table. A lens is ``fx, fy, cx, cy``, or ``focal_px``, or ``hfov_deg``; a pose is ``position_m``
     with ``rotation`` or ``look_at_m``. Instead of both: ``homography``, or ``pairs`` of pixel and ground."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=100)]
+    id: Name
     level: str
     width: _Pixels
     height: _Pixels
@@ -51,8 +58,8 @@ def camera_of(entry: CameraEntry) -> Camera:
     Raises:
         ValueError: too little, too much, or impossible geometry; says what.
     """
-    if entry.region_px and len(entry.region_px) < 3:
-        raise ValueError(f"region_px has {len(entry.region_px)} corners; a polygon has at least 3")
+    if entry.region_px:
+        _check_region(entry.region_px)
     return Camera(
         id=CameraId(entry.id),
         level=LevelId(entry.level),
@@ -78,7 +85,7 @@ def look_at(position: tuple[float, float, float], target: tuple[float, float, fl
         raise ValueError(f"look_at_m {list(target)} is straight above, below or at position_m; give rotation instead")
     right, forward = right / np.linalg.norm(right), forward / np.linalg.norm(forward)
     rows = np.stack((right, np.cross(forward, right), forward))
-    return tuple(round(float(value), _DECIMALS) + 0.0 for value in rows.ravel())  # pyright: ignore[reportReturnType]
+    return _rounded(rows, _DECIMALS)
 
 
 def fit_homography(pairs: tuple[tuple[float, float, float, float], ...]) -> Rotation:
@@ -106,26 +113,37 @@ def fit_homography(pairs: tuple[tuple[float, float, float, float], ...]) -> Rota
     if not ((weights > 0).all() or (weights < 0).all()):
         raise ValueError("the pairs lie on both sides of the horizon; check their pixels")
     matrix /= np.abs(matrix).max() * np.sign(weights[0])
-    return tuple(round(float(value), 15) + 0.0 for value in matrix.ravel())  # pyright: ignore[reportReturnType]
+    return tuple(float(value) for value in matrix.ravel())  # pyright: ignore[reportReturnType]
 
 
 def _geometry(entry: CameraEntry) -> CameraGeometry:
     n_given = sum(one is not None for one in (entry.homography, entry.pairs, entry.position_m))
     if n_given != 1:
         raise ValueError(f"{n_given} of position_m, homography and pairs are given; give exactly one")
-    if entry.pairs is not None:
-        matrix = fit_homography(entry.pairs)
-        _check_fit(matrix, entry)
-        return GroundHomography(matrix=_checked(matrix, entry))
+    if entry.position_m is None:
+        return GroundHomography(matrix=_homography(entry))
+    x, y, z = (round(value, _METRE_DECIMALS) + 0.0 for value in entry.position_m)
+    if math.hypot(x, y) > FARTHEST_M:
+        raise ValueError(f"position_m is {math.hypot(x, y) / 1000:.0f} km from the datum; it is metres in the site frame")
+    return Pinhole(k=_lens(entry), distortion=entry.distortion, position_m=(x, y, z), rotation=_pose(entry))
+
+
+def _homography(entry: CameraEntry) -> Rotation:
+    lens = [name for name in (*_LENS, "rotation", "look_at_m") if getattr(entry, name) is not None]
+    if lens or any(entry.distortion):
+        raise ValueError(f"{', '.join(lens or ['distortion'])} would not be used beside a homography; leave it out")
     if entry.homography is not None:
-        return GroundHomography(matrix=_checked(entry.homography, entry))
-    assert entry.position_m is not None
-    return Pinhole(k=_lens(entry), distortion=entry.distortion, position_m=entry.position_m, rotation=_pose(entry))
+        return _checked(entry.homography, entry)
+    matrix = fit_homography(entry.pairs or ())
+    _check_fit(matrix, entry)
+    return _checked(matrix, entry)
 
 
 def _lens(entry: CameraEntry) -> tuple[float, float, float, float]:
     cx = entry.width / 2 if entry.cx is None else entry.cx
     cy = entry.height / 2 if entry.cy is None else entry.cy
+    if entry.fy is not None and entry.fx is None:
+        raise ValueError("fy is given without fx; give both, or only fx for square pixels")
     if (entry.fx is not None) + (entry.focal_px is not None) + (entry.hfov_deg is not None) != 1:
         raise ValueError("the focal length is given several times or not at all; give one of fx (with fy), focal_px, hfov_deg")
     if entry.fx is not None:
@@ -147,18 +165,35 @@ def _pose(entry: CameraEntry) -> Rotation:
     r = np.array(entry.rotation).reshape(3, 3)
     if np.abs(r @ r.T - np.eye(3)).max() > 1e-3 or np.linalg.det(r) < 0:
         raise ValueError("rotation is not a rotation matrix (rows must be orthogonal unit vectors, right-handed)")
-    return entry.rotation
+    return _rounded(r, _DECIMALS)
 
 
 def _checked(matrix: Rotation, entry: CameraEntry) -> Rotation:
-    """A homography whose weight is positive at the bottom of the frame, where the nearest ground is."""
+    """A homography whose weight is 1 at the bottom centre of the frame, where the nearest ground is."""
     values = np.array(matrix)
-    if not np.isfinite(values).all() or abs(np.linalg.det(values.reshape(3, 3))) < 1e-15:
-        raise ValueError("the homography is singular; check it or the pairs that it was made from")
     weight = values[6] * entry.width / 2 + values[7] * entry.height + values[8]
-    if weight == 0:
+    if abs(weight) < 1e-9 * np.abs(values[6:] * (entry.width, entry.height, 1.0)).sum() or weight == 0:
         raise ValueError("the horizon runs through the bottom of the frame, so no ground is seen; check the homography")
-    return matrix if weight > 0 else tuple(-value for value in matrix)  # pyright: ignore[reportReturnType]
+    if abs(weight - 1.0) > 1e-6:  # what was scaled once stays as it is when it is written and read again
+        values = values / weight
+    if not np.isfinite(values).all() or abs(np.linalg.det(values.reshape(3, 3))) < 1e-13:
+        raise ValueError("the homography is singular; check it or the pairs that it was made from")
+    east, north, _ = values.reshape(3, 3) @ (entry.width / 2, entry.height, 1.0)
+    if math.hypot(east, north) > FARTHEST_M:
+        raise ValueError(f"the bottom of the picture shows ground {math.hypot(east, north) / 1000:.0f} km from the datum")
+    return tuple(float(f"{value:.{_DIGITS}g}") + 0.0 for value in values)  # pyright: ignore[reportReturnType]
+
+
+def _check_region(corners: tuple[Point, ...]) -> None:
+    if len(corners) < 3:
+        raise ValueError(f"region_px has {len(corners)} corners; a polygon has at least 3")
+    outline = Polygon(corners)
+    if not outline.is_valid or outline.area < 1.0:
+        raise ValueError("region_px crosses itself or has no area; list its corners in order around it")
+
+
+def _rounded(matrix: np.ndarray, decimals: int) -> Rotation:
+    return tuple(round(float(value), decimals) + 0.0 for value in matrix.ravel())  # pyright: ignore[reportReturnType]
 
 
 def _check_fit(matrix: Rotation, entry: CameraEntry) -> None:

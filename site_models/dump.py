@@ -13,10 +13,11 @@ from site_models.schema import Camera, GroundHomography, Site
 def dump_site(site: Site, folder: Path) -> None:
     """Write a site's three files; ``load_site`` gives the same site back, to 0.1 mm."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "site.toml").write_text(_site_toml(site))
-    (folder / "cameras.toml").write_text(_cameras_toml(site))
+    (folder / "site.toml").write_text(_site_toml(site), encoding="utf-8")
+    (folder / "cameras.toml").write_text(_cameras_toml(site), encoding="utf-8")
     text = json.dumps(collection(site, SiteFrame(site.datum)), indent=None, separators=(",", ":"))
-    (folder / "map.geojson").write_text(text.replace('{"type":"Feature",', '\n{"type":"Feature",') + "\n")
+    text = text.replace('{"type":"Feature",', '\n{"type":"Feature",') + "\n"
+    (folder / "map.geojson").write_text(text, encoding="utf-8")
 
 
 def _site_toml(site: Site) -> str:
@@ -50,4 +51,5 @@ def _geometry_toml(camera: Camera) -> list[str]:
 
 
 def _text(value: str) -> str:
-    return json.dumps(value)
+    """A TOML basic string; ids hold no control characters, so JSON's escapes are TOML's."""
+    return json.dumps(value, ensure_ascii=False)

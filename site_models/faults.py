@@ -15,13 +15,14 @@ class Faults:
         self.lines: list[str] = []
 
     def add(self, where: str, what: str) -> None:
-        """Note one fault."""
-        self.lines.append(f"{where}: {what}")
+        """Note one fault, on one line and in characters that can be printed."""
+        line = " ".join(f"{where}: {what}".split())
+        self.lines.append("".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line))
 
     @contextmanager
     def gathered(self, where: str) -> Iterator[None]:
         """Turn a refused value inside the block into a fault."""
         try:
             yield
-        except (msgspec.ValidationError, ValueError) as wrong:
+        except (msgspec.ValidationError, ValueError, OverflowError) as wrong:
             self.add(where, str(wrong))

@@ -166,7 +166,9 @@ def lanes(layout: Layout, levels: list[LevelId], n: int) -> list[Lane]:
     def lane(name: str, line: tuple[Point, ...], *follows: str, ends_on: LevelId = level) -> None:
         ids = tuple(LaneId(f"{ends_on if other.endswith('-in') else level}-lane-{other}") for other in follows)
         made.append(
-            Lane(id=LaneId(f"{level}-lane-{name}"), level=level, line_m=line, width_m=LANE_M, one_way=True, follows=ids)
+            Lane(
+                id=LaneId(f"{level}-lane-{name}"), level=level, line_m=_rounded(line), width_m=LANE_M, one_way=True, follows=ids
+            )
         )
 
     for aisle in range(layout.n_aisles):
@@ -198,13 +200,15 @@ def gates(layout: Layout, level: LevelId) -> list[Portal]:
             level=level,
             role="boundary",
             direction="in" if direction == "in" else "out",
-            line_m=((x - _HALF, _GATE_Y), (x + _HALF, _GATE_Y)),
+            line_m=_across(x, _GATE_Y),
         )
         for name, x, direction in ends
     ]
 
 
-def camera(name: str, level: Level, position: tuple[float, float], height_m: float, target: Point) -> Camera:
+def camera(
+    name: str, level: Level, position: tuple[float, float], height_m: float, target: Point, range_m: float = 45.0
+) -> Camera:
     """A camera on a post or ceiling that looks at a point of its level's ground."""
     focal = round(FRAME_PX[0] / 2 / math.tan(math.radians(_HFOV_DEG) / 2), 3)
     where = (round(position[0], 3), round(position[1], 3), round(level.elevation_m + height_m, 3))
@@ -219,7 +223,7 @@ def camera(name: str, level: Level, position: tuple[float, float], height_m: flo
             rotation=look_at(where, (*target, level.elevation_m)),
         ),
         sigma_m=0.1,
-        range_m=45.0,
+        range_m=float(range_m),
         fps=10.0,
         clock="simulated",
     )
@@ -229,7 +233,9 @@ def _cameras(layout: Layout, levels: list[Level], n_cameras: int, overlap: float
     """Entry and exit first, then along the aisles of all levels, there and back, until the number is reached."""
     east, ground = layout.east_m, levels[0]
     if n_cameras == 1:
-        return [camera("gates", ground, (east / 2, 16.0), 11.0, (east / 2, _GATE_Y + 4.0))]
+        back = max(16.0, 1.0 + 0.6 * east)  # far enough that its field of view spans both gates
+        reach = math.ceil(max(45.0, math.hypot(east / 2, back - _GATE_Y + 7.0)))
+        return [camera("gates", ground, (east / 2, back), 11.0, (east / 2, _GATE_Y + 4.0), range_m=reach)]
     made = [
         camera("entry", ground, (-6.0, 8.0), 5.5, (1.0, _GATE_Y)),
         camera("exit", ground, (east + 6.0, 8.0), 5.5, (east - 1.0, _GATE_Y)),
@@ -267,9 +273,8 @@ def _ramps(layout: Layout, levels: list[Level]) -> list[Portal]:
             ("up", below, above, 0.0, north + 11.5),
             ("down", above, below, east + 9.0, 13.5),
         ):
-            line = ((x - _HALF, y), (x + _HALF, y))
             portal = PortalId(f"{at.id}-portal-{name}")
-            made.append(Portal(id=portal, level=at.id, role="level", direction="both", line_m=line, to_level=to.id))
+            made.append(Portal(id=portal, level=at.id, role="level", direction="both", line_m=_across(x, y), to_level=to.id))
     return made
 
 
@@ -292,8 +297,18 @@ def _zone(level: LevelId, name: str, kind: ZoneKind, x1: float, y1: float, x2: f
 
 
 def _box(x1: float, y1: float, x2: float, y2: float) -> Ring:
-    corners = ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
-    return tuple((round(x, 4), round(y, 4)) for x, y in corners)
+    return _rounded(((x1, y1), (x2, y1), (x2, y2), (x1, y2)))
+
+
+def _across(x: float, y: float) -> tuple[Point, Point]:
+    """A portal's line across a lane along y; driving up crosses it inwards."""
+    start, end = _rounded(((x - _HALF, y), (x + _HALF, y)))
+    return start, end
+
+
+def _rounded(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    """To 0.1 mm, as a loaded site is."""
+    return tuple((round(x, 4), round(y, 4)) for x, y in points)
 
 
 def _sorted(items: Iterable[_Named]) -> tuple[_Named, ...]:

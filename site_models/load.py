@@ -17,6 +17,7 @@ from site_models.check import check
 from site_models.faults import Faults
 from site_models.frame import SiteFrame
 from site_models.map_features import mapped
+from site_models.names import Name
 from site_models.schema import (
     Camera,
     Datum,
@@ -39,7 +40,7 @@ _MAX_BYTES = 50_000_000
 
 
 class _LevelEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    id: Annotated[str, Meta(min_length=1, max_length=100)]
+    id: Name
     elevation_m: float = 0.0
 
 
@@ -106,7 +107,7 @@ def check_site(folder: Path) -> tuple[Site | None, tuple[str, ...]]:
 def _read(folder: Path, name: str, faults: Faults) -> str | None:
     try:
         if (folder / name).stat().st_size > _MAX_BYTES:
-            faults.add(name, f"is larger than {_MAX_BYTES} bytes")
+            faults.add(name, f"is larger than {_MAX_BYTES} bytes; a site this large is several sites")
             return None
         return (folder / name).read_text(encoding="utf-8")
     except OSError as wrong:
@@ -122,8 +123,8 @@ def _toml(folder: Path, name: str, faults: Faults) -> dict[str, Any] | None:
         return None
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as wrong:
-        faults.add(name, f"is not TOML: {wrong}")
+    except (tomllib.TOMLDecodeError, RecursionError) as wrong:
+        faults.add(name, f"is not TOML: {wrong}; correct it there")
     return None
 
 
@@ -131,7 +132,7 @@ def _site_file(folder: Path, faults: Faults) -> _SiteFile | None:
     given = _toml(folder, "site.toml", faults)
     if given is not None:
         with faults.gathered("site.toml"):
-            return msgspec.convert(given, _SiteFile)
+            return msgspec.convert(_finite(given), _SiteFile)
     return None
 
 
@@ -154,7 +155,7 @@ def _collection(folder: Path, faults: Faults) -> list[Any]:
     try:
         given = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as wrong:
-        faults.add("map.geojson", f"is not JSON: {wrong}")
+        faults.add("map.geojson", f"is not JSON: {wrong}; correct it there")
         return []
     if not isinstance(given, dict) or given.get("type") != "FeatureCollection" or not isinstance(given.get("features"), list):
         faults.add("map.geojson", "is no GeoJSON FeatureCollection; put the features into one")
@@ -173,7 +174,11 @@ def _features(folder: Path, frame: SiteFrame, faults: Faults) -> list[Any]:
 
 
 def _assembled(head: _SiteFile, datum: Datum, cameras: list[Camera], features: list[Any], faults: Faults) -> Site:
-    outlines = {one.id: one.ring_m for one in features if isinstance(one, Level)}
+    outlines: dict[LevelId, Ring] = {}
+    for one in (one for one in features if isinstance(one, Level)):
+        if one.id in outlines:
+            faults.add(f"map.geojson: feature '{one.id}'", "outlines its level a second time; keep one of them")
+        outlines[one.id] = one.ring_m
     levels = [_level(one, outlines) for one in head.levels]
     for name in outlines:
         faults.add(f"map.geojson: feature '{name}'", "outlines a level that site.toml does not have; add it there")
@@ -230,9 +235,9 @@ def _refuse(text: str) -> float:
 
 
 def _finite(value: Any) -> Any:
-    """Refuse nan and inf, which TOML can say."""
+    """Refuse nan and inf, which TOML can say and msgspec's bounds let pass."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is not a number that a camera can have")
+        raise ValueError(f"{value} is not a number that can be measured; give a finite one")
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     return [_finite(item) for item in value] if isinstance(value, list) else value

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from shapely import Polygon
 
 from site_models.frame import FARTHEST_M, SiteFrame
+from site_models.names import Name
 from site_models.schema import (
     Landmark,
     LandmarkKind,
@@ -29,13 +30,12 @@ from site_models.schema import (
     ZoneKind,
 )
 
-_Id = Annotated[str, Meta(min_length=1, max_length=100)]
 _Metres = Annotated[float, Meta(ge=0, le=500)]
 _Positive = Annotated[float, Meta(gt=0, le=500)]
 
 
 class _Feature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
-    id: _Id
+    id: Name
 
 
 class LevelFeature(_Feature, frozen=True, tag="level"):
@@ -113,7 +113,7 @@ def mapped(feature: Any, frame: SiteFrame) -> Mapped:
         ValueError: not a feature of this format; says what is wrong.
     """
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
-        raise ValueError("it is no GeoJSON Feature")
+        raise ValueError("it is no GeoJSON Feature; features have type, properties and geometry")
     properties = msgspec.convert(feature.get("properties"), Properties)
     points = _points(feature.get("geometry"), _SHAPE.get(type(properties), "Polygon"), frame)
     return _made(properties, points)
@@ -154,7 +154,7 @@ def _made(properties: Properties, points: tuple[Point, ...]) -> Mapped:
 def _points(geometry: Any, shape: str, frame: SiteFrame) -> tuple[Point, ...]:
     if not isinstance(geometry, dict) or geometry.get("type") != shape:
         found = geometry.get("type") if isinstance(geometry, dict) else geometry
-        raise ValueError(f"its geometry is {found}, this kind is a {shape}")
+        raise ValueError(f"its geometry is {found}, this kind is a {shape}; draw it as one")
     coordinates = geometry.get("coordinates")
     if shape == "Point":
         coordinates = [coordinates]
@@ -168,7 +168,7 @@ def _points(geometry: Any, shape: str, frame: SiteFrame) -> tuple[Point, ...]:
 
 def _point(pair: list[float], frame: SiteFrame) -> Point:
     if len(pair) not in (2, 3) or not all(math.isfinite(one) for one in pair):
-        raise ValueError(f"coordinate {pair} is not [longitude, latitude]")
+        raise ValueError(f"coordinate {pair} is not [longitude, latitude]; give both in degrees")
     longitude, latitude = pair[:2]
     if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
         raise ValueError(f"coordinate {pair} is outside WGS 84; the order is [longitude, latitude]")

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from site_models.camera_entries import CameraEntry
 from site_models.load import check_site
 from site_models.map_features import Properties
+from site_models.schema import ClockSource, LandmarkKind, PortalDirection, PortalRole, ZoneKind
 
 PAGE = (Path(__file__).parents[2] / "ops" / "docs" / "site.md").read_text()
 
@@ -31,3 +33,15 @@ def test_every_key_is_on_the_page(kind):
     assert not missing
     tag = kind.__struct_config__.tag
     assert tag is None or f"`{tag}`" in PAGE
+
+
+@pytest.mark.parametrize("kind", Properties.__args__, ids=lambda kind: kind.__struct_config__.tag)
+def test_every_property_of_a_kind_is_in_its_row(kind):
+    (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{kind.__struct_config__.tag}` |")]
+    for name in set(kind.__struct_fields__) - {"id", "level"}:
+        assert f"`{name}`" in row
+
+
+@pytest.mark.parametrize("words", [ZoneKind, PortalRole, PortalDirection, LandmarkKind, ClockSource])
+def test_every_word_that_a_property_may_be_is_on_the_page(words):
+    assert all(re.search(rf"\b{word}\b", PAGE) for word in get_args(words))
