@@ -114,7 +114,7 @@ class SpoolSink:
 
     def write(self, emissions: Sequence[Emission]) -> None:
         self._waiting.extend(emissions)
-        if len(self._waiting) >= 64 or self._monotonic() - self._flushed_s >= 0.2:
+        if len(self._waiting) >= 64 or self._monotonic() - self._flushed_s >= 0.05:
             self._flush()
         self._sender.check()
 

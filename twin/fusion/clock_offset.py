@@ -15,16 +15,22 @@ from twin.fusion.state import CameraWatch
 WINDOW: Micros = 120 * SECOND
 SHORTEST_DELAY: Micros = 20_000
 HALF_TICK: Micros = 50_000  # the logged clock is on average this much older than what is logged next
+OUTLIER: Micros = SECOND  # a frame that comes later than this after the quickest says nothing of the usual
+MEMORY = 16  # frames over which the usual lag is averaged
+LONGEST_DELAY: Micros = 2 * SECOND
 _TRUSTED: frozenset[ClockSource] = frozenset({"ptp", "ntp", "file"})
 
 
 def observe(watch: CameraWatch, lag_us: int, clock_at: Micros) -> CameraWatch:
     """Note one frame's lag: logged clock minus the frame's own time."""
-    if watch.lag_us is None or watch.window_lag_us is None:
-        return replace(watch, lag_us=lag_us, window_lag_us=lag_us, window_from_at=clock_at)
+    least, least_in_window = watch.lag_us, watch.window_lag_us
+    if least is None or least_in_window is None:
+        return replace(watch, lag_us=lag_us, window_lag_us=lag_us, window_from_at=clock_at, usual_lag_us=lag_us)
+    usual = watch.usual_lag_us + (min(lag_us, least + OUTLIER) - watch.usual_lag_us) // MEMORY
+    watch = replace(watch, usual_lag_us=usual)
     if clock_at - watch.window_from_at > WINDOW:
-        return replace(watch, lag_us=min(watch.window_lag_us, lag_us), window_lag_us=lag_us, window_from_at=clock_at)
-    return replace(watch, lag_us=min(watch.lag_us, lag_us), window_lag_us=min(watch.window_lag_us, lag_us))
+        return replace(watch, lag_us=min(least_in_window, lag_us), window_lag_us=lag_us, window_from_at=clock_at)
+    return replace(watch, lag_us=min(least, lag_us), window_lag_us=min(least_in_window, lag_us))
 
 
 def offset_us(watch: CameraWatch, clock: ClockSource, deadband_us: int) -> int:
@@ -33,3 +39,8 @@ def offset_us(watch: CameraWatch, clock: ClockSource, deadband_us: int) -> int:
         return 0
     offset = watch.lag_us + HALF_TICK - SHORTEST_DELAY
     return offset if abs(offset) > deadband_us else 0
+
+
+def delay_us(watch: CameraWatch, offset: int) -> int:
+    """How late a camera's frames usually come, its clock put right by ``offset``; at most ``LONGEST_DELAY``."""
+    return min(max(watch.usual_lag_us + offset, 0), LONGEST_DELAY)

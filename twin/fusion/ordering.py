@@ -1,6 +1,7 @@
 """Frames in event time: they wait for their tick, and a tick closes by watermarks or by a logged clock.
 
-A tick closes when the newest frame of every active camera is past its end, or when a logged clock is ``hold_us`` past it.
+A tick closes when the newest frame of every active camera is past its end, or when a logged clock is ``hold_us`` and the
+cameras' usual delay past it.
 A frame for a closed tick is late; one far ahead of the logged clock is refused as well, for it would wait for ever.
 """
 
@@ -12,7 +13,7 @@ from twin.events.envelope import ObservationEvent
 from twin.events.facts import CameraStateChanged
 from twin.events.ids import CameraId, Micros
 from twin.events.observations import ClockTicked, FrameObserved
-from twin.fusion.clock_offset import observe, offset_us
+from twin.fusion.clock_offset import delay_us, observe, offset_us
 from twin.fusion.parameters import FusionParameters
 from twin.fusion.state import CameraWatch, OrderingState, PendingFrame
 
@@ -33,7 +34,8 @@ def accept(
     watch = state.cameras.get(frame.camera, CameraWatch(newest_at=_NEVER, is_active=False))
     if state.is_wall_clock and state.clock_at is not None:
         watch = observe(watch, state.clock_at - event.occurred_at, state.clock_at)
-    at = event.occurred_at + offset_us(watch, frame.clock, parameters.deadband_us)
+    offset = offset_us(watch, frame.clock, parameters.deadband_us)
+    watch, at = replace(watch, delay_us=delay_us(watch, offset)), event.occurred_at + offset
     if state.is_wall_clock and state.clock_at is not None and at > state.clock_at + parameters.ahead_us:
         return state, [], state.clock_at - at
     changes: Changes = [] if watch.is_active else [(at, CameraStateChanged(camera=frame.camera, state="active"))]
@@ -81,7 +83,8 @@ def _closable_until(state: OrderingState, parameters: FusionParameters) -> Micro
     marks = [watch.newest_at for watch in state.cameras.values() if watch.is_active]
     ends = [min(marks)] if marks else []
     if state.clock_at is not None:
-        ends.append(state.clock_at - parameters.hold_us)
+        delay = max((watch.delay_us for watch in state.cameras.values() if watch.is_active), default=0)
+        ends.append(state.clock_at - parameters.hold_us - delay)
     if len(state.pending) > MAX_PENDING_TICKS:
         ends.append((min(state.pending) + 1) * parameters.tick_us)
     return max(ends) // parameters.tick_us * parameters.tick_us if ends else None

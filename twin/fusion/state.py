@@ -32,13 +32,18 @@ class PendingFrame(Struct, frozen=True, array_like=True):
 
 
 class CameraWatch(Struct, frozen=True, array_like=True):
-    """What is known of a camera's time: its newest frame, and the least lag behind the clock in two windows."""
+    """What is known of a camera's time: its newest frame, the least lag behind the clock in two windows, and the usual lag.
+
+    ``delay_us`` is how late its frames usually come, after its clock was put right.
+    """
 
     newest_at: Micros
     is_active: bool
     lag_us: int | None = None
     window_lag_us: int | None = None
     window_from_at: Micros = 0
+    usual_lag_us: int = 0
+    delay_us: int = 0
 
 
 class OrderingState(Struct, frozen=True):
