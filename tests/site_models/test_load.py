@@ -2,6 +2,7 @@
 
 import json
 import math
+import tomllib
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,7 @@ from site_models.dump import dump_site
 from site_models.frame import SiteFrame
 from site_models.generate import generate
 from site_models.load import check_site, load_site, resolve
-from site_models.schema import Datum
+from site_models.schema import Datum, GroundHomography
 from twin.errors import BadInput, NotFound, SiteFault
 from twin.spatial.camera import GroundCamera
 
@@ -220,3 +221,22 @@ def test_the_motorways_pairs_lie_where_they_should_and_its_lanes_are_as_wide(dem
     found = camera.to_ground(ends, np.ones((3, 2))).points_m
     assert math.dist(found[0], found[1]) == pytest.approx(3.0, abs=0.25)  # a lane mark
     assert math.dist(found[0], found[2]) == pytest.approx(7.0, abs=0.35)  # two lanes
+
+
+def test_the_motorways_published_residuals_are_those_of_the_matrix_in_use():
+    folder = resolve("motorway")
+    pairs = np.array(tomllib.loads((folder / "cameras.toml").read_text(encoding="utf-8"))["cameras"][0]["pairs"])
+    geometry = load_site(folder).cameras[0].geometry
+    assert isinstance(geometry, GroundHomography)
+    matrix = np.array(geometry.matrix).reshape(3, 3)
+    off_m = np.hypot(*(_projected(matrix, pairs[:, :2]) - pairs[:, 2:]).T)
+    off_px = np.hypot(*(_projected(np.linalg.inv(matrix), pairs[:, 2:]) - pairs[:, :2]).T)
+    is_near = pairs[:, 3] <= 36
+    rms_px, rms_m = (math.sqrt((off**2).mean()) for off in (off_px, off_m))
+    assert [rms_px, off_px.max()] == pytest.approx([4.0, 8.2], abs=0.06)
+    assert [rms_m, off_m[is_near].max(), off_m[~is_near].max()] == pytest.approx([0.25, 0.31, 0.50], abs=0.006)
+
+
+def _projected(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    seen = np.column_stack([points, np.ones(len(points))]) @ matrix.T
+    return seen[:, :2] / seen[:, 2:]
