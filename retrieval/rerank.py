@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from math import exp, isinf, log1p
+from math import exp, fsum, isinf, log1p
 
 from msgspec import Struct
 
@@ -201,7 +201,7 @@ def _drive(shot: Shot, camera: CameraId, at: Micros, distance_m: Distance, param
 
 
 def _free(shots: Sequence[Shot], newest_at: Micros, parameters: RerankParameters) -> _Context:
-    agreeing = sum(_look(shot) for shot in shots if shot.look is not None)
+    agreeing = fsum(_look(shot) for shot in shots if shot.look is not None)  # sum would depend on the order of ties
     n_compared = sum(shot.look is not None for shot in shots)
     age_s = (newest_at - max(shot.at for shot in shots)) / SECOND
     recency = 1.0 / (1.0 + age_s / parameters.recent_s)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import permutations
 from math import inf
 
 import pytest
@@ -72,6 +73,12 @@ def test_order_of_candidates_and_shots_does_not_matter(seen, anchor, random):
     assert [(one.vehicle, one.score, one.reasons, one.best) for one in ranked] == [
         (one.vehicle, one.score, one.reasons, one.best) for one in again
     ]
+
+
+def test_shots_of_one_moment_add_up_to_the_last_bit_in_any_order():
+    # 0.1 + 0.2 + 0.3 and 0.3 + 0.2 + 0.1 differ as doubles.
+    orders = permutations([shot("a", 0, 0.1), shot("a", 0, 0.2), shot("a", 0, 0.3)])
+    assert len({rerank([vehicle("v", *order)], Anchor(), one_way_m)[0].context for order in orders}) == 1
 
 
 @given(groups, anchors)
