@@ -175,8 +175,9 @@ def _checked(matrix: Rotation, entry: CameraEntry) -> Rotation:
     if abs(weight) < 1e-9 * np.abs(values[6:] * (entry.width, entry.height, 1.0)).sum() or weight == 0:
         raise ValueError("the horizon runs through the bottom of the frame, so no ground is seen; check the homography")
     if abs(weight - 1.0) > 1e-6:  # what was scaled once stays as it is when it is written and read again
-        values = values / weight
-    if not np.isfinite(values).all() or abs(np.linalg.det(values.reshape(3, 3))) < 1e-13:
+        with np.errstate(over="ignore"):  # what overflows is refused below
+            values = values / weight
+    if not (np.abs(values) < 1e12).all() or abs(np.linalg.det(values.reshape(3, 3))) < 1e-13:
         raise ValueError("the homography is singular; check it or the pairs that it was made from")
     east, north, _ = values.reshape(3, 3) @ (entry.width / 2, entry.height, 1.0)
     if math.hypot(east, north) > FARTHEST_M:

@@ -115,5 +115,5 @@ def _sees_ground(camera: Camera, site: Site, faults: Faults) -> None:
     ray = np.array([(camera.frame_px[0] / 2 - cx) / fx, (camera.frame_px[1] - cy) / fy, 1.0])
     down = -float(np.array(geometry.rotation).reshape(3, 3).T[2] @ ray)
     reach = height / down * float(np.linalg.norm(ray)) if down > 0 else float("inf")
-    if reach > 2 * camera.range_m:
+    if not reach <= 2 * camera.range_m:  # a focal length next to nothing makes it nan
         faults.add(where, "the bottom of its picture does not see the ground within its range; turn it down")

@@ -37,6 +37,8 @@ from twin.errors import NotFound, SiteFault
 
 PACKAGED = Path(__file__).parent / "sites"
 _MAX_BYTES = 50_000_000
+_LARGEST = 1e12  # far beyond any pixel or metre; squares of it do not overflow
+_DEEPEST = 8  # tables and arrays within each other; the format has 4
 
 
 class _LevelEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,7 +125,7 @@ def _toml(folder: Path, name: str, faults: Faults) -> dict[str, Any] | None:
         return None
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as wrong:
+    except (ValueError, RecursionError) as wrong:  # ValueError: also an integer of more digits than Python reads
         faults.add(name, f"is not TOML: {wrong}; correct it there")
     return None
 
@@ -234,10 +236,12 @@ def _refuse(text: str) -> float:
     raise ValueError(f"{text} is not a number")
 
 
-def _finite(value: Any) -> Any:
-    """Refuse nan and inf, which TOML can say and msgspec's bounds let pass."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is not a number that can be measured; give a finite one")
+def _finite(value: Any, depth: int = 0) -> Any:
+    """Refuse what TOML can say and msgspec's bounds let pass: nan, inf, absurd numbers, and endless nesting."""
+    if depth > _DEEPEST:
+        raise ValueError(f"tables are nested more than {_DEEPEST} deep; this format has no such key, take it out")
+    if isinstance(value, float) and not abs(value) <= _LARGEST:
+        raise ValueError(f"{value:g} is not a number that can be measured; give one within ±{_LARGEST:g}")
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list) else value
+        return {key: _finite(item, depth + 1) for key, item in value.items()}
+    return [_finite(item, depth + 1) for item in value] if isinstance(value, list) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -80,8 +81,11 @@ class SiteFiles:
         return check_site(self.write())[1]
 
 
+_to_wgs84 = functools.cache(FRAME.to_wgs84)  # the same corners are drawn in every test
+
+
 def wgs84(point: tuple[float, float]) -> list[float]:
-    return list(FRAME.to_wgs84(point))
+    return list(_to_wgs84(point))
 
 
 def box(x1: float, y1: float, x2: float, y2: float) -> list[tuple[float, float]]:

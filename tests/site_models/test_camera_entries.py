@@ -84,6 +84,11 @@ def test_a_homographys_scale_and_sign_do_not_matter(factor, sign):
         ({"pairs": [[0, 0, 0, 0], [10, 10, 1, 1], [20, 20, 2, 2], [30, 30, 3, 3]]}, "lie on a line"),
         ({"pairs": [[5, 5, 1, 1]] * 4}, "lie on a line"),
         (
+            {"pairs": [[0, 540, -5, 5], [960, 540, 5, 5], [480, 300, 0, 60], [300, 100, 12, -40], [660, 100, -12, -40]]},
+            "both sides of the horizon",
+        ),
+        ({"homography": [1e-308, 1e-308, 1e-308, 0, 1, 0, 0, 0, 1e-308]}, "singular"),
+        (
             {"pairs": [[100, 500, -5, 5], [860, 500, 5, 5], [300, 200, -8, 30], [660, 200, 8, 30], [480, 300, 9, 9]]},
             "times sigma_m",
         ),

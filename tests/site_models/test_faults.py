@@ -129,6 +129,9 @@ def test_a_lane_changes_level_only_through_a_level_portal(files, copy_of):
         ("hfov_deg = 80.0", "fy = 500.0", "fy is given without fx"),
         ("hfov_deg = 80.0", "hfov_deg = nan", "nan is not a number"),
         ("hfov_deg = 80.0", "hfov_dge = 80.0", "hfov_dge"),
+        ("hfov_deg = 80.0", "hfov_deg = 80.0\nzoom" + ".x" * 3000 + " = 1", "nested more than 8 deep"),
+        ("hfov_deg = 80.0", "hfov_deg = 80.0\ncx = 1e308", "1e+308 is not a number"),
+        ("hfov_deg = 80.0", "fx = 5e-324", "does not see the ground"),
         ("hfov_deg", "region_px = [[0, 0], [9, 9]]\nhfov_deg", "region_px has 2 corners"),
         ("hfov_deg", "region_px = [[0, 0], [90, 90], [90, 0], [0, 90]]\nhfov_deg", "region_px crosses itself"),
         ('level = "ground"', 'level = "attic"', "level 'attic' is not in site.toml"),
@@ -161,6 +164,9 @@ def test_a_wrong_camera_is_told_by_its_name(files, before, after, said):
         ("[[levels]]", "[[floors]]", "floors"),
         ('name = "yard"', "name = ", "is not TOML"),
         ('name = "yard"', "name = " + "[" * 5000, "is not TOML"),
+        ('name = "yard"', "name" + ".x" * 3000 + " = 1", "nested more than 8 deep"),
+        ("52.0", "9" * 5000, "is not TOML"),
+        ("52.0", "9" * 400, "out of range"),
     ],
 )
 def test_a_wrong_site_file_is_told(files, before, after, said):
@@ -207,6 +213,41 @@ def test_json_that_is_no_feature_collection_is_told(files, text):
     assert check_site(files.folder)[1] == ("map.geojson: is no GeoJSON FeatureCollection; put the features into one",)
 
 
+def test_a_file_that_is_too_large_is_told_and_not_read(files):
+    with (files.write() / "map.geojson").open("ab") as file:
+        file.truncate(50_000_001)
+    assert "map.geojson: is larger than 50000000 bytes; a site this large is several sites" in check_site(files.folder)[1]
+
+
+def test_a_levels_outline_is_drawn_once_and_for_a_level_that_exists(files, copy_of):
+    copy_of(files, "way", "ground")["properties"] = {"kind": "level", "id": "ground"}
+    site, faults = check_site(files.write())
+    assert faults == ()
+    assert len(site.levels[0].ring_m) == 4
+    copy_of(files, "ground", "ground")
+    copy_of(files, "ground", "roof")
+    assert files.faults() == (
+        "map.geojson: feature 'ground': outlines its level a second time; keep one of them",
+        "map.geojson: feature 'roof': outlines a level that site.toml does not have; add it there",
+    )
+
+
+@pytest.mark.parametrize(("one_way", "is_reached"), [(False, True), (True, False)])
+def test_a_dead_end_is_left_again_only_by_a_two_way_lane(files, copy_of, one_way, is_reached):
+    """The stalls lie on a spur; entry and exit on the lane that it branches from, both ways."""
+    for name in ("in", "out"):
+        files.of(name)["properties"]["direction"] = "both"
+    files.move("out", (3, -8), (-3, -8))
+    files.move("up", (0, -20), (0, -4))
+    files.of("up")["properties"].update(one_way=False, follows=["spur"])
+    copy_of(files, "up", "spur")["properties"].update(one_way=one_way, follows=[])
+    files.move("spur", (0, -4), (0, 10))
+    files.move("S1", (3, 5), (8, 5), (8, 7.5), (3, 7.5))
+    files.move("S2", (3, 7.5), (8, 7.5), (8, 10), (3, 10))
+    said = () if is_reached else ("no lane leads from it to an exit; check lanes' follows and the exit portal",) * 2
+    assert tuple(fault.split(": ", 2)[2] for fault in files.faults()) == said
+
+
 def test_orientation_does_not_matter_and_becomes_counter_clockwise(files):
     files.move("S1", (3, 0), (3, 2.5), (8, 2.5), (8, 0))
     site, faults = check_site(files.write())
@@ -218,6 +259,17 @@ def test_orientation_does_not_matter_and_becomes_counter_clockwise(files):
 def test_a_stall_without_heading_stands_nose_away_from_its_lane(files):
     assert files.faults() == ()
     assert next(stall.heading_deg for stall in load_site(files.folder).stalls if stall.id == "S2") == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize(("x", "heading_deg"), [(4.0, 0.0), (-4.0, 180.0)])
+@pytest.mark.parametrize("n_turned", range(4))
+def test_a_heading_left_out_does_not_depend_on_where_its_outline_starts(files, x, heading_deg, n_turned):
+    corners = [(x, 2.5), (2 * x, 2.5), (2 * x, 5), (x, 5)]
+    files.move("row", (x, 0), (2 * x, 0), (2 * x, 10), (x, 10))
+    files.move("S1", (x, 0), (2 * x, 0), (2 * x, 2.5), (x, 2.5))
+    files.move("S2", *corners[n_turned:], *corners[:n_turned])
+    stall = next(one for one in load_site(files.write()).stalls if one.id == "S2")
+    assert abs((stall.heading_deg - heading_deg + 180) % 360 - 180) < 0.05
 
 
 def test_a_name_is_a_packaged_site_unless_a_folder_has_it(tmp_path, monkeypatch):
