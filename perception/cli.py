@@ -8,21 +8,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, cast
 
 import msgspec
 import typer
 
+from perception.clips import Clips
 from perception.detector import open_detector
 from perception.embed import open_embedder
 from perception.frames import FrameSource
 from perception.inference import Runtime
+from perception.models import packaged, packaged_if_any
 from perception.sender import Sender
 from perception.sinks import FileSink, Sink, SpoolSink
 from perception.sources import cameras_of, is_stream, open_source, parse_video
 from perception.spool import Spool
 from perception.summary import CameraSummary, RunSummary
+from perception.synthetic.render.cli import app as rendering
+from perception.training.cli import app as training
 from perception.worker import Feed, Pace, Worker
 from site_models.load import load_site, resolve
 from site_models.schema import Camera, CameraId, Site, SiteId
@@ -38,6 +43,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(training)
+app.add_typer(rendering)
+
 DEFAULT_SPOOL = Path("perceive-spool")
 
 
@@ -50,12 +58,15 @@ def _perceive() -> None:
 def run(
     site: Annotated[str, typer.Option(help="Folder of the site model, or the name of a packaged site.")],
     video: Annotated[
-        list[str], typer.Option(help="CAMERA=PATH of a video, a folder of pictures or an rtsp:// address; repeat it.")
-    ],
-    detector: Annotated[
-        Path | None, typer.Option(help="Detector: .onnx, OpenVINO .xml or folder, or .pt (ultralytics).")
+        list[str] | None, typer.Option(help="CAMERA=PATH of a video, a folder of pictures or an rtsp:// address; repeat it.")
     ] = None,
-    embedder: Annotated[Path | None, typer.Option(help="Embedder: .onnx; without one, colours are described.")] = None,
+    clips: Annotated[bool, typer.Option("--clips", help="Play the site's own clips in a loop instead of --video.")] = False,
+    detector: Annotated[
+        Path | None, typer.Option(help="Detector: .onnx, OpenVINO .xml or folder, or .pt (ultralytics); with --clips, ours.")
+    ] = None,
+    embedder: Annotated[
+        Path | None, typer.Option(help="Embedder: .onnx; without one, colours are described; with --clips, ours.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write observations to this .jsonl or .jsonl.zst file.")] = None,
     log: Annotated[str | None, typer.Option(help="Send observations to the service at this address.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON summary on standard output.")] = False,
@@ -75,24 +86,38 @@ def run(
     input_size: Annotated[int | None, typer.Option(help="Side of the detector's input, if it takes any.")] = None,
     runtime: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
     max_tries: Annotated[int, typer.Option(min=1, help="Tries in a row for a stream that gives no frame.")] = 8,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")] = False,
 ) -> None:
     """Detect and track vehicles in videos or streams; write or send what was seen."""
-    model = load_site(resolve(site))
-    videos = [parse_video(text) for text in video]
-    cameras = cameras_of(model, videos)
+    folder = resolve(site)
+    model = load_site(folder)
+    if clips == bool(video):
+        raise BadInput("give either --video CAMERA=PATH or --clips" + (", not both" if clips else ""))
+    videos = [parse_video(text) for text in video or ()]
     addresses = [address for _, address in videos]
     pace = _pace(addresses, realtime, start_at, is_sent=log is not None, fps=fps, max_frames=max_frames)
     starts_at = pace.origin_at if pace.is_real_time or start_at is not None else None
+    if clips:
+        opened = Clips(folder / "clips", model)
+        cameras = list(opened.cameras)
+        opens = partial(_clip, opened, pace.origin_at if starts_at is None else starts_at)
+        detector, embedder = detector or packaged("detector"), embedder or packaged_if_any("embedder")
+    else:
+        cameras = cameras_of(model, videos)
+        address_of = dict(videos)
+        opens = partial(_video, address_of, starts_at, max_tries)
     kind = _runtime(runtime)
     names = tuple(name.strip() for name in classes.split(",")) if classes else None
     detects = open_detector(detector, runtime=kind, classes=names, input_px=input_size)
     embeds = open_embedder(embedder, runtime=kind)
     with (
-        _sources(cameras, addresses, starts_at, max_tries) as sources,
+        _sources(cameras, opens) as sources,
         _sink(model, out, log, spool, spool_mb, drain_s, device) as sink,
     ):
         feeds = [Feed(camera, source) for camera, source in zip(cameras, sources, strict=True)]
-        worker = Worker(feeds, detects, embeds, sink, min_score=min_score, pace=pace, progress=_show_progress)
+        worker = Worker(
+            feeds, detects, embeds, sink, min_score=min_score, pace=pace, progress=_say_nothing if quiet else _show_progress
+        )
         with _stopped_by(worker.stop):
             seconds = worker.run()
     summary = RunSummary(
@@ -204,14 +229,20 @@ def _runtime(text: str) -> Runtime:
     return cast("Runtime", text)
 
 
+def _clip(clips: Clips, start_at: Micros, camera: Camera) -> FrameSource:
+    return clips.open(camera, start_at)
+
+
+def _video(address_of: Mapping[CameraId, str], start_at: Micros | None, max_tries: int, camera: Camera) -> FrameSource:
+    return open_source(camera, address_of[camera.id], start_at=start_at, max_tries=max_tries)
+
+
 @contextmanager
-def _sources(
-    cameras: list[Camera], addresses: list[str], start_at: Micros | None, max_tries: int
-) -> Iterator[list[FrameSource]]:
+def _sources(cameras: list[Camera], opens: Callable[[Camera], FrameSource]) -> Iterator[list[FrameSource]]:
     sources: list[FrameSource] = []
     try:
-        for camera, address in zip(cameras, addresses, strict=True):
-            sources.append(open_source(camera, address, start_at=start_at, max_tries=max_tries))
+        for camera in cameras:
+            sources.append(opens(camera))
         yield sources
     finally:
         for source in sources:
@@ -264,6 +295,10 @@ def _show_progress(cameras: Mapping[CameraId, CameraSummary], seconds: float) ->
     tracklets = sum(camera.tracklets for camera in cameras.values())
     dropped = sum(camera.dropped for camera in cameras.values())
     typer.echo(f"{frames} frames, {frames / seconds:.1f} fps, {tracklets} tracklets, {dropped} dropped", err=True)
+
+
+def _say_nothing(cameras: Mapping[CameraId, CameraSummary], seconds: float) -> None:
+    """Progress of a quiet run."""
 
 
 def _report(summary: RunSummary, *, as_json: bool, spool: Path) -> None:

@@ -40,7 +40,7 @@ class UltralyticsDetector:
         self.id = model_id(path)
         self.box_sigma = load_box_sigma(path)
         self._input_px = input_px or _DEFAULT_INPUT_PX
-        ultralytics, torch = _packages(path)
+        ultralytics, torch = ultralytics_packages(path)
         self.runtime = f"ultralytics {ultralytics.__version__}, torch {torch.__version__}"
         try:
             self._model = ultralytics.YOLO(str(path), task="detect")
@@ -71,7 +71,7 @@ class UltralyticsDetector:
         return vehicles(boxes, scores, self._kinds, min_score=LOWEST_SCORE)
 
 
-def _packages(path: Path) -> tuple[Any, Any]:
+def ultralytics_packages(path: Path) -> tuple[Any, Any]:
     missing = [name for name in ("ultralytics", "torch") if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtra(

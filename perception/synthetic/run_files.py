@@ -82,6 +82,19 @@ def write_run(
     return _write(simulation, until_at, out)
 
 
+def write_truth(path: Path, frames: Iterable[TruthFrame]) -> int:
+    """Write frames as ``truth.parquet``; returns the rows."""
+    truth = _TruthRows()
+    truth.add(frames)
+    pq.write_table(truth.take(), path, compression="zstd")
+    return truth.n_rows
+
+
+def write_visits(path: Path, visits: list[Visit]) -> None:
+    """Write stays as ``visits.parquet``."""
+    pq.write_table(_visits(visits), path, compression="zstd")
+
+
 def _write(simulation: Simulation, until_at: Micros, out: Path) -> RunSummary:
     n_observations, visits, truth = 0, list[Visit](), _TruthRows()
     with (
@@ -99,7 +112,7 @@ def _write(simulation: Simulation, until_at: Micros, out: Path) -> RunSummary:
                 table.write_table(truth.take())
         table.write_table(truth.take())
     visits += simulation.traffic.open_visits()
-    pq.write_table(_visits(visits), out / "visits.parquet", compression="zstd")
+    write_visits(out / "visits.parquet", visits)
     simulated_s = (until_at - simulation.start_at) / SECOND
     return RunSummary(observations=n_observations, truth_rows=truth.n_rows, visits=len(visits), simulated_s=simulated_s)
 

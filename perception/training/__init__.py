@@ -1,0 +1,1 @@
+"""Training of the models that ``perception`` runs. torch is imported only in here."""

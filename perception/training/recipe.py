@@ -1,0 +1,54 @@
+"""What a training run was asked to do; the same recipe on the same data is the same run."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+from msgspec import Struct
+
+from perception.training.batches import Stage
+from perception.training.randomize import MILD, STRONG
+
+
+class DetectorRecipe(Struct, frozen=True, kw_only=True):
+    """Settings of a detector's training.
+
+    Attributes:
+        input_px: width and height of the network's input.
+        small_px: input during the first ``small_share`` of the epochs: cheaper steps while the network learns the coarse.
+        mild_share: last share of the epochs, without mosaics and with mild changes, and with YOLOX's L1 loss.
+        peak_rate: of AdamW.
+        bfloat16: autocast of the network's forward pass.
+    """
+
+    seed: int = 1
+    input_px: tuple[int, int] = (512, 288)
+    small_px: tuple[int, int] = (384, 224)
+    small_share: float = 0.4
+    mild_share: float = 0.2
+    batch: int = 16
+    peak_rate: float = 2e-3
+    weight_decay: float = 0.03
+    average_decay: float = 0.9985
+    max_gradient: float = 10.0
+    bfloat16: bool = True
+
+    def stage(self, progress: float) -> Stage:
+        """How the epoch that starts at this progress draws its pictures."""
+        size_px = self.small_px if progress < self.small_share else self.input_px
+        return Stage(size_px, MILD if self.is_mild(progress) else STRONG)
+
+    def is_mild(self, progress: float) -> bool:
+        """Whether this is among the last, mild epochs."""
+        return progress >= 1.0 - self.mild_share
+
+    def cost(self, progress: float) -> float:
+        """Work of the epoch that starts here, as a share of one at full size."""
+        size_px = self.stage(progress).size_px
+        return size_px[0] * size_px[1] / (self.input_px[0] * self.input_px[1])
+
+    def digest(self, data: str, epochs: int) -> str:
+        """Names recipe, data and length: 12 hexadecimal digits."""
+        framed = msgspec.json.encode([self, data, epochs])
+        return hashlib.blake2b(framed, digest_size=6).hexdigest()
