@@ -47,6 +47,30 @@ def detector(
 
 
 @app.command()
+def embedder(
+    crops: Annotated[Path, typer.Option(help="Folder of rendered crops to train on.")],
+    heldout: Annotated[Path, typer.Option(help="Folder of rendered crops to measure on, of other seeds.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoint, model, metrics and card; a checkpoint there is resumed.")],
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the crops.")] = 30,
+    minutes: Annotated[float, typer.Option(min=0.1, help="No epoch is begun that would end later.")] = 95.0,
+    seed: Annotated[int, typer.Option(help="Same seed, crops and epochs: same model.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the training step.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON on standard output.")] = False,
+) -> None:
+    """Train the vehicle embedder on rendered crops, export it to ONNX and measure it."""
+    require_packages(("torch", "onnx", "onnxruntime"))
+    from perception.training.embedder import EmbedderLength, EmbedderRecipe
+    from perception.training.embedder_run import train_embedder
+
+    length = EmbedderLength(epochs=epochs, minutes=minutes)
+    metrics = train_embedder(crops, heldout, out, EmbedderRecipe(seed=seed), length, threads=threads)
+    rank1 = "none" if metrics.pooled is None else f"{metrics.pooled.rank1} of {metrics.pooled.n}"
+    typer.echo(f"{metrics.embedder}: rank-1, pooled, {rank1}; see '{out}'", err=True)
+    if as_json:
+        typer.echo(msgspec.json.encode(metrics).decode())
+
+
+@app.command()
 def yolo(
     data: Annotated[Path, typer.Option(help="Your dataset's .yaml file, in YOLO's format.")],
     base: Annotated[Path, typer.Option(help="The .pt file to start from, on this machine.")],

@@ -1,0 +1,178 @@
+"""How well an embedder finds a vehicle again in another camera, measured through the product's own embedder class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from perception.embed import Embedder
+from perception.synthetic.render.passes import CropLabel
+from perception.training.crops_dataset import CropsDataset
+from perception.training.embedder_batches import lookalikes
+
+_Z = 1.959964  # of a 95 % interval
+
+
+class Rank(Struct, frozen=True, kw_only=True):
+    """One comparison.
+
+    Attributes:
+        n: queries.
+        gallery: vehicles, as the mean over the queries.
+        lo95, hi95: Wilson interval of ``rank1``.
+        rank1_lookalikes: of the queries whose vehicle has a look-alike; None where there are none.
+    """
+
+    n: int
+    gallery: float
+    rank1: float
+    lo95: float
+    hi95: float
+    rank5: float
+    map: float
+    rank1_lookalikes: float | None
+
+
+class EmbedderMetrics(Struct, frozen=True, kw_only=True):
+    """Every comparison; see ``measure_embedder``."""
+
+    embedder: str
+    vehicles: int
+    crops: int
+    pooled: Rank | None
+    pooled_other_kinds_apart: Rank | None
+    single: Rank | None
+    day_to_night: Rank | None
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Embeddings with what they are of.
+
+    Attributes:
+        vectors: (N, E) unit length.
+        vehicles, cameras, scenes: (N,) names.
+    """
+
+    vectors: NDArray[np.float64]
+    vehicles: NDArray[np.str_]
+    cameras: NDArray[np.str_]
+    scenes: NDArray[np.str_]
+
+
+def measure_embedder(embedder: Embedder, dataset: CropsDataset) -> EmbedderMetrics:
+    """Rank the vehicles of other cameras by likeness.
+
+    ``pooled``: query and gallery are tracklets (the mean of their crops), the gallery all other cameras' of the same scene
+    and so of the same light. ``single``: one crop against single crops. ``day_to_night``: tracklets of a scene by day against
+    those of a scene by night.
+    """
+    crops = _embedded(embedder, dataset)
+    tracklets = pooled(crops, [label.tracklet for label in dataset.labels])
+    doubles = lookalikes(dataset.labels)
+    light_of = {label.scene: label.light for label in dataset.labels}
+    is_day = np.array([light_of[str(scene)] == "day" for scene in tracklets.scenes])
+    is_night = np.array([light_of[str(scene)] == "night" for scene in tracklets.scenes])
+    kinds = _kinds(dataset.labels)
+    firsts = _firsts(dataset.labels)
+    single = Looks(crops.vectors[firsts], crops.vehicles[firsts], crops.cameras[firsts], crops.scenes[firsts])
+    return EmbedderMetrics(
+        embedder=embedder.id,
+        vehicles=len({label.vehicle for label in dataset.labels}),
+        crops=len(dataset),
+        pooled=rank(tracklets, tracklets, _elsewhere(tracklets), doubles),
+        pooled_other_kinds_apart=rank(tracklets, tracklets, _elsewhere(tracklets) & _same_kind(tracklets, kinds), doubles),
+        single=rank(single, single, _elsewhere(single), doubles),
+        day_to_night=rank(tracklets, tracklets, is_day[:, None] & is_night[None, :], doubles),
+    )
+
+
+def pooled(crops: Looks, tracklets: Sequence[str]) -> Looks:
+    """One look a tracklet: the mean of its crops, of unit length again."""
+    names, first, inverse = np.unique(np.array(tracklets), return_index=True, return_inverse=True)
+    sums = np.zeros((len(names), crops.vectors.shape[1]))
+    np.add.at(sums, inverse, crops.vectors)
+    vectors = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    return Looks(vectors, crops.vehicles[first], crops.cameras[first], crops.scenes[first])
+
+
+def rank(queries: Looks, gallery: Looks, may: NDArray[np.bool_], doubles: set[str]) -> Rank | None:
+    """Rank a gallery for every query; None where no query has its vehicle in the gallery.
+
+    Args:
+        may: (Q, G) which entries of the gallery a query is compared with. A vehicle counts once, by its best entry.
+        doubles: vehicles with a look-alike.
+    """
+    likeness = queries.vectors @ gallery.vectors.T
+    places, precisions, sizes, is_double = list[int](), list[float](), list[int](), list[bool]()
+    for query in range(len(queries.vectors)):
+        rows = np.flatnonzero(may[query])
+        names = gallery.vehicles[rows]
+        own = str(queries.vehicles[query])
+        if not (names == own).any():
+            continue
+        order = np.argsort(-likeness[query, rows], kind="stable")
+        ranked = list(dict.fromkeys(str(name) for name in names[order]))
+        places.append(ranked.index(own))
+        sizes.append(len(ranked))
+        hits = np.flatnonzero(names[order] == own)
+        precisions.append(float(np.mean((np.arange(len(hits)) + 1) / (hits + 1))))
+        is_double.append(own in doubles)
+    if not places:
+        return None
+    first = np.array(places) == 0
+    low, high = wilson(int(first.sum()), len(first))
+    return Rank(
+        n=len(places),
+        gallery=round(float(np.mean(sizes)), 1),
+        rank1=round(float(first.mean()), 4),
+        lo95=round(low, 4),
+        hi95=round(high, 4),
+        rank5=round(float((np.array(places) < 5).mean()), 4),
+        map=round(float(np.mean(precisions)), 4),
+        rank1_lookalikes=round(float(first[is_double].mean()), 4) if any(is_double) else None,
+    )
+
+
+def wilson(n_hits: int, n: int) -> tuple[float, float]:
+    """95 % interval of a share. Source: Wilson (1927)."""
+    share, z2 = n_hits / n, _Z * _Z
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z / (1 + z2 / n) * float(np.sqrt(share * (1 - share) / n + z2 / (4 * n * n)))
+    return middle - half, middle + half
+
+
+def _embedded(embedder: Embedder, dataset: CropsDataset) -> Looks:
+    rows = [np.frombuffer(embedder.embed(picture), np.int8).astype(np.float64) for picture in dataset.pictures]
+    vectors = np.stack(rows)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    labels = dataset.labels
+    columns = ([label.vehicle for label in labels], [label.camera for label in labels], [label.scene for label in labels])
+    vehicles, cameras, scenes = (np.array(column) for column in columns)
+    return Looks(vectors, vehicles, cameras, scenes)
+
+
+def _elsewhere(looks: Looks) -> NDArray[np.bool_]:
+    """(N, N) the same scene, another camera."""
+    return (looks.scenes[:, None] == looks.scenes[None]) & (looks.cameras[:, None] != looks.cameras[None])
+
+
+def _kinds(labels: Sequence[CropLabel]) -> dict[str, str]:
+    return {label.vehicle: label.kind for label in labels}
+
+
+def _same_kind(looks: Looks, kinds: dict[str, str]) -> NDArray[np.bool_]:
+    names = np.array([kinds[str(vehicle)] for vehicle in looks.vehicles])
+    return names[:, None] == names[None]
+
+
+def _firsts(labels: Sequence[CropLabel]) -> NDArray[np.intp]:
+    """The middle crop of every tracklet."""
+    rows: dict[str, list[int]] = {}
+    for row, label in enumerate(labels):
+        rows.setdefault(label.tracklet, []).append(row)
+    return np.array([group[len(group) // 2] for _, group in sorted(rows.items())])

@@ -1,0 +1,134 @@
+"""The embedder's training on drawn vehicles: two coloured bands stand for a look, cameras change the light."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from perception.synthetic.render.passes import CropLabel
+from perception.training.crops_dataset import load_crops
+from perception.training.embedder_batches import CropSampler, lookalikes
+from twin.errors import BadInput
+
+N_GROUPS, N_VEHICLES, N_CAMERAS, N_CROPS = 2, 6, 2, 3
+
+
+def _write(folder, seed=1):
+    rng = np.random.default_rng(seed)
+    for group in range(N_GROUPS):
+        pictures, labels = [], []
+        for vehicle in range(N_VEHICLES):
+            upper, lower = rng.integers(20, 235, 3), rng.integers(20, 235, 3)
+            for camera in range(N_CAMERAS):
+                for _ in range(N_CROPS):
+                    picture = np.empty((128, 128, 3))
+                    picture[:64], picture[64:] = upper, lower
+                    picture = picture * (0.8 + 0.4 * camera) + rng.normal(0, 6, picture.shape)
+                    pictures.append(np.clip(picture, 0, 255).astype(np.uint8))
+                    name = f"g{seed}{group}-{vehicle}"
+                    labels.append(
+                        CropLabel(
+                            row=len(labels),
+                            vehicle=name,
+                            look=name if vehicle else f"g{seed}{group}-1",
+                            kind="car",
+                            body="suv",
+                            tracklet=f"s/c{camera}/{name}",
+                            camera=f"c{camera}",
+                            scene=f"s{seed}{group}",
+                            light="day",
+                            visible=1.0,
+                            box_px=(0, 0, 128, 128),
+                        )
+                    )
+        folder.mkdir(exist_ok=True)
+        np.save(folder / f"group-{group:04d}.npy", np.stack(pictures))
+        (folder / f"group-{group:04d}.jsonl").write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in labels))
+    return folder
+
+
+@pytest.fixture
+def crops(tmp_path):
+    return _write(tmp_path / "crops")
+
+
+def test_a_batch_is_one_group_with_as_many_crops_of_each_vehicle(crops):
+    dataset = load_crops(crops)
+    sampler = CropSampler(dataset, 1, per_vehicle=4, side_px=64)
+    batches = list(sampler.epoch(0))
+    assert len(batches) == sampler.n_batches == len(dataset) // (4 * N_VEHICLES)
+    for batch in batches:
+        assert batch.pictures.shape == (4 * N_VEHICLES, 64, 64, 3)
+        assert sorted(np.bincount(batch.vehicles)[np.unique(batch.vehicles)]) == [4] * N_VEHICLES
+        names = {name for name, number in sampler.number_of.items() if number in batch.vehicles}
+        assert len({name.split("-")[0] for name in names}) == 1
+
+
+def test_the_same_seed_and_epoch_draw_the_same_batches(crops):
+    one, other = (CropSampler(load_crops(crops), 1, per_vehicle=3, side_px=32) for _ in range(2))
+    for a, b in zip(one.epoch(4), other.epoch(4), strict=True):
+        assert np.array_equal(a.pictures, b.pictures)
+        assert np.array_equal(a.vehicles, b.vehicles)
+
+
+def test_lookalikes_are_those_who_share_a_look(crops):
+    assert lookalikes(load_crops(crops).labels) == {"g10-0", "g10-1", "g11-0", "g11-1"}
+
+
+def test_a_folder_without_crops_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="has no crops"):
+        load_crops(tmp_path)
+    (tmp_path / "group-0000.npy").write_bytes(b"none")
+    (tmp_path / "group-0000.jsonl").write_text("{}\n")
+    with pytest.raises(BadInput, match="cannot be read"):
+        load_crops(tmp_path)
+
+
+@pytest.fixture
+def training(crops):
+    pytest.importorskip("torch")
+    from perception.training.embedder import EmbedderLength, EmbedderRecipe, EmbedderTraining
+
+    def start(out, **length):
+        recipe = EmbedderRecipe(side_px=32, per_vehicle=4, peak_rate=5e-3)
+        return EmbedderTraining(load_crops(crops), out, recipe, EmbedderLength(**length), threads=1)
+
+    return start
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_training_lowers_the_loss_and_a_resumed_run_equals_an_unbroken_one(training, tmp_path):
+    import torch
+
+    whole = training(tmp_path / "whole", epochs=6)
+    unbroken = whole.train().state_dict()
+    lines = [msgspec.json.decode(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_bytes().splitlines()]
+    assert lines[-1]["identity"] < 0.8 * lines[0]["identity"]
+    training(tmp_path / "parts", epochs=6, stop_after=3).train()
+    resumed = training(tmp_path / "parts", epochs=6).train().state_dict()
+    assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_exported_file_is_an_embedder_that_tells_vehicles_apart(crops, tmp_path):
+    pytest.importorskip("torch")
+    from perception.training.embedder import EmbedderLength, EmbedderRecipe
+    from perception.training.embedder_run import train_embedder
+
+    recipe = EmbedderRecipe(side_px=32, per_vehicle=4, peak_rate=5e-3)
+    heldout = _write(tmp_path / "heldout", seed=7)
+    metrics = train_embedder(crops, heldout, tmp_path / "out", recipe, EmbedderLength(epochs=12), threads=1)
+    assert (tmp_path / "out" / "embedder.onnx").stat().st_size < 6_000_000
+    assert metrics.pooled.n == 2 * N_GROUPS * N_VEHICLES
+    assert metrics.pooled.rank1 > 0.5  # chance is one in six
+    assert "rank-1" in (tmp_path / "out" / "embedder.md").read_text()
+    with pytest.raises(BadInput, match="hold the same crops"):
+        train_embedder(crops, crops, tmp_path / "out2", recipe, EmbedderLength(epochs=1), threads=1)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_another_runs_checkpoint_is_refused(training, tmp_path, crops):
+    training(tmp_path / "run", epochs=1).train()
+    from perception.training.embedder import EmbedderLength, EmbedderRecipe, EmbedderTraining
+
+    with pytest.raises(BadInput, match="another --out"):
+        EmbedderTraining(load_crops(crops), tmp_path / "run", EmbedderRecipe(seed=2), EmbedderLength(epochs=1), threads=1)
