@@ -152,6 +152,20 @@ def send(
 
 
 @app.command()
+def fetch(
+    model: Annotated[str, typer.Argument(help="yolox_nano: COCO, 80 classes, 416 px, Apache-2.0.")] = "yolox_nano",
+    out: Annotated[Path | None, typer.Option(help="File to write; default: MODEL.onnx here.")] = None,
+) -> None:
+    """Fetch a detector for real cameras from its publisher, and check its content."""
+    from perception.fetch import fetch as fetched
+    from perception.fetch import weights_named
+
+    weights, path = weights_named(model), out or Path(f"{model}.onnx")
+    is_new = fetched(weights, path)
+    typer.echo(f"{path}: {'fetched' if is_new else 'was there'}, checked, {weights.licence}", err=True)
+
+
+@app.command()
 def simulate(
     site: Annotated[str, typer.Option(help="Folder of the site model, or the name of a packaged site.")],
     log: Annotated[str, typer.Option(help="Send observations to the service at this address.")],
