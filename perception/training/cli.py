@@ -102,6 +102,31 @@ def measure(
     typer.echo(msgspec.json.format(msgspec.json.encode(metrics), indent=2).decode())
 
 
+@app.command()
+def agree(
+    model: Annotated[Path, typer.Option(help="Detector to compare.")],
+    reference: Annotated[Path, typer.Option(help="Detector to compare it with.")],
+    video: Annotated[Path, typer.Option(help="Real frames: a video or a folder of pictures.")],
+    every: Annotated[int, typer.Option(min=1, help="Take each so many frames.")] = 15,
+    min_score: Annotated[float, typer.Option(min=0.1, max=1.0, help="Least score of a box.")] = 0.3,
+) -> None:
+    """Compare two detectors on real frames without labels; prints what both see and what only one sees as JSON."""
+    from perception.detector import open_detector
+    from perception.image_folder import ImageFolder
+    from perception.training.agreement import agreement
+    from perception.video_file import VideoFile
+    from site_models.schema import CameraId
+
+    camera = CameraId("real")
+    source = ImageFolder(camera, video, fps=1.0) if video.is_dir() else VideoFile(camera, video)
+    try:
+        images = (frame.image for frame in source.frames() if frame.index % every == 0)
+        found = agreement(open_detector(model), open_detector(reference), images, min_score=min_score)
+    finally:
+        source.close()
+    typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+
+
 def require_packages(modules: tuple[str, ...]) -> None:
     """Raises MissingExtra naming the packages that are absent."""
     absent = [_PACKAGE_BY_MODULE[module] for module in modules if importlib.util.find_spec(module) is None]
