@@ -10,6 +10,7 @@ import torch
 from perception.onnx_detector import OnnxDetector
 from perception.training.detector import DetectorTraining, Length
 from perception.training.detector_metrics import DetectorMetrics, measure_detector
+from perception.training.edge_errors import measure_box_sigma
 from perception.training.export import export_detector
 from perception.training.frames_dataset import read_frames
 from perception.training.model_card import Origin, detector_card
@@ -35,7 +36,10 @@ def train_detector(
     network = training.train()
     model = out / MODEL
     difference = export_detector(network, model, input_px=recipe.input_px, recipe=training.digest)
-    metrics = measure_detector(OnnxDetector(model, runtime="onnxruntime"), measured)
+    detector = OnnxDetector(model, runtime="onnxruntime")
+    metrics = measure_detector(detector, measured)
+    sigma = measure_box_sigma(detector, measured)
+    model.with_suffix(".sigma.json").write_bytes(msgspec.json.format(msgspec.json.encode(sigma), indent=2) + b"\n")
     model.with_suffix(".metrics.json").write_bytes(msgspec.json.format(msgspec.json.encode(metrics), indent=2) + b"\n")
     origin = Origin(
         command=_command(recipe, length, threads),
