@@ -8,7 +8,7 @@ SECONDS ?=
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo            the live map of a simulated car park (no camera, GPU, broker or database server)"
+	@echo "make demo            five cameras of a car park and its live map (no real camera, GPU, broker or database server)"
 	@echo "make test            lint, types, import contracts and every test"
 	@echo "make setup           the development environment in .venv"
 

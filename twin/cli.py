@@ -38,18 +38,37 @@ Host = Annotated[str | None, typer.Option("--host", help="Address to listen on; 
 def demo(
     seconds: Annotated[float | None, typer.Option("--for", min=1, help="End by itself after so many seconds.")] = None,
     as_json: AsJson = False,
-    site: Annotated[str, typer.Option("--site", help="The site to simulate.")] = "demo_lot",
-    seed: Annotated[int, typer.Option("--seed")] = 1,
-    profile: Annotated[str, typer.Option("--profile", help="clean, default or harsh noise.")] = "default",
+    site: Annotated[str, typer.Option("--site", help="A site with clips, or any site with --simulated.")] = "demo_lot",
+    simulated: Annotated[bool, typer.Option("--simulated", help="No video: simulated cameras, on less computer.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="With --simulated: same seed, same traffic.")] = 1,
+    profile: Annotated[str, typer.Option("--profile", help="With --simulated: clean, default or harsh noise.")] = "default",
     port: Port = 8600,
     data_dir: DataDir = None,
 ) -> None:
-    """Simulated traffic, the service and its map, on this machine alone."""
-    from twin.demo import run_demo
+    """Cameras of a car park, read by our own models, the service and its map, on this machine alone."""
+    from twin.demo import Simulated, run_demo
 
-    summary = run_demo(_settings(data_dir, port=port), site=site, seed=seed, profile=profile, seconds=seconds, say=_say)
+    source = Simulated(seed, profile) if simulated else None
+    summary = run_demo(_settings(data_dir, port=port), site=site, simulated=source, seconds=seconds, say=_say)
     if as_json:
         _print_json(summary)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="A file of ops/bench: log, perception, ….")],
+    as_json: AsJson = False,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Alternating repeats; the median counts.")] = 5,
+) -> None:
+    """Measure speed against a peer or a raw bound, in one run."""
+    from twin.evaluation.benches import run_bench
+
+    report = run_bench(name, repeats)
+    if as_json:
+        _print_json(report)
+    else:
+        for key in ("workload", "machine", "ours", "reference", "ratio", "repeats"):
+            typer.echo(f"{key}: {report[key]}")
 
 
 @app.command()
@@ -134,7 +153,7 @@ def replay(
 def simulate(
     site: SiteName,
     out: Out,
-    traffic: Annotated[str, typer.Option("--traffic", help="own (sumo comes later)")] = "own",
+    traffic: Annotated[str, typer.Option("--traffic", help="own, or sumo (needs the sumo extra)")] = "own",
     profile: Annotated[str, typer.Option("--profile", help="clean, default or harsh")] = "default",
     seed: Annotated[int, typer.Option("--seed")] = 1,
     hours: Annotated[float, typer.Option("--hours", min=0.001)] = 1.0,

@@ -1,4 +1,7 @@
-"""``twin demo``: the service in this process, a simulated edge worker in another, over the same HTTP as a real one."""
+"""``twin demo``: the service in this process, an edge worker in another, over the same HTTP as a real one.
+
+The worker plays the site's clips through the real path: decode, detect, track, embed. A simulated one reports without pictures.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,14 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from perception.clips import Clips
+from perception.models import packaged
+from site_models.load import resolve
+from site_models.schema import Site
 from twin.api.services import Services
-from twin.errors import TwinError
+from twin.errors import BadInput, TwinError
 from twin.events.ids import SiteId
 from twin.main import load_sites, serve_sites
 from twin.settings import Settings
@@ -18,8 +25,15 @@ from twin.settings import Settings
 _STOP_S = 5.0
 
 
+class Simulated(NamedTuple):
+    """Traffic and sensors without pictures: what a demo runs on where decoding video is too much."""
+
+    seed: int
+    profile: str
+
+
 class EdgeEnded(TwinError):
-    """The simulated edge worker ended by itself."""
+    """The edge worker ended by itself."""
 
     slug = "edge-ended"
 
@@ -28,30 +42,36 @@ def run_demo(
     settings: Settings,
     *,
     site: str,
-    seed: int,
-    profile: str,
+    simulated: Simulated | None,
     seconds: float | None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Run the demo until a signal, or for some seconds; returns what came of it.
 
+    Args:
+        simulated: what to simulate; None plays the site's clips.
+
     A data folder that holds an earlier log is renamed first: its traffic has nothing to do with the new one's.
 
     Raises:
-        TwinError: a part failed, or the simulated edge ended by itself.
+        BadInput: the site has no clips to play.
+        TwinError: a part failed, or the edge worker ended by itself.
     """
     sites = load_sites([site])
     (name,) = sites
+    if simulated is None:
+        _check_clips(site, sites[name])
     if (kept := keep_earlier(settings.data_dir)) is not None:
         say(f"the earlier log in '{settings.data_dir}' is now in '{kept}'")
-    summary: dict[str, Any] = {"schema": "twin.demo/1", "site": name, "seed": seed, "profile": profile}
+    summary: dict[str, Any] = {"schema": "twin.demo/1", "site": name}
+    summary |= {"source": "clips"} if simulated is None else {"source": "simulated", **simulated._asdict()}
 
     async def beside(services: Services, url: str) -> None:
         say(f"the map of '{name}' is at {url}/?site={name}   (Ctrl-C ends the demo)")
-        edge = await _start_edge(site, seed, profile, url, settings.data_dir / "spool")
+        edge = await _start_edge(site, simulated, url, settings.data_dir / "spool")
         try:
             await asyncio.wait_for(edge.wait(), seconds)
-            raise EdgeEnded(f"the simulated edge worker ended with {edge.returncode}; see its messages above")
+            raise EdgeEnded(f"the edge worker ended with {edge.returncode}; see its messages above")
         except TimeoutError:
             pass
         finally:
@@ -73,8 +93,24 @@ def keep_earlier(data_dir: Path) -> Path | None:
     return kept
 
 
-async def _start_edge(site: str, seed: int, profile: str, url: str, spool: Path) -> asyncio.subprocess.Process:
-    words = ["simulate", "--site", site, "--seed", str(seed), "--profile", profile, "--log", url, "--spool", str(spool)]
+def _check_clips(folder: str, site: Site) -> None:
+    """Fail before anything is started where the clips or the models that read them are missing."""
+    try:
+        Clips(resolve(folder) / "clips", site)
+        packaged("detector")
+    except TwinError as wrong:
+        raise BadInput(
+            f"the demo cannot play clips of '{site.name}': {wrong}. Without pictures: twin demo --simulated"
+        ) from None
+
+
+async def _start_edge(site: str, simulated: Simulated | None, url: str, spool: Path) -> asyncio.subprocess.Process:
+    words = (
+        ["run", "--clips", "--quiet"]
+        if simulated is None
+        else ["simulate", "--seed", str(simulated.seed), "--profile", simulated.profile]
+    )
+    words += ["--site", site, "--log", url, "--spool", str(spool)]
     command = [sys.executable, "-m", "perception.cli", *words]
     return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
 

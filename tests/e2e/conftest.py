@@ -118,7 +118,7 @@ def _fault(message: ConsoleMessage) -> str:
 @contextmanager
 def _demo(folder: Path) -> Iterator[str]:
     port = _free_port()
-    command = [sys.executable, "-m", "twin.cli", "demo", "--port", str(port), "--data-dir", str(folder / "var")]
+    command = [sys.executable, "-m", "twin.cli", "demo", "--simulated", "--port", str(port), "--data-dir", str(folder / "var")]
     with (folder / "demo.log").open("wb") as said:
         process = subprocess.Popen(
             command, stdout=said, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, "PYTHONWARNINGS": ""}

@@ -1,0 +1,23 @@
+import pytest
+
+from twin.errors import BadInput
+from twin.evaluation.benches import bench_names, run_bench
+
+
+def test_the_checkout_has_benchmarks_of_the_log_and_of_perception():
+    assert {"log", "perception"} <= set(bench_names())
+
+
+def test_a_benchmark_is_run_with_its_repeats(tmp_path):
+    (tmp_path / "echo.py").write_text("\ndef run(repeats):\n    return {'repeats': repeats}\n")
+    (tmp_path / "other.py").write_text("VALUE = 1\n")
+    assert bench_names(tmp_path) == ["echo"]
+    assert run_bench("echo", 3, tmp_path) == {"repeats": 3}
+
+
+def test_an_unknown_benchmark_is_named_with_those_there_are(tmp_path):
+    (tmp_path / "echo.py").write_text("\ndef run(repeats):\n    return {}\n")
+    with pytest.raises(BadInput, match="'nope' is not known; use one of echo"):
+        run_bench("nope", 1, tmp_path)
+    with pytest.raises(BadInput, match="come with a checkout"):
+        run_bench("log", 1, tmp_path / "empty")

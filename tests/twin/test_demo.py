@@ -1,0 +1,11 @@
+import pytest
+
+from twin.demo import run_demo
+from twin.errors import BadInput
+from twin.settings import Settings
+
+
+def test_a_site_without_clips_is_told_of_the_demo_that_needs_none(tmp_path):
+    with pytest.raises(BadInput, match=r"no clips at .*motorway.*twin demo --simulated"):
+        run_demo(Settings(data_dir=tmp_path / "data"), site="motorway", simulated=None, seconds=1, say=lambda _: None)
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,36 @@
+"""Benchmarks of a checkout: each file in ``ops/bench`` with a ``run(repeats)`` is one."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import twin
+from twin.errors import BadInput
+
+_FOLDER = Path(twin.__file__).resolve().parent.parent / "ops" / "bench"
+
+
+def bench_names(folder: Path = _FOLDER) -> list[str]:
+    """What can be measured here; empty outside of a checkout."""
+    return sorted(path.stem for path in folder.glob("*.py") if "\ndef run(" in path.read_text(encoding="utf-8"))
+
+
+def run_bench(name: str, repeats: int, folder: Path = _FOLDER) -> dict[str, Any]:
+    """Measure; the answer follows the schema ``twin.bench/1``.
+
+    Raises:
+        BadInput: no such benchmark, or no checkout.
+    """
+    names = bench_names(folder)
+    if not names:
+        raise BadInput(f"there are no benchmarks at '{folder}': they come with a checkout of the source, not with a package")
+    if name not in names:
+        raise BadInput(f"benchmark '{name}' is not known; use one of {', '.join(names)}")
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", folder / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.run(repeats)
