@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -21,16 +23,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from perception.training.crops_dataset import CropsDataset
-from perception.training.embedder_batches import CropSampler
+from perception.training.embedder_batches import CropBatch, CropSampler
 from perception.training.embedder_network import EMBEDDING, EmbedderNetwork, identity_loss
-from perception.training.schedule import average_decay, learning_rate
-from twin.errors import BadInput
+from perception.training.schedule import average_decay, epochs_that_fit, learning_rate
+from twin.errors import BadInput, ModelError
 
 CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's, RGB, as ``perception.embed`` normalizes crops."""
 
 _SHARE_OF_CLASSES = 0.5
+_N_TIMED = 6
 
 
 class EmbedderRecipe(Struct, frozen=True, kw_only=True):
@@ -38,6 +41,7 @@ class EmbedderRecipe(Struct, frozen=True, kw_only=True):
 
     Attributes:
         side_px: of the network's input.
+        small_px: input during the first ``small_share`` of the epochs: cheaper steps while the network learns the coarse.
         per_vehicle: crops of each vehicle in a batch.
         temperature: of the contrastive loss.
         smoothing: of the classifier's labels.
@@ -45,6 +49,8 @@ class EmbedderRecipe(Struct, frozen=True, kw_only=True):
 
     seed: int = 1
     side_px: int = 128
+    small_px: int = 96
+    small_share: float = 0.5
     per_vehicle: int = 6
     temperature: float = 0.1
     smoothing: float = 0.1
@@ -53,6 +59,14 @@ class EmbedderRecipe(Struct, frozen=True, kw_only=True):
     average_decay: float = 0.998
     bfloat16: bool = True
 
+    def side_at(self, progress: float) -> int:
+        """Side of the crops in the epoch that starts at this progress, px."""
+        return self.small_px if progress < self.small_share else self.side_px
+
+    def cost(self, progress: float) -> float:
+        """Work of the epoch that starts here, as a share of one at full size."""
+        return (self.side_at(progress) / self.side_px) ** 2
+
     def digest(self, data: str, epochs: int) -> str:
         """Names recipe, data and length: 12 hexadecimal digits."""
         return hashlib.blake2b(msgspec.json.encode([self, data, epochs]), digest_size=6).hexdigest()
@@ -60,20 +74,23 @@ class EmbedderRecipe(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class EmbedderLength:
-    """How long to train: so many epochs, and no longer than the minutes; ``stop_after`` ends a run early, to be resumed."""
+    """How long to train: so many epochs, or as many as fit the minutes on this machine.
 
-    epochs: int = 30
+    Attributes:
+        stop_after: end the run early after so many epochs in all; the checkpoint can be resumed.
+    """
+
     minutes: float = 95.0
+    epochs: int | None = None
     stop_after: int | None = None
 
 
 class EmbedderTraining:
     """One training run in a folder: its checkpoint and its metrics.
 
-    An epoch that would end after the budget is not begun: the last rate is then not the lowest, and the log says so.
-
     Raises:
         BadInput: the folder's checkpoint belongs to another recipe or other data.
+        ModelError: while training, the loss is no longer a number.
     """
 
     def __init__(
@@ -83,54 +100,83 @@ class EmbedderTraining:
         torch.manual_seed(recipe.seed)
         out.mkdir(parents=True, exist_ok=True)
         self._out, self._recipe, self._length = out, recipe, length
-        self._sampler = CropSampler(dataset, recipe.seed, recipe.per_vehicle, recipe.side_px)
+        self._sampler = CropSampler(dataset, recipe.seed, recipe.per_vehicle)
         self.network = EmbedderNetwork().to(memory_format=torch.channels_last).train()
         self.classes = nn.Linear(EMBEDDING, len(self._sampler.number_of), bias=False)
         self.average = copy.deepcopy(self.network).eval()
-        parameters = [*self.network.parameters(), *self.classes.parameters()]
-        self._optimizer = torch.optim.AdamW(parameters, lr=recipe.peak_rate, weight_decay=recipe.weight_decay)
-        self._identity = recipe.digest(dataset.digest, 0)
-        self.digest = recipe.digest(dataset.digest, length.epochs)
-        self.epoch, self.step, self.elapsed_s = 0, 0, 0.0
+        self._optimizer = _adamw((self.network, self.classes), recipe)
+        self._identity, self._data = recipe.digest(dataset.digest, 0), dataset.digest
+        self.epochs, self.epoch, self.step, self.elapsed_s = length.epochs or 0, 0, 0, 0.0
         self._resume()
+        if not self.epochs:
+            self.epochs = self._epochs_in_time()
 
     @property
-    def options(self) -> str:
-        """Of the command that repeats this run."""
-        return f"--epochs {self._length.epochs} --seed {self._recipe.seed}"
+    def digest(self) -> str:
+        """Names recipe, data and length of this run."""
+        return self._recipe.digest(self._data, self.epochs)
 
     def train(self) -> EmbedderNetwork:
-        """Train to the end; returns the averaged network."""
-        last = self._length.epochs if self._length.stop_after is None else min(self._length.stop_after, self._length.epochs)
-        longest_s = 0.0
-        while self.epoch < last and self.elapsed_s + longest_s <= 60.0 * self._length.minutes:
+        """Train to the end, or to ``stop_after``; returns the averaged network."""
+        while self.epoch < min(self._length.stop_after or self.epochs, self.epochs):
             started = time.monotonic()
             losses = self._epoch()
             seconds = time.monotonic() - started
-            longest_s = max(longest_s, seconds)
             self.epoch += 1
             self.elapsed_s += seconds
+            self._replan(seconds)
             self._save()
             self._log(losses)
         return self.average
 
+    def _epochs_in_time(self) -> int:
+        """Epochs that fit the budget, from the time of a few steps, which are then forgotten."""
+        before = copy.deepcopy(self._state())
+        batches = itertools.islice(itertools.cycle(self._sampler.epoch(0, self._recipe.side_px)), 2 * _N_TIMED)
+        started = began = time.monotonic()
+        for number, batch in enumerate(batches):
+            if number == _N_TIMED:
+                started = time.monotonic()
+            self._step(batch)
+        step_s = (time.monotonic() - started) / _N_TIMED
+        self._restore(before)
+        self.elapsed_s += time.monotonic() - began
+        left_s = 60.0 * self._length.minutes - self.elapsed_s
+        return epochs_that_fit(left_s, step_s * self._sampler.n_batches, self._recipe.cost)
+
+    def _replan(self, epoch_s: float) -> None:
+        """As many epochs as fit at the last one's speed; once crops have their full size, no more than were planned."""
+        if self._length.epochs is not None or self.epoch >= self.epochs:
+            return
+        recipe, last = self._recipe, (self.epoch - 1) / self.epochs
+        left_s = 60.0 * self._length.minutes - self.elapsed_s
+        fitting = epochs_that_fit(left_s, epoch_s / recipe.cost(last), recipe.cost, self.epoch)
+        self.epochs = fitting if last < recipe.small_share else min(fitting, self.epochs)
+
     def _epoch(self) -> dict[str, float]:
-        recipe, sums = self._recipe, {"identity": 0.0, "classes": 0.0}
-        n = self._sampler.n_batches
-        for index, batch in enumerate(self._sampler.epoch(self.epoch)):
-            rate = learning_rate((self.epoch + index / n) / self._length.epochs, recipe.peak_rate)
+        """One pass over the crops; mean losses."""
+        sums, n = {"identity": 0.0, "classes": 0.0}, self._sampler.n_batches
+        side_px = self._recipe.side_at(self.epoch / self.epochs)
+        for index, batch in enumerate(self._sampler.epoch(self.epoch, side_px)):
+            rate = learning_rate((self.epoch + index / n) / self.epochs, self._recipe.peak_rate)
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
-            identity, classes = self._losses(batch.pictures, batch.vehicles)
-            self._optimizer.zero_grad(set_to_none=True)
-            (identity + _SHARE_OF_CLASSES * classes).backward()
-            nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-            self._optimizer.step()
-            self._move_average(average_decay(self.step, recipe.average_decay))
-            self.step += 1
-            sums["identity"] += float(identity.detach()) / n
-            sums["classes"] += float(classes.detach()) / n
+            losses = self._step(batch)
+            if not math.isfinite(sum(losses.values())):
+                raise ModelError(f"the losses are {losses} at step {self.step}; lower the recipe's peak_rate")
+            for name, value in losses.items():
+                sums[name] += value / n
         return sums
+
+    def _step(self, batch: CropBatch) -> dict[str, float]:
+        identity, classes = self._losses(batch.pictures, batch.vehicles)
+        self._optimizer.zero_grad(set_to_none=True)
+        (identity + _SHARE_OF_CLASSES * classes).backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self._optimizer.step()
+        self._move_average(average_decay(self.step, self._recipe.average_decay))
+        self.step += 1
+        return {"identity": float(identity.detach()), "classes": float(classes.detach())}
 
     def _losses(self, pictures: NDArray[np.uint8], vehicles: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         wanted = torch.from_numpy(vehicles)
@@ -148,9 +194,18 @@ class EmbedderTraining:
         torch._foreach_lerp_(old, new, 1.0 - decay)
 
     def _state(self) -> dict[str, Any]:
-        parts = {"network": self.network, "classes": self.classes, "average": self.average, "optimizer": self._optimizer}
-        counts = {"epoch": self.epoch, "step": self.step, "elapsed_s": self.elapsed_s, "identity": self._identity}
-        return {name: part.state_dict() for name, part in parts.items()} | counts
+        states = {name: part.state_dict() for name, part in self._parts().items()}
+        counts = {"epochs": self.epochs, "epoch": self.epoch, "step": self.step, "elapsed_s": self.elapsed_s}
+        return states | counts | {"identity": self._identity}
+
+    def _parts(self) -> dict[str, Any]:
+        return {"network": self.network, "classes": self.classes, "average": self.average, "optimizer": self._optimizer}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.epochs, self.epoch, self.step = int(state["epochs"]), int(state["epoch"]), int(state["step"])
+        self.elapsed_s = float(state["elapsed_s"])
 
     def _resume(self) -> None:
         path = self._out / CHECKPOINT
@@ -162,11 +217,8 @@ class EmbedderTraining:
                 f"'{path}' is of recipe and data {state['identity']}, but this run is {self._identity}; "
                 "give another --out or the settings and crops of that run"
             )
-        self.network.load_state_dict(state["network"])
-        self.classes.load_state_dict(state["classes"])
-        self.average.load_state_dict(state["average"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.step, self.elapsed_s = int(state["epoch"]), int(state["step"]), float(state["elapsed_s"])
+        self._restore(state)
+        self.epochs = self._length.epochs or self.epochs
 
     def _save(self) -> None:
         partial = self._out / f"{CHECKPOINT}.partial"
@@ -174,7 +226,7 @@ class EmbedderTraining:
         os.replace(partial, self._out / CHECKPOINT)
 
     def _log(self, losses: dict[str, float]) -> None:
-        line = {"epoch": self.epoch, "epochs": self._length.epochs, "step": self.step, "elapsed_s": round(self.elapsed_s, 1)}
+        line = {"epoch": self.epoch, "epochs": self.epochs, "step": self.step, "elapsed_s": round(self.elapsed_s, 1)}
         line |= {"rate": self._optimizer.param_groups[0]["lr"]} | {name: round(value, 5) for name, value in losses.items()}
         with (self._out / METRICS).open("ab") as opened:
             opened.write(msgspec.json.encode(line) + b"\n")
@@ -185,3 +237,12 @@ def normalized(pictures: NDArray[np.uint8]) -> Tensor:
     rgb = torch.from_numpy(np.ascontiguousarray(pictures[..., ::-1])).permute(0, 3, 1, 2).float() / 255.0
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     return ((rgb - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def _adamw(parts: tuple[nn.Module, ...], recipe: EmbedderRecipe) -> torch.optim.Optimizer:
+    """AdamW that decays matrices and convolutions only. Source: Loshchilov & Hutter (2019)."""
+    parameters = [parameter for part in parts for parameter in part.parameters()]
+    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
+    free = [parameter for parameter in parameters if parameter.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=recipe.peak_rate, foreach=True)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from perception.embed import Embedder
 from perception.synthetic.render.passes import CropLabel
+from perception.synthetic.seeds import generator
 from perception.training.crops_dataset import CropsDataset
 from perception.training.embedder_batches import lookalikes
 
-_Z = 1.959964  # of a 95 % interval
+_N_DRAWS = 2000
 
 
 class Rank(Struct, frozen=True, kw_only=True):
@@ -23,17 +24,17 @@ class Rank(Struct, frozen=True, kw_only=True):
     Attributes:
         n: queries.
         gallery: vehicles, as the mean over the queries.
-        lo95, hi95: Wilson interval of ``rank1``.
+        rank1_95, map_95: intervals, bootstrapped over the vehicles.
         rank1_lookalikes: of the queries whose vehicle has a look-alike; None where there are none.
     """
 
     n: int
     gallery: float
     rank1: float
-    lo95: float
-    hi95: float
+    rank1_95: tuple[float, float]
     rank5: float
     map: float
+    map_95: tuple[float, float]
     rank1_lookalikes: float | None
 
 
@@ -44,6 +45,7 @@ class EmbedderMetrics(Struct, frozen=True, kw_only=True):
     vehicles: int
     crops: int
     pooled: Rank | None
+    pooled_by_light: dict[str, Rank | None]
     pooled_other_kinds_apart: Rank | None
     single: Rank | None
     day_to_night: Rank | None
@@ -75,19 +77,22 @@ def measure_embedder(embedder: Embedder, dataset: CropsDataset) -> EmbedderMetri
     tracklets = pooled(crops, [label.tracklet for label in dataset.labels])
     doubles = lookalikes(dataset.labels)
     light_of = {label.scene: label.light for label in dataset.labels}
-    is_day = np.array([light_of[str(scene)] == "day" for scene in tracklets.scenes])
-    is_night = np.array([light_of[str(scene)] == "night" for scene in tracklets.scenes])
-    kinds = _kinds(dataset.labels)
+    lights = np.array([light_of[str(scene)] for scene in tracklets.scenes])
+    kinds, elsewhere = _kinds(dataset.labels), _elsewhere(tracklets)
     firsts = _firsts(dataset.labels)
     single = Looks(crops.vectors[firsts], crops.vehicles[firsts], crops.cameras[firsts], crops.scenes[firsts])
     return EmbedderMetrics(
         embedder=embedder.id,
         vehicles=len({label.vehicle for label in dataset.labels}),
         crops=len(dataset),
-        pooled=rank(tracklets, tracklets, _elsewhere(tracklets), doubles),
-        pooled_other_kinds_apart=rank(tracklets, tracklets, _elsewhere(tracklets) & _same_kind(tracklets, kinds), doubles),
+        pooled=rank(tracklets, tracklets, elsewhere, doubles),
+        pooled_by_light={
+            light: rank(tracklets, tracklets, elsewhere & (lights == light)[:, None], doubles)
+            for light in sorted(set(light_of.values()))
+        },
+        pooled_other_kinds_apart=rank(tracklets, tracklets, elsewhere & _same_kind(tracklets, kinds), doubles),
         single=rank(single, single, _elsewhere(single), doubles),
-        day_to_night=rank(tracklets, tracklets, is_day[:, None] & is_night[None, :], doubles),
+        day_to_night=rank(tracklets, tracklets, (lights == "day")[:, None] & (lights == "night")[None], doubles),
     )
 
 
@@ -108,42 +113,50 @@ def rank(queries: Looks, gallery: Looks, may: NDArray[np.bool_], doubles: set[st
         doubles: vehicles with a look-alike.
     """
     likeness = queries.vectors @ gallery.vectors.T
-    places, precisions, sizes, is_double = list[int](), list[float](), list[int](), list[bool]()
+    asked, places, precisions, sizes = list[str](), list[int](), list[float](), list[int]()
     for query in range(len(queries.vectors)):
         rows = np.flatnonzero(may[query])
-        names = gallery.vehicles[rows]
         own = str(queries.vehicles[query])
-        if not (names == own).any():
+        names = gallery.vehicles[rows[np.argsort(-likeness[query, rows], kind="stable")]]
+        hits = np.flatnonzero(names == own)
+        if not len(hits):
             continue
-        order = np.argsort(-likeness[query, rows], kind="stable")
-        ranked = list(dict.fromkeys(str(name) for name in names[order]))
+        ranked = list(dict.fromkeys(str(name) for name in names))
+        asked.append(own)
         places.append(ranked.index(own))
         sizes.append(len(ranked))
-        hits = np.flatnonzero(names[order] == own)
         precisions.append(float(np.mean((np.arange(len(hits)) + 1) / (hits + 1))))
-        is_double.append(own in doubles)
     if not places:
         return None
     first = np.array(places) == 0
-    low, high = wilson(int(first.sum()), len(first))
+    is_double = np.isin(asked, sorted(doubles))
     return Rank(
         n=len(places),
         gallery=round(float(np.mean(sizes)), 1),
         rank1=round(float(first.mean()), 4),
-        lo95=round(low, 4),
-        hi95=round(high, 4),
+        rank1_95=interval_95(first.astype(np.float64), asked),
         rank5=round(float((np.array(places) < 5).mean()), 4),
         map=round(float(np.mean(precisions)), 4),
-        rank1_lookalikes=round(float(first[is_double].mean()), 4) if any(is_double) else None,
+        map_95=interval_95(np.array(precisions), asked),
+        rank1_lookalikes=round(float(first[is_double].mean()), 4) if is_double.any() else None,
     )
 
 
-def wilson(n_hits: int, n: int) -> tuple[float, float]:
-    """95 % interval of a share. Source: Wilson (1927)."""
-    share, z2 = n_hits / n, _Z * _Z
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z / (1 + z2 / n) * float(np.sqrt(share * (1 - share) / n + z2 / (4 * n * n)))
-    return middle - half, middle + half
+def interval_95(values: NDArray[np.float64], clusters: Sequence[str]) -> tuple[float, float]:
+    """95 % percentile interval of a mean, drawing whole clusters with replacement.
+
+    Args:
+        values: (N,) one a query.
+        clusters: (N,) what queries share that are not independent: their vehicle.
+
+    Source: Field & Welsh, "Bootstrapping clustered data" (2007).
+    """
+    names, number = np.unique(np.array(clusters), return_inverse=True)
+    sums, counts = np.bincount(number, values), np.bincount(number)
+    rng = generator(0, "interval", len(names))
+    draws = rng.multinomial(len(names), np.full(len(names), 1.0 / len(names)), _N_DRAWS)
+    low, high = np.quantile((draws @ sums) / (draws @ counts), (0.025, 0.975))
+    return round(float(low), 4), round(float(high), 4)
 
 
 def _embedded(embedder: Embedder, dataset: CropsDataset) -> Looks:

