@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from perception.frames import Frame
 from site_models.schema import CameraId
+from twin.events.ids import Micros
 
 _CAPACITY = 4
 
@@ -17,7 +18,7 @@ class Intake:
 
     As fast as possible (``newest_wins`` false): ``put`` waits for room and ``take`` gives every frame in
     (exposure time, camera) order. In real time (true): a full queue drops its oldest frame and counts it, and
-    ``take`` gives the oldest frame that waits, whatever the other cameras do.
+    ``take`` gives a frame of the camera whose turn was longest ago, so that too slow a detector is shared evenly.
     """
 
     def __init__(self, cameras: Sequence[CameraId], *, newest_wins: bool) -> None:
@@ -25,6 +26,8 @@ class Intake:
         self._capacity = 1 if newest_wins else _CAPACITY
         self._queues: dict[CameraId, deque[Frame]] = {camera: deque() for camera in sorted(cameras)}
         self._unfinished = set(cameras)
+        self._turns: dict[CameraId, int] = dict.fromkeys(sorted(cameras), 0)
+        self._n_taken = 0
         self._changed = threading.Condition()
         self._is_stopped = False
         self.n_dropped: dict[CameraId, int] = dict.fromkeys(cameras, 0)
@@ -62,13 +65,18 @@ class Intake:
         with self._changed:
             while not self._is_ready():
                 self._changed.wait()
-            waiting = [queue for queue in self._queues.values() if queue]
+            waiting = [camera for camera, queue in self._queues.items() if queue]
             if not waiting:
                 return None
-            queue = min(waiting, key=lambda frames: (frames[0].exposed_at, frames[0].camera))
-            frame = queue.popleft()
+            camera = min(waiting, key=self._turns.__getitem__ if self._newest_wins else self._oldest)
+            self._n_taken += 1
+            self._turns[camera] = self._n_taken
+            frame = self._queues[camera].popleft()
             self._changed.notify_all()
             return frame
+
+    def _oldest(self, camera: CameraId) -> tuple[Micros, CameraId]:
+        return self._queues[camera][0].exposed_at, camera
 
     def _is_ready(self) -> bool:
         if self._newest_wins and any(self._queues.values()):

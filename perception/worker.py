@@ -23,6 +23,8 @@ from twin.errors import SourceError
 from twin.events.ids import SECOND, Micros
 
 _PROGRESS_EVERY_S = 2.0
+_DETECTED = {True: 2, False: 8}
+"""Frames that may wait between detecting and emitting; few in real time, where each is so much delay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Worker:
         self._pace = pace
         self._progress = progress
         self._intake = Intake([feed.camera.id for feed in feeds], newest_wins=pace.is_real_time)
-        self._detected: queue.Queue[tuple[Frame, Detections] | None] = queue.Queue(maxsize=8)
+        self._detected: queue.Queue[tuple[Frame, Detections] | None] = queue.Queue(maxsize=_DETECTED[pace.is_real_time])
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
         self.summaries: dict[CameraId, CameraSummary] = {feed.camera.id: CameraSummary() for feed in feeds}

@@ -45,6 +45,15 @@ def test_in_real_time_the_newest_frame_wins_and_drops_are_counted():
     assert intake.n_dropped == {"a": 4, "b": 0}
 
 
+def test_in_real_time_cameras_take_turns_when_the_detector_is_too_slow_for_all():
+    intake, taken = Intake(["a", "b", "c"], newest_wins=True), []
+    for at in range(30):
+        for camera in "abc":  # all have a new frame whenever the detector is free
+            intake.put(frame(camera, at))
+        taken.append(intake.take().camera)
+    assert [taken.count(camera) for camera in "abc"] == [10, 10, 10]
+
+
 def test_stop_gives_out_what_waits_and_refuses_more():
     intake = Intake(["a", "b"], newest_wins=False)
     intake.put(frame("a", 1))

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 
 KILLS = int(os.environ.get("KILLS", "4"))
 SEED = int(os.environ.get("KILL_SEED", "7"))
@@ -18,6 +19,16 @@ def stored(processes, data_dir) -> list[dict]:
 def from_cameras(events: list[dict]) -> list[tuple]:
     keys = [(event["device"], event["bootepoch"], int(event["sequence"])) for event in events]
     return [key for key in keys if key[0] != "twin-worker"]
+
+
+def boot_epochs(processes, data_dir) -> set[str]:
+    return {key[1] for key in from_cameras(stored(processes, data_dir))}
+
+
+def wait_until(is_so: Callable[[], bool], what: str, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until, f"{what} did not come within {seconds} s"
 
 
 def test_a_service_killed_at_random_moments_ends_with_the_fold_of_its_log(processes, port, wait_healthy, tmp_path):
@@ -56,9 +67,10 @@ def test_a_worker_killed_and_restarted_doubles_nothing(processes, port, wait_hea
         *("perception.cli", "simulate", "--site", "demo_lot", "--seed", str(SEED), "--log", url),
         *("--spool", str(tmp_path / "spool"), "--json", "--for"),
     )
-    for _ in range(3):
-        worker = processes.spawn(*simulate, "60", name="worker")
-        time.sleep(draw.uniform(3.0, 5.0))
+    for n_started in (1, 2, 3):
+        worker = processes.spawn(*simulate, "90", name="worker")
+        wait_until(lambda n=n_started: len(boot_epochs(processes, data_dir)) == n, "the worker's first events", seconds=60)
+        time.sleep(draw.uniform(0.5, 2.0))
         worker.send_signal(signal.SIGKILL)
         worker.wait()
     worker = processes.spawn(*simulate, "3", name="worker")

@@ -15,9 +15,9 @@ from twin.fusion.state import CameraWatch
 WINDOW: Micros = 120 * SECOND
 SHORTEST_DELAY: Micros = 20_000
 HALF_TICK: Micros = 50_000  # the logged clock is on average this much older than what is logged next
-OUTLIER: Micros = SECOND  # a frame that comes later than this after the quickest says nothing of the usual
 MEMORY = 16  # frames over which the usual lag is averaged
-LONGEST_DELAY: Micros = 2 * SECOND
+OUTLIER: Micros = SECOND // MEMORY  # the most that one frame changes the usual lag, however late it comes
+LONGEST_DELAY: Micros = 5 * SECOND  # of an overloaded worker; beyond it a camera's frames are late for good
 _TRUSTED: frozenset[ClockSource] = frozenset({"ptp", "ntp", "file"})
 
 
@@ -26,8 +26,8 @@ def observe(watch: CameraWatch, lag_us: int, clock_at: Micros) -> CameraWatch:
     least, least_in_window = watch.lag_us, watch.window_lag_us
     if least is None or least_in_window is None:
         return replace(watch, lag_us=lag_us, window_lag_us=lag_us, window_from_at=clock_at, usual_lag_us=lag_us)
-    usual = watch.usual_lag_us + (min(lag_us, least + OUTLIER) - watch.usual_lag_us) // MEMORY
-    watch = replace(watch, usual_lag_us=usual)
+    step = (lag_us - watch.usual_lag_us) // MEMORY
+    watch = replace(watch, usual_lag_us=watch.usual_lag_us + max(-OUTLIER, min(step, OUTLIER)))
     if clock_at - watch.window_from_at > WINDOW:
         return replace(watch, lag_us=min(least_in_window, lag_us), window_lag_us=lag_us, window_from_at=clock_at)
     return replace(watch, lag_us=min(least, lag_us), window_lag_us=min(least_in_window, lag_us))

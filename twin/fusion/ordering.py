@@ -52,17 +52,18 @@ def accept(
 def tick_clock(
     state: OrderingState, at: Micros, tick: ClockTicked, parameters: FusionParameters
 ) -> tuple[OrderingState, Changes]:
-    """Take a logged clock; cameras that fell silent become idle at the time they were last heard of plus the bound."""
+    """Take a logged clock; cameras that fell silent become idle when frames are due for longer than the bound."""
     at = at if state.clock_at is None else max(at, state.clock_at)
-    silent = [
-        name for name, watch in sorted(state.cameras.items()) if watch.is_active and at - watch.newest_at > parameters.idle_us
-    ]
+    idle_at = {
+        name: watch.newest_at + watch.delay_us + parameters.idle_us
+        for name, watch in sorted(state.cameras.items())
+        if watch.is_active
+    }
+    silent = [name for name, since_at in idle_at.items() if at > since_at]
     cameras: dict[CameraId, CameraWatch] = dict(state.cameras)
     for name in silent:
         cameras[name] = replace(cameras[name], is_active=False)
-    changes: Changes = [
-        (cameras[name].newest_at + parameters.idle_us, CameraStateChanged(camera=name, state="idle")) for name in silent
-    ]
+    changes: Changes = [(idle_at[name], CameraStateChanged(camera=name, state="idle")) for name in silent]
     return replace(state, cameras=cameras, clock_at=at, is_wall_clock=tick.source == "wall"), changes
 
 

@@ -13,7 +13,7 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
     Attributes:
         tick_us: width of a tick of event time.
         hold_us: how far a logged clock must be past a tick's end, beyond the cameras' usual delay, to close it without all.
-        idle_us: how far a logged clock must be past a camera's newest frame to call it idle.
+        idle_us: how far a logged clock must be past a camera's newest frame, beyond its usual delay, to call it idle.
         ahead_us: frames further ahead of the logged clock are not fused.
         deadband_us: estimated clock offsets smaller than this are taken as 0.
         gate_d2: chi-squared, 2 degrees of freedom, 99 %.

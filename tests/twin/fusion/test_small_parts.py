@@ -14,10 +14,11 @@ from twin.events.observations import ClockTicked, FrameObserved
 from twin.fusion import ordering
 from twin.fusion.appearance import N_EXEMPLARS, cosine, log_likelihood_ratio, with_views
 from twin.fusion.arithmetic import ln, ln1, micro, mm
+from twin.fusion.clock_offset import LONGEST_DELAY, delay_us, observe
 from twin.fusion.motion import born
 from twin.fusion.parameters import FusionParameters
 from twin.fusion.portals import crossings, extrapolated
-from twin.fusion.state import OrderingState, Track, TrailPoint
+from twin.fusion.state import CameraWatch, OrderingState, Track, TrailPoint
 
 P = FusionParameters()
 
@@ -105,6 +106,17 @@ def test_a_silent_camera_becomes_idle_and_holds_nothing_up():
     assert any(one.at == 3_200_000 for group in ticks for one in group)
 
 
+def test_a_camera_whose_frames_all_come_late_is_not_idle_between_them():
+    state, changes = OrderingState(), []
+    for number in range(300):
+        at = number * SECOND // 10
+        state, changed = tick(state, at)
+        changes += changed
+        if number % 8 == 0 and at >= 3 * SECOND:
+            state, _ = accept(state, frame("a", at - 3 * SECOND, number + 1))
+    assert changes == []
+
+
 def test_a_frame_of_a_closed_tick_is_late_by_what_it_missed():
     state = OrderingState()
     state, _ = accept(state, frame("a", 1_000_000))
@@ -129,6 +141,23 @@ def test_a_camera_whose_clock_is_off_is_put_right_by_when_its_frames_arrive():
         assert late_by is None
         state, _ = ordering.close(state, P)
     assert abs(state.cameras["a"].newest_at - (at + 49 * 100_000)) < 150_000
+
+
+def delays(lags_us):
+    watch = CameraWatch(newest_at=0, is_active=True)
+    for number, lag_us in enumerate(lags_us):
+        watch = observe(watch, lag_us, number * 100_000)
+        yield delay_us(watch, 0)
+
+
+def test_the_usual_delay_follows_a_worker_that_becomes_slow_and_hardly_one_late_frame():
+    quick, slow = [100_000] * 50, [3 * SECOND] * 150
+    *_, before, jumped = delays([*quick, 5 * SECOND])
+    assert jumped - before < SECOND / 10
+    *_, last = delays([*quick, *slow])
+    assert last == pytest.approx(3 * SECOND, rel=0.05)
+    *_, beyond = delays([*quick, *[60 * SECOND] * 500])
+    assert beyond == LONGEST_DELAY
 
 
 def test_years_without_a_frame_cost_nothing():
