@@ -26,6 +26,15 @@ class Demand(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         lookalike_share: share of vehicles that share model and colour with another.
         pass_through_share: share of vehicles that drive through without parking.
         speed_mps: what drivers like to go on a lane; None: 5 with stalls, 27 without.
+        gate_wait_s: least and most time before the barrier of a gate, for a ticket. A boundary portal at a zone of kind
+            "gate" has a barrier.
+        tailgating_share: share of drivers who, close behind another, drive through a barrier that is still open.
+        platoon_share: share of arrivals that bring one to three more vehicles close behind.
+        back_in_share: share of drivers who back into their stall where they can.
+        change_share: share of stays in which the driver moves to another stall after some minutes.
+        double_park_share: share of vehicles that halt beside a stall, on the lane, and leave again.
+        double_park_s: least and most time of such a halt; those behind wait.
+        people_per_vehicle: who walk from a parked vehicle and back to it; 0: nobody walks.
     """
 
     arrivals_per_h: float | None = None
@@ -37,6 +46,14 @@ class Demand(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lookalike_share: float = 0.2
     pass_through_share: float = 0.04
     speed_mps: float | None = None
+    gate_wait_s: tuple[float, float] = (2.0, 5.0)
+    tailgating_share: float = 0.1
+    platoon_share: float = 0.06
+    back_in_share: float = 0.2
+    change_share: float = 0.03
+    double_park_share: float = 0.02
+    double_park_s: tuple[float, float] = (15.0, 60.0)
+    people_per_vehicle: float = 1.4
 
 
 DEMO = Demand(stay_median_s=240.0, rush=0.0, initial_share=0.5, occupancy=0.55)
@@ -50,7 +67,7 @@ def arrivals_per_s(demand: Demand, n_stalls: int, n_entries: int) -> float:
     if n_stalls == 0:
         return _BUSY_ROAD_PER_H * n_entries / 3600
     mean_stay_s = demand.stay_median_s * math.exp(demand.stay_sigma**2 / 2)
-    return demand.occupancy * n_stalls / mean_stay_s / (1 - demand.pass_through_share)
+    return demand.occupancy * n_stalls / mean_stay_s / (1 - demand.pass_through_share - demand.double_park_share)
 
 
 def rush_factor(at: Micros, rush: float) -> float:

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from types import MappingProxyType
 from typing import NamedTuple
 
 from perception.synthetic.footprints import Rectangle, overlap
@@ -27,8 +29,23 @@ _CHANGES = (1, 0, -1, -2, -3)  # steps of speed a tick: up to 1 m/s² faster, 3 
 _MARGIN_M, _SIDE_M, _HEADWAY_S = 0.35, 0.2, 0.6
 _MOST_STATES = 4_000
 _LONGEST_TICKS = 360
+_NO_WAITS: Mapping[int, int] = MappingProxyType({})
 
-_Room = tuple[Rectangle, frozenset[LevelId]]
+
+class _Room(NamedTuple):
+    """What a vehicle needs at a moment; nothing farther from its middle than ``reach_m`` belongs to it."""
+
+    x: float
+    y: float
+    reach_m: float
+    rectangle: Rectangle
+    levels: frozenset[LevelId]
+
+
+def _room(path: Path, step: float, speed_mps: float) -> _Room:
+    rectangle = path.room(step, speed_mps, _MARGIN_M, _SIDE_M, _HEADWAY_S)
+    x, y, _, _, length, width = rectangle
+    return _Room(x, y, length + width, rectangle, path.levels[min(int(step), path.last)])
 
 
 class Drive(NamedTuple):
@@ -79,18 +96,20 @@ class Road:
     def __init__(self) -> None:
         self._taken: defaultdict[int, list[_Room]] = defaultdict(list)
 
-    def is_clear(self, room: Rectangle, levels: frozenset[LevelId], half_tick: int) -> bool:
+    def is_clear(self, room: _Room, half_tick: int) -> bool:
         """Whether nobody's room overlaps this one then."""
-        taken = self._taken.get(half_tick)
-        return taken is None or not any(overlap(room, other) for other, on in taken if levels & on)
+        x, y, reach_m, rectangle, levels = room
+        for other_x, other_y, other_reach_m, other, on in self._taken.get(half_tick, ()):
+            far_m = reach_m + other_reach_m
+            if -far_m < x - other_x < far_m and -far_m < y - other_y < far_m and levels & on and overlap(rectangle, other):
+                return False
+        return True
 
     def take(self, drive: Drive) -> None:
         """Reserve a drive's room."""
         first = drive.start_at // (TICK // 2)
         for half in range(2 * len(drive.steps) - 1):
-            step, speed_mps = drive.at(drive.start_at + half * (TICK // 2))
-            room = drive.path.room(step, speed_mps, _MARGIN_M, _SIDE_M, _HEADWAY_S)
-            self._taken[first + half].append((room, drive.path.levels[min(int(step), drive.path.last)]))
+            self._taken[first + half].append(_room(drive.path, *drive.at(drive.start_at + half * (TICK // 2))))
 
     def forget(self, before_at: Micros) -> None:
         """Drop what was taken before a time."""
@@ -99,20 +118,29 @@ class Road:
             del self._taken[half_tick]
 
 
+class _Moment(NamedTuple):
+    """A state of the search: after ``tick`` ticks one is at a step, with a speed, and has waited there if one must."""
+
+    tick: int
+    step: int
+    speed: int
+
+
 class _Search:
     """Depth first over (tick, step, speed), fastest first; every state is tried once."""
 
-    def __init__(self, road: Road, path: Path, start_at: Micros, *, is_parked_at_first: bool) -> None:
-        self._road, self._path, self._is_parked_at_first = road, path, is_parked_at_first
+    def __init__(self, road: Road, path: Path, start_at: Micros, *, is_parked_at_first: bool, waits: Mapping[int, int]) -> None:
+        self._road, self._path, self._is_parked_at_first, self._waits = road, path, is_parked_at_first, waits
         self._first = start_at // (TICK // 2)
         self._seen: set[tuple[int, int, int]] = set()
+        self._rooms: dict[tuple[float, float], _Room] = {}
 
-    def run(self, speed: int) -> list[tuple[int, int]] | None:
-        """(step, speed) at each tick, or None when no clear plan was found within bounds."""
+    def run(self, speed: int) -> list[_Moment] | None:
+        """The moments of change, or None when no clear plan was found within bounds."""
         if not self._is_clear(0, 0.0, speed * SPEED_STEP_MPS):
             return None
-        plan = [(0, speed)]
-        choices = [self._moves(0, 0, speed)]
+        plan = [_Moment(0, 0, speed)]
+        choices = [self._moves(*plan[0])]
         while choices and len(self._seen) < _MOST_STATES:
             move = next(choices[-1], None)
             if move is None:
@@ -120,12 +148,12 @@ class _Search:
                 plan.pop()
             else:
                 plan.append(move)
-                if move[0] == self._path.last:
+                if move.step == self._path.last:
                     return plan
-                choices.append(self._moves(len(plan) - 1, *move))
+                choices.append(self._moves(*move))
         return None
 
-    def _moves(self, tick: int, step: int, speed: int) -> Iterator[tuple[int, int]]:
+    def _moves(self, tick: int, step: int, speed: int) -> Iterator[_Moment]:
         if tick >= _LONGEST_TICKS:
             return
         last, limit = self._path.last, self._path.limit
@@ -141,24 +169,45 @@ class _Search:
             if self._is_clear(2 * tick + 1, min(half, last), (speed + change / 2) * SPEED_STEP_MPS) and self._is_clear(
                 2 * tick + 2, float(after), faster * SPEED_STEP_MPS
             ):
-                yield after, faster
+                wait = self._waits.get(after, 0) if after != step else 0
+                if self._can_wait(tick + 1, after, wait):
+                    yield _Moment(tick + 1 + wait, after, faster)
+
+    def _can_wait(self, tick: int, step: int, n_ticks: int) -> bool:
+        return all(self._is_clear(2 * tick + half, float(step), 0.0) for half in range(1, 2 * n_ticks + 1))
 
     def _is_clear(self, half: int, step: float, speed_mps: float) -> bool:
         if step == 0 and self._is_parked_at_first:
             return True
-        room = self._path.room(step, speed_mps, _MARGIN_M, _SIDE_M, _HEADWAY_S)
-        return self._road.is_clear(room, self._path.levels[int(step)], self._first + half)
+        room = self._rooms.get((step, speed_mps))
+        if room is None:
+            room = self._rooms[step, speed_mps] = _room(self._path, step, speed_mps)
+        return self._road.is_clear(room, self._first + half)
 
 
-def planned(road: Road, path: Path, start_at: Micros, *, speed: int, is_parked_at_first: bool) -> Drive | None:
+def planned(
+    road: Road,
+    path: Path,
+    start_at: Micros,
+    *,
+    speed: int,
+    is_parked_at_first: bool,
+    waits: Mapping[int, int] = _NO_WAITS,
+) -> Drive | None:
     """The fastest drive found that keeps clear of the road's plans, or None: try again later.
 
     Args:
         start_at: a multiple of ``TICK``.
         speed: at the path's start, in steps of ``SPEED_STEP_MPS``.
         is_parked_at_first: the path begins in a stall, where nobody is in the way and waiting is safe.
+        waits: ticks to stand at steps where the path's limit is 0.
     """
-    plan = _Search(road, path, start_at, is_parked_at_first=is_parked_at_first).run(speed)
+    plan = _Search(road, path, start_at, is_parked_at_first=is_parked_at_first, waits=waits).run(speed)
     if plan is None:
         return None
-    return Drive(path, start_at, [step for step, _ in plan], [speed for _, speed in plan])
+    steps, speeds = [0], [speed]
+    for before, after in pairwise(plan):
+        n_ticks = after.tick - before.tick
+        steps += [after.step] * n_ticks
+        speeds += [after.speed] * n_ticks
+    return Drive(path, start_at, steps, speeds)

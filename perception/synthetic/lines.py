@@ -9,13 +9,18 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+_STRAIGHT = 1e-3  # radians; less is no corner
+
 
 class Line:
-    """A polyline on the ground; ``points_m`` is (N, 2) with N >= 2 and no repeated neighbours."""
+    """A polyline on the ground; ``points_m`` is (N, 2) with N >= 2 and no repeated neighbours.
+
+    ``kept`` tells which of the points that were given these are.
+    """
 
     def __init__(self, points_m: Floats) -> None:
-        keep = np.concatenate([[True], np.hypot(*np.diff(points_m, axis=0).T) > 1e-6])
-        self.points_m = points_m[keep]
+        self.kept = np.concatenate([[True], np.hypot(*np.diff(points_m, axis=0).T) > 1e-6])
+        self.points_m = points_m[self.kept]
         steps = np.hypot(*np.diff(self.points_m, axis=0).T)
         self.along_m = np.concatenate([[0.0], np.cumsum(steps)])
 
@@ -81,31 +86,39 @@ class Line:
         return (self.points_m[index + 1] - self.points_m[index]) / (self.along_m[index + 1] - self.along_m[index])
 
 
-def rounded(points_m: Floats, radius_m: float, step_m: float = 0.1) -> Floats:
+def rounded(points_m: Floats, radius_m: float | Floats, step_m: float = 0.1) -> Floats:
     """(M, 2) the polyline with every corner replaced by a tangent arc, of a smaller radius where its sides are short.
 
     Args:
         points_m: (N, 2) vertices.
-        radius_m: radius of the arcs where there is room.
+        radius_m: radius of the arcs where there is room; or (N,) of each vertex's.
         step_m: distance between points on an arc.
     """
-    points = Line(points_m).points_m
+    line = Line(points_m)
+    points, radii_m = line.points_m, np.broadcast_to(radius_m, len(points_m))[line.kept]
+    is_end = np.arange(len(points)) % (len(points) - 1) == 0
+    is_corner = is_end | (np.abs(np.pad(_turns(points), 1)) >= _STRAIGHT)
+    points, radii_m = points[is_corner], radii_m[is_corner]
     if len(points) < 3:
         return points
     steps = np.diff(points, axis=0)
     lengths = np.hypot(*steps.T)
-    units = steps / lengths[:, None]
-    turns = np.arctan2(units[:-1, 0] * units[1:, 1] - units[:-1, 1] * units[1:, 0], (units[:-1] * units[1:]).sum(axis=1))
-    wanted = np.concatenate([[0.0], radius_m * np.tan(np.abs(turns) / 2), [0.0]])
+    units, turns = steps / lengths[:, None], _turns(points)
+    wanted = np.concatenate([[0.0], radii_m[1:-1] * np.tan(np.abs(turns) / 2), [0.0]])
     share = np.minimum(1.0, lengths / np.maximum(wanted[:-1] + wanted[1:], 1e-9))  # two corners share their side
     tangents = wanted[1:-1] * np.minimum(share[:-1], share[1:])
     corners = zip(points[1:-1], units, turns, tangents, strict=False)
     return Line(np.concatenate([points[:1], *(_arc(*corner, step_m) for corner in corners), points[-1:]])).points_m
 
 
+def _turns(points: Floats) -> Floats:
+    """(N - 2,) the turn at every vertex but the ends, radians, left positive."""
+    steps = np.diff(points, axis=0)
+    before, after = steps[:-1], steps[1:]
+    return np.arctan2(before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0], (before * after).sum(axis=1))
+
+
 def _arc(corner: Floats, inward: Floats, turn: float, tangent_m: float, step_m: float) -> Floats:
-    if abs(turn) < 1e-3:
-        return corner[None]
     radius = tangent_m / math.tan(abs(turn) / 2)
     start = corner - inward * tangent_m
     normal = np.array([-inward[1], inward[0]]) * math.copysign(1.0, turn)

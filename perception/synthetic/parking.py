@@ -1,8 +1,9 @@
-"""How a body gets nose-in into a stall and backwards out again, clear of everything that stands beside it.
+"""How a body gets into a stall and out again, nose-in or back-in, clear of everything that stands beside it.
 
-The guide point leaves the lane on an arc and follows the stall's axis; leaving is the same path driven backwards.
-Wider arcs and a swing to the far side are tried in turn, until the swept footprint is clear of walls, pillars and the
-*usable room* of every other stall. Parked vehicles stay inside that room, so a way that is clear once is clear always.
+Nose-in, the guide point leaves the lane on an arc and follows the stall's axis; leaving is the same path driven backwards.
+Back-in, it goes past the stall and backs in on an arc; leaving is the same arc driven forwards. Wider arcs and a swing to
+the far side are tried in turn, until the swept footprint is clear of walls, pillars and the *usable room* of every other
+stall. Parked vehicles stay inside that room, so a way that is clear once is clear always.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from site_models.schema import LevelId, Obstacle, Site, Stall, StallId
 _SIDE_SLACK_M, _MOUTH_SLACK_M, _FAR_SLACK_M = 0.3, 0.25, 0.03  # between the usable room and the stall's edges
 _REACH_M = 9.0  # from the stall's mouth to the lane, at most
 _WAYS = tuple((radius, swing) for swing in (0.0, 0.3, 0.6, 0.9, 1.2, 1.5) for radius in (5.0, 5.8, 4.4, 3.8, 6.8, 3.4))
-_RUN_UP_M = 7.0  # over which one swings out
+_RUN_UP_M, _SWING_AT_LEAST_M = 7.0, 2.0  # over which one swings out
+_ABREAST_M = 2.0  # before the stall's axis, whoever backs in is as far out as they go
 _SWEEP_M, _SWEEP_SIDE_M = 0.25, 0.05
 
 
@@ -57,17 +59,24 @@ class Access(NamedTuple):
 
 
 class Manoeuvre(NamedTuple):
-    """The guide point's ways into a stall.
+    """The guide point's ways into a stall and out of it.
 
     Attributes:
-        run_up_m: how far before the access the way leaves the lane.
-        inwards_m: (N, 2) from the run-up to the stop.
-        outwards_m: (M, 2) from the stop back until the vehicle stands along the lane.
+        run_up_m: how far before the access the way leaves the lane; at most back to where the lane begins.
+        joins_m: how far after the access the way out is on the lane.
+        approach_m: (N, 2) vertices forwards from the run-up, to the stop in the stall or to where one begins to back in.
+        radius_m: of the corners between them.
+        backing_m: (M, 2) backwards from there to the stop; None: nose-in.
+        outwards_m: (K, 2) from the stop: points backwards until the vehicle stands along the lane; or, where it had backed
+            in, vertices forwards to the lane.
     """
 
     access: Access
     run_up_m: float
-    inwards_m: Floats
+    joins_m: float
+    approach_m: Floats
+    radius_m: float
+    backing_m: Floats | None
     outwards_m: Floats
 
 
@@ -79,17 +88,20 @@ class Parking:
         self._graph = graph
         self._access = {bay.id: _accesses(bay, graph) for bay in self.bays.values()}
         self._standing = {level.id: _standing(site, level.id, self.bays) for level in site.levels}
-        self._ways: dict[tuple[StallId, str, float, int], Manoeuvre | None] = {}
+        self._ways: dict[tuple[StallId, str, float, int, bool], Manoeuvre | None] = {}
 
     def accesses(self, stall: StallId) -> int:
         """How many lanes lead past the stall."""
         return len(self._access[stall])
 
-    def manoeuvre(self, stall: StallId, name: str, body: Body, aside: float, access: int) -> Manoeuvre | None:
+    def manoeuvre(
+        self, stall: StallId, name: str, body: Body, aside: float, access: int, *, is_backwards: bool = False
+    ) -> Manoeuvre | None:
         """The way in, ``aside`` of the free width left of the stall's axis; None when none is clear."""
-        key = (stall, name, aside, access)
+        key = (stall, name, aside, access, is_backwards)
         if key not in self._ways:
-            self._ways[key] = self._found(self.bays[stall], body, aside, self._access[stall][access])
+            find = self._backing_in if is_backwards else self._nose_in
+            self._ways[key] = find(self.bays[stall], body, aside, self._access[stall][access])
         return self._ways[key]
 
     def is_clear(self, points_m: Floats, level: LevelId, body: Body, own: StallId) -> bool:
@@ -100,9 +112,9 @@ class Parking:
         steps = np.gradient(guide, axis=0)
         return self._is_clear(guide, steps / np.hypot(*steps.T)[:, None], level, body, own)
 
-    def is_path_clear(self, path: Path, body: Body, own: StallId | None) -> bool:
-        """As ``is_clear``, along a whole path over all its levels."""
-        every = slice(None, None, round(_SWEEP_M / CELL_M))
+    def is_path_clear(self, path: Path, body: Body, own: StallId | None, steps: slice = slice(None)) -> bool:
+        """As ``is_clear``, along (some steps of) a whole path over all its levels."""
+        every = slice(steps.start, steps.stop, round(_SWEEP_M / CELL_M))
         guide = np.stack([path.x[every], path.y[every]], axis=1)
         units = np.stack([np.cos(path.heading[every]), np.sin(path.heading[every])], axis=1)
         level = np.array(path.level[every])
@@ -115,35 +127,68 @@ class Parking:
         swept = np.concatenate([guide + body.guide_to_centre_m * units, units, half], axis=1)
         return not overlaps(swept, others).any()
 
-    def _found(self, bay: Bay, body: Body, aside: float, access: Access) -> Manoeuvre | None:
+    def _nose_in(self, bay: Bay, body: Body, aside: float, access: Access) -> Manoeuvre | None:
         if not bay.fits(body):
             return None
-        aside_m = aside * (bay.half_width_m - body.width_m / 2)
-        for radius_m, swing_m in _WAYS:
-            way = self._way(bay, body, aside_m, access, radius_m, swing_m)
-            if self.is_clear(way.inwards_m, bay.level, body, own=bay.id):
-                return way
-        return None
-
-    def _way(self, bay: Bay, body: Body, aside_m: float, access: Access, radius_m: float, swing_m: float) -> Manoeuvre:
-        heading = np.array([math.cos(bay.heading), math.sin(bay.heading)])
-        aside = np.array([-heading[1], heading[0]]) * aside_m
-        nose_in = bay.half_length_m - body.length_m / 2  # the nose stops at the far end of the usable room
-        stop = np.array(bay.centre_m) + aside + heading * (0.5 * nose_in - body.guide_to_centre_m)
+        stop = self._stop(bay, body, aside, is_backwards=False)
         lane = self._graph.lanes[access.place.lane].line
         along = lane.direction(access.place.s_m)
-        meets = np.array(access.point_m) + aside - heading * (swing_m / math.sin(abs(access.turn)))
-        tangent_m = radius_m * math.tan(abs(access.turn) / 2)
-        turns_in = meets - along * (tangent_m + 0.5)
-        run_up_m = tangent_m + 0.5 + (_RUN_UP_M if swing_m else 1.0)
-        leaves = lane.at(access.place.s_m - run_up_m)
-        before = lane.at(access.place.s_m - run_up_m - 1.0)
-        return Manoeuvre(
-            access=access,
-            run_up_m=run_up_m + 1.0,
-            inwards_m=rounded(np.stack([before, leaves, turns_in, meets, stop]), radius_m),
-            outwards_m=rounded(np.stack([turns_in, meets, stop]), radius_m)[::-1],
-        )
+        for radius_m, swing_m in _WAYS:
+            meets = self._meets(access, bay, aside, body, swing_m)
+            turning_m = radius_m * math.tan(abs(access.turn) / 2) + 0.5
+            run_up_m = min(turning_m + (_RUN_UP_M if swing_m else 1.0), access.place.s_m)
+            if swing_m and run_up_m < turning_m + _SWING_AT_LEAST_M:
+                continue
+            turns_in = meets - along * turning_m
+            approach = np.stack([turns_in, meets, stop] if swing_m else [meets, stop])
+            leaves = lane.at(access.place.s_m - run_up_m)
+            if self.is_clear(rounded(np.concatenate([leaves[None], approach]), radius_m), bay.level, body, own=bay.id):
+                out = rounded(np.stack([turns_in, meets, stop]), radius_m)[::-1]
+                return Manoeuvre(access, run_up_m, 0.0, approach, radius_m, None, out)
+        return None
+
+    def _backing_in(self, bay: Bay, body: Body, aside: float, access: Access) -> Manoeuvre | None:
+        if not bay.fits(body):
+            return None
+        stop = self._stop(bay, body, aside, is_backwards=True)
+        lane = self._graph.lanes[access.place.lane].line
+        along, s_m = lane.direction(access.place.s_m), access.place.s_m
+        for radius_m, swing_m in _WAYS:
+            meets = self._meets(access, bay, aside, body, swing_m)
+            past_m = radius_m / math.tan(abs(access.turn) / 2) + 0.5
+            run_up_m = min(_ABREAST_M + _RUN_UP_M, s_m) if swing_m else 0.0
+            if s_m + past_m + (_RUN_UP_M if swing_m else 0.0) > lane.length_m or (
+                swing_m and run_up_m < _ABREAST_M + _SWING_AT_LEAST_M
+            ):
+                continue
+            past = meets + along * past_m
+            arc = rounded(np.stack([stop, meets, past]), radius_m)
+            if self.is_clear(arc, bay.level, body, own=bay.id):
+                approach = np.stack([meets - along * _ABREAST_M, past] if swing_m else [past])
+                out = np.stack([stop, meets, past] if swing_m else [stop, meets])
+                joins_m = past_m + (_RUN_UP_M if swing_m else 0.0)
+                return Manoeuvre(access, run_up_m, joins_m, approach, radius_m, arc[::-1], out)
+        return None
+
+    @staticmethod
+    def _stop(bay: Bay, body: Body, aside: float, *, is_backwards: bool) -> Floats:
+        """(2,) the guide point's stop; the body's far end keeps the middle of its leeway to the end of the usable room."""
+        heading = np.array([math.cos(bay.heading), math.sin(bay.heading)])
+        ahead_m = body.guide_to_centre_m if is_backwards else -body.guide_to_centre_m
+        leeway_m = bay.half_length_m - body.length_m / 2
+        return np.array(bay.centre_m) + _aside(bay, body, aside) + heading * (0.5 * leeway_m + ahead_m)
+
+    @staticmethod
+    def _meets(access: Access, bay: Bay, aside: float, body: Body, swing_m: float) -> Floats:
+        """(2,) where the stall's axis meets the line, parallel to the lane, that one turns in from."""
+        heading = np.array([math.cos(bay.heading), math.sin(bay.heading)])
+        return np.array(access.point_m) + _aside(bay, body, aside) - heading * (swing_m / math.sin(abs(access.turn)))
+
+
+def _aside(bay: Bay, body: Body, aside: float) -> Floats:
+    """(2,) from the stall's axis to the body's, a share of the free width to the left."""
+    left = np.array([-math.sin(bay.heading), math.cos(bay.heading)])
+    return left * (aside * (bay.half_width_m - body.width_m / 2))
 
 
 def _bay(stall: Stall) -> Bay:

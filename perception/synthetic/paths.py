@@ -7,7 +7,7 @@ nose swings out. Source: LaValle, "Planning Algorithms" (2006), 13.1.2, the simp
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -110,11 +110,40 @@ def path_of(
     return _assembled(np.concatenate(guides), gears, np.concatenate(headings), np.concatenate(limits), body, levels)
 
 
+def stopping_at(path: Path, steps: Iterable[int]) -> Path:
+    """The same path with a stop at each of these steps, and braking before it."""
+    limit = list(path.limit)
+    for stop in steps:
+        limit[stop] = 0
+        for index in range(stop - 1, -1, -1):
+            braking = max(1, int(math.sqrt(2 * _BRAKING_MPS2 * CELL_M * (stop - index)) / SPEED_STEP_MPS))
+            if limit[index] <= braking:
+                break
+            limit[index] = braking
+    return path._replace(limit=limit)
+
+
+def stop_near(path: Path, step: float) -> int:
+    """The last step up to ``step`` at which one can come to a stop exactly.
+
+    Speeds change by whole steps of speed, so stops lie an even number of path steps apart.
+    """
+    odd = first_stop(path) % 2
+    return int(step) - (int(step) - odd) % 2
+
+
+def first_stop(path: Path) -> int:
+    """The first step at which one has to stop; 0 where there is none."""
+    return path.limit.index(0) if 0 in path.limit else 0
+
+
 def _assembled(
     guide: Floats, gears: list[int], heading: Floats, limit: Floats, body: Body, levels: Sequence[tuple[Floats, LevelId]]
 ) -> Path:
-    for index in range(len(limit) - 2, -1, -1):
-        limit[index] = min(limit[index], math.sqrt(limit[index + 1] ** 2 + 2 * _BRAKING_MPS2 * CELL_M))
+    braked = limit.tolist()
+    for index in range(len(braked) - 2, -1, -1):
+        braked[index] = min(braked[index], math.sqrt(braked[index + 1] ** 2 + 2 * _BRAKING_MPS2 * CELL_M))
+    limit = np.array(braked)
     units = np.where(limit > 0, np.maximum(1, np.floor(limit / SPEED_STEP_MPS + 1e-6)), 0).astype(int)
     level, both = _levels(guide, levels)
     return Path(

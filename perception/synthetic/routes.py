@@ -68,6 +68,7 @@ class LaneGraph:
 
     Attributes:
         lanes: every directed lane; ``Place.lane`` counts them.
+        joints: (number of lanes) the joints that leave each, in driving order.
         entries, exits: gates that may be driven in, out; sorted by portal and lane.
     """
 
@@ -76,7 +77,7 @@ class LaneGraph:
         self._index = {(lane.id, lane.is_forward): i for i, lane in enumerate(self.lanes)}
         joints = _joints(site, self.lanes, self._index)
         self._extend_loose_ends(joints)
-        self._joints = [sorted(leaving, key=lambda joint: (joint.leave_m, joint.enter)) for leaving in joints]
+        self.joints = [sorted(leaving, key=lambda joint: (joint.leave_m, joint.enter)) for leaving in joints]
         self.entries, self.exits = self._gates(site)
         self._routes: dict[tuple[Place, Place], Route | None] = {}
 
@@ -107,7 +108,7 @@ class LaneGraph:
             if place.lane == goal.lane and goal.s_m >= place.s_m:
                 piece = Piece(place.lane, place.s_m, goal.s_m)
                 heapq.heappush(queue, (cost + goal.s_m - place.s_m, goal, (*route, piece)))
-            for joint in self._joints[place.lane]:
+            for joint in self.joints[place.lane]:
                 if joint.leave_m >= place.s_m and joint.enter not in done:
                     piece = Piece(place.lane, place.s_m, joint.leave_m)
                     heapq.heappush(queue, (cost + joint.leave_m - place.s_m, joint.enter, (*route, piece)))

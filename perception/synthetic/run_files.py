@@ -7,6 +7,7 @@ row), one for each that is parked at the start, and a last row with state ``left
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ import zstandard
 
 from perception.synthetic.demand import Demand
 from perception.synthetic.profiles import profile as profile_named
-from perception.synthetic.simulate import Simulation
-from perception.synthetic.traffic import TruthFrame, VehicleState, Visit
+from perception.synthetic.simulate import Simulation, demand_of
+from perception.synthetic.sumo.traffic import SumoTraffic
+from perception.synthetic.traffic import Traffic
+from perception.synthetic.truth import TruthFrame, VehicleState, Visit
 from perception.synthetic.vehicles import TrueVehicleId
 from site_models.schema import Site
-from twin.errors import BadInput, MissingExtra
+from twin.errors import BadInput
 from twin.events.codec import to_json
 from twin.events.ids import SECOND, Micros
 
@@ -65,18 +68,24 @@ def write_run(
 
     Raises:
         BadInput: an unknown profile or traffic source, no time to simulate, or a site without cameras or a way through.
-        MissingExtra: traffic from SUMO.
+        MissingExtra: traffic from SUMO, which is not installed.
     """
-    if traffic == "sumo":
-        raise MissingExtra("traffic 'sumo' is not part of this release; use --traffic own")
-    if traffic != "own":
-        raise BadInput(f"traffic source '{traffic}' is not known; use 'own'")
+    if traffic not in ("own", "sumo"):
+        raise BadInput(f"traffic source '{traffic}' is not known; use 'own' or 'sumo'")
     if not 0 < hours <= 24 * 366:
         raise BadInput(f"cannot simulate {hours} hours; give a number over 0, of at most a year")
-    simulation = Simulation(site, seed, profile_named(profile), start_at, demand=demand)
-    until_at = start_at + round(hours * 3600 * SECOND)
+    until_at, noise = start_at + round(hours * 3600 * SECOND), profile_named(profile)
+    if traffic == "sumo":
+        source = closing(SumoTraffic(site, seed, start_at, until_at, demand_of(noise, demand)))
+    else:
+        source = nullcontext(Traffic(site, seed, start_at, demand_of(noise, demand)))
+    with source as truth:
+        return _write_all(Simulation(site, seed, noise, start_at, traffic=truth), profile, until_at, out)
+
+
+def _write_all(simulation: Simulation, profile: str, until_at: Micros, out: Path) -> RunSummary:
     out.mkdir(parents=True, exist_ok=True)
-    manifest = {"schema": "twin.run/1", "site": site.name, "seed": seed, "profile": profile}
+    manifest = {"schema": "twin.run/1", "site": simulation.site.name, "seed": simulation.seed, "profile": profile}
     unfused = {"fold_version": None, "config_hash": None}
     (out / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest | unfused)) + b"\n")
     return _write(simulation, until_at, out)

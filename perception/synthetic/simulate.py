@@ -11,7 +11,9 @@ from msgspec.structs import replace
 from perception.synthetic.demand import Demand
 from perception.synthetic.profiles import DEFAULT, FIXED_DELAY_S, NoiseProfile
 from perception.synthetic.sensors import CameraSensor, Delivery
-from perception.synthetic.traffic import FRAME, Traffic, TruthFrame, Visit
+from perception.synthetic.traffic import Traffic
+from perception.synthetic.traffic_source import TrafficSource
+from perception.synthetic.truth import FRAME, TruthFrame, Visit
 from site_models.schema import Site
 from twin.errors import BadInput
 from twin.events.envelope import DeviceKey, ObservationEvent
@@ -39,6 +41,11 @@ class Step(NamedTuple):
     visits: tuple[Visit, ...]
 
 
+def demand_of(profile: NoiseProfile, demand: Demand | None) -> Demand:
+    """The demand, with the profile's share of look-alikes."""
+    return replace(demand or Demand(), lookalike_share=profile.lookalikes)
+
+
 class Simulation:
     """Traffic and sensors of a site, generated for ever in bounded memory.
 
@@ -46,6 +53,7 @@ class Simulation:
 
     Args:
         ticks: insert ``clock.ticked.v1`` every 100 ms of arrival time; false where a live worker appends its own.
+        traffic: the ground truth; None: our own, of the seed and the demand.
         boot_epoch: of the cameras; a restart that appends to the same log needs a larger one.
 
     Raises:
@@ -60,13 +68,14 @@ class Simulation:
         start_at: Micros = 0,
         *,
         demand: Demand | None = None,
+        traffic: TrafficSource | None = None,
         ticks: bool = True,
         boot_epoch: int = 1,
     ) -> None:
         if not site.cameras:
             raise BadInput(f"site '{site.name}' has no cameras, so nothing would be observed; add one to cameras.toml")
         self.site, self.start_at, self.seed, self.profile = site, start_at, seed, profile
-        self.traffic = Traffic(site, seed, start_at, replace(demand or Demand(), lookalike_share=profile.lookalikes))
+        self.traffic = traffic or Traffic(site, seed, start_at, demand_of(profile, demand))
         self.sensors = tuple(
             CameraSensor(site, camera, profile, seed, start_at, boot_epoch=boot_epoch) for camera in site.cameras
         )

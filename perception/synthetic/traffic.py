@@ -7,109 +7,44 @@ site and the plans that are not over. The same site, seed, start and demand give
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import Literal, NamedTuple
 
-from msgspec import Struct
-
 from perception.synthetic import demand as demands
+from perception.synthetic.arrivals import Arrivals
+from perception.synthetic.barriers import Barriers
 from perception.synthetic.demand import Demand
 from perception.synthetic.drive import TICK, Drive, Road, planned
+from perception.synthetic.people import People
+from perception.synthetic.presence import Episode, Presence, driving
 from perception.synthetic.seeds import generator
 from perception.synthetic.trips import Trip, Trips
+from perception.synthetic.truth import FRAME, PersonState, TruthFrame, VehicleState, Visit, degrees
 from perception.synthetic.vehicles import Fleet, TrueVehicleId, Vehicle
-from site_models.schema import LevelId, Site, StallId
+from site_models.schema import Site, StallId
 from twin.errors import BadInput
 from twin.events.ids import SECOND, Micros
 
-FRAME: Micros = 100_000
-"""Time between frames of the ground truth."""
+__all__ = ["FRAME", "PersonState", "Traffic", "TruthFrame", "VehicleState", "Visit", "degrees"]
 
 _LANE_MPS, _ROAD_MPS = 5.0, 27.0
 _TRY_AGAIN: Micros = 2 * SECOND
 _MOST_TRIES = 60  # then a driver who cannot get in goes elsewhere
+_LONGER = 1.5  # times as long before every next try to leave
+_TRIES_TO_LEAVE = 8  # then the driver comes back later
+_LATER: Micros = 300 * SECOND
 _STALLS_TRIED = 3
 _VEHICLES_TRIED = 20  # until one fits a stall
-_NEVER: Micros = 1 << 62
+_CHANGES_AFTER_S = (60.0, 300.0)
 
-
-class VehicleState(Struct, frozen=True, kw_only=True):
-    """Where a vehicle truly is: the middle of its footprint, site frame; heading counter-clockwise from x."""
-
-    vehicle: Vehicle
-    level: LevelId
-    x_m: float
-    y_m: float
-    heading_deg: float
-    speed_mps: float  # along its heading, negative when backing
-    stall: StallId | None
-    state: Literal["moving", "parked"]
-
-
-class TruthFrame(Struct, frozen=True, kw_only=True):
-    """Every vehicle at one moment, sorted by id; also those at most ``OUTSIDE_M`` outside the boundary."""
-
-    at: Micros
-    vehicles: tuple[VehicleState, ...]
-
-
-class Visit(Struct, frozen=True, kw_only=True):
-    """One true stay: when the vehicle's middle crossed the boundary; None: not in the period."""
-
-    vehicle: Vehicle
-    entry_at: Micros | None
-    exit_at: Micros | None
-
-
-class _Episode(NamedTuple):
-    """A drive, or standing in a stall, from ``start_at`` until ``end_at``."""
-
-    start_at: Micros
-    end_at: Micros
-    drive: Drive | None
-    parked: VehicleState | None
-
-
-class _Presence:
-    """A vehicle on site: what it does when, where it parks, and its visit so far."""
-
-    def __init__(self, vehicle: Vehicle) -> None:
-        self.vehicle = vehicle
-        self.episodes: list[_Episode] = []
-        self.entry_at: Micros | None = None
-        self.exit_at: Micros | None = None
-        self.trip: Trip | None = None
-
-    def state(self, at: Micros) -> VehicleState | None:
-        """Where it is, or None before it appears and after it vanishes."""
-        for episode in self.episodes:
-            if episode.start_at <= at < episode.end_at:
-                return episode.parked or self._driving(episode, at)
-        return None
-
-    def _driving(self, episode: _Episode, at: Micros) -> VehicleState:
-        assert episode.drive is not None
-        step, speed_mps = episode.drive.at(at)
-        path = episode.drive.path
-        index = min(int(step), path.last)
-        x, y, heading = path.pose(step)
-        return VehicleState(
-            vehicle=self.vehicle,
-            level=path.level[index],
-            x_m=x,
-            y_m=y,
-            heading_deg=degrees(heading),
-            speed_mps=speed_mps * path.gear[min(math.ceil(step), path.last)],
-            stall=None,
-            state="moving",
-        )
+_Kind = Literal["arrives", "enters", "changes", "leaves"]
 
 
 class _Event(NamedTuple):
     at: Micros
     number: int
-    kind: Literal["arrives", "enters", "leaves"]
+    kind: _Kind
     vehicle: TrueVehicleId | None
     n_tries: int
 
@@ -124,11 +59,14 @@ class Traffic:
     def __init__(self, site: Site, seed: int, start_at: Micros, demand: Demand | None = None) -> None:
         self.site, self.demand = site, demand or Demand()
         self._trips = Trips(site, self.demand.speed_mps or (_LANE_MPS if site.stalls else _ROAD_MPS))
-        self._arrivals, self._choices = generator(seed, "arrivals"), generator(seed, "choices")
+        self._choices = generator(seed, "choices")
         self._fleet = Fleet(generator(seed, "fleet"), self.demand.lookalike_share, on_road=not site.stalls)
-        self._rate = demands.arrivals_per_s(self.demand, len(self._trips.stalls), len(self._trips.entries))
+        per_s = demands.arrivals_per_s(self.demand, len(self._trips.stalls), len(self._trips.entries))
+        self._arrivals = Arrivals(self.demand, per_s, generator(seed, "arrivals"))
+        self._barriers = Barriers(self.demand, generator(seed, "barriers"))
+        self._people = People(site, seed, self.demand.people_per_vehicle, start_at)
         self._road = Road()
-        self._presences: dict[TrueVehicleId, _Presence] = {}
+        self._presences: dict[TrueVehicleId, Presence] = {}
         self._waiting: dict[TrueVehicleId, Vehicle] = {}
         self._taken: set[StallId] = set()
         self._visits: list[Visit] = []
@@ -136,7 +74,7 @@ class Traffic:
         self._n_events = 0
         self._floor, self._now = start_at, start_at
         self._park_first(start_at)
-        self._expect(self._next_arrival(start_at), "arrives")
+        self._expect(self._arrivals.next_at(start_at), "arrives")
 
     @property
     def usable_stalls(self) -> tuple[StallId, ...]:
@@ -148,12 +86,14 @@ class Traffic:
         self._floor = self._now
         while self._events and self._events[0].at < until_at:
             event = heapq.heappop(self._events)
-            if event.kind == "arrives":
+            if event.vehicle is None:
                 self._arrive(event.at)
             elif event.kind == "enters":
-                self._enter(event)
+                self._enter(event.at, event.vehicle, event.n_tries)
+            elif event.kind == "changes":
+                self._change(event.at, self._presences[event.vehicle])
             else:
-                self._leave(event)
+                self._leave(event.at, self._presences[event.vehicle], event.n_tries)
         self._now = max(self._now, until_at)
         self._forget()
 
@@ -165,9 +105,16 @@ class Traffic:
         """
         if not self._floor <= at < self._now:
             raise BadInput(f"traffic is known from {self._floor} to before {self._now} µs, not at {at}; advance to it first")
-        states = (presence.state(at) for presence in self._presences.values())
-        present = sorted((state for state in states if state is not None), key=lambda state: state.vehicle.id)
-        return TruthFrame(at=at, vehicles=tuple(present))
+        states, standing = list[VehicleState](), list[Episode]()
+        for presence in self._presences.values():
+            episode = presence.episode(at)
+            if episode is not None and episode.drive is not None:
+                states.append(driving(presence.vehicle, episode.drive, at))
+            elif episode is not None and episode.parked is not None:
+                states.append(episode.parked)
+                standing.append(episode)
+        states.sort(key=lambda state: state.vehicle.id)
+        return TruthFrame(at=at, vehicles=tuple(states), people=self._people.at(at, standing, states))
 
     def frames(self, until_at: Micros, *, chunk: Micros = 10 * SECOND) -> Iterator[TruthFrame]:
         """Advance, and give a frame every 100 ms, up to but without ``until_at``."""
@@ -192,49 +139,41 @@ class Traffic:
                 visits.append(Visit(vehicle=one.vehicle, entry_at=one.entry_at, exit_at=exit_at))
         return visits
 
-    def _expect(
-        self, at: Micros, kind: Literal["arrives", "enters", "leaves"], vehicle: TrueVehicleId | None = None, n_tries: int = 0
-    ) -> None:
+    def _expect(self, at: Micros, kind: _Kind, vehicle: TrueVehicleId | None = None, n_tries: int = 0) -> None:
         self._n_events += 1
         heapq.heappush(self._events, _Event(at, self._n_events, kind, vehicle, n_tries))
-
-    def _next_arrival(self, at: Micros) -> Micros:
-        """A Poisson process whose rate follows the time of the day, by thinning."""
-        peak = max(demands.rush_factor(quarter * 900 * SECOND, self.demand.rush) for quarter in range(96))
-        while True:
-            at += max(1, round(float(self._arrivals.exponential(1 / (self._rate * peak))) * SECOND))
-            if self._arrivals.uniform() * peak <= demands.rush_factor(at, self.demand.rush):
-                return at
 
     def _park_first(self, at: Micros) -> None:
         n_parked = round(self.demand.initial_share * len(self._trips.stalls))
         for index in sorted(self._choices.permutation(len(self._trips.stalls))[:n_parked]):
             for vehicle in (self._fleet.draw() for _ in range(_VEHICLES_TRIED)):
-                trip = self._trips.into(self._trips.stalls[int(index)], vehicle, self._choices)
+                trip = self._into(self._trips.stalls[int(index)], vehicle)
                 if trip is not None:
-                    presence = self._presences[vehicle.id] = _Presence(vehicle)
+                    presence = self._presences[vehicle.id] = Presence(vehicle)
                     self._stand(presence, trip, at, demands.rest_of_stay_s(self.demand, self._choices))
                     break
 
     def _arrive(self, at: Micros) -> None:
-        self._expect(self._next_arrival(at), "arrives")
-        vehicle = self._fleet.draw()
-        self._waiting[vehicle.id] = vehicle
-        self._expect(at, "enters", vehicle.id)
-
-    def _enter(self, event: _Event) -> None:
-        assert event.vehicle is not None
-        vehicle = self._waiting.pop(event.vehicle)
-        if not self._drives_in(vehicle, -(-event.at // TICK) * TICK) and event.n_tries < _MOST_TRIES:
+        self._expect(self._arrivals.next_at(at), "arrives")
+        for comes_at in self._arrivals.group(at):
+            vehicle = self._fleet.draw()
             self._waiting[vehicle.id] = vehicle
-            self._expect(event.at + _TRY_AGAIN, "enters", vehicle.id, event.n_tries + 1)
+            self._expect(comes_at, "enters", vehicle.id)
+
+    def _enter(self, at: Micros, vehicle: TrueVehicleId, n_tries: int) -> None:
+        """Come in, if nobody waits longer."""
+        is_next = vehicle == next(iter(self._waiting))
+        if n_tries == _MOST_TRIES or (is_next and self._drives_in(self._waiting[vehicle], at)):
+            del self._waiting[vehicle]
+        else:
+            self._expect(at + _TRY_AGAIN, "enters", vehicle, n_tries + 1)
 
     def _drives_in(self, vehicle: Vehicle, at: Micros) -> bool:
         for trip in self._trips_wanted(vehicle):
-            drive = planned(self._road, trip.path, at, speed=trip.speed, is_parked_at_first=False)
+            drive = self._planned(trip, at, is_parked=False)
             if drive is not None:
-                presence = self._presences[vehicle.id] = _Presence(vehicle)
-                self._start(presence, drive)
+                presence = self._presences[vehicle.id] = Presence(vehicle)
+                presence.drives(drive)
                 presence.entry_at = drive.reaches_at(trip.entry_step)
                 if trip.stall is None:
                     presence.exit_at = drive.reaches_at(trip.exit_step)
@@ -244,80 +183,102 @@ class Traffic:
         return False
 
     def _trips_wanted(self, vehicle: Vehicle) -> Iterator[Trip]:
-        """A few free stalls, or straight through for those who only pass or find none."""
-        free = [stall for stall in self._trips.stalls if stall not in self._taken]
-        if free and self._choices.uniform() >= self.demand.pass_through_share:
-            n_found = 0
-            for index in self._choices.permutation(len(free)):
-                trip = self._trips.into(free[int(index)], vehicle, self._choices)
-                if trip is not None:
-                    n_found += 1
-                    yield trip
-                if n_found == _STALLS_TRIED:
-                    return
-            if n_found:
+        """A few free stalls; a halt beside one; or straight through for those who only pass or find none."""
+        purpose = float(self._choices.uniform()) - self.demand.pass_through_share
+        free = self._free_stalls()
+        if free and purpose >= self.demand.double_park_share:
+            trips = (trip for stall in free if (trip := self._into(stall, vehicle)) is not None)
+            first = next(trips, None)
+            if first is not None:
+                yield first
+                yield from islice(trips, _STALLS_TRIED - 1)
                 return
-        trip = self._trips.through(vehicle, self._choices)
+        if 0 <= purpose < self.demand.double_park_share and self._trips.stalls:
+            stall = self._trips.stalls[int(self._choices.integers(len(self._trips.stalls)))]
+            trip = self._trips.halting(stall, vehicle, self._choices)
+        else:
+            trip = self._trips.through(vehicle, self._choices)
         if trip is not None:
             yield trip
 
-    def _leave(self, event: _Event) -> None:
-        assert event.vehicle is not None
-        presence = self._presences[event.vehicle]
+    def _free_stalls(self) -> list[StallId]:
+        free = [stall for stall in self._trips.stalls if stall not in self._taken]
+        return [free[int(index)] for index in self._choices.permutation(len(free))]
+
+    def _into(self, stall: StallId, vehicle: Vehicle) -> Trip | None:
+        return self._trips.into(stall, vehicle, self._choices, is_backwards=self._backs_in())
+
+    def _backs_in(self) -> bool:
+        return float(self._choices.uniform()) < self.demand.back_in_share
+
+    def _change(self, at: Micros, presence: Presence) -> None:
+        """Move to another stall, if that can be done at once."""
+        assert presence.trip is not None
+        trips = (
+            self._trips.between(presence.trip, stall, presence.vehicle, self._choices, is_backwards=self._backs_in())
+            for stall in self._free_stalls()
+        )
+        for trip in islice((trip for trip in trips if trip is not None), _STALLS_TRIED):
+            drive = self._planned(trip, at, is_parked=True)
+            if drive is not None:
+                self._drive_off(presence, drive)
+                rest_s = max(_CHANGES_AFTER_S[0], (presence.leaves_at - drive.end_at) / SECOND)
+                self._stand(presence, trip, drive.end_at, rest_s, may_change=False)
+                return
+        self._expect(presence.leaves_at, "leaves", presence.vehicle.id)
+
+    def _leave(self, at: Micros, presence: Presence, n_tries: int) -> None:
         assert presence.trip is not None
         trip = self._trips.out_of(presence.trip, presence.vehicle, self._choices)
-        drive = planned(self._road, trip.path, -(-event.at // TICK) * TICK, speed=0, is_parked_at_first=True)
-        if drive is None:
-            self._expect(event.at + _TRY_AGAIN, "leaves", event.vehicle)
-            return
-        self._road.take(drive)
-        moves = drive.without_waiting()
-        standing = presence.episodes.pop()
-        presence.episodes += [
-            standing._replace(end_at=moves.start_at),
-            _Episode(moves.start_at, moves.end_at, moves, None),
-        ]
-        presence.exit_at = drive.reaches_at(trip.exit_step)
+        drive = self._planned(trip, at, is_parked=True)
+        if drive is not None:
+            self._drive_off(presence, drive)
+            presence.exit_at = drive.reaches_at(trip.exit_step)
+        elif n_tries < _TRIES_TO_LEAVE:
+            self._expect(at + round(_TRY_AGAIN * _LONGER**n_tries), "leaves", presence.vehicle.id, n_tries + 1)
+        else:
+            self._expect(at + _LATER, "leaves", presence.vehicle.id)
+
+    def _planned(self, trip: Trip, at: Micros, *, is_parked: bool) -> Drive | None:
+        """A drive on the next tick, past the barriers, with its room taken; None: not now."""
+        start_at = -(-at // TICK) * TICK
+        for waits in self._barriers.waits(trip):
+            stopping = trip.stopping(waits)
+            drive = planned(
+                self._road, stopping.path, start_at, speed=stopping.speed, is_parked_at_first=is_parked, waits=waits
+            )
+            if drive is not None and self._barriers.lets_pass(drive, trip, waits):
+                self._road.take(drive)
+                self._barriers.note(drive, trip)
+                return drive
+        return None
+
+    def _drive_off(self, presence: Presence, drive: Drive) -> None:
+        assert presence.trip is not None
         assert presence.trip.stall is not None
+        presence.drives(drive)
         self._taken.discard(presence.trip.stall)
 
-    def _start(self, presence: _Presence, drive: Drive) -> None:
-        self._road.take(drive)
-        presence.episodes.append(_Episode(drive.start_at, drive.end_at, drive, None))
-
-    def _stand(self, presence: _Presence, trip: Trip, at: Micros, stay_s: float) -> None:
+    def _stand(self, presence: Presence, trip: Trip, at: Micros, stay_s: float, *, may_change: bool = True) -> None:
         """Take the trip's stall from ``at`` on, and expect to leave it."""
         assert trip.stall is not None
-        x, y, heading = trip.path.pose(trip.path.last)
-        parked = VehicleState(
-            vehicle=presence.vehicle,
-            level=trip.path.level[-1],
-            x_m=x,
-            y_m=y,
-            heading_deg=degrees(heading),
-            speed_mps=0.0,
-            stall=trip.stall,
-            state="parked",
-        )
-        presence.trip = trip
-        presence.episodes.append(_Episode(at, _NEVER, None, parked))
         self._taken.add(trip.stall)
-        self._expect(at + round(stay_s * SECOND), "leaves", presence.vehicle.id)
+        presence.leaves_at = at + round(stay_s * SECOND)
+        changes_at = at + round(float(self._choices.uniform(*_CHANGES_AFTER_S)) * SECOND)
+        is_changing = may_change and float(self._choices.uniform()) < self.demand.change_share
+        if is_changing and changes_at < presence.leaves_at:
+            presence.stands(trip, at, changes_at)
+            self._expect(changes_at, "changes", presence.vehicle.id)
+        else:
+            presence.stands(trip, at, presence.leaves_at)
+            self._expect(presence.leaves_at, "leaves", presence.vehicle.id)
 
     def _forget(self) -> None:
         """Drop episodes that are over, and vehicles that are gone."""
         self._road.forget(self._floor)
-        gone = list[_Presence]()
-        for presence in self._presences.values():
-            if presence.episodes[0].end_at <= self._floor:
-                presence.episodes = [one for one in presence.episodes if one.end_at > self._floor]
-            if not presence.episodes:
-                gone.append(presence)
+        self._barriers.forget(self._floor)
+        gone = [one for one in self._presences.values() if one.forget(self._floor)]
         for one in sorted(gone, key=lambda one: (one.exit_at or 0, one.vehicle.id)):
-            self._visits.append(Visit(vehicle=one.vehicle, entry_at=one.entry_at, exit_at=one.exit_at))
+            self._visits.append(one.visit)
+            self._people.forget(one.vehicle.id)
             del self._presences[one.vehicle.id]
-
-
-def degrees(heading: float) -> float:
-    """Radians as degrees in (-180, 180]."""
-    return math.degrees(math.remainder(heading, math.tau))

@@ -150,8 +150,7 @@ def standing(state: VehicleState, before: VehicleState | None) -> Standing:
 def walking(frame: TruthFrame, start_at: Micros) -> list[Walking]:
     """The people of a moment; their gait follows the clock."""
     seconds = (frame.at - start_at) / SECOND
-    people = getattr(frame, "people", ())
-    return [Walking(int(one.look), one.level, one.x_m, one.y_m, one.heading_deg, 1.3 * seconds) for one in people]
+    return [Walking(int(one.look), one.level, one.x_m, one.y_m, one.heading_deg, 1.3 * seconds) for one in frame.people]
 
 
 def _moments(truth: Truth, plan: Plan) -> Iterator[tuple[list[Standing], list[Walking]]]:

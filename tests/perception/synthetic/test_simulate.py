@@ -13,7 +13,7 @@ from perception.synthetic.demand import DEMO
 from perception.synthetic.profiles import CLEAN, DEFAULT, HARSH
 from perception.synthetic.run_files import write_run
 from perception.synthetic.simulate import Simulation
-from twin.errors import BadInput, MissingExtra
+from twin.errors import BadInput
 from twin.events.codec import from_json, to_json
 from twin.events.ids import SECOND
 from twin.events.observations import ClockTicked, FrameObserved, TrackletEmbedded
@@ -103,7 +103,6 @@ def test_a_written_log_reads_back_as_the_events_that_were_simulated(lot, start_a
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"traffic": "sumo"}, MissingExtra, "not part of this release"),
         ({"traffic": "cars"}, BadInput, "traffic source 'cars'"),
         ({"profile": "noisy"}, BadInput, "choose one of clean, default, harsh"),
         ({"hours": 0.0}, BadInput, "cannot simulate 0.0 hours"),

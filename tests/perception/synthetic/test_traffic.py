@@ -71,7 +71,7 @@ def test_a_moving_vehicle_goes_where_it_points(played):
     assert n_checked > 100
 
 
-def test_a_parked_vehicle_stands_inside_its_stall_nose_in(played):
+def test_a_parked_vehicle_stands_inside_its_stall_along_its_axis(played):
     site, frames, _, _ = played
     stalls = {stall.id: stall for stall in site.stalls}
     for frame in frames[:: 10 * SECOND // FRAME]:
@@ -80,7 +80,7 @@ def test_a_parked_vehicle_stands_inside_its_stall_nose_in(played):
         for state in parked:
             stall = stalls[state.stall]
             assert shapely.Polygon(stall.ring_m).contains(shapely.Polygon(corners(_rectangle(state))))
-            assert math.remainder(state.heading_deg - stall.heading_deg, 360.0) == pytest.approx(0.0, abs=1.0)
+            assert math.remainder(state.heading_deg - stall.heading_deg, 180.0) == pytest.approx(0.0, abs=1.0)
             assert state.level == stall.level
 
 
