@@ -56,19 +56,18 @@ def demo(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="A file of ops/bench: log, perception, ….")],
+    name: Annotated[str, typer.Argument(help="A file of ops/bench: log, noise, perception, traffic.")],
     as_json: AsJson = False,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Alternating repeats; the median counts.")] = 5,
 ) -> None:
-    """Measure speed against a peer or a raw bound, in one run."""
-    from twin.evaluation.benches import run_bench
+    """Measure against a peer, a raw bound or what was asked for, in one run."""
+    from twin.evaluation.benches import bench_text, run_bench
 
     report = run_bench(name, repeats)
     if as_json:
         _print_json(report)
     else:
-        for key in ("workload", "machine", "ours", "reference", "ratio", "repeats"):
-            typer.echo(f"{key}: {report[key]}")
+        typer.echo(bench_text(name, report), nl=False)
 
 
 @app.command()

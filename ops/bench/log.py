@@ -7,7 +7,6 @@ reference writes rows that were packed before, at positions that it counts itsel
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import platform
 import sqlite3
@@ -132,7 +131,3 @@ def _seconds_of_raw(batches: list[list[ObservationEvent]]) -> float:
 
 def _row(event: ObservationEvent, position: int) -> dict[str, Any]:
     return observation_row(event, content_of(event), position, event.occurred_at)
-
-
-if __name__ == "__main__":
-    print(json.dumps(run(), indent=2))

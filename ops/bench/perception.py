@@ -13,7 +13,6 @@ import os
 import platform
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from itertools import islice
@@ -138,7 +137,3 @@ def _seconds_of_peer(clips: Clips) -> float:
     if done.returncode:
         raise BadInput(f"the peer failed with {done.returncode}: {done.stderr[-500:]}")
     return float(json.loads(done.stdout.strip().splitlines()[-1]))
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(run(), indent=2) + "\n")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import twin
@@ -23,6 +25,17 @@ def run_bench(name: str, repeats: int, folder: Path = _FOLDER) -> dict[str, Any]
     Raises:
         BadInput: no such benchmark, or no checkout.
     """
+    return _module(name, folder).run(repeats)
+
+
+def bench_text(name: str, report: Mapping[str, Any], folder: Path = _FOLDER) -> str:
+    """A report for reading: as the benchmark's own ``text`` has it, else a line for each field."""
+    own = getattr(_module(name, folder), "text", None)
+    fields = ("workload", "machine", "ours", "reference", "ratio", "repeats")
+    return own(report) if own else "".join(f"{field}: {report[field]}\n" for field in fields)
+
+
+def _module(name: str, folder: Path) -> ModuleType:
     names = bench_names(folder)
     if not names:
         raise BadInput(f"there are no benchmarks at '{folder}': they come with a checkout of the source, not with a package")
@@ -33,4 +46,4 @@ def run_bench(name: str, repeats: int, folder: Path = _FOLDER) -> dict[str, Any]
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.run(repeats)
+    return module

@@ -1,11 +1,11 @@
 import pytest
 
 from twin.errors import BadInput
-from twin.evaluation.benches import bench_names, run_bench
+from twin.evaluation.benches import bench_names, bench_text, run_bench
 
 
 def test_the_checkout_has_benchmarks_of_the_log_and_of_perception():
-    assert {"log", "perception"} <= set(bench_names())
+    assert {"log", "noise", "perception", "traffic"} == set(bench_names())
 
 
 def test_a_benchmark_is_run_with_its_repeats(tmp_path):
@@ -21,3 +21,11 @@ def test_an_unknown_benchmark_is_named_with_those_there_are(tmp_path):
         run_bench("nope", 1, tmp_path)
     with pytest.raises(BadInput, match="come with a checkout"):
         run_bench("log", 1, tmp_path / "empty")
+
+
+def test_a_report_is_read_by_field_unless_the_benchmark_says_how(tmp_path):
+    (tmp_path / "plain.py").write_text("\ndef run(repeats):\n    return {}\n")
+    (tmp_path / "own.py").write_text("\ndef run(repeats):\n    return {}\n\n\ndef text(report):\n    return report['table']\n")
+    report = dict.fromkeys(("workload", "machine", "ours", "reference", "ratio", "repeats"), 1) | {"table": "| a |\n"}
+    assert bench_text("plain", report, tmp_path).splitlines()[:2] == ["workload: 1", "machine: 1"]
+    assert bench_text("own", report, tmp_path) == "| a |\n"
