@@ -34,14 +34,22 @@ class Detector(Protocol):
         ...
 
     def detect(self, image: Image) -> Detections:
-        """Vehicles with a score of at least ``LOWEST_SCORE``; raises ModelError."""
+        """Vehicles with a score of at least ``LOWEST_SCORE``, or as the detector was opened; raises ModelError."""
         ...
 
 
 def open_detector(
-    model: Path | None, *, runtime: Runtime = "auto", classes: tuple[str, ...] | None = None, input_px: int | None = None
+    model: Path | None,
+    *,
+    runtime: Runtime = "auto",
+    classes: tuple[str, ...] | None = None,
+    input_px: int | None = None,
+    lowest_score: float = LOWEST_SCORE,
 ) -> Detector:
     """The detector for a model file: ``.pt`` through ultralytics, everything else through ONNX or OpenVINO.
+
+    Args:
+        lowest_score: boxes below this are not given; average precision wants them from far lower than a tracker does.
 
     Raises:
         ModelError: no model given, or one that cannot be used.
@@ -55,7 +63,7 @@ def open_detector(
     if model.suffix.lower() == ".pt":
         from perception.ultralytics_detector import UltralyticsDetector
 
-        return UltralyticsDetector(model, input_px=input_px)
+        return UltralyticsDetector(model, input_px=input_px, lowest_score=lowest_score)
     from perception.onnx_detector import OnnxDetector
 
-    return OnnxDetector(model, runtime=runtime, classes=classes, input_px=input_px)
+    return OnnxDetector(model, runtime=runtime, classes=classes, input_px=input_px, lowest_score=lowest_score)

@@ -35,7 +35,9 @@ class OnnxDetector:
         runtime: Runtime = "auto",
         classes: tuple[str, ...] | None = None,
         input_px: int | None = None,
+        lowest_score: float = LOWEST_SCORE,
     ) -> None:
+        self._lowest_score = lowest_score
         self.id = model_id(path)
         self.box_sigma = load_box_sigma(path)
         self._network = open_network(path, runtime)
@@ -56,8 +58,8 @@ class OnnxDetector:
         fit = self._letterbox((image.shape[1], image.shape[0]))
         raw = self._network.run(self._batch(fit.apply(image)))[0][0]
         boxes, scores = decode_yolox(raw, self._input_px) if self._head == "yolox" else decode_yolov8(raw)
-        likely = np.flatnonzero(scores.max(axis=1) >= LOWEST_SCORE)
-        return vehicles(fit.to_frame(boxes[likely]), scores[likely], self._kinds, min_score=LOWEST_SCORE)
+        likely = np.flatnonzero(scores.max(axis=1) >= self._lowest_score)
+        return vehicles(fit.to_frame(boxes[likely]), scores[likely], self._kinds, min_score=self._lowest_score)
 
     def _letterbox(self, frame_px: tuple[int, int]) -> Letterbox:
         return Letterbox.fit(frame_px, self._input_px, is_centred=self._head == "yolov8")

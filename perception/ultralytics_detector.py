@@ -36,7 +36,8 @@ class UltralyticsDetector:
         ModelError: not a detection model, or one without a vehicle class.
     """
 
-    def __init__(self, path: Path, *, input_px: int | None = None) -> None:
+    def __init__(self, path: Path, *, input_px: int | None = None, lowest_score: float = LOWEST_SCORE) -> None:
+        self._lowest_score = lowest_score
         self.id = model_id(path)
         self.box_sigma = load_box_sigma(path)
         self._input_px = input_px or _DEFAULT_INPUT_PX
@@ -61,14 +62,20 @@ class UltralyticsDetector:
         """Vehicles of one (H, W, 3) BGR frame."""
         try:
             found = self._model.predict(
-                image, imgsz=self._input_px, conf=LOWEST_SCORE, iou=MAX_IOU, agnostic_nms=True, verbose=False, device="cpu"
+                image,
+                imgsz=self._input_px,
+                conf=self._lowest_score,
+                iou=MAX_IOU,
+                agnostic_nms=True,
+                verbose=False,
+                device="cpu",
             )[0].boxes
         except (RuntimeError, ValueError) as wrong:
             raise ModelError(f"'{self.id}' failed on a frame of {image.shape}: {wrong!s:.300}") from None
         boxes = found.xyxy.cpu().numpy().astype(np.float32)
         scores = np.zeros((len(boxes), len(self._kinds)), np.float32)
         scores[np.arange(len(boxes)), found.cls.cpu().numpy().astype(int)] = found.conf.cpu().numpy()
-        return vehicles(boxes, scores, self._kinds, min_score=LOWEST_SCORE)
+        return vehicles(boxes, scores, self._kinds, min_score=self._lowest_score)
 
 
 def ultralytics_packages(path: Path) -> tuple[Any, Any]:

@@ -95,10 +95,10 @@ def measure(
 ) -> None:
     """Measure any detector on rendered frames; prints its metrics as JSON."""
     from perception.detector import open_detector
-    from perception.training.detector_metrics import measure_detector
+    from perception.training.detector_metrics import MEASURED_FROM, measure_detector
     from perception.training.frames_dataset import read_frames
 
-    metrics = measure_detector(open_detector(model), read_frames(heldout))
+    metrics = measure_detector(open_detector(model, lowest_score=MEASURED_FROM), read_frames(heldout))
     typer.echo(msgspec.json.format(msgspec.json.encode(metrics), indent=2).decode())
 
 

@@ -19,6 +19,8 @@ MIN_VISIBLE = 0.4
 MIN_HEIGHT_PX = 16.0
 REFERENCE_HEIGHT_PX = 540
 MIN_IOU = 0.5
+MEASURED_FROM = 0.01
+"""The score from which boxes count for average precision, which wants the doubtful ones too."""
 WORKING_SCORE = 0.3
 """The score from which the product starts a tracklet."""
 HEIGHTS_PX = (0.0, 8.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, float("inf"))
@@ -80,7 +82,7 @@ class Seen:
 
 
 def measure_detector(detector: Detector, dataset: FramesDataset) -> DetectorMetrics:
-    """Run the detector over every frame, and compare."""
+    """Run the detector, opened with ``MEASURED_FROM``, over every frame, and compare."""
     seen = [Seen(frame, detector.detect(dataset.image(index))) for index, frame in enumerate(dataset.frames)]
     return compare(detector.id, seen)
 

@@ -9,7 +9,7 @@ import torch
 
 from perception.onnx_detector import OnnxDetector
 from perception.training.detector import DetectorTraining, Length
-from perception.training.detector_metrics import DetectorMetrics, measure_detector
+from perception.training.detector_metrics import MEASURED_FROM, DetectorMetrics, measure_detector
 from perception.training.edge_errors import measure_box_sigma
 from perception.training.export import export_detector
 from perception.training.frames_dataset import read_frames
@@ -36,7 +36,7 @@ def train_detector(
     network = training.train()
     model = out / MODEL
     difference = export_detector(network, model, input_px=recipe.input_px, recipe=training.digest)
-    detector = OnnxDetector(model, runtime="onnxruntime")
+    detector = OnnxDetector(model, runtime="onnxruntime", lowest_score=MEASURED_FROM)
     metrics = measure_detector(detector, measured)
     sigma = measure_box_sigma(detector, measured)
     model.with_suffix(".sigma.json").write_bytes(msgspec.json.format(msgspec.json.encode(sigma), indent=2) + b"\n")

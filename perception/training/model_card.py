@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from perception.training.detector_metrics import DetectorMetrics, Share
+from perception.training.detector_metrics import MEASURED_FROM, DetectorMetrics, Share
 from perception.training.frames_dataset import MIN_SIDE_PX, MIN_VISIBLE, FramesDataset
 from perception.training.recipe import DetectorRecipe
 
@@ -79,8 +79,8 @@ def _metrics(metrics: DetectorMetrics) -> list[str]:
     kinds = list(metrics.confusion)
     confusion = [(kind, *(str(metrics.confusion[kind][other]) for other in kinds)) for kind in kinds]
     return [
-        f"On {metrics.frames} held-out frames with {metrics.vehicles} vehicles, through the product's own detector, whose "
-        "scores begin at 0.1. Heights are those of a 960 x 540 frame. COCO's 101-point interpolation.\n",
+        f"On {metrics.frames} held-out frames with {metrics.vehicles} vehicles, through the product's own detector, "
+        f"with scores from {MEASURED_FROM} on. Heights are those of a 960 x 540 frame. COCO's 101-point interpolation.\n",
         _table(("", "%"), headline),
         _shares("AP50 by kind, %", metrics.ap50_by_kind),
         _shares("mAP50 by light, % (n: frames)", metrics.map50_by_light),
