@@ -4,13 +4,17 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
 
 import site_models
 from perception.clips import MANIFEST, Clips, ClipsManifest, read_manifest, write_manifest
 from perception.looped_video import LoopedVideo
-from site_models.load import load_site
+from perception.synthetic.loop import LoopTraffic
+from perception.synthetic.run_files import write_truth
+from perception.synthetic.truth import FRAME
+from site_models.load import load_site, resolve
 from twin.errors import BadInput, SourceError
 from twin.events.ids import SECOND
 
@@ -125,3 +129,12 @@ def test_faults_of_a_folder_are_named(tmp_path, folder, site):
     (folder / MANIFEST).write_text("schema = 'twin.clips/1'\nsurprise = 1\n")
     with pytest.raises(BadInput, match=r"surprise|required"):
         Clips(folder, site)
+
+
+def test_the_committed_clips_are_of_the_traffic_that_their_seed_gives(tmp_path):
+    folder = resolve("demo_lot")
+    manifest = read_manifest(folder / "clips")
+    traffic = LoopTraffic(load_site(folder), manifest.seed, manifest.duration_s)
+    write_truth(tmp_path / "truth.parquet", (traffic.at(at) for at in range(0, round(manifest.duration_s * SECOND), FRAME)))
+    committed = pq.read_table(folder / "clips" / manifest.truth)
+    assert pq.read_table(tmp_path / "truth.parquet").equals(committed)
