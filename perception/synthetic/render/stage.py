@@ -305,6 +305,8 @@ class Stage:
     def draw(self) -> None:
         """Render shadows and every view that is on."""
         self._show.graphicsEngine.renderFrame()
+        self.core.TransformState.garbageCollect()  # the engine's own loop does this; without it every frame's states stay
+        self.core.RenderState.garbageCollect()
 
     def texture(self, bgr: Bytes) -> Any:
         """A picture for the shader."""
