@@ -199,11 +199,16 @@ def simulate(
 
 
 def main() -> None:
-    """Entry point: errors raised on purpose become one message and exit code 1."""
+    """Entry point: errors raised on purpose, and files that cannot be used, become one message and exit code 1."""
     try:
         app()
     except TwinError as wrong:
         typer.echo(f"perceive: {wrong}", err=True)
+        sys.exit(1)
+    except OSError as wrong:
+        if wrong.filename is None:
+            raise
+        typer.echo(f"perceive: cannot use '{wrong.filename}': {wrong.strerror}", err=True)
         sys.exit(1)
 
 

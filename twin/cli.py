@@ -251,12 +251,17 @@ _COUNTED = ("levels", "zones", "stalls", "lanes", "portals", "landmarks", "camer
 
 
 def main() -> None:
-    """Run the command; an error raised on purpose is one message on standard error, exit 1."""
+    """Run the command; an error raised on purpose, or a file that cannot be used, is one message on standard error, exit 1."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         app()
     except TwinError as wrong:
         print(f"twin: {wrong}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
+    except OSError as wrong:
+        if wrong.filename is None:
+            raise
+        print(f"twin: cannot use '{wrong.filename}': {wrong.strerror}", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

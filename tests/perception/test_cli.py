@@ -168,3 +168,11 @@ def test_an_interrupted_run_writes_what_it_saw(rtsp, paint, colour_detector, tmp
     assert n_frames > 0
     written = [from_json(line) for line in out.read_bytes().splitlines()]
     assert sum(isinstance(event.payload, FrameObserved) for event in written) == n_frames
+
+
+def test_a_file_in_the_way_is_named(perceive, tmp_path):
+    pytest.importorskip("panda3d", reason="the extra 'render' is not installed")
+    (tmp_path / "file").write_text("")
+    code, _, said = perceive("render", "frames", "--frames", 1, "--out", tmp_path / "file")
+    assert code == 1
+    assert f"perceive: cannot use '{tmp_path / 'file' / 'images'}': Not a directory" in said

@@ -120,3 +120,9 @@ def test_the_readmes_commands_exist():
     for command in re.findall(r"^\| `twin ([a-z]+(?: [a-z]+)?)", text, re.MULTILINE):
         words = command.split() if command.split()[0] in ("log", "site", "db") else command.split()[:1]
         assert twin(*words, "--help").stdout
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = twin("simulate", "--site", "demo_lot", "--hours", "0.01", "--out", tmp_path / "file", expect=1)
+    assert done.stderr.strip() == f"twin: cannot use '{tmp_path / 'file'}': File exists"
