@@ -38,10 +38,16 @@ def quality_of(image: Image, box_px: Box, truncated: Sequence[Edge], covered: fl
     microscopy" (2000), on the view scaled to 64x64 so that it does not depend on size.
     """
     view = cut(image, box_px, margin=0.0)
-    size = min((view.shape[0] * view.shape[1]) ** 0.5 / _LARGE_SIDE_PX, 1.0)
     grey = cv2.cvtColor(cv2.resize(view, (64, 64), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     sharpness = min(float(cv2.Laplacian(grey, cv2.CV_32F).var()) / _SHARP_VARIANCE, 1.0)
-    return size * (0.25 + 0.75 * sharpness) * 0.4 ** len(truncated) * (1.0 - min(max(covered, 0.0), 1.0))
+    return (0.25 + 0.75 * sharpness) * best_quality_of(image, box_px, truncated, covered)
+
+
+def best_quality_of(image: Image, box_px: Box, truncated: Sequence[Edge], covered: float) -> float:
+    """What ``quality_of`` is at most, without a look at the pixels: for a view of any sharpness."""
+    view = cut(image, box_px, margin=0.0)
+    size = min((view.shape[0] * view.shape[1]) ** 0.5 / _LARGE_SIDE_PX, 1.0)
+    return size * 0.4 ** len(truncated) * (1.0 - min(max(covered, 0.0), 1.0))
 
 
 def covered_shares(boxes_px: Sequence[Box]) -> list[float]:
@@ -101,17 +107,25 @@ class BestViews:
             return False
         return views.n_better < _MOST_BETTER_VIEWS or (is_moving and at - views.kept_at >= _AGAIN_EVERY)
 
+    def wants(self, tracklet: TrackletId, at: Micros, quality: float) -> bool:
+        """Whether a view of this quality would be kept; whoever is not wanted at its best need not be rated."""
+        views = self._views[tracklet]
+        is_again = views.n_better > 0 and at - views.kept_at >= _AGAIN_EVERY
+        return quality >= GOOD_QUALITY and (is_again or self._is_better(views, quality))
+
     def keeps(self, tracklet: TrackletId, at: Micros, quality: float) -> bool:
         """Whether to keep a view of this quality; if so, it counts as kept."""
-        views = self._views[tracklet]
-        is_better = quality >= views.best * _BETTER_BY and views.n_better < _MOST_BETTER_VIEWS
-        is_again = views.n_better > 0 and at - views.kept_at >= _AGAIN_EVERY
-        if quality < GOOD_QUALITY or not (is_better or is_again):
+        if not self.wants(tracklet, at, quality):
             return False
-        views.n_better += is_better
+        views = self._views[tracklet]
+        views.n_better += self._is_better(views, quality)
         views.best = max(views.best, quality)
         views.kept_at = at
         return True
+
+    @staticmethod
+    def _is_better(views: _Views, quality: float) -> bool:
+        return quality >= views.best * _BETTER_BY and views.n_better < _MOST_BETTER_VIEWS
 
     def forget(self, at: Micros) -> None:
         """Drop tracklets that were not seen for a minute."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from perception.box_sigma import BoxSigma, edges_cut
-from perception.crops import BestViews, covered_shares, cut, encode_jpeg, quality_of
+from perception.crops import BestViews, best_quality_of, covered_shares, cut, encode_jpeg, quality_of
 from perception.detect import Detections
 from perception.embed import Embedder
 from perception.frames import Frame
@@ -118,6 +118,10 @@ class CameraEmitter:
         for box, share in zip(boxes, covered, strict=True):
             is_moving = self._stillness.is_moving(box.tracklet, frame.exposed_at)
             if not self._views.is_due(box.tracklet, frame.exposed_at, is_moving=is_moving):
+                continue
+            if not self._views.wants(
+                box.tracklet, frame.exposed_at, best_quality_of(frame.image, box.box_px, box.truncated, share)
+            ):
                 continue
             quality = quality_of(frame.image, box.box_px, box.truncated, share)
             if self._views.keeps(box.tracklet, frame.exposed_at, quality):

@@ -160,7 +160,7 @@ def _picture_stream(path: Path, container: Any) -> Any:
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > _MAX_PIXELS:
         raise SourceError(f"'{path}' has frames of {width}x{height}; at most {_MAX_PIXELS} pixels are taken: scale it down")
-    stream.thread_type = "AUTO"
+    stream.thread_type = "NONE"  # each camera decodes in a thread of its own; more of them only cost the detector its cores
     return stream
 
 

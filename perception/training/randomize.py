@@ -38,7 +38,7 @@ class Strength:
     pixels: float
 
 
-STRONG = Strength(mosaic=0.5, zoom=(0.6, 1.8), pixels=1.0)
+STRONG = Strength(mosaic=0.35, zoom=(0.6, 1.8), pixels=0.8)
 MILD = Strength(mosaic=0.0, zoom=(0.85, 1.3), pixels=0.4)
 
 

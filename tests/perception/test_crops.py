@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.colour import colour_descriptor
-from perception.crops import BestViews, covered_shares, cut, encode_jpeg, quality_of
+from perception.crops import BestViews, best_quality_of, covered_shares, cut, encode_jpeg, quality_of
 from perception.embed import ColourEmbedder, open_embedder, quantized
 from twin.errors import ModelError
 from twin.events.ids import SECOND
@@ -135,3 +135,24 @@ def test_without_a_model_colours_are_described(paint):
     embedder = open_embedder(None)
     assert isinstance(embedder, ColourEmbedder)
     assert len(embedder.embed(paint((40, 40)))) == 128
+
+
+def test_a_view_that_is_not_wanted_at_its_best_would_not_be_kept():
+    rng = np.random.default_rng(2)
+    image = rng.integers(0, 256, (200, 300, 3), np.uint8)
+    rated, shortcut, n_spared = BestViews(), BestViews(), 0
+    for number in range(400):
+        x, y = rng.uniform(0, 200), rng.uniform(0, 120)
+        box, covered, at = (x, y, x + rng.uniform(10, 100), y + rng.uniform(10, 80)), rng.uniform(0, 0.6), number * SECOND // 5
+        truncated = ("left",) if rng.random() < 0.3 else ()
+        is_due = rated.is_due("t", at, is_moving=True)
+        assert shortcut.is_due("t", at, is_moving=True) == is_due
+        if not is_due:
+            continue
+        quality = quality_of(image, box, truncated, covered)
+        most = best_quality_of(image, box, truncated, covered)
+        assert quality <= most
+        is_wanted = shortcut.wants("t", at, most)
+        n_spared += not is_wanted
+        assert rated.keeps("t", at, quality) == (is_wanted and shortcut.keeps("t", at, quality))
+    assert n_spared > 20

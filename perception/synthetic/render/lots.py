@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +40,9 @@ MODELS_SHARED_BY = 150
 
 _GROUND = LevelId("ground")
 _MODELS = 64  # of each shape; more than a frame ever holds
-_RARE = {"truck": 0.5, "bus": 0.35, "motorcycle": 0.9, "van": 0.8, "panel_van": 0.7, "pickup": 0.7, "minibus": 0.7}
+_SHARES = {"truck": 1.4, "bus": 1.4, "motorcycle": 1.0, "van": 0.8, "panel_van": 0.8, "pickup": 0.6, "minibus": 0.7}
+_YARD_SHARES = {"truck": 8.0, "bus": 8.0, "panel_van": 2.0, "minibus": 2.0}
+_YARDS = 0.12  # share of lots that are lorry and coach parks, the only ones where such vehicles stand in stalls
 
 
 class Lot(NamedTuple):
@@ -48,11 +51,13 @@ class Lot(NamedTuple):
     Attributes:
         spots: where vehicles may stand: x, y, heading (degrees).
         lanes: where they may drive: start, end.
+        is_yard: whether the stalls are long enough for lorries and coaches.
     """
 
     site: Site
     spots: tuple[tuple[float, float, float], ...]
     lanes: tuple[tuple[Point, Point], ...]
+    is_yard: bool
 
 
 class Sample(NamedTuple):
@@ -79,8 +84,11 @@ def sample(seed: int, number: int, *, is_held_out: bool = False) -> Sample:
 
 def random_lot(rng: np.random.Generator, number: int) -> Lot:
     """Rows of stalls along aisles, a road, lamps, signs, now and then walls and pillars."""
+    is_yard = bool(rng.random() < _YARDS)
     wide, deep, aisle = rng.uniform(2.35, 2.8), rng.uniform(4.8, 5.5), rng.uniform(5.6, 7.4)
     n, rows, slant = int(rng.integers(6, 14)), int(rng.integers(1, 4)), float(rng.choice([0.0, 0.0, 0.0, 25.0, -25.0]))
+    if is_yard:
+        wide, deep, aisle, n, rows = wide + 1.3, 2.5 * deep, 2 * aisle, n // 2 + 1, 1
     stalls, zones, spots, lanes = list[Stall](), list[Zone](), list[tuple[float, float, float]](), list[Lane]()
     pitch = 2 * deep + aisle
     for row in range(rows):
@@ -114,7 +122,7 @@ def random_lot(rng: np.random.Generator, number: int) -> Lot:
         landmarks=_landmarks(rng, lanes, length, height),
         obstacles=_obstacles(rng, length, height, pitch, rows),
     )
-    return Lot(site, tuple(spots), tuple((lane.line_m[0], lane.line_m[-1]) for lane in lanes))
+    return Lot(site, tuple(spots), tuple((lane.line_m[0], lane.line_m[-1]) for lane in lanes), is_yard)
 
 
 def random_camera(lot: Lot, rng: np.random.Generator, frame_px: tuple[int, int]) -> Camera:
@@ -171,9 +179,10 @@ def looking(
 
 def _vehicles(lot: Lot, rng: np.random.Generator, era: int, *, is_held_out: bool) -> tuple[Standing, ...]:
     share, standing = rng.uniform(0.25, 0.9), list[Standing]()
+    shares = _YARD_SHARES if lot.is_yard else _SHARES
     for x, y, heading in lot.spots:
         if rng.random() < share:
-            shape = _shape(rng, is_held_out=is_held_out, is_parked=True)
+            shape = _shape(rng, is_held_out=is_held_out, is_short=not lot.is_yard, shares=shares)
             turned = heading + (180.0 if rng.random() < 0.35 else 0.0) + rng.normal(0, 1.8)
             standing.append(
                 _one(
@@ -186,7 +195,7 @@ def _vehicles(lot: Lot, rng: np.random.Generator, era: int, *, is_held_out: bool
         while at < length:
             if rng.random() < 0.35:
                 shape, aside = (
-                    _shape(rng, is_held_out=is_held_out, is_parked=False),
+                    _shape(rng, is_held_out=is_held_out, is_short=False, shares=_SHARES),
                     rng.choice([-1.5, 1.5]) + rng.normal(0, 0.4),
                 )
                 x = start[0] + (end[0] - start[0]) * at / length - math.sin(math.radians(heading)) * aside
@@ -221,12 +230,13 @@ def _one(name: str, rng: np.random.Generator, shape: str, x: float, y: float, he
     )
 
 
-def _shape(rng: np.random.Generator, *, is_held_out: bool, is_parked: bool) -> str:
+def _shape(rng: np.random.Generator, *, is_held_out: bool, is_short: bool, shares: Mapping[str, float]) -> str:
+    """A body drawn by its share; ``is_short`` leaves out what fits no stall of a car park."""
     if is_held_out and rng.random() < 0.4:
         return HELD_OUT[int(rng.integers(len(HELD_OUT)))]
-    names = [name for name in TRAINED if not is_parked or name not in ("truck", "bus")]
-    shares = np.array([_RARE.get(name, 1.0) for name in names])
-    return names[int(rng.choice(len(names), p=shares / shares.sum()))]
+    names = [name for name in TRAINED if not is_short or name not in ("truck", "bus")]
+    weights = np.array([shares.get(name, 1.0) for name in names])
+    return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 
 def _lane(name: str, line: tuple[Point, Point], width: float) -> Lane:
