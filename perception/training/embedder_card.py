@@ -10,7 +10,7 @@ import msgspec
 from perception.training.crops_dataset import CropsDataset
 from perception.training.embedder_batches import lookalikes
 from perception.training.embedder_metrics import EmbedderMetrics, Rank
-from perception.training.model_card import Origin
+from perception.training.model_card import Origin, training_section
 
 _HEAD = (
     "embedder",
@@ -53,12 +53,7 @@ def embedder_card(
             ("crops", "number", "vehicles", "with a look-alike", "groups", "light", "bodies not in training", "digest"),
             [_data_row("training", trained, trained), _data_row("held out", measured, trained)],
         ),
-        "## Training\n",
-        f"```\n{origin.command}\n```\n",
-        f"{origin.epochs} epochs, {origin.steps} steps, {origin.trained_s / 60:.1f} minutes on {origin.threads} threads of a "
-        f"CPU, torch {origin.torch}, run {origin.digest}. ONNX Runtime equals torch within {origin.difference:.1g}. "
-        "Settings:\n",
-        f"```json\n{msgspec.json.format(msgspec.json.encode(recipe), indent=2).decode()}\n```\n",
+        *training_section(origin, recipe),
         "## Metrics\n",
         "Through the product's own embedder: signed bytes. Query and gallery are of different cameras; a vehicle counts once, "
         "by its best entry. Pooled: means over tracklets of about six crops, the same scene and light. Kinds apart: the "

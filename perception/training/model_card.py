@@ -32,6 +32,18 @@ class Origin(Struct, frozen=True, kw_only=True):
     difference: float
 
 
+def training_section(origin: Origin, recipe: Struct) -> list[str]:
+    """How a model was trained, as paragraphs of its card."""
+    threads = "one thread" if origin.threads == 1 else f"{origin.threads} threads"
+    return [
+        "## Training\n",
+        f"```\n{origin.command}\n```\n",
+        f"{origin.epochs} epochs, {origin.steps} steps, {origin.trained_s / 60:.1f} minutes on {threads} of a CPU, torch "
+        f"{origin.torch}, run {origin.digest}. ONNX Runtime equals torch within {origin.difference:.1g}. Settings:\n",
+        f"```json\n{msgspec.json.format(msgspec.json.encode(recipe), indent=2).decode()}\n```\n",
+    ]
+
+
 def detector_card(
     model: Path,
     recipe: DetectorRecipe,
@@ -54,12 +66,7 @@ def detector_card(
         ),
         f"A vehicle is a target if at least {MIN_VISIBLE:g} of it is visible and its box is {MIN_SIDE_PX:g} px on the short "
         "side at network size; others are neither targets nor background.\n",
-        "## Training\n",
-        f"```\n{origin.command}\n```\n",
-        f"{origin.epochs} epochs, {origin.steps} steps, {origin.trained_s / 60:.1f} minutes on {origin.threads} threads of a "
-        f"CPU, torch {origin.torch}, run {origin.digest}. ONNX Runtime equals torch within {origin.difference:.1g}. "
-        "Settings:\n",
-        f"```json\n{msgspec.json.format(msgspec.json.encode(recipe), indent=2).decode()}\n```\n",
+        *training_section(origin, recipe),
         "## Metrics\n",
         *_metrics(metrics),
     ]
