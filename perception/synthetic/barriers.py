@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from perception.synthetic.demand import Demand
-from perception.synthetic.drive import TICK, Drive
+from perception.synthetic.drive import TICK, Drive, Road, planned
 from perception.synthetic.routes import Gate
 from perception.synthetic.trips import Trip
 from twin.events.ids import SECOND, Micros
@@ -47,6 +47,18 @@ class Barriers:
         for barrier in trip.barriers:
             passage = drive.reaches_at(barrier.reaches), drive.reaches_at(barrier.clears)
             self._passages[barrier.gate].append(passage)
+
+    def drive(self, road: Road, trip: Trip, at: Micros, *, is_parked: bool) -> Drive | None:
+        """A drive on the next tick, past the barriers, with its room taken; None: not now."""
+        start_at = -(-at // TICK) * TICK
+        for waits in self.waits(trip):
+            stopping = trip.stopping(waits)
+            drive = planned(road, stopping.path, start_at, speed=stopping.speed, is_parked_at_first=is_parked, waits=waits)
+            if drive is not None and self.lets_pass(drive, trip, waits):
+                road.take(drive)
+                self.note(drive, trip)
+                return drive
+        return None
 
     def forget(self, before_at: Micros) -> None:
         """Drop passages behind which the barrier has closed."""

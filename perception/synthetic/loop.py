@@ -2,7 +2,7 @@
 
 A vehicle that leaves its stall comes back to it later in the same period, so the parked set at the end is that of the
 start, and its stay crosses the seam: it enters in one round and leaves in the next. Others come and go within a round, or
-drive through. Nothing moves close to the seam. Rounds are drawn until one has everything that the demand asks for.
+drive through. No vehicle moves close to the seam. Rounds are drawn until one has everything that the demand asks for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from perception.synthetic.barriers import Barriers
 from perception.synthetic.demand import Demand
-from perception.synthetic.drive import TICK, Drive, Road, planned
+from perception.synthetic.drive import TICK, Drive, Road
 from perception.synthetic.paths import CELL_M, SPEED_STEP_MPS, Path
 from perception.synthetic.people import People
 from perception.synthetic.presence import Episode, Presence, driving
@@ -331,21 +331,10 @@ class _Round:
     def _planned(self, wish: _Wish, at: Micros) -> Drive | None:
         """A drive on the next tick, with its room taken; None: not now."""
         last_at = self._period - _STILL
-        drive = self._drive(wish.trip, -(-at // TICK) * TICK, is_parked=wish.is_parked) if at < last_at else None
+        drive = self._barriers.drive(self._road, wish.trip, at, is_parked=wish.is_parked) if at < last_at else None
         if at >= last_at or (drive is not None and drive.end_at > last_at):
             raise _Misfit("a drive did not end in time")
-        if drive is not None:
-            self._road.take(drive)
-            self._barriers.note(drive, wish.trip)
         return drive
-
-    def _drive(self, trip: Trip, start_at: Micros, *, is_parked: bool) -> Drive | None:
-        for waits in self._barriers.waits(trip):
-            path, speed = (stopping := trip.stopping(waits)).path, stopping.speed
-            drive = planned(self._road, path, start_at, speed=speed, is_parked_at_first=is_parked, waits=waits)
-            if drive is not None and self._barriers.lets_pass(drive, trip, waits):
-                return drive
-        return None
 
     def _check_look_alikes(self) -> None:
         if self._demand.lookalike_share == 0:

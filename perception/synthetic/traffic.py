@@ -15,7 +15,7 @@ from perception.synthetic import demand as demands
 from perception.synthetic.arrivals import Arrivals
 from perception.synthetic.barriers import Barriers
 from perception.synthetic.demand import Demand
-from perception.synthetic.drive import TICK, Drive, Road, planned
+from perception.synthetic.drive import Drive, Road
 from perception.synthetic.people import People
 from perception.synthetic.presence import Episode, Presence, driving
 from perception.synthetic.seeds import generator
@@ -170,7 +170,7 @@ class Traffic:
 
     def _drives_in(self, vehicle: Vehicle, at: Micros) -> bool:
         for trip in self._trips_wanted(vehicle):
-            drive = self._planned(trip, at, is_parked=False)
+            drive = self._barriers.drive(self._road, trip, at, is_parked=False)
             if drive is not None:
                 presence = self._presences[vehicle.id] = Presence(vehicle)
                 presence.drives(drive)
@@ -219,7 +219,7 @@ class Traffic:
             for stall in self._free_stalls()
         )
         for trip in islice((trip for trip in trips if trip is not None), _STALLS_TRIED):
-            drive = self._planned(trip, at, is_parked=True)
+            drive = self._barriers.drive(self._road, trip, at, is_parked=True)
             if drive is not None:
                 self._drive_off(presence, drive)
                 rest_s = max(_CHANGES_AFTER_S[0], (presence.leaves_at - drive.end_at) / SECOND)
@@ -230,7 +230,7 @@ class Traffic:
     def _leave(self, at: Micros, presence: Presence, n_tries: int) -> None:
         assert presence.trip is not None
         trip = self._trips.out_of(presence.trip, presence.vehicle, self._choices)
-        drive = self._planned(trip, at, is_parked=True)
+        drive = self._barriers.drive(self._road, trip, at, is_parked=True)
         if drive is not None:
             self._drive_off(presence, drive)
             presence.exit_at = drive.reaches_at(trip.exit_step)
@@ -238,20 +238,6 @@ class Traffic:
             self._expect(at + round(_TRY_AGAIN * _LONGER**n_tries), "leaves", presence.vehicle.id, n_tries + 1)
         else:
             self._expect(at + _LATER, "leaves", presence.vehicle.id)
-
-    def _planned(self, trip: Trip, at: Micros, *, is_parked: bool) -> Drive | None:
-        """A drive on the next tick, past the barriers, with its room taken; None: not now."""
-        start_at = -(-at // TICK) * TICK
-        for waits in self._barriers.waits(trip):
-            stopping = trip.stopping(waits)
-            drive = planned(
-                self._road, stopping.path, start_at, speed=stopping.speed, is_parked_at_first=is_parked, waits=waits
-            )
-            if drive is not None and self._barriers.lets_pass(drive, trip, waits):
-                self._road.take(drive)
-                self._barriers.note(drive, trip)
-                return drive
-        return None
 
     def _drive_off(self, presence: Presence, drive: Drive) -> None:
         assert presence.trip is not None
