@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.detect import iou
 from perception.synthetic.arrival_delays import delays
 from perception.synthetic.crossings import crossings
 from perception.synthetic.intervals import NOTHING, Estimate, ratio, resampled, share, time_between
@@ -116,11 +117,9 @@ def false_same_place(seen: Iterable[Sightings]) -> Estimate:
     """Share of false tracklets that stand where another of the same camera stood."""
     hits = n = 0
     for one in seen:
-        places = np.array([rows["box_px"].mean(axis=0) for rows in by(_false(one), "tracklet").values()]).reshape(-1, 4)
-        low, high = np.maximum(places[:, None, :2], places[None, :, :2]), np.minimum(places[:, None, 2:], places[None, :, 2:])
-        both = np.clip(high - low, 0.0, None).prod(axis=2)
-        area = np.diag(both)
-        overlaps = both / (area[:, None] + area[None, :] - both)
+        means = [rows["box_px"].mean(axis=0) for rows in by(_false(one), "tracklet").values()]
+        places = np.array(means, np.float32).reshape(-1, 4)
+        overlaps = iou(places, places)
         np.fill_diagonal(overlaps, 0.0)
         hits += int((overlaps > _SAME_PLACE).any(axis=1).sum())
         n += len(places)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
+from perception.detect import iou
 from perception.synthetic.capture_clock import CaptureClock, Times, earliest_clock
 from perception.synthetic.sensors import Delivery
 from perception.synthetic.truth import TruthFrame, VehicleState
@@ -292,10 +293,7 @@ def _array(boxes: Sequence[Sequence[float]]) -> Floats:
 
 def _overlaps(one: Floats, other: Floats) -> Floats:
     """(N, M) intersection over union."""
-    low, high = np.maximum(one[:, None, :2], other[None, :, :2]), np.minimum(one[:, None, 2:], other[None, :, 2:])
-    both = np.clip(high - low, 0.0, None).prod(axis=2)
-    area, other_area = (one[:, 2:] - one[:, :2]).prod(axis=1), (other[:, 2:] - other[:, :2]).prod(axis=1)
-    return both / np.maximum(area[:, None] + other_area[None, :] - both, 1e-9)
+    return iou(one.astype(np.float32), other.astype(np.float32)).astype(np.float64)
 
 
 def _crowd(boxes: Floats) -> Floats:
