@@ -29,6 +29,11 @@ class Detector(Protocol):
     @property
     def box_sigma(self) -> BoxSigma: ...
 
+    @property
+    def parallel(self) -> int:
+        """How many threads may call ``detect`` at once, to some gain."""
+        ...
+
     def scale(self, frame_px: tuple[int, int]) -> float:
         """Input pixels per frame pixel, for frames of this size."""
         ...

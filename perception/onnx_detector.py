@@ -40,8 +40,8 @@ class OnnxDetector:
         self._lowest_score = lowest_score
         self.id = model_id(path)
         self.box_sigma = load_box_sigma(path)
-        self._network = open_network(path, runtime)
-        self.runtime = self._network.runtime
+        self._network = open_network(path, runtime, is_parallel=True)
+        self.runtime, self.parallel = self._network.runtime, self._network.parallel
         self._input_px = _input_size(path, self._network, input_px)
         probe = self._network.run(np.zeros((1, 3, self._input_px[1], self._input_px[0]), np.float32))
         self._head, n_classes = head_of(probe[0].shape, self._input_px)

@@ -43,6 +43,7 @@ class UltralyticsDetector:
         self._input_px = input_px or _DEFAULT_INPUT_PX
         ultralytics, torch = ultralytics_packages(path)
         self.runtime = f"ultralytics {ultralytics.__version__}, torch {torch.__version__}"
+        self.parallel = 1  # torch spreads each frame over the cores
         try:
             self._model = ultralytics.YOLO(str(path), task="detect")
             names = self._model.names

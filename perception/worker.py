@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,8 +56,8 @@ class Pace:
 class Worker:
     """Runs the feeds through one detector into one sink.
 
-    One thread a camera decodes, one detects, and the caller's tracks, embeds and writes. A source that breaks ends
-    its camera alone; a detector or sink that fails ends the run.
+    One thread a camera decodes, as many detect as the detector can use, and the caller's tracks, embeds and writes, in the
+    order in which frames were taken. A source that breaks ends its camera alone; a detector or sink that fails ends the run.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Worker:
         self._pace = pace
         self._progress = progress
         self._intake = Intake([feed.camera.id for feed in feeds], newest_wins=pace.is_real_time)
-        self._detected: queue.Queue[tuple[Frame, Detections] | None] = queue.Queue(maxsize=_DETECTED[pace.is_real_time])
+        self._detected: queue.Queue[tuple[Frame, Future[Detections]] | None] = queue.Queue(maxsize=_DETECTED[pace.is_real_time])
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
         self.summaries: dict[CameraId, CameraSummary] = {feed.camera.id: CameraSummary() for feed in feeds}
@@ -148,9 +149,14 @@ class Worker:
             self._stopping.wait(max(due_s - time.monotonic(), 0.0))
 
     def _detect(self) -> None:
+        """Take a frame only once a thread is free for it, so that in real time it is the newest."""
+        free = threading.Semaphore(self._detector.parallel)
         try:
-            while (frame := self._intake.take()) is not None:
-                self._detected.put((frame, self._detector.detect(frame.image)))
+            with ThreadPoolExecutor(self._detector.parallel, thread_name_prefix="detect") as threads:
+                while free.acquire() and (frame := self._intake.take()) is not None:
+                    detections = threads.submit(self._detector.detect, frame.image)
+                    detections.add_done_callback(lambda _: free.release())
+                    self._detected.put((frame, detections))
         except BaseException as wrong:
             self._fail(wrong)
         finally:
@@ -159,7 +165,7 @@ class Worker:
     def _emit(self, started_s: float) -> None:
         shown_s = started_s
         while (detected := self._detected.get()) is not None:
-            frame, detections = detected
+            frame, detections = detected[0], detected[1].result()
             emitter = self._emitters[frame.camera]
             self._sink.write(emitter.emit(frame, detections, self._detector.scale(frame.size_px)))
             summary = self.summaries[frame.camera]

@@ -1,9 +1,9 @@
 """Frames a second from clip to observations, against the bare detector on the same frames, and against a peer's tracker.
 
 Ours decodes, detects, tracks, rates and embeds views and makes observations of every frame. The reference runs the same
-detector, in the same runtime, on frames that were decoded before, and does nothing else. The peer, where its interpreter and
-weights are given, is ``ultralytics`` track with YOLO11n on the same decoded frames: BENCH_PEER_PYTHON names the interpreter,
-BENCH_PEER_WEIGHTS the .pt file. BENCH_DETECTOR names another detector than the packaged one.
+detector, in the same runtime and as many frames at once, on frames that were decoded before, and does nothing else. The peer,
+where its interpreter and weights are given, is ``ultralytics`` track with YOLO11n on the same decoded frames: BENCH_PEER_PYTHON
+names the interpreter, BENCH_PEER_WEIGHTS the .pt file. BENCH_DETECTOR names another detector than the packaged one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,8 @@ def _seconds_of_ours(clips: Clips, detector: Detector, embedder: Embedder) -> fl
 
 def _seconds_of_detector(detector: Detector, frames: Sequence[Frame]) -> float:
     started = time.perf_counter()
-    for frame in frames:
-        detector.detect(frame.image)
+    with ThreadPoolExecutor(detector.parallel) as threads:
+        list(threads.map(detector.detect, (frame.image for frame in frames)))
     return time.perf_counter() - started
 
 

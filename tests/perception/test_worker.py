@@ -1,3 +1,4 @@
+import itertools
 import threading
 
 import msgspec
@@ -129,7 +130,7 @@ def test_in_real_time_a_late_detector_drops_frames_and_counts_them(work, camera,
     inner = open_detector(colour_detector())
 
     class Slow:
-        id, runtime, box_sigma, scale = inner.id, inner.runtime, inner.box_sigma, staticmethod(inner.scale)
+        id, runtime, box_sigma, scale, parallel = inner.id, inner.runtime, inner.box_sigma, staticmethod(inner.scale), 1
 
         def detect(self, image):
             threading.Event().wait(0.05)
@@ -154,11 +155,32 @@ def test_stop_ends_a_live_source_and_keeps_what_was_seen(work, camera, drive):
     assert source.n_closed == 1
 
 
+def test_frames_are_emitted_in_order_whichever_is_detected_first(work, camera, drive, colour_detector):
+    inner = open_detector(colour_detector())
+
+    class Uneven:
+        id, runtime, box_sigma, scale, parallel = inner.id, inner.runtime, inner.box_sigma, staticmethod(inner.scale), 3
+        n, at_once, most_at_once = itertools.count(), 0, 0
+
+        def detect(self, image):
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            threading.Event().wait(0.02 if next(self.n) % 3 == 0 else 0.001)
+            self.at_once -= 1
+            return inner.detect(image)
+
+    uneven = Uneven()
+    _, events = work([Feed(camera, Painted("north", drive(30)))], detector=uneven)
+    _, expected = work([Feed(camera, Painted("north", drive(30)))], name="b.jsonl")
+    assert 2 <= uneven.most_at_once <= 3
+    assert [event.payload for event in events] == [event.payload for event in expected]
+
+
 def test_a_detector_that_fails_ends_the_run_with_its_error(work, camera, drive, colour_detector):
     inner = open_detector(colour_detector())
 
     class Failing:
-        id, runtime, box_sigma, scale = inner.id, inner.runtime, inner.box_sigma, staticmethod(inner.scale)
+        id, runtime, box_sigma, scale, parallel = inner.id, inner.runtime, inner.box_sigma, staticmethod(inner.scale), 2
         n = 0
 
         def detect(self, image):
