@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -67,10 +68,10 @@ def write_frames(
     done = {label.number for label in _labels(listing)} if listing.exists() else set[int]()
     todo = [number for number in numbers if number not in done]
     with listing.open("ab") as lines:
-        for start in range(0, len(todo), _STAGE_LIFE):
-            with Stage(seed + start) as stage:
+        for block, members in groupby(todo, lambda number: number // _STAGE_LIFE):
+            with Stage(seed + block) as stage:
                 cast = Cast(stage, seed, spread=1.0)
-                for number in todo[start : start + _STAGE_LIFE]:
+                for number in members:
                     label, picture = _frame(stage, cast, number, seed, frame_px, is_held_out=is_held_out)
                     (out / label.image).write_bytes(
                         cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()

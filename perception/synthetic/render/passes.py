@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -65,9 +66,9 @@ def write_crops(
     """
     out.mkdir(parents=True, exist_ok=True)
     todo = [group for group in groups if not (out / f"group-{group:04d}.jsonl").exists()]
-    for start in range(0, len(todo), _GROUPS_A_STAGE):
-        with Stage(seed + start) as stage:
-            for group in todo[start : start + _GROUPS_A_STAGE]:
+    for block, members in groupby(todo, lambda group: group // _GROUPS_A_STAGE):
+        with Stage(seed + block) as stage:
+            for group in members:
                 crops, labels = _group(stage, group, seed, n_scenes, is_held_out=is_held_out)
                 np.save(out / f"group-{group:04d}.npy", crops)
                 partial = out / f"group-{group:04d}.partial"
@@ -80,7 +81,8 @@ def read_crops(folder: Path) -> tuple[NDArray[np.uint8], list[CropLabel]]:
     """Every crop of a folder: (N, 128, 128, 3) pictures and as many labels, with ``row`` counted over all of them."""
     pictures_, labels = list[NDArray[np.uint8]](), list[CropLabel]()
     for listing in sorted(folder.glob("group-*.jsonl")):
-        pictures_.append(np.load(listing.with_suffix(".npy")))
+        # mapped, so that joining them does not hold every picture twice
+        pictures_.append(np.load(listing.with_suffix(".npy"), mmap_mode="r"))
         found = [msgspec.json.decode(line, type=CropLabel) for line in listing.read_bytes().splitlines()]
         labels += [msgspec.structs.replace(label, row=len(labels) + k) for k, label in enumerate(found)]
     empty = np.zeros((0, SIDE_PX, SIDE_PX, 3), np.uint8)

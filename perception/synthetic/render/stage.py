@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.synthetic.render import shaders
+from perception.synthetic.render.depth_map import DepthMap
+from perception.synthetic.render.geometry import geometry_node
+from perception.synthetic.render.grain import grain
 from perception.synthetic.render.light import Light
 from perception.synthetic.render.mesh import Mesh
-from perception.synthetic.seeds import generator
 from site_models.schema import Pinhole
 from twin.errors import BadInput, MissingExtra
 
@@ -25,12 +27,9 @@ Bytes = NDArray[np.uint8]
 
 _FAR_M, _NEAR_M = 900.0, 0.3
 _SHADOW_PX, _COVER_PX = 2048, 1024
-_SHADOW_NEAR_M, _SHADOW_FAR_M = 10.0, 400.0
-_NOISE_PX = 512
-_NOISE_POWERS = (0.75, 1.1, 0.35)  # of the three channels' spectra: medium, broad and fine grain
 _MAX_IDENTITY = 65_535
 _DARK = 0.01
-_PICTURE, _SUN, _COVER = 1, 2, 4  # bits of the cameras that see a node
+_SEEN_BY_VIEWS, _SEEN_BY_SUN, _SEEN_FROM_ABOVE = 1, 2, 4  # bits of the cameras that see a node
 
 _NEAR_TO_FAR: tuple[shaders.Surface, ...] = (
     "vehicle",
@@ -144,7 +143,7 @@ class View:
         self._lens = core.PerspectiveLens()
         self._lens.setNearFar(_NEAR_M, _FAR_M)
         camera = core.Camera(f"view {number}", self._lens)
-        camera.setCameraMask(core.BitMask32(_PICTURE))
+        camera.setCameraMask(core.BitMask32(_SEEN_BY_VIEWS))
         self._camera = stage.root.attachNewNode(camera)
         self._buffer.makeDisplayRegion().setCamera(self._camera)
 
@@ -211,13 +210,13 @@ class Stage:
         self._shaders: dict[str, Any] = {}
         self._light: Light | None = None
         self._n_views = 0
-        self._sun_lens, self._sun_camera, self._sun_buffer, sun_map = self._depth("sun", _SHADOW_PX, _SUN, 1)
-        self._cover_lens, self._cover_camera, _, cover_map = self._depth("cover", _COVER_PX, _COVER, 2)
+        self._sun = DepthMap(self, "sun", _SHADOW_PX, _SEEN_BY_SUN, 1)
+        self._cover = DepthMap(self, "cover", _COVER_PX, _SEEN_FROM_ABOVE, 2)
         white = np.full((4, 16, 3), 230, np.uint8)
         self.root.setShaderInputs(
-            noise=self._noise(seed),
-            shadow_map=sun_map,
-            cover_map=cover_map,
+            noise=self.texture(grain(seed)),
+            shadow_map=self._sun.depths,
+            cover_map=self._cover.depths,
             plate_picture=self.texture(white),
             who=core.Vec4(0, 0, 0, 0),
             paint=core.Vec3(1, 1, 1),
@@ -255,9 +254,9 @@ class Stage:
         """
         if not 0 <= identity <= _MAX_IDENTITY:
             raise BadInput(f"identity {identity} does not fit the picture of identities; use 0 to {_MAX_IDENTITY}")
-        node = self._groups[surface].attachNewNode(self._geometry(mesh))
+        node = self._groups[surface].attachNewNode(geometry_node(self.core, mesh))
         if not casts_shadow:
-            node.hide(self.core.BitMask32(_SUN | _COVER))
+            node.hide(self.core.BitMask32(_SEEN_BY_SUN | _SEEN_FROM_ABOVE))
         if decal:
             node.setDepthOffset(decal)
         if identity:
@@ -272,11 +271,11 @@ class Stage:
         x, y = (extent_m[0] + extent_m[2]) / 2, (extent_m[1] + extent_m[3]) / 2
         reach = math.hypot(extent_m[2] - extent_m[0], extent_m[3] - extent_m[1]) / 2 + 4.0
         direction = core.Vec3(*light.sun_direction)
-        self._sun_buffer.setActive(sum(light.sun) > _DARK)
+        self._sun.switch(sum(light.sun) > _DARK)
         self.root.setShaderInputs(
-            shadow_matrix=self._aim(self._sun_lens, self._sun_camera, (x, y), direction, reach),
-            cover_matrix=self._aim(self._cover_lens, self._cover_camera, (x, y), core.Vec3(0.0, 1e-3, 1.0), reach),
-            shadow_bias=1.6 * (2 * reach / _SHADOW_PX) / (_SHADOW_FAR_M - _SHADOW_NEAR_M),
+            shadow_matrix=self._sun.aim((x, y), direction, reach),
+            cover_matrix=self._cover.aim((x, y), core.Vec3(0.0, 1e-3, 1.0), reach),
+            shadow_bias=self._sun.bias(reach),
             sun_direction=direction,
             sun=core.Vec3(*light.sun),
             sky=core.Vec3(*light.sky),
@@ -365,72 +364,3 @@ class Stage:
         for _ in range(shaders.MAX_LAMPS - len(near)):
             lamps.pushBack(self.core.Vec4(0, 0, -100, 0))
         self.root.setShaderInputs(lamps=lamps, n_lamps=len(near))
-
-    def _aim(self, lens: Any, camera: Any, middle_m: tuple[float, float], direction: Any, reach_m: float) -> Any:
-        """Points a depth camera at the ground around a point; returns site frame to its clip space."""
-        core = self.core
-        direction = core.Vec3(direction)
-        direction.normalize()
-        target = core.Point3(middle_m[0], middle_m[1], 0.0)
-        lens.setFilmSize(2 * reach_m, 2 * reach_m)
-        lens.setNearFar(_SHADOW_NEAR_M, _SHADOW_FAR_M)
-        camera.setPos(target + direction * 200.0)
-        camera.lookAt(target)
-        return core.LMatrix4f(self.root.getTransform(camera).getMat() * lens.getProjectionMat())
-
-    def _depth(self, name: str, size_px: int, mask: int, sort: int) -> tuple[Any, Any, Any, Any]:
-        core = self.core
-        depth = core.Texture()
-        depth.setFormat(core.Texture.FDepthComponent)
-        depth.setMinfilter(core.SamplerState.FTShadow)
-        depth.setMagfilter(core.SamplerState.FTShadow)
-        depth.setWrapU(core.SamplerState.WMClamp)
-        depth.setWrapV(core.SamplerState.WMClamp)
-        properties = core.FrameBufferProperties()
-        properties.setRgbaBits(8, 8, 8, 8)
-        properties.setDepthBits(24)
-        buffer = self.buffer(name, (size_px, size_px), properties, sort)
-        buffer.addRenderTexture(depth, core.GraphicsOutput.RTMBindOrCopy, core.GraphicsOutput.RTPDepth)
-        lens = core.OrthographicLens()
-        camera = core.Camera(name, lens)
-        camera.setCameraMask(core.BitMask32(mask))
-        state = core.NodePath("state")
-        state.setShader(core.Shader.make(core.Shader.SL_GLSL, shaders.DEPTH_VERTEX, shaders.DEPTH_FRAGMENT), 100)
-        camera.setInitialState(state.getState())
-        node = self.root.attachNewNode(camera)
-        buffer.makeDisplayRegion().setCamera(node)
-        return lens, node, buffer, depth
-
-    def _noise(self, seed: int) -> Any:
-        """Three channels of tileable noise with power-law spectra."""
-        rng, n = generator(seed, "surface noise"), _NOISE_PX
-        frequency = np.fft.fftfreq(n)[:, None] ** 2 + np.fft.fftfreq(n)[None] ** 2
-        frequency[0, 0] = 1.0
-        channels = list[Bytes]()
-        for power in _NOISE_POWERS:
-            grain = np.real(np.fft.ifft2(np.fft.fft2(rng.normal(size=(n, n))) * frequency**-power))
-            grain = np.clip((grain - grain.mean()) / grain.std() * 0.2 + 0.5, 0, 1)
-            channels.append((grain * 255).astype(np.uint8))
-        return self.texture(np.stack(channels[::-1], axis=-1))
-
-    def _geometry(self, mesh: Mesh) -> Any:
-        core = self.core
-        layout = core.GeomVertexFormat.getV3n3c4()
-        stride = layout.getArray(0).getStride()
-        rows = np.zeros((len(mesh.positions), stride), np.uint8)
-        rows[:, 0:12] = np.ascontiguousarray(mesh.positions, np.float32).view(np.uint8).reshape(-1, 12)
-        rows[:, 12:24] = np.ascontiguousarray(mesh.normals, np.float32).view(np.uint8).reshape(-1, 12)
-        rows[:, 24:28] = np.rint(mesh.colours * 255).astype(np.uint8)
-        vertices = core.GeomVertexData("mesh", layout, core.Geom.UHStatic)
-        vertices.uncleanSetNumRows(len(rows))
-        vertices.modifyArrayHandle(0).copyDataFrom(rows.tobytes())
-        faces = core.GeomTriangles(core.Geom.UHStatic)
-        faces.setIndexType(core.Geom.NTUint32)
-        indices = faces.modifyVertices()
-        indices.uncleanSetNumRows(mesh.triangles.size)
-        indices.modifyHandle().copyDataFrom(mesh.triangles.astype(np.uint32).tobytes())
-        geometry = core.Geom(vertices)
-        geometry.addPrimitive(faces)
-        node = core.GeomNode("mesh")
-        node.addGeom(geometry)
-        return node

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 import site_models
 from perception.synthetic.footprints import overlap
-from perception.synthetic.loop import LoopDemand, LoopTraffic
+from perception.synthetic.loop import LoopTraffic
+from perception.synthetic.loop_demand import LoopDemand
 from perception.synthetic.run_files import write_truth
 from perception.synthetic.truth import FRAME
 from perception.synthetic.views import Viewer
