@@ -235,12 +235,19 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _embedders(settings: Settings) -> list[Embedder]:
-    """What picture search embeds with; nothing where the edge's packages are not installed."""
+    """What picture search embeds with: one for each kind of view that cameras may send, where its packages are installed."""
     if find_spec("cv2") is None:
         return []
     from perception.embed import open_embedder
+    from perception.models import packaged_if_any
 
-    return [open_embedder(settings.embedder)]
+    if settings.embedder is not None:
+        return [open_embedder(settings.embedder)]
+    embedders: list[Embedder] = [open_embedder(None)]
+    packaged = packaged_if_any("embedder")
+    if packaged is not None and any(find_spec(runtime) for runtime in ("openvino", "onnxruntime")):
+        embedders.append(open_embedder(packaged))
+    return embedders
 
 
 def _worker(settings: Settings, log: SealingLog, keys: SqlKeyRing, site: Site) -> FusionWorker:

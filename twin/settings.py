@@ -37,8 +37,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         fold_batch: most observations in one transaction of the fold.
         snapshot_every: observations between two snapshots of the fold.
         tick_interval_s: seconds between two clock ticks of the fusion worker.
-        embedder: the ONNX model that the cameras' crops were embedded with, for picture search; None is their built-in
-            colour descriptor.
+        embedder: the ONNX model that the cameras' crops were embedded with, for picture search; None is whichever of the
+            built-in colour descriptor and the packaged model fits the views.
         log_level: DEBUG, INFO, WARNING or ERROR.
     """
 
