@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from twin.commands import AsJson, DataDir, SiteName, builtins, micros_of, print_json, say, settings, with_log
 from twin.errors import BadInput, TwinError
+from twin.log_cli import backup, db_app, log_app, restore
 
 app = typer.Typer(
     help="The twin service: what is true on a site, and what was known when.",
@@ -19,15 +21,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 site_app = typer.Typer(help="Site models.", no_args_is_help=True)
-log_app = typer.Typer(help="The logs.", no_args_is_help=True)
-db_app = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(site_app, name="site")
 app.add_typer(log_app, name="log")
 app.add_typer(db_app, name="db")
+app.command()(backup)
+app.command()(restore)
 
-SiteName = Annotated[str, typer.Option("--site", help="A site's folder, or the name of a packaged site.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of logs and crops (TWIN_DATA_DIR, else ./twin-data).")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 At = Annotated[str | None, typer.Option("--at", help="Valid time, RFC 3339. Absent: everything known.")]
 Out = Annotated[Path, typer.Option("--out", help="The run folder to write.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="TCP port; 0 takes a free one.")]
@@ -49,9 +48,9 @@ def demo(
     from twin.demo import Simulated, run_demo
 
     source = Simulated(seed, profile) if simulated else None
-    summary = run_demo(_settings(data_dir, port=port), site=site, simulated=source, seconds=seconds, say=_say)
+    summary = run_demo(settings(data_dir, port=port), site=site, simulated=source, seconds=seconds, say=say)
     if as_json:
-        _print_json(summary)
+        print_json(summary)
 
 
 @app.command()
@@ -65,7 +64,7 @@ def bench(
 
     report = run_bench(name, repeats)
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
         typer.echo(bench_text(name, report), nl=False)
 
@@ -80,7 +79,7 @@ def serve(
     """The service: ingest, fusion, reads, live feed, map and search."""
     from twin.main import load_sites, serve_sites
 
-    asyncio.run(serve_sites(_settings(data_dir, host=host, port=port), load_sites(site), announce=_say))
+    asyncio.run(serve_sites(settings(data_dir, host=host, port=port), load_sites(site), announce=say))
 
 
 @app.command()
@@ -96,11 +95,9 @@ def fuse(
 
     summary = fuse_run(load_site(resolve(site)), observations, out)
     if as_json:
-        _print_json(summary)
+        print_json(summary)
     else:
-        _say(
-            f"{summary['observations']} observations gave {summary['facts']} facts and {summary['sessions']} sessions in {out}"
-        )
+        say(f"{summary['observations']} observations gave {summary['facts']} facts and {summary['sessions']} sessions in {out}")
 
 
 @app.command()
@@ -119,7 +116,7 @@ def at(
         moment = await read_moment(log, model.name, at=at, known_at=known_at)
         return await Timeline(log, model).state(moment.at, moment.known_at)
 
-    _print_json(_with_log(site, data_dir, read))
+    print_json(with_log(site, data_dir, read))
 
 
 @app.command()
@@ -142,10 +139,10 @@ def replay(
 
         if check:
             checked = await check_facts(log, SqlKeyRing(log), Fold(model))
-            return {"site": model.name, "is_equal": True, **_builtins(checked)}
-        return await replay(log, model, at=None if at is None else _micros(at, "--at"), known_at=until_position)
+            return {"site": model.name, "is_equal": True, **builtins(checked)}
+        return await replay(log, model, at=None if at is None else micros_of(at, "--at"), known_at=until_position)
 
-    _print_json(_with_log(site, data_dir, read))
+    print_json(with_log(site, data_dir, read))
 
 
 @app.command()
@@ -164,11 +161,11 @@ def simulate(
     from site_models.load import load_site, resolve
 
     model = load_site(resolve(site))
-    summary = write_run(model, profile, seed, hours, out, _micros(start_at, "--start-at"), traffic=traffic)
+    summary = write_run(model, profile, seed, hours, out, micros_of(start_at, "--start-at"), traffic=traffic)
     if as_json:
-        _print_json(_builtins(summary))
+        print_json(builtins(summary))
     else:
-        _say(f"{hours} h of '{model.name}', profile {profile}, seed {seed}, in {out}")
+        say(f"{hours} h of '{model.name}', profile {profile}, seed {seed}, in {out}")
 
 
 @site_app.command("check")
@@ -179,12 +176,12 @@ def site_check(folder: Annotated[str, typer.Argument(metavar="DIR")], as_json: A
     site, faults = check_site(resolve(folder))
     if as_json:
         counts = {} if site is None else {name: len(getattr(site, name)) for name in _COUNTED}
-        _print_json({"schema": "twin.site_check/1", "site": site.name if site else None, "faults": faults, "counts": counts})
+        print_json({"schema": "twin.site_check/1", "site": site.name if site else None, "faults": faults, "counts": counts})
     elif site is not None and not faults:
-        _say(f"site '{site.name}' is sound: " + ", ".join(f"{len(getattr(site, name))} {name}" for name in _COUNTED))
+        say(f"site '{site.name}' is sound: " + ", ".join(f"{len(getattr(site, name))} {name}" for name in _COUNTED))
     else:
         for fault in faults:
-            _say(fault)
+            say(fault)
     if faults:
         raise typer.Exit(1)
 
@@ -206,45 +203,7 @@ def site_generate(
 
     site = generate(n_cameras=cameras, n_stalls=stalls, n_levels=levels, overlap=overlap, seed=seed)
     dump_site(site, out)
-    _say(f"site '{site.name}' with " + ", ".join(f"{len(getattr(site, name))} {name}" for name in _COUNTED) + f" in {out}")
-
-
-@log_app.command("tail")
-def log_tail(
-    site: SiteName,
-    facts: Annotated[bool, typer.Option("--facts", help="The fact log instead of the observation log.")] = False,
-    after: Annotated[int, typer.Option("--after", min=0, help="Start after this position.")] = 0,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for more, or end at the head.")] = True,
-    data_dir: DataDir = None,
-) -> None:
-    """Events as stored, one CloudEvents JSON a line."""
-
-    async def tail(log: Any, model: Any) -> None:
-        from twin.events.codec import to_json
-
-        if follow:
-            async for batch in (log.tail_facts if facts else log.tail_observations)(model.name, after=after):
-                sys.stdout.writelines(to_json(event).decode() + "\n" for event in batch)
-                sys.stdout.flush()
-            return
-        position = after
-        while batch := await (log.facts if facts else log.observations)(model.name, after=position, limit=1000):
-            sys.stdout.writelines(to_json(event).decode() + "\n" for event in batch)
-            position = batch[-1].position
-
-    _with_log(site, data_dir, tail)
-
-
-@db_app.command("upgrade")
-def db_upgrade(data_dir: DataDir = None) -> None:
-    """Bring a database of an older release to this one's schema; makes it where there is none."""
-    from twin.main import open_log
-
-    async def upgrade() -> None:
-        await open_log(_settings(data_dir), upgrade=True).aclose()
-
-    asyncio.run(upgrade())
-    _say("the database is at this release's schema")
+    say(f"site '{site.name}' with " + ", ".join(f"{len(getattr(site, name))} {name}" for name in _COUNTED) + f" in {out}")
 
 
 _COUNTED = ("levels", "zones", "stalls", "lanes", "portals", "landmarks", "cameras")
@@ -265,59 +224,6 @@ def main() -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-
-
-def _settings(data_dir: Path | None, *, host: str | None = None, port: int | None = None) -> Any:
-    import os
-
-    import msgspec
-
-    from twin.settings import Settings
-
-    given = {"data_dir": data_dir, "host": host, "port": port}
-    settings = Settings.from_environ(os.environ)
-    return msgspec.structs.replace(settings, **{name: value for name, value in given.items() if value is not None})
-
-
-def _with_log(site: str, data_dir: Path | None, read: Any) -> Any:
-    from site_models.load import load_site, resolve
-    from twin.main import open_log
-
-    model = load_site(resolve(site))
-
-    async def run() -> Any:
-        log = open_log(_settings(data_dir), read_only=True)
-        try:
-            return await read(log, model)
-        finally:
-            await log.aclose()
-
-    return asyncio.run(run())
-
-
-def _micros(text: str, option: str) -> int:
-    from twin.events.codec import micros
-
-    try:
-        return micros(text)
-    except ValueError as wrong:
-        raise BadInput(f"{option} '{text}' cannot be read: {wrong}; give RFC 3339 such as 2026-01-01T09:00:00Z") from None
-
-
-def _builtins(value: Any) -> Any:
-    import msgspec
-
-    return msgspec.to_builtins(value)
-
-
-def _print_json(value: Any) -> None:
-    from twin.events.codec import canonical_json
-
-    typer.echo(canonical_json(value).decode())
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
 
 
 if __name__ == "__main__":

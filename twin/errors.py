@@ -132,6 +132,12 @@ class FoldMismatch(Conflict):
     slug = "fold-mismatch"
 
 
+class DamagedLog(Conflict):
+    """What the log holds is not what was written to it."""
+
+    slug = "damaged-log"
+
+
 class TooLarge(TwinError):
     """A body, batch or picture over its limit."""
 

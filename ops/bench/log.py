@@ -20,9 +20,9 @@ from typing import Any
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import CameraId, DeviceId, SiteId, TrackletId
 from twin.events.observations import DetectedBox, FrameObserved
+from twin.log.columns import observation_row
 from twin.log.content import content_of
 from twin.log.sql import SqlLog
-from twin.log.sql.rows import observation_row
 
 N_ROWS_BY_BATCH = {1: 1_000, 100: 10_000, 1_000: 20_000}
 N_CLIENTS = 32

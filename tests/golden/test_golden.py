@@ -14,6 +14,7 @@ from twin.events.codec import to_json
 from twin.log.sealing import personal_of
 from twin.log.sql.keys import SqlKeyRing
 from twin.log.sql.log import SqlLog
+from twin.log.sql.verify import verify
 from twin.projections.naive import replay
 from twin.projections.timeline import Timeline
 from twin.rules.fold import FOLD_VERSION, Fold
@@ -60,5 +61,6 @@ async def test_a_releases_database_opens_and_is_read_as_its_facts(release, site,
         keys = SqlKeyRing(log)
         opened = [await personal_of(keys, one.event) for one in await log.observations(site.name, limit=100_000)]
         assert any(personal is not None and personal.embedding for personal in opened)
+        assert (await log.read(verify, site.name)).faults == ()
     finally:
         await log.aclose()

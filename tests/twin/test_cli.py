@@ -97,9 +97,35 @@ def test_the_log_is_printed_in_order(data_dir):
     assert [int(json.loads(line)["position"]) for line in lines] == list(range(1, len(lines) + 1))
 
 
+def test_a_log_is_verified_against_heads_that_were_kept_elsewhere(data_dir, tmp_path):
+    shutil.copytree(data_dir, tmp_path / "changed")
+    kept = tmp_path / "heads.json"
+    kept.write_text(twin("log", "head", "--data-dir", data_dir).stdout)
+    sound = json.loads(twin("log", "verify", "--known", kept, "--data-dir", data_dir, "--json").stdout)
+    assert (sound["ok"], [one["site"] for one in sound["sites"]]) == (True, ["demo_lot"])
+    with closing(sqlite3.connect(tmp_path / "changed" / "log.db")) as database, database:
+        database.execute("update observations set occurred_at = occurred_at + 1 where position = 7")
+    failed = twin("log", "verify", "--site", "demo_lot", "--data-dir", tmp_path / "changed", expect=1)
+    assert "demo_lot: observations 7 to 7: the content does not have its hash" in failed.stderr
+    assert "holds no site 'nowhere'" in twin("log", "verify", "--site", "nowhere", "--data-dir", data_dir, expect=1).stderr
+    assert "no chain heads" in twin("log", "verify", "--known", ROOT / "LICENSE", "--data-dir", data_dir, expect=1).stderr
+
+
+def test_a_backup_is_made_and_restored(data_dir, tmp_path):
+    made = json.loads(twin("backup", "--out", tmp_path / "kept", "--data-dir", data_dir, "--json").stdout)
+    assert "exists already" in twin("backup", "--out", tmp_path / "kept", "--data-dir", data_dir, expect=1).stderr
+    restored = json.loads(twin("restore", "--from", tmp_path / "kept", "--data-dir", tmp_path / "new", "--json").stdout)
+    assert restored == made
+    assert "there is a log" in twin("restore", "--from", tmp_path / "kept", "--data-dir", tmp_path / "new", expect=1).stderr
+    at = [twin("at", "--site", "demo_lot", "--data-dir", folder).stdout for folder in (data_dir, tmp_path / "new")]
+    assert at[0] == at[1]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (("restore", "--from", "/nonexistent"), "give one that `twin backup` made"),
+        (("backup", "--out", "x", "--data-dir", "/nonexistent"), "there is no log at"),
         (("at", "--site", "nowhere"), "neither a folder nor a packaged site"),
         (("at", "--site", "demo_lot", "--data-dir", "/nonexistent"), "there is no log at"),
         (("serve", "--site", "demo_lot", "--host", "0.0.0.0"), "listen on 127.0.0.1"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -42,8 +44,18 @@ def content_of(event: ObservationEvent) -> Content:
             raise BadInput(f"{name} of device '{key.device}' is {number}; it must not be negative")
         check_number(name, number)
     content = _packed(event)
-    framed = _frame((content.type, content.payload, event.occurred_at, event.site, key.device, key.boot_epoch, key.sequence))
-    return msgspec.structs.replace(content, hash=hashlib.blake2b(framed, digest_size=16).digest())
+    hashed = _hash(content.type, content.payload, event.occurred_at, event.site, key.device, key.boot_epoch, key.sequence)
+    return msgspec.structs.replace(content, hash=hashed)
+
+
+def observation_hash(row: Mapping[str, Any]) -> bytes:
+    """The hash of an observation in its columns, as ``content_of`` gives it."""
+    names = ("type", "payload", "occurred_at", "site", "device", "boot_epoch", "sequence")
+    return _hash(*(row[name] for name in names))
+
+
+def _hash(*framed: object) -> bytes:
+    return hashlib.blake2b(_frame(framed), digest_size=16).digest()
 
 
 def content_of_fact(event: FactEvent) -> Content:

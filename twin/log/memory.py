@@ -10,7 +10,9 @@ from twin.errors import Conflict, LogClosed
 from twin.events.codec import subject_of, type_name
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.ids import EventId, Micros, SiteId
+from twin.log.chain import ChainHeads, chained
 from twin.log.clock import Clock, system_clock
+from twin.log.columns import fact_row, observation_row
 from twin.log.content import Content, content_of, content_of_fact
 from twin.log.fencing import check_commit
 from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt, Refusal, Snapshot
@@ -109,6 +111,15 @@ class MemoryLog:
         """See ``twin.log.port.Log``."""
         kept = self._sites.get(site, _SiteLog())
         return Heads(observations=len(kept.observations), facts=len(kept.facts), cursor=kept.cursor)
+
+    async def chain(self, site: SiteId) -> ChainHeads:
+        """See ``twin.log.port.Log``."""
+        kept = self._sites.get(site, _SiteLog())
+        observed = (
+            observation_row(one.event, content_of(one.event), one.position, one.recorded_at) for one in kept.observations
+        )
+        concluded = (fact_row(one.event, content_of_fact(one.event), one.position, one.recorded_at) for one in kept.facts)
+        return ChainHeads(observations=chained(site, "observations", observed), facts=chained(site, "facts", concluded))
 
     async def observations(self, site: SiteId, *, after: int = 0, limit: int = 1000) -> list[RecordedObservation]:
         """See ``twin.log.port.Log``."""

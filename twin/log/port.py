@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.ids import Micros, SiteId
+from twin.log.chain import ChainHeads
 
 
 class Outcome(Enum):
@@ -121,6 +122,10 @@ class Log(Protocol):
 
     async def heads(self, site: SiteId) -> Heads:
         """Heads and cursor; all zero for a site never seen."""
+        ...
+
+    async def chain(self, site: SiteId) -> ChainHeads:
+        """Heads of the hash chains over both logs; the origins' for a site never seen."""
         ...
 
     async def observations(self, site: SiteId, *, after: int = 0, limit: int = 1000) -> list[RecordedObservation]:

@@ -11,6 +11,7 @@ from twin.errors import Gone
 from twin.events.envelope import ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.ids import Micros, SiteId
 from twin.events.observations import Personal, Sealed, TrackletEmbedded
+from twin.log.chain import ChainHeads
 from twin.log.keys import KeyRing
 from twin.log.port import FencingToken, FoldCommit, Heads, Log, Receipt, Refusal, Snapshot
 
@@ -59,6 +60,10 @@ class SealingLog:
     async def heads(self, site: SiteId) -> Heads:
         """See ``twin.log.port.Log``."""
         return await self._log.heads(site)
+
+    async def chain(self, site: SiteId) -> ChainHeads:
+        """See ``twin.log.port.Log``."""
+        return await self._log.chain(site)
 
     async def observations(self, site: SiteId, *, after: int = 0, limit: int = 1000) -> list[RecordedObservation]:
         """See ``twin.log.port.Log``."""

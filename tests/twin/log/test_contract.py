@@ -13,6 +13,7 @@ from twin.errors import BadInput, Conflict, CursorConflict, Deposed, LogClosed
 from twin.events.codec import type_name
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.observations import ClockTicked, FrameObserved, Sealed, TrackletEmbedded
+from twin.log.memory import MemoryLog
 from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt, Snapshot
 
 STORED, DUPLICATE, REFUSED = Outcome.STORED, Outcome.DUPLICATE, Outcome.REFUSED
@@ -311,6 +312,31 @@ async def test_facts_between_equals_a_naive_search(log, make, specs, after_at, u
         ]
     disturbs = any(fact.occurred_at <= until_at or fact.supersedes for position, fact in known if position > split)
     assert await log.facts_disturbing(site, at=until_at, after=split, until=until_position) == disturbs
+
+
+async def test_the_chain_is_the_same_in_every_adapter_however_the_events_came(log, make, clock):
+    reference = MemoryLog(clock=clock)
+    observations = make.observations(5)
+    facts = (make.fact(1), make.fact(2, supersedes=[make.fact(1).id]))
+    for adapter, batches in ((log, ([0, 3], [3, 5])), (reference, ([0, 5],))):
+        for start, end in batches:
+            await adapter.append(observations[start:end])
+        token = await adapter.acquire("lot", "w")
+        for cursor, fact in enumerate(facts, start=1):
+            await adapter.commit(FoldCommit(token=token, after=cursor - 1, cursor=cursor, facts=(fact,)))
+    assert await log.chain("lot") == await reference.chain("lot")
+    assert (await log.chain("lot")).observations.position == 5
+    assert await log.chain("elsewhere") == await reference.chain("elsewhere")
+
+
+async def test_when_an_event_was_recorded_is_a_link_of_its_own(log, make, clock):
+    await log.append([make.observation(1, site="a")])
+    clock.at += 1
+    other = MemoryLog(clock=clock)
+    await other.append([make.observation(1, site="a")])
+    link, later = [(await one.chain("a")).observations.link for one in (log, other)]
+    assert link.content == later.content
+    assert link.times != later.times
 
 
 async def test_position_at_is_the_last_fact_recorded_by_then(log, make, clock):

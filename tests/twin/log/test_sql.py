@@ -14,7 +14,18 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy.exc import OperationalError
 
-from twin.errors import BadInput, Conflict, CursorConflict, Deposed, Forbidden, LogClosed, NotFound, Overloaded, TooLarge
+from twin.errors import (
+    BadInput,
+    Conflict,
+    CursorConflict,
+    DamagedLog,
+    Deposed,
+    Forbidden,
+    LogClosed,
+    NotFound,
+    Overloaded,
+    TooLarge,
+)
 from twin.log.port import FoldCommit, Heads, Snapshot
 from twin.log.sql import SqlLog
 from twin.log.sql.transaction import runs
@@ -41,17 +52,19 @@ async def test_a_log_opened_again_goes_on_where_it_ended(path, make, clock):
     await log.aclose()
 
 
-async def test_the_head_does_not_follow_the_rows_that_are_left(path, make):
-    # Retention may remove the newest rows of a log; their positions are never given out again.
+async def test_a_log_whose_newest_events_are_gone_is_not_written_to(path, make):
+    # Its head says what was there; positions are never given out twice.
     log = SqlLog.open(path)
     await log.append(make.observations(3))
     await log.aclose()
     with sqlite3.connect(path) as connection:
         connection.execute("delete from observations where position > 1")
     connection.close()
-    log = SqlLog.open(path)
-    assert (await log.append(make.observations(1)))[0].position == 4
-    await log.aclose()
+    with pytest.raises(DamagedLog, match="observations 2 to 3 of site 'lot': missing"):
+        SqlLog.open(path)
+    reader = SqlLog.open(path, read_only=True)
+    assert await reader.heads("lot") == Heads(observations=3)
+    await reader.aclose()
 
 
 async def test_every_connection_is_durable_and_readers_cannot_write(path, make):

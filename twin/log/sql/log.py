@@ -15,14 +15,16 @@ from sqlalchemy.engine import URL
 from twin.errors import BadInput, Forbidden, LogClosed, NotFound
 from twin.events.envelope import ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.ids import Micros, SiteId
+from twin.log.chain import ChainHeads
 from twin.log.clock import Clock, system_clock
 from twin.log.content import check_name, check_number, content_of, content_of_fact
 from twin.log.port import FencingToken, FoldCommit, Heads, Receipt, Refusal, Snapshot
 from twin.log.sql import reader, schema
 from twin.log.sql.dialect import N_READERS, locate, reading_engine, upsert, writing_engine
 from twin.log.sql.lock import WriterLock
-from twin.log.sql.migrate import ensure_current
+from twin.log.sql.migrate import ensure_current, require_current
 from twin.log.sql.transaction import Transaction
+from twin.log.sql.verify import check_ends
 from twin.log.sql.writer import N_QUEUED_EVENTS, Writer
 from twin.log.tail import BATCH, Wakeups, tail
 
@@ -61,6 +63,7 @@ class SqlLog:
 
         Raises:
             Conflict: the schema is older or newer than this release's, or another process writes the file.
+            DamagedLog: the newest events are not what was written.
             NotFound: ``read_only``, and there is no such file.
         """
         url, wakeups = locate(location), Wakeups()
@@ -68,7 +71,7 @@ class SqlLog:
         if read_only:
             if file is not None and not file.exists():
                 raise NotFound(f"there is no log at '{file}'; start the service that writes it, or name another file")
-            return cls(url, wakeups, None, None)
+            return cls._reading(url, wakeups)
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
         lock = WriterLock(file) if file is not None else None
@@ -77,12 +80,24 @@ class SqlLog:
         engine = writing_engine(url)
         try:
             ensure_current(engine, may_upgrade=upgrade)
+            with engine.connect() as connection:
+                check_ends(connection)
         except BaseException:
             engine.dispose()
             if lock is not None:
                 lock.release()
             raise
         return cls(url, wakeups, Writer(engine, clock, wakeups, n_queued_events=n_queued_events), lock)
+
+    @classmethod
+    def _reading(cls, url: URL, wakeups: Wakeups) -> SqlLog:
+        log = cls(url, wakeups, None, None)
+        try:
+            require_current(log._engine)
+        except BaseException:
+            log._close()
+            raise
+        return log
 
     async def write(self, work: Callable[[Transaction], T], *sites: SiteId, events: Sequence[ObservationEvent] = ()) -> T:
         """Run ``work`` in the writer's next transaction, with the heads of these sites locked.
@@ -135,6 +150,10 @@ class SqlLog:
     async def heads(self, site: SiteId) -> Heads:
         """See ``twin.log.port.Log``."""
         return await self.read(reader.heads, site)
+
+    async def chain(self, site: SiteId) -> ChainHeads:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.chain, site)
 
     async def observations(self, site: SiteId, *, after: int = 0, limit: int = 1000) -> list[RecordedObservation]:
         """See ``twin.log.port.Log``."""

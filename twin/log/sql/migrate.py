@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from importlib.resources import as_file, files
+from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
+from sqlalchemy.engine import URL
 
 from twin.errors import Conflict
 
@@ -34,17 +36,41 @@ def ensure_current(engine: Engine, *, may_upgrade: bool) -> None:
         Conflict: the schema is older and ``may_upgrade`` is false, or it is of a newer release.
     """
     with engine.connect() as connection:
-        revision, is_empty = _revision(connection), not inspect(connection).get_table_names()
-    if revision == newest_revision():
-        return
-    if revision is not None and revision not in _known_revisions():
-        raise Conflict(f"the database is at schema revision '{revision}', unknown here; it needs a newer release")
+        is_empty = _revision(connection) is None and not inspect(connection).get_table_names()
     if not is_empty and not may_upgrade:
+        require_current(engine)
+        return
+    if is_empty or not _is_current(engine):
+        upgrade(engine)
+
+
+def upgrade_file(file: Path) -> None:
+    """Bring a SQLite file that nobody else uses to this release's schema, without a WAL beside it; raises Conflict."""
+    engine = create_engine(URL.create("sqlite", database=str(file)))
+    try:
+        ensure_current(engine, may_upgrade=True)
+    finally:
+        engine.dispose()
+
+
+def require_current(engine: Engine) -> None:
+    """Raises Conflict where the schema is not this release's."""
+    if not _is_current(engine):
+        with engine.connect() as connection:
+            revision = _revision(connection)
         raise Conflict(
             f"the database is at schema revision '{revision}', this release needs '{newest_revision()}'."
             " Back it up, then run `twin db upgrade`."
         )
-    upgrade(engine)
+
+
+def _is_current(engine: Engine) -> bool:
+    """False for an older schema; raises Conflict for one of a newer release."""
+    with engine.connect() as connection:
+        revision = _revision(connection)
+    if revision is not None and revision not in _known_revisions():
+        raise Conflict(f"the database is at schema revision '{revision}', unknown here; it needs a newer release")
+    return revision == newest_revision()
 
 
 def newest_revision() -> str:

@@ -58,5 +58,5 @@ class Statements:
         self.find_run = Prepared(_FIND_RUN, dialect)
         self.insert = {
             name: Prepared(schema.metadata.tables[name].insert(), dialect)
-            for name in ("observations", "facts", "supersessions")
+            for name in ("observations", "facts", "supersessions", "chain_marks")
         }

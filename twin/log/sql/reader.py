@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, and_, exists, or_, select
 
 from twin.events.envelope import DeviceKey, RecordedFact, RecordedObservation
 from twin.events.ids import DeviceId, Micros, SiteId
+from twin.log.chain import ChainHead, ChainHeads, Link, chained
 from twin.log.port import Heads, Refusal, Snapshot
 from twin.log.sql import schema
 from twin.log.sql.rows import FACT_COLUMNS, OBSERVATION_COLUMNS, recorded_fact, recorded_observation
@@ -27,6 +28,17 @@ def heads(connection: Connection, site: SiteId) -> Heads:
     """See ``twin.log.port.Log``."""
     row = connection.execute(select(_h.observations, _h.facts, _h.cursor).where(_h.site == site)).one_or_none()
     return Heads() if row is None else Heads(observations=row.observations, facts=row.facts, cursor=row.cursor)
+
+
+def chain(connection: Connection, site: SiteId) -> ChainHeads:
+    """See ``twin.log.port.Log``."""
+    row = connection.execute(select(schema.heads).where(_h.site == site)).one_or_none()
+    if row is None:
+        return ChainHeads(observations=chained(site, "observations", ()), facts=chained(site, "facts", ()))
+    seen, concluded = Link(row.observations_content, row.observations_times), Link(row.facts_content, row.facts_times)
+    return ChainHeads(
+        observations=ChainHead(position=row.observations, link=seen), facts=ChainHead(position=row.facts, link=concluded)
+    )
 
 
 def observations(connection: Connection, site: SiteId, after: int, limit: int) -> list[RecordedObservation]:

@@ -8,8 +8,7 @@ from sqlalchemy import Row
 
 from twin.events.codec import unpack_fact, unpack_observation
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedFact, RecordedObservation
-from twin.events.ids import EventId, Micros
-from twin.log.content import Content
+from twin.events.ids import EventId
 from twin.log.sql import schema
 
 _o, _f = schema.observations.c, schema.facts.c
@@ -21,41 +20,6 @@ FACT_COLUMNS = (
     _f.site, _f.position, _f.recorded_at, _f.occurred_at, _f.type, _f.fold_version, _f.cause, _f.ordinal, _f.supersedes,
     _f.payload,
 )  # fmt: skip
-
-
-def observation_row(event: ObservationEvent, content: Content, position: int, recorded_at: Micros) -> dict[str, Any]:
-    """The row of an observation."""
-    return {
-        "site": event.site,
-        "position": position,
-        "recorded_at": recorded_at,
-        "occurred_at": event.occurred_at,
-        "type": content.type,
-        "subject": content.subject,
-        "device": event.key.device,
-        "boot_epoch": event.key.boot_epoch,
-        "sequence": event.key.sequence,
-        "content_hash": content.hash,
-        "payload": content.payload,
-    }
-
-
-def fact_row(event: FactEvent, content: Content, position: int, recorded_at: Micros) -> dict[str, Any]:
-    """The row of a fact."""
-    return {
-        "site": event.site,
-        "position": position,
-        "recorded_at": recorded_at,
-        "occurred_at": event.occurred_at,
-        "type": content.type,
-        "subject": content.subject,
-        "id": event.id,
-        "fold_version": event.fold_version,
-        "cause": event.cause,
-        "ordinal": event.ordinal,
-        "supersedes": ",".join(event.supersedes),
-        "payload": content.payload,
-    }
 
 
 def recorded_observation(row: Row[*tuple[Any, ...]]) -> RecordedObservation:

@@ -22,8 +22,24 @@ heads = Table(
     Column("worker", Text, nullable=False),
     _number("observations_recorded_at"),
     _number("facts_recorded_at"),
+    *[
+        Column(f"{log}_{part}", LargeBinary(32), nullable=False)
+        for log in ("observations", "facts")
+        for part in ("content", "times")
+    ],
 )
-"""One row a site, locked to commit: positions are handed out under it."""
+"""One row a site, locked to commit: positions are handed out under it. The last columns are the hash chains' heads."""
+
+chain_marks = Table(
+    "chain_marks",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("log", String(12), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary(32), nullable=False),
+    Column("times", LargeBinary(32), nullable=False),
+)
+"""The chains' links at every thousandth event or so: they tell where a log was damaged, and what of it is whole."""
 
 observations = Table(
     "observations",

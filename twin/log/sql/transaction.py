@@ -14,15 +14,19 @@ from sqlalchemy import Connection, select
 from twin.errors import Conflict
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent
 from twin.events.ids import Micros, SiteId
+from twin.log.chain import Link, LogName, following, origin
 from twin.log.clock import Clock
+from twin.log.columns import fact_row, observation_row
 from twin.log.content import Content
 from twin.log.fencing import check_commit
 from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt
 from twin.log.sql import schema
 from twin.log.sql.dialect import upsert
 from twin.log.sql.prepared import Statements
-from twin.log.sql.rows import fact_row, observation_row
 from twin.log.tail import Topic
+
+MARK_EVERY = 1_000
+"""Events between two marks of a chain."""
 
 _CHUNK = 500
 _GAP = 16
@@ -43,6 +47,16 @@ class Head:
     worker: str = ""
     observations_recorded_at: Micros = 0
     facts_recorded_at: Micros = 0
+    observations_content: bytes = b""
+    observations_times: bytes = b""
+    facts_content: bytes = b""
+    facts_times: bytes = b""
+
+    @classmethod
+    def fresh(cls, site: SiteId) -> Head:
+        """Of a site without events."""
+        seen, concluded = origin(site, "observations"), origin(site, "facts")
+        return cls(site, 0, 0, 0, 0, "", 0, 0, seen.content, seen.times, concluded.content, concluded.times)
 
 
 class Transaction:
@@ -56,7 +70,7 @@ class Transaction:
         self._heads = {site: self._lock(site) for site in sorted(set(sites))}  # sorted: no deadlock between processes
         self._changed: set[SiteId] = set()
         self._places: dict[_Key, _Place] = {}
-        self._rows: dict[str, list[dict[str, Any]]] = {"observations": [], "facts": [], "supersessions": []}
+        self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in self._statements.insert}
         self._fact_ids: set[tuple[SiteId, str]] = set()
 
     def find_places(self, events: Iterable[ObservationEvent]) -> None:
@@ -89,6 +103,9 @@ class Transaction:
         self._places[event.site, event.key] = head.observations, content.hash
         row = observation_row(event, content, head.observations, head.observations_recorded_at)
         self._rows["observations"].append(row)
+        link = following(Link(head.observations_content, head.observations_times), "observations", row)
+        head.observations_content, head.observations_times = link
+        self._mark(head.site, "observations", head.observations, link)
         self.topics.add(("observations", event.site))
         return head.observations
 
@@ -140,12 +157,21 @@ class Transaction:
     def _store_fact(self, head: Head, event: FactEvent, content: Content) -> None:
         head.facts += 1
         head.facts_recorded_at = max(head.facts_recorded_at, self.now)
-        self._rows["facts"].append(fact_row(event, content, head.facts, head.facts_recorded_at))
+        row = fact_row(event, content, head.facts, head.facts_recorded_at)
+        self._rows["facts"].append(row)
+        link = following(Link(head.facts_content, head.facts_times), "facts", row)
+        head.facts_content, head.facts_times = link
+        self._mark(head.site, "facts", head.facts, link)
         self._rows["supersessions"] += (
             {"site": head.site, "fact_id": one, "by_position": head.facts} for one in dict.fromkeys(event.supersedes)
         )
         self._fact_ids.add((head.site, event.id))
         self.topics.add(("facts", head.site))
+
+    def _mark(self, site: SiteId, log: LogName, position: int, link: Link) -> None:
+        if position % MARK_EVERY == 0:
+            mark = {"site": site, "log": log, "position": position, "content": link.content, "times": link.times}
+            self._rows["chain_marks"].append(mark)
 
     def flush(self) -> None:
         """Write what the requests changed."""
@@ -164,7 +190,7 @@ class Transaction:
         find = self._statements.find_head
         row = find.one(self.connection, {"site": site}).one_or_none()
         if row is None:
-            fresh = upsert(self.connection.engine, schema.heads).values(vars(Head(site=site)))
+            fresh = upsert(self.connection.engine, schema.heads).values(vars(Head.fresh(site)))
             self.connection.execute(fresh.on_conflict_do_nothing())
             row = find.one(self.connection, {"site": site}).one()
         return Head(**row._mapping)

@@ -1,0 +1,173 @@
+"""A damaged log is told from a whole one, and where it is damaged."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from twin.errors import DamagedLog
+from twin.log.port import FoldCommit
+from twin.log.sql import SqlLog, transaction
+from twin.log.sql.verify import verify
+
+N_OBSERVATIONS, N_FACTS, MARK_EVERY = 47, 23, 10
+
+
+@pytest.fixture
+async def path(tmp_path, make, clock, monkeypatch):
+    """A log of 47 observations and 23 facts, with a mark after each tenth."""
+    monkeypatch.setattr(transaction, "MARK_EVERY", MARK_EVERY)
+    log = SqlLog.open(tmp_path / "log.db", clock=clock)
+    for event in make.observations(N_OBSERVATIONS):
+        clock.at += 1_000
+        await log.append([event])
+    token = await log.acquire("lot", "w")
+    facts = [make.fact(cause) for cause in range(1, N_FACTS)]
+    facts.append(make.fact(N_FACTS, supersedes=[facts[4].id]))
+    for cursor, fact in enumerate(facts, start=1):
+        await log.commit(FoldCommit(token=token, after=cursor - 1, cursor=cursor, facts=(fact,)))
+    await log.aclose()
+    return tmp_path / "log.db"
+
+
+def edit(path, statement, *values):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert connection.execute(statement, values).rowcount == 1
+
+
+async def found(path, known=None):
+    log = SqlLog.open(path, read_only=True)
+    try:
+        return [(fault.log, fault.first, fault.last) for fault in (await log.read(verify, "lot", known)).faults]
+    finally:
+        await log.aclose()
+
+
+async def heads(path):
+    log = SqlLog.open(path, read_only=True)
+    try:
+        return await log.chain("lot")
+    finally:
+        await log.aclose()
+
+
+async def test_a_log_as_it_was_written_has_no_faults(path):
+    assert await found(path) == []
+    assert await found(path, await heads(path)) == []
+
+
+async def test_an_edited_payload_is_found_between_its_marks_and_nowhere_else(path):
+    edit(path, "update observations set payload = zeroblob(9) where position = 34")
+    assert await found(path) == [("observations", 31, 40), ("observations", 34, 34)]
+
+
+async def test_damage_in_two_places_is_told_apart(path):
+    edit(path, "update facts set occurred_at = occurred_at + 1 where position = 2")
+    edit(path, "update facts set type = 'vehicle.left.v1' where position = 15")
+    assert await found(path) == [("facts", 1, 10), ("facts", 11, 20)]
+
+
+async def test_an_event_that_cannot_be_read_is_found_and_the_rest_is_still_checked(path):
+    edit(path, "update facts set payload = cast(x'83ff' as text) where position = 3")
+    edit(path, "update facts set payload = zeroblob(9) where position = 12")
+    assert await found(path) == [("facts", 1, 10), ("facts", 3, 3), ("facts", 11, 20)]
+
+
+async def test_a_missing_event_is_named(path):
+    edit(path, "delete from observations where position = 17")
+    assert ("observations", 17, 17) in await found(path)
+
+
+async def test_many_missing_events_are_one_fault(path, monkeypatch):
+    monkeypatch.setattr("twin.log.sql.verify._CHUNK", 5)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("delete from observations where position between 11 and 30")
+    assert await found(path) == [("observations", 11, 30), ("observations", 11, 40)]
+
+
+async def test_events_beyond_the_head_are_found(path):
+    edit(path, "update heads set observations = 40")
+    assert ("observations", 41, 47) in await found(path)
+
+
+async def test_a_correction_that_was_taken_away_is_found(path):
+    edit(path, "delete from supersessions")
+    assert await found(path) == [("facts", N_FACTS, N_FACTS)]
+
+
+async def test_a_log_cut_short_with_a_fitting_head_is_found_by_a_head_that_was_kept_elsewhere(path, tmp_path, make, clock):
+    known = await heads(path)
+    log = SqlLog.open(tmp_path / "other.db", clock=clock)
+    await log.append(make.observations(40))
+    await log.aclose()
+    assert await found(tmp_path / "other.db") == []
+    assert await found(tmp_path / "other.db", known) == [("observations", 41, 47), ("facts", 1, 23)]
+
+
+async def test_a_log_written_anew_is_found_by_a_head_that_was_kept_elsewhere(path, tmp_path, make, clock):
+    known = await heads(path)
+    log = SqlLog.open(tmp_path / "other.db", clock=clock)
+    await log.append(make.observations(60, device="forged"))
+    await log.aclose()
+    assert ("observations", 1, 47) in await found(tmp_path / "other.db", known)
+
+
+async def test_a_log_that_went_on_still_covers_a_known_head(path, make):
+    known = await heads(path)
+    log = SqlLog.open(path)
+    await log.append(make.observations(3))
+    await log.aclose()
+    assert await found(path, known) == []
+
+
+_COLUMNS = {
+    "observations": "recorded_at occurred_at type subject device boot_epoch sequence content_hash payload",
+    "facts": "recorded_at occurred_at type subject id fold_version cause ordinal supersedes payload",
+    "heads": "observations facts observations_content observations_times facts_content facts_times",
+}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+async def test_no_edit_of_one_byte_is_missed(path, data):
+    table = data.draw(st.sampled_from(sorted(_COLUMNS)))
+    column = data.draw(st.sampled_from(_COLUMNS[table].split()))
+    with closing(sqlite3.connect(path)) as connection:
+        rowids = [row for (row,) in connection.execute(f"select rowid from {table}")]
+        rowid = data.draw(st.sampled_from(rowids))
+        before = connection.execute(f"select {column} from {table} where rowid = ?", (rowid,)).fetchone()[0]
+    after = _changed(before, data)
+    edit(path, f"update {table} set {column} = ? where rowid = ?", after, rowid)
+    try:
+        assert await found(path) != [], (table, column, rowid, before, after)
+    finally:
+        edit(path, f"update {table} set {column} = ? where rowid = ?", before, rowid)
+
+
+def _changed(value, data):
+    """One byte of it changed, or one put in where it is empty."""
+    if value is None or value in ("", b""):
+        return b"x" if value == b"" else "x"
+    if isinstance(value, int):
+        return value ^ (1 << data.draw(st.integers(0, 40)))
+    at = data.draw(st.integers(0, len(value) - 1))
+    if isinstance(value, str):
+        return value[:at] + chr(ord(value[at]) ^ 1) + value[at + 1 :]
+    return value[:at] + bytes([value[at] ^ (1 << data.draw(st.integers(0, 7)))]) + value[at + 1 :]
+
+
+async def test_a_log_whose_newest_events_are_damaged_is_not_opened_for_writing(path):
+    edit(path, "update facts set payload = zeroblob(9) where position = 22")
+    with pytest.raises(DamagedLog, match=r"facts 21 to 23 of site 'lot'.*twin log verify"):
+        SqlLog.open(path)
+
+
+async def test_older_damage_does_not_keep_a_log_from_opening(path):
+    # Reading all of a large log at every start would take minutes; `twin log verify` does.
+    edit(path, "update facts set payload = zeroblob(9) where position = 2")
+    await SqlLog.open(path).aclose()
+    assert await found(path) == [("facts", 1, 10)]

@@ -1,0 +1,69 @@
+"""What the subcommands of ``twin`` share: options, settings, and how they print."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from twin.errors import BadInput
+from twin.settings import Settings
+
+SiteName = Annotated[str, typer.Option("--site", help="A site's folder, or the name of a packaged site.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of logs and crops (TWIN_DATA_DIR, else ./twin-data).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def settings(data_dir: Path | None, *, host: str | None = None, port: int | None = None) -> Settings:
+    """The process settings, with what the command line says."""
+    given = {"data_dir": data_dir, "host": host, "port": port}
+    told = {name: value for name, value in given.items() if value is not None}
+    return msgspec.structs.replace(Settings.from_environ(os.environ), **told)
+
+
+def with_log(site: str, data_dir: Path | None, read: Any) -> Any:
+    """What ``read(log, site model)`` gives, with the log open for reading."""
+    from site_models.load import load_site, resolve
+    from twin.main import open_log
+
+    model = load_site(resolve(site))
+
+    async def run() -> Any:
+        log = open_log(settings(data_dir), read_only=True)
+        try:
+            return await read(log, model)
+        finally:
+            await log.aclose()
+
+    return asyncio.run(run())
+
+
+def micros_of(text: str, option: str) -> int:
+    """A time given to an option; raises BadInput."""
+    from twin.events.codec import micros
+
+    try:
+        return micros(text)
+    except ValueError as wrong:
+        raise BadInput(f"{option} '{text}' cannot be read: {wrong}; give RFC 3339 such as 2026-01-01T09:00:00Z") from None
+
+
+def builtins(value: Any) -> Any:
+    """As plain lists, dicts, numbers and text."""
+    return msgspec.to_builtins(value)
+
+
+def print_json(value: Any) -> None:
+    """Canonical JSON on standard output."""
+    from twin.events.codec import canonical_json
+
+    typer.echo(canonical_json(value).decode())
+
+
+def say(text: str) -> None:
+    """A line on standard error."""
+    typer.echo(text, err=True)

@@ -1,0 +1,136 @@
+"""The hash chain over each of a site's logs: every link covers its event and the link before it.
+
+Whoever edits, removes, adds or reorders an event changes every link after it, and the head. A link covers what is
+deterministic of an event, personal fields as ciphertext; when it was recorded is covered by a second link, so that two logs
+of the same events have the same first one. The format is version 1 for ever; another one gets another name.
+
+Source: Haber & Stornetta, "How to time-stamp a digital document" (1991), on linking.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from twin.errors import BadInput
+from twin.events.ids import SiteId
+
+LogName = Literal["observations", "facts"]
+LINK_BYTES = 32
+
+_COLUMNS: dict[LogName, tuple[str, ...]] = {
+    "observations": (
+        "position", "occurred_at", "type", "subject", "device", "boot_epoch", "sequence", "content_hash", "payload",
+    ),
+    "facts": ("position", "occurred_at", "type", "subject", "id", "fold_version", "cause", "ordinal", "supersedes", "payload"),
+}  # fmt: skip
+_packed = msgspec.msgpack.Encoder(order="deterministic").encode
+_times = struct.Struct(">qq").pack
+
+
+class Link(NamedTuple):
+    """The chain up to an event.
+
+    Attributes:
+        content: 32 bytes over the events.
+        times: 32 bytes over when they were recorded.
+    """
+
+    content: bytes
+    times: bytes
+
+
+class ChainHead(Struct, frozen=True, kw_only=True):
+    """A log's chain up to a position; at 0 it is the origin's."""
+
+    position: int
+    link: Link
+
+
+class ChainHeads(Struct, frozen=True, kw_only=True):
+    """Of both logs of a site."""
+
+    observations: ChainHead
+    facts: ChainHead
+
+
+def origin(site: SiteId, log: LogName) -> Link:
+    """The link before the first event; another one for every site and log."""
+    content, times = (
+        hashlib.blake2b(_packed(("twin.chain/1", log, site, part)), digest_size=LINK_BYTES).digest()
+        for part in ("content", "times")
+    )
+    return Link(content, times)
+
+
+def following(before: Link, log: LogName, row: Mapping[str, Any]) -> Link:
+    """The link of the event in these columns (see ``columns``)."""
+    content = _packed([row[name] for name in _COLUMNS[log]])
+    return Link(
+        hashlib.blake2b(before.content + content, digest_size=LINK_BYTES).digest(),
+        hashlib.blake2b(before.times + _times(row["position"], row["recorded_at"]), digest_size=LINK_BYTES).digest(),
+    )
+
+
+def chained(site: SiteId, log: LogName, rows: Iterable[Mapping[str, Any]]) -> ChainHead:
+    """The chain over a log's rows from its first on."""
+    position, link = 0, origin(site, log)
+    for row in rows:
+        position, link = row["position"], following(link, log, row)
+    return ChainHead(position=position, link=link)
+
+
+class _ExportedChain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    position: int
+    content: str
+    times: str
+
+
+class _ExportedSite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    observations: _ExportedChain
+    facts: _ExportedChain
+
+
+class Exported(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Chain heads as JSON, digests in hexadecimal; worth something where whoever may write the log cannot."""
+
+    schema: Literal["twin.chain/1"] = "twin.chain/1"
+    sites: dict[str, _ExportedSite]
+
+
+def exported(heads: Mapping[SiteId, ChainHeads]) -> Exported:
+    """Heads to be kept elsewhere."""
+
+    def chain(head: ChainHead) -> _ExportedChain:
+        return _ExportedChain(position=head.position, content=head.link.content.hex(), times=head.link.times.hex())
+
+    return Exported(
+        sites={
+            site: _ExportedSite(observations=chain(both.observations), facts=chain(both.facts)) for site, both in heads.items()
+        }
+    )
+
+
+def imported(text: bytes) -> dict[SiteId, ChainHeads]:
+    """Heads that were exported; raises BadInput."""
+    try:
+        return heads_in(msgspec.json.decode(text, type=Exported))
+    except (msgspec.DecodeError, ValueError) as wrong:
+        raise BadInput(f"these are no chain heads: {wrong}; give what `twin log head` printed") from None
+
+
+def heads_in(kept: Exported) -> dict[SiteId, ChainHeads]:
+    """The heads in what was exported; raises ValueError where a digest is not hexadecimal."""
+
+    def head(chain: _ExportedChain) -> ChainHead:
+        return ChainHead(position=chain.position, link=Link(bytes.fromhex(chain.content), bytes.fromhex(chain.times)))
+
+    return {
+        SiteId(site): ChainHeads(observations=head(both.observations), facts=head(both.facts))
+        for site, both in kept.sites.items()
+    }

@@ -1,0 +1,200 @@
+"""Reads a whole log and tells where it is not what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from msgspec import Struct
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import DBAPIError
+
+from twin.errors import DamagedLog
+from twin.events.ids import SiteId, fact_id
+from twin.log.chain import ChainHead, ChainHeads, Link, LogName, following, origin
+from twin.log.content import observation_hash
+from twin.log.sql import reader, schema
+
+_CHUNK = 5_000
+_MOST_FAULTS = 1_000
+_MISSING = "missing, or cannot be read"
+
+
+class Fault(Struct, frozen=True, kw_only=True):
+    """Positions ``first`` to ``last`` of a log are not what was written there."""
+
+    log: LogName
+    first: int
+    last: int
+    what: str
+
+
+class Verified(Struct, frozen=True, kw_only=True):
+    """What was found of one site; ``heads`` are what the database says, right or wrong.
+
+    Attributes:
+        faults: in the order of logs and positions, the first thousand of each log.
+    """
+
+    site: SiteId
+    heads: ChainHeads
+    faults: tuple[Fault, ...]
+
+
+def verify(connection: Connection, site: SiteId, known: ChainHeads | None = None) -> Verified:
+    """Fold both logs of a site and compare.
+
+    Args:
+        known: heads that were exported before: the log must still hold what they covered. Without them, whoever may write
+            the database can write a whole new chain.
+    """
+    heads = reader.chain(connection, site)
+    observed = _Walk(connection, site, "observations", heads.observations, known.observations if known else None)
+    concluded = _Walk(connection, site, "facts", heads.facts, known.facts if known else None)
+    faults = [*observed.run(_start(site, "observations")), *concluded.run(_start(site, "facts"))]
+    cursor = reader.heads(connection, site).cursor
+    if cursor > heads.observations.position:
+        what = f"the cursor is at {cursor}, past the last observation, {heads.observations.position}"
+        faults.append(Fault(log="facts", first=heads.facts.position, last=heads.facts.position, what=what))
+    return Verified(site=site, heads=heads, faults=tuple(faults))
+
+
+def verify_all(connection: Connection, known: Mapping[SiteId, ChainHeads]) -> list[Verified]:
+    """``verify`` every site that is stored or known."""
+    stored = {SiteId(site) for site in connection.scalars(select(schema.heads.c.site))}
+    return [verify(connection, site, known.get(site)) for site in sorted(stored | set(known))]
+
+
+def check_ends(connection: Connection) -> None:
+    """Fold the newest events of every site, from the last mark to the head: what a failing disk would have hit.
+
+    Raises:
+        DamagedLog: they are not what was written.
+    """
+    for site in connection.scalars(select(schema.heads.c.site)).all():
+        heads = reader.chain(connection, SiteId(site))
+        walks = (
+            _Walk(connection, SiteId(site), "observations", heads.observations, None),
+            _Walk(connection, SiteId(site), "facts", heads.facts, None),
+        )
+        for walk in walks:
+            faults = walk.run(walk.last_mark())
+            if faults:
+                raise DamagedLog(
+                    f"{walk.log} {faults[0].first} to {faults[0].last} of site '{site}': {faults[0].what}; nothing is "
+                    "written to a damaged log. See `twin log verify`, then restore a backup"
+                )
+
+
+def _start(site: SiteId, log: LogName) -> ChainHead:
+    return ChainHead(position=0, link=origin(site, log))
+
+
+@dataclass
+class _Walk:
+    """Along one log, link by link; after damage it goes on from the next mark, so that what follows is told apart."""
+
+    connection: Connection
+    site: SiteId
+    log: LogName
+    head: ChainHead
+    known: ChainHead | None
+    faults: list[Fault] = field(default_factory=list)
+
+    def last_mark(self) -> ChainHead:
+        """The last before the head; the origin where there is none."""
+        marks = self._marks()
+        before = max((position for position in marks if position < self.head.position), default=0)
+        return ChainHead(position=before, link=marks[before]) if before else _start(self.site, self.log)
+
+    def run(self, start: ChainHead) -> list[Fault]:
+        """Walk from there to the head."""
+        marks = self._marks()
+        (position, link), checked, recorded_at = (start.position, start.link), start.position, 0
+        self._compare_known(position, link)
+        for row in self._rows(position):
+            if row["position"] > position + 1:
+                self._fault(position + 1, row["position"] - 1, _MISSING)
+            position, link = row["position"], following(link, self.log, row)
+            if (wrong := self._wrong_in(row, recorded_at)) is not None:
+                self._fault(position, position, wrong)
+            recorded_at = row["recorded_at"]
+            self._compare_known(position, link)
+            if position in marks:
+                if link != marks[position]:
+                    self._fault(checked + 1, position, "the events do not give the link that was stored after them")
+                link, checked = marks[position], position
+        if position < self.head.position:
+            self._fault(position + 1, self.head.position, _MISSING)
+        elif position == 0 and self.head.link != link:
+            self._fault(0, 0, "the head is not that of an empty log")
+        self._check_beyond()
+        return sorted(self.faults, key=lambda fault: (fault.first, fault.last))[:_MOST_FAULTS]
+
+    def _marks(self) -> dict[int, Link]:
+        table = schema.chain_marks.c
+        query = select(table.position, table.content, table.times).where(table.site == self.site, table.log == self.log)
+        marks = {position: Link(content, times) for position, content, times in self.connection.execute(query)}
+        return {at: link for at, link in marks.items() if at < self.head.position} | {self.head.position: self.head.link}
+
+    def _rows(self, after: int) -> Iterator[Mapping[str, Any]]:
+        while after < self.head.position:
+            rows = self._chunk(after, _CHUNK)
+            if rows is None:
+                after += 1  # what cannot be read is passed over, and so counts as missing
+                continue
+            if self.log == "facts":
+                self._check_supersessions(rows, after)
+            if not rows:
+                return
+            yield from rows
+            after = rows[-1]["position"]
+
+    def _chunk(self, after: int, limit: int) -> list[Mapping[str, Any]] | None:
+        """The next rows, fewer where one of them cannot be read; None: the very next one cannot."""
+        table = schema.metadata.tables[self.log]
+        query = select(table).where(table.c.site == self.site, table.c.position > after, table.c.position <= self.head.position)
+        try:
+            found = self.connection.execute(query.order_by(table.c.position).limit(limit)).mappings().all()
+            return cast("list[Mapping[str, Any]]", found)
+        except DBAPIError:
+            return self._chunk(after, limit // 2) if limit > 1 else None
+
+    def _wrong_in(self, row: Mapping[str, Any], recorded_before: int) -> str | None:
+        if row["recorded_at"] < recorded_before:
+            return "recorded before the event at the position before"
+        if self.log == "observations":
+            return None if row["content_hash"] == observation_hash(row) else "the content does not have its hash"
+        made = fact_id(self.site, row["fold_version"], row["cause"], row["ordinal"])
+        return None if row["id"] == made else f"the id is {row['id']}, but its cause gives {made}"
+
+    def _check_supersessions(self, rows: list[Mapping[str, Any]], after: int) -> None:
+        """What is kept of corrections for reading must be what the facts say."""
+        table = schema.supersessions.c
+        last = rows[-1]["position"] if rows else self.head.position
+        query = select(table.fact_id, table.by_position).where(
+            table.site == self.site, table.by_position > after, table.by_position <= last
+        )
+        stored = {(one, by) for one, by in self.connection.execute(query)}
+        said = {(one, row["position"]) for row in rows for one in row["supersedes"].split(",") if one}
+        for position in sorted({by for _, by in stored ^ said}):
+            self._fault(position, position, "the table of corrections says otherwise than the fact")
+
+    def _compare_known(self, position: int, link: Link) -> None:
+        if self.known is not None and self.known.position == position and self.known.link != link:
+            self._fault(1, position, "other events than the known head covered")
+
+    def _check_beyond(self) -> None:
+        table = schema.metadata.tables[self.log].c
+        query = select(func.min(table.position), func.max(table.position))
+        first, last = self.connection.execute(
+            query.where(table.site == self.site, (table.position > self.head.position) | (table.position < 1))
+        ).one()
+        if first is not None:
+            self._fault(first, last, f"outside of the log, which ends at {self.head.position}")
+        if self.known is not None and self.known.position > self.head.position:
+            self._fault(self.head.position + 1, self.known.position, "gone: the known head covered them")
+
+    def _fault(self, first: int, last: int, what: str) -> None:
+        self.faults.append(Fault(log=self.log, first=first, last=last, what=what))

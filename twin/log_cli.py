@@ -1,0 +1,161 @@
+"""``twin log`` and ``twin db``: what is stored, whether it is whole, and in which schema."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from twin.commands import AsJson, DataDir, SiteName, builtins, print_json, say, settings, with_log
+from twin.errors import DamagedLog, NotFound
+from twin.events.ids import SiteId
+
+if TYPE_CHECKING:
+    from twin.log.backup import Manifest
+    from twin.log.sql import SqlLog
+
+log_app = typer.Typer(help="The logs.", no_args_is_help=True)
+db_app = typer.Typer(help="The database.", no_args_is_help=True)
+
+_SiteInLog = Annotated[str | None, typer.Option("--site", help="A site's name in the log; absent: every site.")]
+
+
+@log_app.command("tail")
+def log_tail(
+    site: SiteName,
+    facts: Annotated[bool, typer.Option("--facts", help="The fact log instead of the observation log.")] = False,
+    after: Annotated[int, typer.Option("--after", min=0, help="Start after this position.")] = 0,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for more, or end at the head.")] = True,
+    data_dir: DataDir = None,
+) -> None:
+    """Events as stored, one CloudEvents JSON a line."""
+
+    async def tail(log: Any, model: Any) -> None:
+        from twin.events.codec import to_json
+
+        if follow:
+            async for batch in (log.tail_facts if facts else log.tail_observations)(model.name, after=after):
+                sys.stdout.writelines(to_json(event).decode() + "\n" for event in batch)
+                sys.stdout.flush()
+            return
+        position = after
+        while batch := await (log.facts if facts else log.observations)(model.name, after=position, limit=1000):
+            sys.stdout.writelines(to_json(event).decode() + "\n" for event in batch)
+            position = batch[-1].position
+
+    with_log(site, data_dir, tail)
+
+
+@log_app.command("head")
+def log_head(site: _SiteInLog = None, data_dir: DataDir = None) -> None:
+    """The heads of the hash chains as JSON: keep them elsewhere, for ``twin log verify --known``."""
+
+    async def read(log: SqlLog) -> None:
+        from twin.log.chain import exported
+
+        heads = {one: await log.chain(one) for one in await _sites(log, site)}
+        print_json(builtins(exported(heads)))
+
+    _with_sql(data_dir, read)
+
+
+@log_app.command("verify")
+def log_verify(
+    site: _SiteInLog = None,
+    known: Annotated[Path | None, typer.Option("--known", help="Heads that ``twin log head`` printed before.")] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Read every event again, and tell where the logs are not what was written; exit 1 if anywhere."""
+
+    async def read(log: SqlLog) -> None:
+        from twin.log.chain import imported
+        from twin.log.sql.verify import verify
+
+        covered = imported(known.read_bytes()) if known is not None else {}
+        found = [await log.read(verify, one, covered.get(one)) for one in await _sites(log, site, *covered)]
+        n_faults = sum(len(one.faults) for one in found)
+        if as_json:
+            print_json({"schema": "twin.log_verify/1", "ok": n_faults == 0, "sites": builtins(found)})
+        for one in found:
+            say(f"{one.site}: {one.heads.observations.position} observations, {one.heads.facts.position} facts")
+            for fault in one.faults:
+                say(f"{one.site}: {fault.log} {fault.first} to {fault.last}: {fault.what}")
+        if n_faults:
+            raise DamagedLog(f"{n_faults} faults: this is not what was written; restore a backup made before")
+
+    _with_sql(data_dir, read)
+
+
+@db_app.command("upgrade")
+def db_upgrade(data_dir: DataDir = None) -> None:
+    """Bring a database of an older release to this one's schema; makes it where there is none."""
+    from twin.main import open_log
+
+    async def upgrade() -> None:
+        await open_log(settings(data_dir), upgrade=True).aclose()
+
+    asyncio.run(upgrade())
+    say("the database is at this release's schema")
+
+
+def backup(
+    out: Annotated[Path, typer.Option("--out", help="New folder for the backup.")],
+    crops: Annotated[bool, typer.Option("--crops/--no-crops", help="Take the crops along.")] = True,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Copy the logs, their keys and the crops while the service runs, and verify the copy."""
+    from twin.log.backup import CROPS, make_backup
+
+    told = settings(data_dir)
+    manifest = make_backup(told.log_location, told.data_dir / CROPS if crops else None, out)
+    _tell(manifest, as_json, f"backup in {out}; it holds keys: keep it where only you can read it")
+
+
+def restore(
+    folder: Annotated[Path, typer.Option("--from", help="Folder that ``twin backup`` made.")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Verify a backup and put it where there is no log yet; the search index is built anew from it."""
+    from twin.log.backup import CROPS, restore_backup
+
+    told = settings(data_dir)
+    manifest = restore_backup(folder, told.log_location, told.data_dir / CROPS)
+    _tell(manifest, as_json, f"restored what was known at {manifest.made_at}; later observations that devices sent are lost")
+
+
+def _tell(manifest: Manifest, as_json: bool, text: str) -> None:
+    if as_json:
+        print_json(builtins(manifest))
+    for site, chain in manifest.chain.sites.items():
+        say(f"{site}: {chain.observations.position} observations, {chain.facts.position} facts")
+    say(text)
+
+
+async def _sites(log: SqlLog, site: str | None, *others: SiteId) -> list[SiteId]:
+    """The sites asked for: one of the log's, or all; raises NotFound."""
+    stored = await log.sites()
+    if site is None:
+        return sorted({*stored, *others})
+    if site not in stored:
+        raise NotFound(f"the log holds no site '{site}'; it holds {', '.join(stored) or 'none'}")
+    return [SiteId(site)]
+
+
+def _with_sql(data_dir: Path | None, read: Callable[[SqlLog], Awaitable[None]]) -> None:
+    from twin.main import open_log
+
+    async def run() -> None:
+        log = open_log(settings(data_dir), read_only=True)
+        try:
+            await read(log)
+        finally:
+            await log.aclose()
+
+    asyncio.run(run())
