@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from twin.events.ids import SiteId
 from twin.log.chain import Link, LogName, following, origin
 
 revision = "0002"
@@ -47,9 +48,9 @@ def _chain(site: str, log: LogName) -> Link:
     marked = sa.text(
         "insert into chain_marks (site, log, position, content, times) values (:site, :log, :position, :content, :times)"
     )
-    link = origin(site, log)  # type: ignore[arg-type]
+    link, recorded_at = origin(SiteId(site), log), 0
     for row in _rows(site, log):
-        link = following(link, log, row)
+        link, recorded_at = following(link, log, row, recorded_at), row["recorded_at"]
         if row["position"] % _MARK_EVERY == 0:
             mark = {"site": site, "log": log, "position": row["position"], "content": link.content, "times": link.times}
             op.get_bind().execute(marked, mark)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from types import MappingProxyType
 from typing import Any, cast, get_args
 
@@ -168,10 +169,16 @@ def _source(event: ObservationEvent | FactEvent) -> str:
 
 def subject_of(payload: Observation | Fact) -> str | None:
     """What the event is about: CloudEvents' ``subject``, and what histories are read by."""
-    for name in ("session", "stall", "vehicle", "tracklet", "camera", "worker"):
-        if (subject := getattr(payload, name, None)) is not None:
+    for name in _subject_fields(type(payload)):
+        if (subject := getattr(payload, name)) is not None:
             return subject
     return None
+
+
+@cache
+def _subject_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    names = ("session", "stall", "vehicle", "tracklet", "camera", "worker")
+    return tuple(name for name in names if name in kind.__struct_fields__)
 
 
 def _extensions(event: ObservationEvent | FactEvent) -> dict[str, str]:

@@ -18,19 +18,16 @@ import msgspec
 from msgspec import Struct
 
 from twin.errors import BadInput
-from twin.events.ids import SiteId
+from twin.events.ids import Micros, SiteId
 
 LogName = Literal["observations", "facts"]
 LINK_BYTES = 32
 
-_COLUMNS: dict[LogName, tuple[str, ...]] = {
-    "observations": (
-        "position", "occurred_at", "type", "subject", "device", "boot_epoch", "sequence", "content_hash", "payload",
-    ),
-    "facts": ("position", "occurred_at", "type", "subject", "id", "fold_version", "cause", "ordinal", "supersedes", "payload"),
-}  # fmt: skip
+_FACT_COLUMNS = (
+    "position", "occurred_at", "type", "subject", "id", "fold_version", "cause", "ordinal", "supersedes", "payload",
+)  # fmt: skip
 _packed = msgspec.msgpack.Encoder(order="deterministic").encode
-_times = struct.Struct(">qq").pack
+_number = struct.Struct(">q").pack
 
 
 class Link(NamedTuple):
@@ -68,20 +65,34 @@ def origin(site: SiteId, log: LogName) -> Link:
     return Link(content, times)
 
 
-def following(before: Link, log: LogName, row: Mapping[str, Any]) -> Link:
-    """The link of the event in these columns (see ``columns``)."""
-    content = _packed([row[name] for name in _COLUMNS[log]])
-    return Link(
-        hashlib.blake2b(before.content + content, digest_size=LINK_BYTES).digest(),
-        hashlib.blake2b(before.times + _times(row["position"], row["recorded_at"]), digest_size=LINK_BYTES).digest(),
-    )
+def following(before: Link, log: LogName, row: Mapping[str, Any], recorded_before: Micros) -> Link:
+    """The link of the event in these columns (see ``columns``).
+
+    Args:
+        recorded_before: when the event before was recorded, 0 for the first: the second link changes with the time only, as
+            what is committed together has one.
+    """
+    content = hashlib.blake2b(before.content + _covered(log, row), digest_size=LINK_BYTES).digest()
+    recorded_at = row["recorded_at"]
+    if recorded_at == recorded_before:
+        return Link(content, before.times)
+    first_then = before.times + _number(row["position"]) + _number(recorded_at)
+    return Link(content, hashlib.blake2b(first_then, digest_size=LINK_BYTES).digest())
+
+
+def _covered(log: LogName, row: Mapping[str, Any]) -> bytes:
+    """An observation's hash stands for the columns that it is made of."""
+    if log == "observations":
+        return _number(row["position"]) + row["content_hash"] + (row["subject"] or "").encode()
+    return _packed([row[name] for name in _FACT_COLUMNS])
 
 
 def chained(site: SiteId, log: LogName, rows: Iterable[Mapping[str, Any]]) -> ChainHead:
     """The chain over a log's rows from its first on."""
-    position, link = 0, origin(site, log)
+    position, link, recorded_at = 0, origin(site, log), 0
     for row in rows:
-        position, link = row["position"], following(link, log, row)
+        link = following(link, log, row, recorded_at)
+        position, recorded_at = row["position"], row["recorded_at"]
     return ChainHead(position=position, link=link)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -43,9 +44,9 @@ def content_of(event: ObservationEvent) -> Content:
         if number < 0:
             raise BadInput(f"{name} of device '{key.device}' is {number}; it must not be negative")
         check_number(name, number)
-    content = _packed(event)
-    hashed = _hash(content.type, content.payload, event.occurred_at, event.site, key.device, key.boot_epoch, key.sequence)
-    return msgspec.structs.replace(content, hash=hashed)
+    name, subject, payload = _packed(event)
+    hashed = _hash(name, payload, event.occurred_at, event.site, key.device, key.boot_epoch, key.sequence)
+    return Content(type=name, subject=subject, payload=payload, hash=hashed)
 
 
 def observation_hash(row: Mapping[str, Any]) -> bytes:
@@ -68,16 +69,18 @@ def content_of_fact(event: FactEvent) -> Content:
     for superseded in event.supersedes:
         if not _FACT_ID.fullmatch(superseded):
             raise BadInput(f"a superseded id is {superseded[:40]!r}; it must be a fact's, 32 hexadecimal digits")
-    return _packed(event)
+    name, subject, payload = _packed(event)
+    return Content(type=name, subject=subject, payload=payload, hash=b"")
 
 
-def _packed(event: ObservationEvent | FactEvent) -> Content:
+def _packed(event: ObservationEvent | FactEvent) -> tuple[str, str | None, bytes]:
+    """Type, subject and payload."""
     check_number("occurred_at", event.occurred_at)
     subject = subject_of(event.payload)
     if subject is not None:
         check_name("subject", subject)
     try:
-        return Content(type=type_name(event.payload), subject=subject, payload=pack(event.payload), hash=b"")
+        return type_name(event.payload), subject, pack(event.payload)
     except (UnicodeEncodeError, OverflowError) as wrong:
         raise BadInput(f"a payload of type '{type_name(event.payload)}' cannot be packed: {wrong}") from None
 
@@ -88,6 +91,7 @@ def check_number(what: str, number: int) -> None:
         raise BadInput(f"{what} is {number}; it must fit in 64 bits")
 
 
+@lru_cache(maxsize=4_096)  # the same few names come with every event; one that is refused is not kept
 def check_name(what: str, name: str) -> None:
     """Raise BadInput for a name that a database would refuse: it must not be able to stop the writer."""
     if not 0 < len(name) <= _LONGEST or "\x00" in name or not name.isprintable():

@@ -6,6 +6,7 @@ SQLAlchemy Core writes them; going through it on every row would cost more than 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Dialect, bindparam, select, update
@@ -35,7 +36,7 @@ class Prepared:
     def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
         self._text = str(compiled)
-        self._names: Sequence[str] | None = compiled.positiontup if compiled.positional else None
+        self._in_order = itemgetter(*compiled.positiontup) if compiled.positional else None
 
     def one(self, connection: Connection, values: Mapping[str, Any]) -> CursorResult[*tuple[Any, ...]]:
         """Execute with one set of values."""
@@ -46,7 +47,10 @@ class Prepared:
         connection.exec_driver_sql(self._text, [self._bound(row) for row in rows])
 
     def _bound(self, values: Mapping[str, Any]) -> Any:
-        return dict(values) if self._names is None else tuple([values[name] for name in self._names])
+        if self._in_order is None:
+            return dict(values)
+        bound = self._in_order(values)
+        return bound if isinstance(bound, tuple) else (bound,)  # of one name, ``itemgetter`` gives the value alone
 
 
 class Statements:

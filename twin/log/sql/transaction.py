@@ -98,12 +98,13 @@ class Transaction:
 
     def _store(self, event: ObservationEvent, content: Content) -> int:
         head = self._change(event.site)
+        before, recorded_before = Link(head.observations_content, head.observations_times), head.observations_recorded_at
         head.observations += 1
-        head.observations_recorded_at = max(head.observations_recorded_at, self.now)
+        head.observations_recorded_at = max(recorded_before, self.now)
         self._places[event.site, event.key] = head.observations, content.hash
         row = observation_row(event, content, head.observations, head.observations_recorded_at)
         self._rows["observations"].append(row)
-        link = following(Link(head.observations_content, head.observations_times), "observations", row)
+        link = following(before, "observations", row, recorded_before)
         head.observations_content, head.observations_times = link
         self._mark(head.site, "observations", head.observations, link)
         self.topics.add(("observations", event.site))
@@ -155,11 +156,12 @@ class Transaction:
             raise Conflict(f"fact {min(stored)} is stored already; a fold gives each (cause, ordinal) once")
 
     def _store_fact(self, head: Head, event: FactEvent, content: Content) -> None:
+        before, recorded_before = Link(head.facts_content, head.facts_times), head.facts_recorded_at
         head.facts += 1
-        head.facts_recorded_at = max(head.facts_recorded_at, self.now)
+        head.facts_recorded_at = max(recorded_before, self.now)
         row = fact_row(event, content, head.facts, head.facts_recorded_at)
         self._rows["facts"].append(row)
-        link = following(Link(head.facts_content, head.facts_times), "facts", row)
+        link = following(before, "facts", row, recorded_before)
         head.facts_content, head.facts_times = link
         self._mark(head.site, "facts", head.facts, link)
         self._rows["supersessions"] += (

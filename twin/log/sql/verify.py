@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from twin.errors import DamagedLog
-from twin.events.ids import SiteId, fact_id
+from twin.events.ids import Micros, SiteId, fact_id
 from twin.log.chain import ChainHead, ChainHeads, Link, LogName, following, origin
 from twin.log.content import observation_hash
 from twin.log.sql import reader, schema
@@ -111,12 +111,12 @@ class _Walk:
     def run(self, start: ChainHead) -> list[Fault]:
         """Walk from there to the head."""
         marks = self._marks()
-        (position, link), checked, recorded_at = (start.position, start.link), start.position, 0
+        (position, link), checked, recorded_at = (start.position, start.link), start.position, self._recorded_at(start.position)
         self._compare_known(position, link)
         for row in self._rows(position):
             if row["position"] > position + 1:
                 self._fault(position + 1, row["position"] - 1, _MISSING)
-            position, link = row["position"], following(link, self.log, row)
+            position, link = row["position"], following(link, self.log, row, recorded_at)
             if (wrong := self._wrong_in(row, recorded_at)) is not None:
                 self._fault(position, position, wrong)
             recorded_at = row["recorded_at"]
@@ -131,6 +131,10 @@ class _Walk:
             self._fault(0, 0, "the head is not that of an empty log")
         self._check_beyond()
         return sorted(self.faults, key=lambda fault: (fault.first, fault.last))[:_MOST_FAULTS]
+
+    def _recorded_at(self, position: int) -> Micros:
+        table = schema.metadata.tables[self.log].c
+        return self.connection.scalar(select(table.recorded_at).where(table.site == self.site, table.position == position)) or 0
 
     def _marks(self) -> dict[int, Link]:
         table = schema.chain_marks.c
