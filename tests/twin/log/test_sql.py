@@ -9,6 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from functools import partial
 
 import pytest
 from msgspec.structs import replace
@@ -29,6 +31,7 @@ from twin.errors import (
 from twin.log.port import FoldCommit, Heads, Snapshot
 from twin.log.sql import SqlLog
 from twin.log.sql.transaction import runs
+from twin.log.tail import tail
 
 
 @pytest.fixture
@@ -366,3 +369,63 @@ def test_a_killed_process_loses_nothing_that_it_acknowledged(path, n_rounds):
     while max(ends) < head + 3:
         ends.add(max(ends) + 1 + max(ends) % 3)
     assert all(len(sequences) in ends for sequences in by_device.values())
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server, tmp_path):
+    import psycopg
+
+    name = f"n{abs(hash(tmp_path)) % 10**12}"
+    with psycopg.connect(f"postgresql://twin@{postgresql_server}/postgres", autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    return f"postgresql://twin@{postgresql_server}/{name}"
+
+
+@pytest.fixture
+async def writer_and_reader(postgresql_url, monkeypatch):
+    """Two logs of one database. Followers look by themselves only after an hour: what they see, they were told."""
+    monkeypatch.setattr("twin.log.sql.log.tail", partial(tail, poll_s=3600.0))
+    writer, reader = SqlLog.open(postgresql_url), SqlLog.open(postgresql_url, read_only=True)
+    yield writer, reader
+    await reader.aclose()
+    await writer.aclose()
+
+
+def listeners(url, n, besides=()):
+    """Process ids of so many listening connections, none of them among others; waits for them."""
+    import psycopg
+
+    query = "select pid from pg_stat_activity where datname = current_database() and query = 'listen twin_log'"
+    deadline = time.monotonic() + 30
+    with psycopg.connect(url, autocommit=True) as connection:
+        while len(found := {pid for (pid,) in connection.execute(query).fetchall()} - set(besides)) < n:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.05)
+    return found
+
+
+async def test_a_commit_wakes_followers_in_another_process(postgresql_url, writer_and_reader, make):
+    writer, reader = writer_and_reader
+    await asyncio.to_thread(listeners, postgresql_url, 2)
+    following = reader.tail_observations("lot", after=0)
+    first = asyncio.ensure_future(anext(following))
+    await asyncio.sleep(0.1)
+    await writer.append(make.observations(2))
+    assert [one.position for one in await asyncio.wait_for(first, 20)] == [1, 2]
+    await following.aclose()
+
+
+async def test_followers_are_told_again_after_their_connection_broke(postgresql_url, writer_and_reader, make):
+    import psycopg
+
+    writer, reader = writer_and_reader
+    before = await asyncio.to_thread(listeners, postgresql_url, 2)
+    with psycopg.connect(postgresql_url, autocommit=True) as other:
+        other.execute("select pg_terminate_backend(pid) from unnest(%s::int[]) as pid", [list(before)])
+    await asyncio.to_thread(listeners, postgresql_url, 2, before)
+    following = reader.tail_observations("lot", after=0)
+    first = asyncio.ensure_future(anext(following))
+    await asyncio.sleep(0.1)
+    await writer.append(make.observations(1))
+    assert [one.position for one in await asyncio.wait_for(first, 20)] == [1]
+    await following.aclose()

@@ -23,6 +23,7 @@ from twin.log.sql import reader, schema
 from twin.log.sql.dialect import N_READERS, locate, reading_engine, upsert, writing_engine
 from twin.log.sql.lock import WriterLock
 from twin.log.sql.migrate import ensure_current, require_current
+from twin.log.sql.notices import Notices
 from twin.log.sql.transaction import Transaction
 from twin.log.sql.verify import check_ends
 from twin.log.sql.writer import N_QUEUED_EVENTS, Writer
@@ -40,6 +41,7 @@ class SqlLog:
         self._writer = writer
         self._lock = lock
         self._engine = reading_engine(url, N_READERS)
+        self._notices = Notices(url, wakeups) if url.get_backend_name() == "postgresql" else None
         self._threads = ThreadPoolExecutor(max_workers=N_READERS, thread_name_prefix="log-reader")
 
     @classmethod
@@ -240,6 +242,8 @@ class SqlLog:
         return await self.facts(site, after=position, limit=BATCH)
 
     def _close(self) -> None:
+        if self._notices is not None:
+            self._notices.close()
         self._threads.shutdown()
         self._engine.dispose()
         if self._writer is not None:

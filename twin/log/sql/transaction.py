@@ -22,6 +22,7 @@ from twin.log.fencing import check_commit
 from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt
 from twin.log.sql import schema
 from twin.log.sql.dialect import upsert
+from twin.log.sql.notices import announce
 from twin.log.sql.prepared import Statements
 from twin.log.tail import Topic
 
@@ -182,6 +183,8 @@ class Transaction:
                 self._statements.insert[name].many(self.connection, rows)
         for site in sorted(self._changed):
             self._statements.save_head.one(self.connection, {**vars(self._heads[site]), "of": site})
+        if self.connection.dialect.name == "postgresql":
+            announce(self.connection, self.topics)
 
     def _change(self, site: SiteId) -> Head:
         self._changed.add(site)
