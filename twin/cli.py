@@ -70,6 +70,35 @@ def bench(
 
 
 @app.command()
+def prove(
+    promises: Annotated[list[str], typer.Argument(help="Of the guarantees: G1, G2, …")],
+    runs: Annotated[int | None, typer.Option("--runs", min=1, help="Absent: a short proof of each.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="As many runs as the guarantee states; hours.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first run; the others follow.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Try to refute promises; exit 0 if all held, 1 if one was refuted, 2 if a control was not and so proves nothing."""
+    from twin.evaluation.proofs import module, prove
+
+    for name in promises:
+        module(name.upper())
+    worst = 0
+    for name in promises:
+        proof = prove(name, runs, seed, is_full=full)
+        if as_json:
+            print_json(builtins(proof))
+        say(
+            f"{proof.promise}: {proof.violations} violations in {proof.runs} runs, {proof.seconds} s; control: "
+            f"{proof.control.violations} with {proof.control.name}"
+        )
+        for failure in proof.failures:
+            say(f"{failure.replay}: {failure.what}")
+        worst = {0: worst, 1: 1, 2: worst or 2}[proof.exit_code]
+    if worst:
+        raise typer.Exit(worst)
+
+
+@app.command()
 def serve(
     site: Annotated[list[str], typer.Option("--site", help="A site's folder or name; may be given several times.")],
     data_dir: DataDir = None,
