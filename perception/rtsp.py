@@ -12,11 +12,11 @@ from typing import Any
 import av
 import av.error
 
-from perception.backoff import Backoff
 from perception.frames import Frame
 from perception.stream_clock import StreamClock
 from perception.video_file import reason
 from site_models.schema import CameraId, ClockSource
+from twin.backoff import Backoff
 from twin.errors import SourceError
 from twin.events.ids import Micros
 

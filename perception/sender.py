@@ -11,8 +11,8 @@ import httpx2
 import msgspec
 from msgspec import Struct
 
-from perception.backoff import Backoff
 from perception.spool import Spool, SpoolItem
+from twin.backoff import Backoff
 from twin.errors import BadInput, TwinError
 from twin.events.ids import SiteId
 

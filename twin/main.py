@@ -26,10 +26,12 @@ from twin.api.services import Services
 from twin.errors import BadInput, Forbidden
 from twin.events.ids import SiteId
 from twin.feeds.hub import Hub
+from twin.feeds.subscriptions import Subscriptions
 from twin.log.blobs import BlobStore
 from twin.log.sealing import SealingLog
 from twin.log.sql.keys import SqlKeyRing
 from twin.log.sql.log import SqlLog
+from twin.log.sql.subscriptions import SqlSubscriptions
 from twin.projections.runner import SnapshotRunner
 from twin.projections.timeline import Timeline
 from twin.rules.fold import Fold
@@ -100,7 +102,7 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
     async with AsyncExitStack() as stack:
         sql = open_log(settings)
         stack.push_async_callback(sql.aclose)
-        keys = SqlKeyRing(sql)
+        keys, store = SqlKeyRing(sql), SqlSubscriptions(sql)
         log = SealingLog(sql, keys)
         blobs = await asyncio.to_thread(
             BlobStore,
@@ -126,6 +128,7 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
             sites=sites,
             timelines=timelines,
             hubs=hubs,
+            subscriptions={name: Subscriptions(log, store, site) for name, site in sites.items()},
             crops=blobs,
             metrics=Metrics(),
             checks={"parts": background.check},

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.backoff import Backoff
 from perception.frames import Frame, thinned
 from perception.stream_clock import StreamClock
+from twin.backoff import Backoff
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 

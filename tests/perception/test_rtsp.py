@@ -3,8 +3,8 @@ from collections import deque
 
 import pytest
 
-from perception.backoff import Backoff
 from perception.rtsp import RtspStream, without_password
+from twin.backoff import Backoff
 from twin.errors import SourceError
 
 AT_ONCE = Backoff(lambda: 0.0, first_s=0.02, longest_s=0.02)

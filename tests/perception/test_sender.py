@@ -6,11 +6,11 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-from perception.backoff import Backoff
 from perception.emit import Crop, Emission
 from perception.sender import Sender
 from perception.sinks import SpoolSink
 from perception.spool import Spool
+from twin.backoff import Backoff
 from twin.errors import BadInput
 from twin.events.codec import from_json
 from twin.events.observations import FrameObserved, Personal, TrackletEmbedded

@@ -51,6 +51,7 @@ ENDPOINTS = (
     Endpoint(
         path=_PATH,
         method="PUT",
+        status=201,
         handler=put_crop,
         about="Keep a picture of a tracklet; the same again changes nothing.",
         answer=CropStored,

@@ -40,8 +40,10 @@ class Endpoint:
     """One method of one path.
 
     Attributes:
-        answer: a msgspec type for a JSON answer, or a media type for any other.
+        answer: a msgspec type for a JSON answer, a media type for any other, None where there is none.
+        status: of the answer.
         takes: media types of the request's body, with their JSON Schema.
+        body: a msgspec type for a body in JSON.
         refusals: statuses of the problems it can answer with.
     """
 
@@ -50,6 +52,8 @@ class Endpoint:
     about: str
     answer: Any
     method: str = "GET"
+    status: int = 200
     parameters: tuple[Parameter, ...] = ()
     takes: Mapping[str, Mapping[str, Any]] | None = None
+    body: type[Struct] | None = None
     refusals: tuple[int, ...] = ()

@@ -19,13 +19,13 @@ _REF = "#/components/schemas/{name}"
 
 def document(endpoints: Sequence[Endpoint], extra_routes: Iterable[BaseRoute], *, version: str) -> dict[str, Any]:
     """The description of every HTTP route; a route without an endpoint's words is described by its docstring."""
-    types = [endpoint.answer for endpoint in endpoints if not isinstance(endpoint.answer, str)]
+    told = [endpoint.answer for endpoint in endpoints if not isinstance(endpoint.answer, str | None)]
+    types = [*told, *(endpoint.body for endpoint in endpoints if endpoint.body is not None)]
     schemas, components = msgspec.json.schema_components([*types, Problem], ref_template=_REF)
     schema_by_type = dict(zip(map(id, types), schemas, strict=False))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
-        content = _content(endpoint, schema_by_type)
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, content)
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schema_by_type)
     for route in extra_routes:
         if isinstance(route, Route):
             paths.setdefault(_plain(route.path), {}).update(_undescribed(route))
@@ -37,23 +37,28 @@ def document(endpoints: Sequence[Endpoint], extra_routes: Iterable[BaseRoute], *
     }
 
 
-def _content(endpoint: Endpoint, schema_by_type: dict[int, Any]) -> dict[str, Any]:
+def _answer(endpoint: Endpoint, schema_by_type: dict[int, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = {"description": HTTPStatus(endpoint.status).phrase}
     if isinstance(endpoint.answer, str):
-        return {endpoint.answer: {"schema": {"type": "string"}}}
-    return {"application/json": {"schema": schema_by_type[id(endpoint.answer)]}}
+        told["content"] = {endpoint.answer: {"schema": {"type": "string"}}}
+    elif endpoint.answer is not None:
+        told["content"] = {"application/json": {"schema": schema_by_type[id(endpoint.answer)]}}
+    return told
 
 
-def _operation(endpoint: Endpoint, content: dict[str, Any]) -> dict[str, Any]:
-    success = "201" if endpoint.method == "PUT" else "200"
-    answers: dict[str, Any] = {success: {"description": HTTPStatus(int(success)).phrase, "content": content}}
+def _operation(endpoint: Endpoint, schema_by_type: dict[int, Any]) -> dict[str, Any]:
+    answers = {str(endpoint.status): _answer(endpoint, schema_by_type)}
     operation: dict[str, Any] = {
         "operationId": endpoint.handler.__name__,
         "summary": endpoint.about,
         "parameters": [*_path_parameters(endpoint.path), *(_parameter(one) for one in endpoint.parameters)],
         "responses": answers | _problems(endpoint.refusals),
     }
-    if endpoint.takes is not None:
-        body = {media: {"schema": schema} for media, schema in endpoint.takes.items()}
+    takes = dict(endpoint.takes or {})
+    if endpoint.body is not None:
+        takes["application/json"] = schema_by_type[id(endpoint.body)]
+    if takes:
+        body = {media: {"schema": schema} for media, schema in takes.items()}
         operation["requestBody"] = {"required": True, "content": body}
     return operation
 

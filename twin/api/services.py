@@ -13,6 +13,7 @@ from twin.api.metrics import Metrics
 from twin.errors import NotFound
 from twin.events.ids import SiteId
 from twin.feeds.hub import Hub
+from twin.feeds.subscriptions import Subscriptions
 from twin.log.blobs import BlobStore
 from twin.log.port import Log
 from twin.projections.timeline import Timeline
@@ -39,7 +40,7 @@ class Services:
 
     Attributes:
         sites: sites served; a log may hold others.
-        timelines, hubs: one for each site; ``hubs`` are run by whoever opened them.
+        timelines, hubs, subscriptions: one for each site; ``hubs`` are run by whoever opened them.
         checks: for ``/healthz``, by name; whether the log answers is checked without being named here.
         extra_routes: routes of parts that the API does not know, such as search.
         reserved_devices: device names that nobody outside may use.
@@ -49,6 +50,7 @@ class Services:
     sites: Mapping[SiteId, Site]
     timelines: Mapping[SiteId, Timeline]
     hubs: Mapping[SiteId, Hub]
+    subscriptions: Mapping[SiteId, Subscriptions]
     crops: BlobStore
     metrics: Metrics
     checks: Mapping[str, Check] = field(default_factory=dict)

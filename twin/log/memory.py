@@ -15,7 +15,7 @@ from twin.log.clock import Clock, system_clock
 from twin.log.columns import fact_row, observation_row
 from twin.log.content import Content, content_of, content_of_fact
 from twin.log.fencing import check_commit
-from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt, Refusal, Snapshot
+from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt, Refusal, Snapshot, at_positions
 from twin.log.tail import BATCH, Wakeups, tail
 
 _SnapshotKey = tuple[str, str, int, Micros]
@@ -129,6 +129,11 @@ class MemoryLog:
         """See ``twin.log.port.Log``."""
         later = self._sites.get(site, _SiteLog()).facts[max(after, 0) :]
         return [fact for fact in later if not types or type_name(fact.event.payload) in types][:limit]
+
+    async def facts_at(self, site: SiteId, positions: Sequence[int]) -> list[RecordedFact]:
+        """See ``twin.log.port.Log``."""
+        kept = self._sites.get(site, _SiteLog()).facts
+        return at_positions(site, {fact.position: fact for fact in kept}, positions)
 
     async def facts_between(
         self,

@@ -6,12 +6,13 @@ once. Facts, the cursor into the observation log and the fold's snapshot are com
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from enum import Enum
 from typing import Protocol
 
 from msgspec import Struct
 
+from twin.errors import NotFound
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.ids import Micros, SiteId
 from twin.log.chain import ChainHeads
@@ -136,6 +137,10 @@ class Log(Protocol):
         """Facts with position > ``after`` (of these types only, if any are named), in position order."""
         ...
 
+    async def facts_at(self, site: SiteId, positions: Sequence[int]) -> list[RecordedFact]:
+        """The facts at these positions, in this order; raises NotFound where there is none."""
+        ...
+
     async def facts_between(
         self,
         site: SiteId,
@@ -191,3 +196,11 @@ class Log(Protocol):
     async def aclose(self) -> None:
         """Finish what is queued, then release every resource."""
         ...
+
+
+def at_positions(site: SiteId, facts: Mapping[int, RecordedFact], positions: Sequence[int]) -> list[RecordedFact]:
+    """The facts at these positions; raises NotFound where one is missing."""
+    missing = [position for position in positions if position not in facts]
+    if missing:
+        raise NotFound(f"site '{site}' has no fact at position {missing[0]}")
+    return [facts[position] for position in positions]

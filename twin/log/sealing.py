@@ -73,6 +73,10 @@ class SealingLog:
         """See ``twin.log.port.Log``."""
         return await self._log.facts(site, after=after, limit=limit, types=types)
 
+    async def facts_at(self, site: SiteId, positions: Sequence[int]) -> list[RecordedFact]:
+        """See ``twin.log.port.Log``."""
+        return await self._log.facts_at(site, positions)
+
     async def facts_between(
         self,
         site: SiteId,

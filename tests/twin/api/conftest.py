@@ -17,10 +17,12 @@ from starlette.applications import Starlette
 from twin.api import Services, create_app
 from twin.api.metrics import Metrics
 from twin.feeds.hub import Hub, Limits
+from twin.feeds.subscriptions import Subscriptions
 from twin.log.blobs import BlobStore
 from twin.log.keys import MemoryKeyRing
 from twin.log.memory import MemoryLog
 from twin.log.sealing import SealingLog
+from twin.log.subscriptions import MemorySubscriptions
 from twin.projections.timeline import Timeline
 
 QUICK = Limits(period_s=0.01)
@@ -53,6 +55,7 @@ def serve(lot, story, tmp_path) -> Callable[..., AbstractAsyncContextManager[Run
             sites={"lot": lot},
             timelines={"lot": timeline},
             hubs={"lot": hub},
+            subscriptions={"lot": Subscriptions(sealing, MemorySubscriptions(), lot)},
             **{"crops": crops, "metrics": Metrics(), **given},
         )
         app = create_app(services)

@@ -165,6 +165,10 @@ class SqlLog:
         """See ``twin.log.port.Log``."""
         return await self.read(reader.facts, site, after, limit, types)
 
+    async def facts_at(self, site: SiteId, positions: Sequence[int]) -> list[RecordedFact]:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.facts_at, site, positions)
+
     async def facts_between(
         self,
         site: SiteId,

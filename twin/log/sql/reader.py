@@ -10,10 +10,11 @@ from sqlalchemy import Connection, Select, and_, exists, or_, select
 from twin.events.envelope import DeviceKey, RecordedFact, RecordedObservation
 from twin.events.ids import DeviceId, Micros, SiteId
 from twin.log.chain import ChainHead, ChainHeads, Link, chained
-from twin.log.port import Heads, Refusal, Snapshot
+from twin.log.port import Heads, Refusal, Snapshot, at_positions
 from twin.log.sql import schema
 from twin.log.sql.rows import FACT_COLUMNS, OBSERVATION_COLUMNS, recorded_fact, recorded_observation
 
+_CHUNK = 500
 _Query = Select[*tuple[Any, ...]]
 
 _h, _o, _f, _s = schema.heads.c, schema.observations.c, schema.facts.c, schema.supersessions.c
@@ -51,6 +52,15 @@ def facts(connection: Connection, site: SiteId, after: int, limit: int, types: S
     """See ``twin.log.port.Log``."""
     query = _of(select(*FACT_COLUMNS).where(_f.site == site, _f.position > after), types, None)
     return [recorded_fact(row) for row in connection.execute(query.order_by(_f.position).limit(limit))]
+
+
+def facts_at(connection: Connection, site: SiteId, positions: Sequence[int]) -> list[RecordedFact]:
+    """See ``twin.log.port.Log``."""
+    found: dict[int, RecordedFact] = {}
+    for start in range(0, len(positions), _CHUNK):
+        query = select(*FACT_COLUMNS).where(_f.site == site, _f.position.in_(positions[start : start + _CHUNK]))
+        found |= {fact.position: fact for fact in map(recorded_fact, connection.execute(query))}
+    return at_positions(site, found, positions)
 
 
 def facts_between(

@@ -123,3 +123,35 @@ keys = Table(
     _number("made_at"),
     Column("destroyed_at", BigInteger),
 )
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("filter", Text, nullable=False),  # JSON
+    Column("most_attempts", Integer, nullable=False),
+    _number("created_at"),
+    _number("read_to"),
+    Column("replay_until", BigInteger),  # both NULL: no replay
+    Column("replay_resume", BigInteger),
+    _number("n_leases"),
+    _number("n_acknowledged"),
+    _number("n_discarded"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("subscription", String(255), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("order", String(255), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("n_attempts", Integer, nullable=False),
+    _number("lease"),
+    Column("holder", String(255), nullable=False),
+    _number("until"),
+    Column("reason", Text, nullable=False),
+)
+"""What subscriptions have not acknowledged; facts between a subscription's ``read_to`` and here are done."""

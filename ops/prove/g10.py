@@ -1,0 +1,228 @@
+"""G10: every fact reaches every durable subscription at least once, in order per session, until acknowledged or parked.
+
+A run is one consumer's life over a service that answers 503, loses requests and answers, hangs, and restarts, while facts are
+still being committed; the consumer is killed and started again at random, and some of its effects fail. It stores its effects
+beside the ids of the events. Time passes with every request. Control: a consumer that does not store the ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx2
+from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, select
+from sqlalchemy.pool import StaticPool
+from starlette.applications import Starlette
+
+from site_models.schema import Datum, Level, Site
+from twin.api import Services, create_app
+from twin.api.metrics import Metrics
+from twin.backoff import Backoff
+from twin.client import Client, Event
+from twin.events.envelope import FactEvent
+from twin.events.facts import SessionClosed, SessionOpened
+from twin.events.ids import LevelId, PortalId, SessionId, VehicleId
+from twin.feeds.subscriptions import Subscriptions
+from twin.inbox import Inbox
+from twin.log.memory import MemoryLog
+from twin.log.port import FoldCommit
+from twin.log.subscriptions import MemorySubscriptions
+
+from .outcome import Outcome, tried
+from .workload import SITE, observation
+
+RUNS, FULL_RUNS = 60, 5_000
+_SESSIONS, _STEPS = 8, 5
+_US = 1_000_000
+_LOST, _FAILING, _LONGEST_LIFE, _LIVES = 0.2, 0.05, 12, 2_000
+_SITE = Site(name=SITE, datum=Datum(latitude=0.0, longitude=0.0), levels=(Level(id=LevelId("ground")),))
+_AT_ONCE = Backoff(lambda: 0.0, first_s=0.0, longest_s=0.0)
+
+_metadata = MetaData()
+_effects = Table(
+    "effects", _metadata, Column("n", Integer, primary_key=True), Column("session", String), Column("position", Integer)
+)
+
+
+def prove(runs: int, seed: int) -> Outcome:
+    """Each run delivers forty facts of eight sessions."""
+    seeds = range(seed, seed + runs)
+    with _quiet():
+        failures = tried(seeds, lambda one: asyncio.run(_Run(one, has_inbox=True).refuted()))
+        control = tried(seeds[:10], lambda one: asyncio.run(_Run(one, has_inbox=False).refuted()))
+    return Outcome(runs, failures, "a consumer that does not store event ids", len(control))
+
+
+class _Killed(BaseException):
+    """The consumer's process ended without a word."""
+
+
+class _Run:
+    """One log, one subscription, and the lives of its consumer.
+
+    Attributes:
+        now: the service's clock; every request moves it.
+    """
+
+    def __init__(self, seed: int, *, has_inbox: bool) -> None:
+        self.draw = random.Random(f"deliveries {seed}")
+        self.now = 1_767_225_600 * _US
+        self._log, self._store = MemoryLog(clock=lambda: self.now), MemorySubscriptions()
+        self._engine = create_engine("sqlite://", poolclass=StaticPool)
+        self._inbox = Inbox() if has_inbox else None
+        self._facts = _facts(self.draw)
+        self._n_committed = 0
+        with self._engine.begin() as connection:
+            _metadata.create_all(connection)
+            Inbox().create(connection)
+
+    async def refuted(self) -> str | None:
+        """What went wrong, or None."""
+        await self._commit()
+        try:
+            for _ in range(_LIVES):
+                await self._live()
+                await self._commit()
+                if await self._is_done():
+                    return self._wrong()
+            return f"after {_LIVES} lives of the consumer {len(self._stored())} of {len(self._facts)} effects are there"
+        finally:
+            self._engine.dispose()
+            await self._log.aclose()
+
+    async def _commit(self) -> None:
+        """Some more facts, in one fold."""
+        n = min(self.draw.randint(0, 12), len(self._facts) - self._n_committed)
+        if n == 0:
+            return
+        new = tuple(self._facts[self._n_committed : self._n_committed + n])
+        await self._log.append([observation(1, self._n_committed + one + 1) for one in range(n)])
+        token = await self._log.acquire(SITE, "proof")
+        self._n_committed += n
+        await self._log.commit(FoldCommit(token=token, after=self._n_committed - n, cursor=self._n_committed, facts=new))
+
+    async def _is_done(self) -> bool:
+        """Whether all was acknowledged; on the way, somebody looks at what is parked, and has it tried again."""
+        there = await self._store.load(SITE, "billing")
+        if there is None:
+            return False
+        for one in there.queue.values():
+            if one.state == "parked":
+                await Subscriptions(self._log, self._store, _SITE).retry("billing", one.position)
+        return self._n_committed == len(self._facts) == there.read_to and not there.queue
+
+    async def _live(self) -> None:
+        """One life of the consumer and of the service it talks to; it ends within a request."""
+        subscriptions = Subscriptions(self._log, self._store, _SITE, clock=lambda: self.now)
+        transport = _Faulty(_app(self._log, subscriptions), self)
+        async with httpx2.AsyncClient(transport=transport) as http:
+            client = Client("http://twin", site=SITE, http=http, backoff=_AT_ONCE)
+            consumer = self.draw.choice(("billing-1", "billing-2", f"billing-{self.now}"))
+            limit = self.draw.choice((1, 3, 20))
+            billing = client.subscribe("billing", after=0, limit=limit, wait_s=0.0, consumer=consumer)
+            try:
+                async for event in billing:
+                    if self.draw.random() < _FAILING:
+                        await billing.refuse("the consumer's database is away")
+                    else:
+                        self._effect(event)
+            except _Killed:
+                return
+
+    def _effect(self, event: Event) -> None:
+        with self._engine.begin() as connection:
+            if self._inbox is None or self._inbox.is_first(connection, event):
+                session = event.attributes["subject"]
+                connection.execute(_effects.insert().values(session=session, position=event.position))
+
+    def _stored(self) -> list[tuple[str, int]]:
+        with self._engine.begin() as connection:
+            return [(row.session, row.position) for row in connection.execute(select(_effects).order_by(_effects.c.n))]
+
+    def _wrong(self) -> str | None:
+        stored = self._stored()
+        for session in {fact.payload.session for fact in self._facts}:
+            expected = [n for n, fact in enumerate(self._facts, 1) if fact.payload.session == session]
+            had = [position for of, position in stored if of == session]
+            if had != expected:
+                return f"session {session} has facts {expected}, and had effects of {had}"
+        return None
+
+
+class _Faulty(httpx2.AsyncBaseTransport):
+    """Takes every request to the application, or not, and brings the answer back, or not."""
+
+    def __init__(self, app: Starlette, run: _Run) -> None:
+        self._inner = httpx2.ASGITransport(app=app)
+        self._run = run
+        self._left = run.draw.randint(1, _LONGEST_LIFE)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        draw, self._left = self._run.draw, self._left - 1
+        self._run.now += draw.choice((1_000, 50_000, _US, 20 * _US, 100 * _US))
+        fault = draw.choices(("none", "unavailable", "lost", "hanging"), (1 - _LOST, _LOST / 3, _LOST / 3, _LOST / 3))[0]
+        if fault == "unavailable":
+            return httpx2.Response(503, json={"detail": "later"}, request=request)
+        if fault == "lost" or (self._left <= 0 and draw.random() < 0.5):
+            raise self._cut(request, httpx2.ConnectError("reset"))
+        answer = await self._inner.handle_async_request(request)
+        if fault == "hanging" or self._left <= 0:
+            raise self._cut(request, httpx2.ReadTimeout("no answer"))
+        return answer
+
+    def _cut(self, request: httpx2.Request, error: httpx2.RequestError) -> BaseException:
+        error.request = request
+        return error if self._left > 0 else _Killed()
+
+
+def _facts(draw: random.Random) -> list[FactEvent]:
+    """Stays, each opened and closed, then closed anew again and again; they overlap as they come."""
+    payloads: list[SessionOpened | SessionClosed] = []
+    steps = [number for number in range(_SESSIONS) for _ in range(_STEPS)]
+    draw.shuffle(steps)
+    for at, number in enumerate(steps):
+        session, vehicle, portal = SessionId(f"s{number}"), VehicleId(f"v{number}"), PortalId("gate")
+        if number not in steps[:at]:
+            payloads.append(SessionOpened(session=session, vehicle=vehicle, portal=portal, entry_at=0, confidence=1.0))
+        else:
+            payloads.append(
+                SessionClosed(session=session, vehicle=vehicle, portal=portal, entry_at=0, exit_at=at, confidence=1.0)
+            )
+    return [
+        FactEvent(site=SITE, fold_version="1", cause=cause, ordinal=0, occurred_at=cause, payload=payload)
+        for cause, payload in enumerate(payloads, 1)
+    ]
+
+
+def _app(log: MemoryLog, subscriptions: Subscriptions) -> Starlette:
+    crops: Any = None  # no route of a subscription looks at them
+    return create_app(
+        Services(
+            log=log,
+            sites={SITE: _SITE},
+            timelines={},
+            hubs={},
+            subscriptions={SITE: subscriptions},
+            crops=crops,
+            metrics=Metrics(),
+        )
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The client's warnings are what this proof makes happen."""
+    loggers = [logging.getLogger(name) for name in ("twin.client", "twin.api.problem", "httpx2")]
+    kept = [one.level for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for one, level in zip(loggers, kept, strict=True):
+            one.setLevel(level)

@@ -1,0 +1,92 @@
+"""Subscriptions over HTTP, as a consumer in any language uses them."""
+
+import pytest
+
+from twin.events.codec import micros
+
+URL = "/v1/sites/lot/subscriptions"
+
+
+@pytest.fixture
+def two_stays(story):
+    return story.events(story.opened("p1", "v1"), story.opened("p2", "v2"), story.closed("p1", "v1"), story.closed("p2", "v2"))
+
+
+async def post(running, path, **body):
+    answer = await running.http.post(f"{URL}/{path}", json=body)
+    assert answer.is_success, answer.text
+    return answer.json() if answer.content else None
+
+
+async def test_a_consumer_leases_acknowledges_and_is_done(serve, two_stays):
+    async with serve(two_stays) as running:
+        made = await running.http.put(f"{URL}/billing", json={"types": ["session.closed.v1"], "after": "0"})
+        assert (made.status_code, made.json()["lag"], made.json()["types"]) == (200, 4, ["session.closed.v1"])
+        lease = await post(running, "billing/lease")
+        assert [one["event"]["position"] for one in lease["deliveries"]] == ["3", "4"]
+        assert lease["deliveries"][0]["event"]["subject"] == "p1"
+        assert micros(lease["until"]) > micros(lease["deliveries"][0]["event"]["recordedtime"])
+        assert await post(running, "billing/acknowledge", lease=lease["lease"], positions=["3", "4"]) == {"lost": []}
+        assert (await post(running, "billing/lease"))["lease"] == 0
+        told = (await running.http.get(f"{URL}/billing")).json()
+        assert {name: told[name] for name in ("acknowledged_to", "lag", "n_acknowledged")} == {
+            "acknowledged_to": "4",
+            "lag": 0,
+            "n_acknowledged": 2,
+        }
+        assert (await running.http.get(URL)).json() == {"subscriptions": ["billing"]}
+
+
+async def test_a_poison_fact_is_parked_with_its_reason_and_blocks_its_session_only(serve, two_stays):
+    async with serve(two_stays) as running:
+        await running.http.put(f"{URL}/x", json={"after": "0", "most_attempts": 1})
+        lease = await post(running, "x/lease")
+        refused = {"lease": lease["lease"], "position": "1", "reason": "no tariff for p1"}
+        assert await post(running, "x/refuse", **refused) == {"lost": []}
+        told = (await running.http.get(f"{URL}/x")).json()
+        assert told["parked"] == [{"position": "1", "order": "session p1", "n_attempts": 1, "reason": "no tariff for p1"}]
+        assert (told["n_parked"], told["n_blocked"], told["acknowledged_to"]) == (1, 1, "0")
+        for position in ("2", "4"):
+            lease = await post(running, "x/lease")
+            assert [one["event"]["position"] for one in lease["deliveries"]] == [position]
+            await post(running, "x/acknowledge", lease=lease["lease"], positions=[position])
+        assert (await running.http.delete(f"{URL}/x/parked/1")).status_code == 204
+        lease = await post(running, "x/lease")
+        assert [one["event"]["position"] for one in lease["deliveries"]] == ["3"]
+        assert (await running.http.post(f"{URL}/x/parked/3/retry")).status_code == 404
+
+
+async def test_a_lease_is_released_extended_and_a_range_delivered_again(serve, two_stays):
+    async with serve(two_stays) as running:
+        await running.http.put(f"{URL}/x", json={"after": "0"})
+        lease = (await post(running, "x/lease"))["lease"]
+        assert await post(running, "x/extend", lease=lease, lease_s=60) == {"is_held": True}
+        await post(running, "x/release", lease=lease)
+        assert await post(running, "x/extend", lease=lease, lease_s=60) == {"is_held": False}
+        lease = await post(running, "x/lease")
+        await post(running, "x/acknowledge", lease=lease["lease"], positions=["1", "2", "3", "4"])
+        await post(running, "x/replay", after="1", until="2")
+        again = await post(running, "x/lease")
+        assert [(one["event"]["position"], one["n_attempts"]) for one in again["deliveries"]] == [("2", 1)]
+        assert (await running.http.delete(f"{URL}/x")).status_code == 204
+        assert (await running.http.get(f"{URL}/x")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "words"),
+    [
+        ("nope/lease", {}, 404, "no subscription 'nope'; PUT it first"),
+        ("x/lease", {"limit": 0}, 422, "limit=0 cannot be used; give 1 to 1000"),
+        ("x/lease", {"wait_s": 1e9}, 422, "wait_s=1000000000.0 cannot be used; give 0 to 60"),
+        ("x/lease", {"lease": 4}, 422, "unknown field `lease`"),
+        ("x/acknowledge", {"lease": 1, "positions": ["-1"]}, 422, "positions='-1' is no position; give digits"),
+        ("x/acknowledge", {}, 422, "missing required field `lease`"),
+        ("x/replay", {"after": "0", "until": "9"}, 409, "subscription 'x' has read up to 0"),
+    ],
+)
+async def test_a_request_that_cannot_be_is_told_why(serve, path, body, status, words):
+    async with serve() as running:
+        await running.http.put(f"{URL}/x", json={})
+        answer = await running.http.post(f"{URL}/{path}", json=body)
+        assert answer.status_code == status, answer.text
+        assert words in answer.json()["detail"]

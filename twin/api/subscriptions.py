@@ -1,0 +1,399 @@
+"""Durable subscriptions over HTTP: lease facts, do what is to be done, acknowledge them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from twin.api.endpoint import Endpoint
+from twin.api.exchange import body_of, json, services_of, site_of
+from twin.api.schemas import CloudEvent
+from twin.errors import BadInput, NotFound
+from twin.events.codec import rfc3339, to_cloudevent
+from twin.feeds.subscriptions import Standing, Subscriptions
+from twin.log.subscriptions import Delivery, Filter
+
+T = TypeVar("T")
+
+_BODY_BYTES = 1_000_000
+_MOST_PARKED = 1_000
+_MOST_LEASED = 1_000
+
+
+class Wanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A subscription as it is put; ``after`` is a position (digits), absent: from now on."""
+
+    types: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    after: str | None = None
+    most_attempts: int = 5
+
+
+class LeaseWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many facts, for how long, and how long to wait for the first.
+
+    Attributes:
+        consumer: who asks, if it says so: what it still held under an earlier lease is taken back.
+    """
+
+    limit: int = 100
+    lease_s: float = 30.0
+    wait_s: float = 0.0
+    consumer: str = ""
+
+
+class Acknowledged(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Positions (digits) of a lease that are done."""
+
+    lease: int
+    positions: tuple[str, ...]
+
+
+class Refused(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A position of a lease that could not be done, and why."""
+
+    lease: int
+    position: str
+    reason: str = ""
+
+
+class Held(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A lease; ``lease_s`` is from now."""
+
+    lease: int
+    lease_s: float = 30.0
+
+
+class ReplayWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Positions (digits) to deliver again; ``until`` absent: all that was read."""
+
+    after: str
+    until: str | None = None
+
+
+class ParkedView(Struct, frozen=True, kw_only=True):
+    """A fact that was given up on for now; what comes after it in its order waits."""
+
+    position: str
+    order: str
+    n_attempts: int
+    reason: str
+
+
+class SubscriptionView(Struct, frozen=True, kw_only=True):
+    """A subscription and how far it is.
+
+    Attributes:
+        acknowledged_to: every fact that fits, up to here, is done.
+        lag: positions of the log after ``acknowledged_to``.
+        n_blocked: of those waiting, how many stand behind one that is leased, failed or parked.
+        is_full: so many are blocked that nothing more is read.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    zones: tuple[str, ...]
+    subjects: tuple[str, ...]
+    most_attempts: int
+    created_at: str
+    acknowledged_to: str
+    head: str
+    lag: int
+    n_waiting: int
+    n_blocked: int
+    n_leased: int
+    n_parked: int
+    n_acknowledged: int
+    n_discarded: int
+    is_full: bool
+    parked: list[ParkedView]
+
+
+class SubscriptionNames(Struct, frozen=True, kw_only=True):
+    """A site's subscriptions."""
+
+    subscriptions: list[str]
+
+
+class HandedView(Struct, frozen=True, kw_only=True):
+    """A fact, and how many times it was delivered, this time included."""
+
+    n_attempts: int
+    event: CloudEvent
+
+
+class LeaseView(Struct, frozen=True, kw_only=True):
+    """What was handed out; ``lease`` is 0 when there was nothing."""
+
+    lease: int
+    until: str
+    deliveries: list[HandedView]
+
+
+class Done(Struct, frozen=True, kw_only=True):
+    """Positions that the lease no longer held; they are delivered again."""
+
+    lost: list[str]
+
+
+class Extended(Struct, frozen=True, kw_only=True):
+    """Whether the lease still held anything."""
+
+    is_held: bool
+
+
+async def list_subscriptions(request: Request) -> Response:
+    """Their names."""
+    return json({"subscriptions": await _subscriptions(request).names()})
+
+
+async def put_subscription(request: Request) -> Response:
+    """Make one, or change its filter."""
+    wanted = await _body(request, Wanted)
+    standing = await _subscriptions(request).put(
+        _name(request),
+        Filter(types=wanted.types, zones=wanted.zones, subjects=wanted.subjects),
+        after=None if wanted.after is None else _position("after", wanted.after),
+        most_attempts=wanted.most_attempts,
+    )
+    return json(_view(standing))
+
+
+async def read_subscription(request: Request) -> Response:
+    """One, with what it has parked."""
+    return json(_view(await _subscriptions(request).standing(_name(request))))
+
+
+async def delete_subscription(request: Request) -> Response:
+    """Forget one."""
+    await _subscriptions(request).delete(_name(request))
+    return Response(status_code=204)
+
+
+async def post_lease(request: Request) -> Response:
+    """Take what is to be done next."""
+    wanted = await _body(request, LeaseWanted)
+    _check_range("limit", wanted.limit, 1, _MOST_LEASED)
+    _check_range("lease_s", wanted.lease_s, 1, 3600)
+    _check_range("wait_s", wanted.wait_s, 0, 60)
+    _check_range("the length of consumer", len(wanted.consumer), 0, 200)
+    lease = await _subscriptions(request).lease(
+        _name(request), limit=wanted.limit, lease_s=wanted.lease_s, wait_s=wanted.wait_s, consumer=wanted.consumer
+    )
+    told = [{"n_attempts": one.delivery.n_attempts, "event": to_cloudevent(one.fact)} for one in lease.handed]
+    return json({"lease": lease.number, "until": rfc3339(lease.until), "deliveries": told})
+
+
+async def post_acknowledgement(request: Request) -> Response:
+    """These are done."""
+    done = await _body(request, Acknowledged)
+    positions = [_position("positions", one) for one in done.positions]
+    lost = await _subscriptions(request).acknowledge(_name(request), done.lease, positions)
+    return json({"lost": [str(position) for position in lost]})
+
+
+async def post_refusal(request: Request) -> Response:
+    """This one could not be done."""
+    refused = await _body(request, Refused)
+    position = _position("position", refused.position)
+    held = await _subscriptions(request).refuse(_name(request), refused.lease, position, refused.reason)
+    return json({"lost": [] if held else [refused.position]})
+
+
+async def post_release(request: Request) -> Response:
+    """Give a lease back untried."""
+    await _subscriptions(request).release(_name(request), (await _body(request, Held)).lease)
+    return Response(status_code=204)
+
+
+async def post_extension(request: Request) -> Response:
+    """Hold a lease for longer."""
+    held = await _body(request, Held)
+    _check_range("lease_s", held.lease_s, 1, 3600)
+    return json({"is_held": await _subscriptions(request).extend(_name(request), held.lease, held.lease_s)})
+
+
+async def post_replay(request: Request) -> Response:
+    """Deliver a range again."""
+    wanted = await _body(request, ReplayWanted)
+    until = None if wanted.until is None else _position("until", wanted.until)
+    await _subscriptions(request).replay(_name(request), after=_position("after", wanted.after), until=until)
+    return Response(status_code=204)
+
+
+async def post_retry(request: Request) -> Response:
+    """Deliver a parked fact again."""
+    await _subscriptions(request).retry(_name(request), _position("position", request.path_params["position"]))
+    return Response(status_code=204)
+
+
+async def delete_parked(request: Request) -> Response:
+    """Give a parked fact up."""
+    await _subscriptions(request).discard(_name(request), _position("position", request.path_params["position"]))
+    return Response(status_code=204)
+
+
+def _subscriptions(request: Request) -> Subscriptions:
+    site = site_of(request)
+    found = services_of(request).subscriptions.get(site.name)
+    if found is None:
+        raise NotFound(f"site '{site.name}' takes no subscriptions here")
+    return found
+
+
+def _name(request: Request) -> str:
+    return request.path_params["name"]
+
+
+async def _body(request: Request, kind: type[T]) -> T:
+    body = await body_of(request, most_bytes=_BODY_BYTES)
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as wrong:
+        raise BadInput(f"the body cannot be read: {wrong}; see /openapi.json") from None
+
+
+def _position(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise BadInput(f"{name}='{text[:60]}' is no position; give digits")
+    return int(text)
+
+
+def _check_range(name: str, given: float, least: int, most: int) -> None:
+    if not least <= given <= most:
+        raise BadInput(f"{name}={given} cannot be used; give {least} to {most}")
+
+
+def _view(standing: Standing) -> dict[str, Any]:
+    one, tally = standing.subscription, standing.tally
+    parked = [delivery for delivery in one.queue.values() if delivery.state == "parked"][:_MOST_PARKED]
+    return {
+        "name": one.name,
+        **msgspec.to_builtins(one.filter),
+        "most_attempts": one.most_attempts,
+        "created_at": rfc3339(one.created_at),
+        "acknowledged_to": str(standing.acknowledged_to),
+        "head": str(standing.head),
+        "lag": standing.head - standing.acknowledged_to,
+        "n_waiting": tally.waiting,
+        "n_blocked": tally.blocked,
+        "n_leased": tally.leased,
+        "n_parked": tally.parked,
+        "n_acknowledged": one.n_acknowledged,
+        "n_discarded": one.n_discarded,
+        "is_full": standing.is_full,
+        "parked": [_parked_view(delivery) for delivery in parked],
+    }
+
+
+def _parked_view(one: Delivery) -> dict[str, Any]:
+    return {"position": str(one.position), "order": one.order, "n_attempts": one.n_attempts, "reason": one.reason}
+
+
+_ALL = "/v1/sites/{site}/subscriptions"
+_ONE = f"{_ALL}/{{name}}"
+
+
+_LEASED = (404, 422)
+
+ENDPOINTS = (
+    Endpoint(path=_ALL, handler=list_subscriptions, about="Their names.", answer=SubscriptionNames, refusals=(404,)),
+    Endpoint(
+        path=_ONE,
+        method="PUT",
+        handler=put_subscription,
+        about="Make a durable subscription to facts, or change the filter of one for what it has not read yet.",
+        answer=SubscriptionView,
+        body=Wanted,
+        refusals=(404, 409, 413, 422),
+    ),
+    Endpoint(
+        path=_ONE,
+        handler=read_subscription,
+        about="How far a subscription is, and what it has parked.",
+        answer=SubscriptionView,
+        refusals=(404,),
+    ),
+    Endpoint(
+        path=_ONE, method="DELETE", handler=delete_subscription, about="Forget it.", answer=None, status=204, refusals=(404,)
+    ),
+    Endpoint(
+        path=f"{_ONE}/lease",
+        method="POST",
+        handler=post_lease,
+        about="Take the next facts; nobody else is given them until the lease ends or they are acknowledged.",
+        answer=LeaseView,
+        body=LeaseWanted,
+        refusals=_LEASED,
+    ),
+    Endpoint(
+        path=f"{_ONE}/acknowledge",
+        method="POST",
+        handler=post_acknowledgement,
+        about="These are done, in order within each session.",
+        answer=Done,
+        body=Acknowledged,
+        refusals=_LEASED,
+    ),
+    Endpoint(
+        path=f"{_ONE}/refuse",
+        method="POST",
+        handler=post_refusal,
+        about="This one could not be done: it comes again after a pause, and is parked after most_attempts.",
+        answer=Done,
+        body=Refused,
+        refusals=_LEASED,
+    ),
+    Endpoint(
+        path=f"{_ONE}/release",
+        method="POST",
+        handler=post_release,
+        about="Give a lease back untried.",
+        answer=None,
+        status=204,
+        body=Held,
+        refusals=_LEASED,
+    ),
+    Endpoint(
+        path=f"{_ONE}/extend",
+        method="POST",
+        handler=post_extension,
+        about="Hold a lease for longer.",
+        answer=Extended,
+        body=Held,
+        refusals=_LEASED,
+    ),
+    Endpoint(
+        path=f"{_ONE}/replay",
+        method="POST",
+        handler=post_replay,
+        about="Deliver a range of positions again, in order, then go on.",
+        answer=None,
+        status=204,
+        body=ReplayWanted,
+        refusals=(404, 409, 422),
+    ),
+    Endpoint(
+        path=f"{_ONE}/parked/{{position}}/retry",
+        method="POST",
+        handler=post_retry,
+        about="Deliver a parked fact again.",
+        answer=None,
+        status=204,
+        refusals=_LEASED,
+    ),
+    Endpoint(
+        path=f"{_ONE}/parked/{{position}}",
+        method="DELETE",
+        handler=delete_parked,
+        about="Give a parked fact up; what waits behind it is delivered.",
+        answer=None,
+        status=204,
+        refusals=_LEASED,
+    ),
+)

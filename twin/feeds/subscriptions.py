@@ -1,0 +1,287 @@
+"""Durable subscriptions of one site: facts that fit a filter, handed out under leases until they are acknowledged.
+
+At least once, and in order within each session; see ``twin.feeds.delivery``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
+from typing import NamedTuple, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from site_models.schema import Site
+from twin.errors import BadInput, Conflict, NotFound
+from twin.events.codec import FACT_TYPES, subject_of
+from twin.events.envelope import RecordedFact
+from twin.events.ids import Micros
+from twin.feeds import delivery
+from twin.log.clock import Clock, system_clock
+from twin.log.port import Log
+from twin.log.subscriptions import Delivery, Filter, Subscription, SubscriptionStore
+
+T = TypeVar("T")
+
+MOST_SUBSCRIPTIONS = 100
+N_QUEUED = 1_000
+MOST_BLOCKED = 10_000
+_PAGE = 1_000
+_PAGES = 20
+_LOOK_EVERY_S = 1.0  # what other processes do to the queue tells nobody here
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_US = 1_000_000
+
+
+class Handed(Struct, frozen=True, kw_only=True):
+    """A delivery with its fact."""
+
+    delivery: Delivery
+    fact: RecordedFact
+
+
+class Lease(Struct, frozen=True, kw_only=True):
+    """Facts handed out, in position order; nobody else is given them until ``until``. ``number`` is 0 when there are none."""
+
+    number: int
+    until: Micros
+    handed: tuple[Handed, ...]
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """How far a subscription is.
+
+    Attributes:
+        acknowledged_to: every fitting fact up to here is acknowledged or discarded.
+        is_full: so much waits behind parked facts that nothing more is read until they are retried or discarded.
+    """
+
+    subscription: Subscription
+    acknowledged_to: int
+    head: int
+    tally: delivery.Tally
+    is_full: bool
+
+
+class _Found(NamedTuple):
+    """Facts (position, order) in what was read after a position, up to another."""
+
+    after: int
+    facts: list[tuple[int, str]]
+    read_to: int
+
+
+class Subscriptions:
+    """One site's subscriptions; any number of processes may have one over the same store."""
+
+    def __init__(self, log: Log, store: SubscriptionStore, site: Site, *, clock: Clock = system_clock) -> None:
+        self._log = log
+        self._store = store
+        self._site = site
+        self._clock = clock
+        self._zone_by_stall = {str(stall.id): str(stall.zone) for stall in site.stalls}
+
+    async def put(self, name: str, wanted: Filter, *, after: int | None = None, most_attempts: int = 5) -> Standing:
+        """Make a subscription to what follows position ``after`` (None: to what is still to come), or change one's filter.
+
+        A changed filter holds for what was not read yet; ``after`` is not looked at then.
+
+        Raises:
+            BadInput: a name, type, zone, or number that cannot be.
+            Conflict: the site has as many as it may.
+        """
+        self._check(name, wanted, most_attempts)
+        head = (await self._log.heads(self._site.name)).facts
+        start = head if after is None else after
+        if not 0 <= start <= head:
+            raise BadInput(f"a subscription cannot begin after position {start}: the log's last is {head}")
+        if await self._store.load(self._site.name, name) is None and len(await self.names()) >= MOST_SUBSCRIPTIONS:
+            raise Conflict(f"site '{self._site.name}' has {MOST_SUBSCRIPTIONS} subscriptions, the most; delete one first")
+
+        def put(there: Subscription | None) -> tuple[Subscription, None]:
+            if there is not None:
+                return replace(there, filter=wanted, most_attempts=most_attempts), None
+            new = Subscription(
+                site=self._site.name,
+                name=name,
+                filter=wanted,
+                most_attempts=most_attempts,
+                created_at=self._clock(),
+                read_to=start,
+            )
+            return new, None
+
+        await self._store.change(self._site.name, name, put)
+        return await self.standing(name)
+
+    async def names(self) -> list[str]:
+        """All of them, sorted."""
+        return await self._store.names(self._site.name)
+
+    async def standing(self, name: str) -> Standing:
+        """How far one is; raises NotFound."""
+        subscription = delivery.settled(await self._load(name), self._clock())
+        tally = delivery.tally(subscription, self._clock())
+        return Standing(
+            subscription=subscription,
+            acknowledged_to=delivery.acknowledged_to(subscription),
+            head=(await self._log.heads(self._site.name)).facts,
+            tally=tally,
+            is_full=tally.blocked >= MOST_BLOCKED,
+        )
+
+    async def delete(self, name: str) -> None:
+        """Forget one, and what it had not acknowledged; raises NotFound."""
+
+        def delete(there: Subscription) -> tuple[None, None]:
+            return None, None
+
+        await self._change(name, delete)
+
+    async def lease(
+        self, name: str, *, limit: int = 100, lease_s: float = 30.0, wait_s: float = 0.0, consumer: str = ""
+    ) -> Lease:
+        """Take what is to be delivered, waiting up to ``wait_s`` for something; raises NotFound.
+
+        ``consumer`` names who asks; what it still held under an earlier lease is taken back.
+        """
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while True:
+            head = (await self._log.heads(self._site.name)).facts
+            taken = await self._lease(name, limit, round(lease_s * _US), consumer)
+            left_s = deadline - asyncio.get_running_loop().time()
+            if taken.number or left_s <= 0.0:
+                return taken
+            await self._something_new(name, head, left_s)
+
+    async def acknowledge(self, name: str, number: int, positions: Sequence[int]) -> list[int]:
+        """These are done; gives those that this lease no longer held, which will be delivered again. Raises NotFound."""
+        return await self._change(name, lambda there: delivery.acknowledge(there, number, positions))
+
+    async def refuse(self, name: str, number: int, position: int, reason: str) -> bool:
+        """This one could not be done; gives whether the lease held it. Raises NotFound."""
+        now = self._clock()
+        return await self._change(name, lambda there: delivery.refuse(there, number, position, reason[:500], now))
+
+    async def release(self, name: str, number: int) -> None:
+        """Give a lease back untried; raises NotFound."""
+        await self._change(name, lambda there: (delivery.release(there, number), None))
+
+    async def extend(self, name: str, number: int, lease_s: float) -> bool:
+        """Hold a lease for longer; gives whether it still held anything. Raises NotFound."""
+        until = self._clock() + round(lease_s * _US)
+        return await self._change(name, lambda there: delivery.extend(there, number, until))
+
+    async def retry(self, name: str, position: int) -> None:
+        """Deliver a parked fact again; raises NotFound."""
+        await self._change(name, lambda there: (delivery.retry(there, position), None))
+
+    async def discard(self, name: str, position: int) -> None:
+        """Give a parked fact up; raises NotFound."""
+        await self._change(name, lambda there: (delivery.discard(there, position), None))
+
+    async def replay(self, name: str, *, after: int, until: int | None = None) -> None:
+        """Deliver facts (``after``, ``until``] again; raises NotFound, Conflict."""
+        await self._change(name, lambda there: (delivery.replay(there, after=after, until=until), None))
+
+    async def _lease(self, name: str, limit: int, lease_us: int, consumer: str) -> Lease:
+        found = await self._find(await self._load(name))
+        now = self._clock()
+
+        def take(there: Subscription) -> tuple[Subscription, delivery.Leased]:
+            if found is not None and there.read_to == found.after:
+                there = delivery.queued(there, found.facts, found.read_to)
+            return delivery.lease(there, now, limit=limit, lease_us=lease_us, holder=consumer)
+
+        if found is None and not _is_due(await self._load(name), now, consumer):
+            return Lease(number=0, until=0, handed=())
+        leased = await self._change(name, take)
+        facts = await self._log.facts_at(self._site.name, [one.position for one in leased.deliveries])
+        handed = (Handed(delivery=one, fact=fact) for one, fact in zip(leased.deliveries, facts, strict=True))
+        return Lease(number=leased.number, until=leased.until, handed=tuple(handed))
+
+    async def _find(self, there: Subscription) -> _Found | None:
+        """Read on until enough fits; None when the log has nothing new that is worth a write."""
+        tally = delivery.tally(there, self._clock())
+        room = min(N_QUEUED - (tally.waiting - tally.blocked) - tally.leased, MOST_BLOCKED - tally.blocked)
+        found: list[tuple[int, str]] = []
+        read_to, end = there.read_to, there.replay.until if there.replay else None
+        for _ in range(_PAGES if room > 0 else 0):
+            page, read_to = await self._page(there.filter, read_to, end)
+            found += page
+            if len(found) >= room or read_to >= (await self._end(end)):
+                break
+        is_worth_it = found or read_to >= there.read_to + _PAGE or read_to == end
+        return _Found(there.read_to, found, read_to) if is_worth_it and read_to > there.read_to else None
+
+    async def _end(self, end: int | None) -> int:
+        return (await self._log.heads(self._site.name)).facts if end is None else end
+
+    async def _page(self, wanted: Filter, after: int, end: int | None) -> tuple[list[tuple[int, str]], int]:
+        last = await self._end(end)
+        facts = await self._log.facts(self._site.name, after=after, limit=_PAGE, types=wanted.types)
+        within = [fact for fact in facts if fact.position <= last]
+        read_to = within[-1].position if len(within) == _PAGE else last
+        return [(fact.position, order_of(fact)) for fact in within if self._fits(fact, wanted)], read_to
+
+    def _fits(self, fact: RecordedFact, wanted: Filter) -> bool:
+        payload = fact.event.payload
+        if wanted.subjects and not {subject_of(payload), getattr(payload, "vehicle", None)} & set(wanted.subjects):
+            return False
+        zone = getattr(payload, "zone", None) or self._zone_by_stall.get(str(getattr(payload, "stall", None)))
+        return not wanted.zones or zone in wanted.zones
+
+    async def _something_new(self, name: str, head: int, wait_s: float) -> None:
+        """Return when a fact after ``head`` is stored, when a lease or a wait ends, or after ``wait_s``."""
+        wait_s = min(wait_s, _LOOK_EVERY_S)
+        change_at = delivery.next_change_at(await self._load(name))
+        if change_at is not None:
+            wait_s = min(wait_s, max(change_at - self._clock(), 0) / _US + 0.001)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s), aclosing(self._log.tail_facts(self._site.name, after=head)) as tail:
+                await anext(tail, None)
+
+    async def _load(self, name: str) -> Subscription:
+        return self._there(name, await self._store.load(self._site.name, name))
+
+    async def _change(self, name: str, change: Callable[[Subscription], tuple[Subscription | None, T]]) -> T:
+        return await self._store.change(self._site.name, name, lambda there: change(self._there(name, there)))
+
+    def _there(self, name: str, there: Subscription | None) -> Subscription:
+        if there is None:
+            raise NotFound(f"site '{self._site.name}' has no subscription '{name[:80]}'; PUT it first")
+        return there
+
+    def _check(self, name: str, wanted: Filter, most_attempts: int) -> None:
+        if not _NAME.fullmatch(name):
+            raise BadInput(
+                f"subscription '{name[:80]}' is no name; use up to 63 of a-z 0-9 . _ - and begin with a letter or digit"
+            )
+        for what, given, there in (
+            ("type", wanted.types, set(FACT_TYPES)),
+            ("zone", wanted.zones, {str(zone.id) for zone in self._site.zones}),
+        ):
+            if unknown := sorted(set(given) - there):
+                raise BadInput(f"{what} '{unknown[0][:80]}' is not known; use of {', '.join(sorted(there))}")
+        if len(wanted.subjects) > _PAGE:
+            raise BadInput(f"{len(wanted.subjects)} subjects are too many; name at most {_PAGE}")
+        if not 1 <= most_attempts <= 100:
+            raise BadInput(f"most_attempts={most_attempts} cannot be; give 1 to 100")
+
+
+def order_of(fact: RecordedFact) -> str:
+    """What a fact stays in order with: its session, else its vehicle, else what it is about."""
+    payload = fact.event.payload
+    for name in ("session", "vehicle"):
+        if (value := getattr(payload, name, None)) is not None:
+            return f"{name} {value}"
+    return subject_of(payload) or ""
+
+
+def _is_due(subscription: Subscription, now: Micros, consumer: str) -> bool:
+    """Whether anything in the queue can be handed out now, or be taken back from this consumer."""
+    queue = subscription.queue.values()
+    return any(one.state != "parked" and (one.until <= now or (consumer and one.holder == consumer)) for one in queue)

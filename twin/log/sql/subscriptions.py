@@ -1,0 +1,112 @@
+"""Subscriptions in the log's own database."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, and_, delete, select, update
+
+from twin.events.ids import SiteId
+from twin.log.content import check_name
+from twin.log.sql import schema
+from twin.log.sql.dialect import upsert
+from twin.log.sql.log import SqlLog
+from twin.log.sql.transaction import Transaction
+from twin.log.subscriptions import Change, Delivery, Filter, Replay, Subscription
+
+T = TypeVar("T")
+
+_s, _d = schema.subscriptions.c, schema.deliveries.c
+_CHUNK = 500
+
+
+class SqlSubscriptions:
+    """See ``twin.log.subscriptions.SubscriptionStore``. The log's writer makes every change."""
+
+    def __init__(self, log: SqlLog) -> None:
+        self._log = log
+
+    async def change(self, site: SiteId, name: str, change: Change[T]) -> T:
+        """See ``SubscriptionStore``."""
+        check_name("subscription", name)
+
+        def work(transaction: Transaction) -> T:
+            connection = transaction.connection
+            before = _load(connection, site, name)
+            after, answer = change(before)
+            if after is None:
+                _delete(connection, site, name)
+            elif after != before:
+                _save(connection, before, after)
+            return answer
+
+        return await self._log.write(work, site)
+
+    async def load(self, site: SiteId, name: str) -> Subscription | None:
+        """See ``SubscriptionStore``."""
+        return await self._log.read(_load, site, name)
+
+    async def names(self, site: SiteId) -> list[str]:
+        """See ``SubscriptionStore``."""
+        return await self._log.read(_names, site)
+
+
+def _names(connection: Connection, site: SiteId) -> list[str]:
+    return sorted(connection.scalars(select(_s.name).where(_s.site == site)))
+
+
+def _load(connection: Connection, site: SiteId, name: str) -> Subscription | None:
+    row = connection.execute(select(schema.subscriptions).where(_s.site == site, _s.name == name)).one_or_none()
+    if row is None:
+        return None
+    values: dict[str, Any] = dict(row._mapping)
+    until, resume = values.pop("replay_until"), values.pop("replay_resume")
+    columns = [column for column in _d if column.name not in ("site", "subscription")]
+    of_it = select(*columns).where(_d.site == site, _d.subscription == name).order_by(_d.position)
+    values["filter"] = msgspec.json.decode(values["filter"], type=Filter)
+    return Subscription(
+        **values,
+        replay=None if until is None else Replay(until=until, resume=resume),
+        queue={one.position: Delivery(**one._mapping) for one in connection.execute(of_it)},
+    )
+
+
+def _save(connection: Connection, before: Subscription | None, after: Subscription) -> None:
+    key = {"site": after.site, "name": after.name}
+    values = {name: getattr(after, name) for name in _s.keys() if name in after.__struct_fields__}  # noqa: SIM118
+    values |= {
+        "filter": msgspec.json.encode(after.filter).decode(),
+        "replay_until": after.replay and after.replay.until,
+        "replay_resume": after.replay and after.replay.resume,
+    }
+    if before is None:
+        connection.execute(schema.subscriptions.insert().values(values))
+    elif msgspec.structs.replace(before, queue={}) != msgspec.structs.replace(after, queue={}):
+        connection.execute(update(schema.subscriptions).where(_s.site == key["site"], _s.name == key["name"]).values(values))
+    _save_queue(connection, before, after)
+
+
+def _save_queue(connection: Connection, before: Subscription | None, after: Subscription) -> None:
+    old = before.queue if before else {}
+    gone = sorted(old.keys() - after.queue.keys())
+    for start in range(0, len(gone), _CHUNK):
+        chunk = gone[start : start + _CHUNK]
+        connection.execute(
+            delete(schema.deliveries).where(_d.site == after.site, _d.subscription == after.name, _d.position.in_(chunk))
+        )
+    changed = [
+        {"site": after.site, "subscription": after.name, **msgspec.structs.asdict(one)}
+        for position, one in after.queue.items()
+        if old.get(position) != one
+    ]
+    if changed:
+        kept = upsert(connection.engine, schema.deliveries)
+        key = ("site", "subscription", "position")
+        rewritten = {column.name: kept.excluded[column.name] for column in _d if column.name not in key}
+        connection.execute(kept.on_conflict_do_update(index_elements=list(key), set_=rewritten), changed)
+
+
+def _delete(connection: Connection, site: SiteId, name: str) -> None:
+    connection.execute(delete(schema.deliveries).where(and_(_d.site == site, _d.subscription == name)))
+    connection.execute(delete(schema.subscriptions).where(and_(_s.site == site, _s.name == name)))
