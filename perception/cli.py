@@ -16,6 +16,7 @@ import msgspec
 import typer
 
 from perception.clips import Clips
+from perception.crossings import Crossings
 from perception.detector import open_detector
 from perception.embed import open_embedder
 from perception.frames import FrameSource
@@ -34,6 +35,7 @@ from site_models.schema import Camera, CameraId, Site, SiteId
 from twin.errors import BadInput, TwinError
 from twin.events.codec import micros
 from twin.events.ids import DeviceId, Micros
+from twin.events.observations import Observation
 
 app = typer.Typer(
     name="perceive",
@@ -184,7 +186,7 @@ def simulate(
     model = load_site(resolve(site))
     noise, stopping = profile_named(profile), threading.Event()
     until_at = None if seconds is None else _start("now") + round(seconds * 1_000_000)
-    sink = _spool_sink(model.name, log, spool, 1024, drain_s, device)
+    sink = _spool_sink(model.name, log, spool, 1024, drain_s, device, Crossings(model))
     try:
         with _stopped_by(stopping.set):
             summary = run_live(
@@ -277,15 +279,23 @@ def _sink(
     if out is not None:
         sink: Sink = FileSink(out, site=site.name, device=DeviceId(device))
     else:
-        sink = _spool_sink(site.name, log or "", spool, spool_mb, drain_s, device)
+        sink = _spool_sink(site.name, log or "", spool, spool_mb, drain_s, device, Crossings(site))
     try:
         yield sink
     finally:
         sink.close()
 
 
-def _spool_sink(site: SiteId, log: str, folder: Path, spool_mb: int, drain_s: float, device: str) -> SpoolSink:
-    spool = Spool(folder, site=site, device=DeviceId(device), max_bytes=spool_mb << 20)
+def _spool_sink(
+    site: SiteId,
+    log: str,
+    folder: Path,
+    spool_mb: int,
+    drain_s: float,
+    device: str,
+    is_crossing: Callable[[Observation], bool] = lambda _: False,
+) -> SpoolSink:
+    spool = Spool(folder, site=site, device=DeviceId(device), max_bytes=spool_mb << 20, is_crossing=is_crossing)
     try:
         sender = Sender(spool, url=log, site=site)
     except TwinError:

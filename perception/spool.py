@@ -2,9 +2,9 @@
 
 One SQLite file with one connection; every batch is one transaction on disk (``synchronous=FULL``), so a killed
 process loses nothing that was appended. The spool is bounded in bytes. Over the bound it gives up crops with their
-embeddings first, oldest first, then frames, oldest first, and notes every loss in the same transaction; the notes
-become ``loss.declared.v1`` observations as soon as there is room again. It holds personal data in the open: the
-folder is readable by its owner only.
+embeddings first, then frames, then frames that show a portal crossing, each oldest first, and notes every loss in the
+same transaction; the notes become ``loss.declared.v1`` observations as soon as there is room again. It holds personal
+data in the open: the folder is readable by its owner only.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from perception.emit import Crop, Emission
 from twin.errors import BadInput, LogClosed
-from twin.events.codec import to_json, type_name
+from twin.events.codec import from_json, to_json, type_name
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import CameraId, CropId, DeviceId, Micros, SiteId
 from twin.events.observations import LossDeclared, Observation, TrackletEmbedded
@@ -30,7 +31,8 @@ _SCHEMA = """
 create table if not exists meta (name text primary key, value text not null);
 create table if not exists item (
   id integer primary key autoincrement, type text not null, camera text not null, tracklet text,
-  occurred_at integer not null, line blob not null, crop_id text, crop blob, n_bytes integer not null);
+  occurred_at integer not null, line blob not null, crop_id text, crop blob, n_bytes integer not null,
+  is_crossing integer);
 create index if not exists item_type on item (type, id);
 create table if not exists loss (
   camera text not null, kind text not null, reason text not null, count integer not null,
@@ -38,6 +40,7 @@ create table if not exists loss (
 """
 _EMBEDDED = "tracklet.embedded.v1"
 _LOSS = "loss.declared.v1"
+_GIVEN_UP = (f"type = '{_EMBEDDED}'", f"type <> '{_LOSS}' and is_crossing is null", f"type <> '{_LOSS}'")
 _ROW_BYTES = 64  # what a row costs beside its contents, roughly
 
 
@@ -58,6 +61,7 @@ class Spool:
 
     Args:
         max_bytes: bound of what it holds; the file on disk is slightly larger.
+        is_crossing: whether an observation shows a portal being crossed; asked only where frames must be given up.
         now: wall clock. The boot epoch is the larger of the last one plus 1 and the seconds since 1970, so that it
             grows also when the spool was lost or the clock stepped back.
 
@@ -72,9 +76,11 @@ class Spool:
         site: SiteId,
         device: DeviceId,
         max_bytes: int = 1 << 30,
+        is_crossing: Callable[[Observation], bool] = lambda _: False,
         now: Callable[[], Micros] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._site, self._device, self._max_bytes = site, device, max_bytes
+        self._is_crossing = is_crossing
         self.folder = folder
         self.n_parked = 0
         self._changed = threading.Condition()
@@ -105,14 +111,12 @@ class Spool:
             LogClosed: the disk failed; nothing of the batch was stored.
         """
         with self._changed:
-            before = self._sequence, self.n_bytes
             try:
                 with self._transaction():
                     for emission in emissions:
                         self._insert(emission.occurred_at, emission.payload, emission.crop)
                     self._fit(self._max_bytes)
             except sqlite3.OperationalError as wrong:
-                self._sequence, self.n_bytes = before
                 self._give_up(emissions, wrong)
             self._changed.notify_all()
 
@@ -166,20 +170,25 @@ class Spool:
             self._note(item.camera, "crop", why, 1, item.occurred_at, item.occurred_at)
 
     def declare_losses(self) -> int:
-        """Turn noted losses into observations at the end of the queue; returns how many."""
+        """Turn noted losses into observations at the end of the queue; returns how many, 0 also while the disk is full."""
         with self._changed:
             noted = self._db.execute(
                 "select camera, kind, reason, count, from_at, until_at from loss order by 1, 2, 3"
             ).fetchall()
             if not noted:
                 return 0
-            with self._transaction():
-                for camera, kind, why, count, from_at, until_at in noted:
-                    declared = LossDeclared(
-                        camera=CameraId(camera), kind=kind, count=count, from_at=from_at, until_at=until_at, reason=why
-                    )
-                    self._insert(until_at, declared, None)
-                self._db.execute("delete from loss")
+            try:
+                with self._transaction():
+                    for camera, kind, why, count, from_at, until_at in noted:
+                        declared = LossDeclared(
+                            camera=CameraId(camera), kind=kind, count=count, from_at=from_at, until_at=until_at, reason=why
+                        )
+                        self._insert(until_at, declared, None)
+                    self._db.execute("delete from loss")
+            except sqlite3.OperationalError as wrong:
+                if "full" not in str(wrong):
+                    raise LogClosed(f"spool '{self.folder}' cannot be written: {wrong}; check the disk") from None
+                return 0
             self._changed.notify_all()
             return len(noted)
 
@@ -208,23 +217,34 @@ class Spool:
         self.n_bytes += n_bytes
 
     def _fit(self, max_bytes: int) -> None:
-        """Give up items until the rest fits: embeddings with crops, then frames, each oldest first; never notes of loss."""
-        for chosen in (f"type = '{_EMBEDDED}'", f"type <> '{_LOSS}'"):
+        """Give up items until the rest fits, in the order that the module names; never notes of loss, nor what is in flight."""
+        for chosen in _GIVEN_UP:
             while self.n_bytes > max_bytes:
                 rows = self._db.execute(
-                    "select id, type, camera, occurred_at, crop is not null from item"
+                    "select id, type, camera, occurred_at, crop is not null, line, is_crossing from item"
                     f" where {chosen} and id > ? order by id limit 64",
                     (self._in_flight,),
                 ).fetchall()
                 if not rows:
                     break
-                for row_id, kind, camera, at, has_crop in rows:
+                for row in rows:
                     if self.n_bytes <= max_bytes:
                         break
-                    self._note(camera, kind, "spool full", 1, at, at)
-                    if has_crop:
-                        self._note(camera, "crop", "spool full", 1, at, at)
-                    self._delete("id = ?", row_id)
+                    self._lose(*row)
+
+    def _lose(
+        self, row_id: int, kind: str, camera: str, at: Micros, has_crop: int, line: bytes, is_crossing: int | None
+    ) -> None:
+        """Give one item up, unless it proves to show a crossing: that is noted, and it stays for now."""
+        if kind != _EMBEDDED and is_crossing is None:
+            event = cast(ObservationEvent, from_json(line))
+            if self._is_crossing(event.payload):
+                self._db.execute("update item set is_crossing = 1 where id = ?", (row_id,))
+                return
+        self._note(camera, kind, "spool full, at a portal" if is_crossing else "spool full", 1, at, at)
+        if has_crop:
+            self._note(camera, "crop", "spool full", 1, at, at)
+        self._delete("id = ?", row_id)
 
     def _give_up(self, emissions: Sequence[Emission], wrong: sqlite3.OperationalError) -> None:
         """The disk is full: make room among what is spooled, then note this batch as lost."""
@@ -256,8 +276,19 @@ class Spool:
         self._db.execute(f"delete from item where {where}", (row_id,))
         self.n_bytes -= int(gone)
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db)
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All that is done inside, in the database and in the counts, or nothing."""
+        before = self._sequence, self.n_bytes
+        self._db.execute("begin immediate")
+        try:
+            yield
+            self._db.execute("commit")
+        except BaseException:
+            self._sequence, self.n_bytes = before
+            if self._db.in_transaction:  # SQLite itself rolls back on some errors, a full disk among them
+                self._db.execute("rollback")
+            raise
 
     def _one(self, query: str, *values: object) -> Any:
         row = self._db.execute(query, values).fetchone()
@@ -278,20 +309,6 @@ class Spool:
         return epoch
 
 
-class _Transaction:
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("begin immediate")
-
-    def __exit__(self, kind: type[BaseException] | None, wrong: object, trace: object) -> None:
-        if kind is None:
-            self._db.execute("commit")
-        elif self._db.in_transaction:  # SQLite itself rolls back on some errors, a full disk among them
-            self._db.execute("rollback")
-
-
 def _camera(payload: Observation) -> str:
     return str(getattr(payload, "camera", ""))
 
@@ -301,6 +318,8 @@ def _opened(path: Path) -> sqlite3.Connection:
     db.execute("pragma journal_mode = wal")
     db.execute("pragma synchronous = full")
     db.executescript(_SCHEMA)
+    if "is_crossing" not in {row[1] for row in db.execute("pragma table_info(item)")}:  # a spool of release 0.1
+        db.execute("alter table item add column is_crossing integer")
     return db
 
 

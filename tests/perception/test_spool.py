@@ -38,6 +38,10 @@ def embedded(at: int, crop_bytes: int = 2000, camera: str = "north") -> Emission
     return Emission(at, payload, crop)
 
 
+def at_gate(at: int) -> Emission:
+    return Emission(at, FrameObserved(camera="gate", frame_px=(320, 192), detector="d", clock="file"))
+
+
 def opened(folder: Path, **options) -> Spool:
     return Spool(folder, site="lot", device="edge", **{"now": lambda: 5_000_000, **options})
 
@@ -81,6 +85,60 @@ def opened_epoch(folder: Path, **options) -> int:
     spool = opened(folder, **options)
     spool.close()
     return spool.boot_epoch
+
+
+def test_over_the_bound_frames_at_a_portal_go_last_and_are_declared_as_such(tmp_path):
+    def spool_of(n_bytes):
+        return opened(tmp_path / str(n_bytes), max_bytes=n_bytes, is_crossing=lambda payload: payload.camera == "gate")
+
+    events = [embedded(1), at_gate(2), frame(3), at_gate(4), frame(5), embedded(6), frame(7)]
+    whole = spool_of(1 << 20)
+    whole.append(events)
+    sizes = [row[0] for row in whole._db.execute("select n_bytes from item order by id")]
+    whole.close()
+
+    for n_lost, kept in [(2, [2, 3, 4, 5, 7]), (3, [2, 4, 5, 7]), (5, [2, 4]), (6, [4])]:
+        order = [0, 5, 2, 4, 6, 1, 3]
+        spool = spool_of(sum(sizes) - sum(sizes[one] for one in order[:n_lost]))
+        spool.append(events)
+        assert [item.occurred_at for item in spool.peek()] == kept
+        lost = [one.payload for one in drained(spool) if isinstance(one.payload, LossDeclared)]
+        at_portal = [(one.camera, one.count, one.from_at) for one in lost if one.reason == "spool full, at a portal"]
+        assert at_portal == ([("gate", 1, 2)] if n_lost == 6 else [])
+        spool.close()
+
+
+def test_a_spool_of_the_first_release_is_read_on(tmp_path):
+    spool = opened(tmp_path)
+    spool.append([frame(1)])
+    spool._db.execute("alter table item drop column is_crossing")
+    n_bytes = spool.n_bytes
+    spool.close()
+    spool = opened(tmp_path, max_bytes=n_bytes)
+    spool.append([frame(2)])
+    assert [item.occurred_at for item in spool.peek()] == [2]
+    spool.close()
+
+
+def test_counts_are_what_the_disk_holds_whatever_failed(tmp_path):
+    spool = opened(tmp_path)
+    spool.append([embedded(at) for at in range(50)])
+    pages = spool._db.execute("pragma page_count").fetchone()[0]
+    spool._db.execute(f"pragma max_page_count = {pages}").fetchone()
+    n_closed = 0
+    for at in range(100, 160):
+        try:
+            spool.append([embedded(at, crop_bytes=9_000)])
+        except LogClosed:
+            n_closed += 1
+        spool.declare_losses()
+        assert spool.n_bytes == spool._db.execute("select coalesce(sum(n_bytes), 0) from item").fetchone()[0]
+    spool._db.execute("pragma max_page_count = 1000000").fetchone()
+    events = drained(spool)
+    n_lost = sum(one.payload.count for one in events if getattr(one.payload, "kind", "") == "tracklet.embedded.v1")
+    n_kept = sum(isinstance(one.payload, TrackletEmbedded) for one in events)
+    assert n_kept + n_lost + n_closed == 50 + 60
+    spool.close()
 
 
 def test_over_the_bound_crops_go_first_and_every_loss_is_declared(tmp_path):

@@ -43,6 +43,10 @@ class SiteMap:
         strips = [*((on, start, end, reach) for on, start, end, _, reach in self._pieces), *self._gates]
         return any(on == level and _distance2(start, end, x_m, y_m) <= reach * reach for on, start, end, reach in strips)
 
+    def is_at_portal(self, level: LevelId, x_m: float, y_m: float) -> bool:
+        """Whether the point is so near a portal's line that a vehicle here may be crossing it."""
+        return any(on == level and _distance2(start, end, x_m, y_m) <= reach * reach for on, start, end, reach in self._gates)
+
     def stall_heading_at(self, level: LevelId, x_m: float, y_m: float) -> Unit | None:
         """The heading of a vehicle in the stall that holds the point; None outside of stalls."""
         stall = self.stall_at(level, x_m, y_m)
