@@ -195,7 +195,8 @@ class CameraSensor:
         return DetectedBox(tracklet=one.tracklet, kind=one.kind, score=round(one.score, 3), box_px=box, box_sigma_px=sigma_px)
 
     def _inside(self, box: Box) -> Box:
-        width, height = self.camera.frame_px
+        # Floats, as an event is read back: else a resend from memory would have other bytes than one from the wire.
+        width, height = map(float, self.camera.frame_px)
         x1, y1, x2, y2 = box
         return (
             round(min(max(x1, 0.0), width), 1),

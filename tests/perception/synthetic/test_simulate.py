@@ -17,6 +17,7 @@ from twin.errors import BadInput
 from twin.events.codec import from_json, to_json
 from twin.events.ids import SECOND
 from twin.events.observations import ClockTicked, FrameObserved, TrackletEmbedded
+from twin.log.content import content_of
 
 
 def test_events_come_in_order_of_arrival_with_a_tick_every_hundred_milliseconds(lot, start_at):
@@ -29,6 +30,11 @@ def test_events_come_in_order_of_arrival_with_a_tick_every_hundred_milliseconds(
     for arrival_at, event in events:
         if isinstance(event.payload, ClockTicked):
             assert event.occurred_at == arrival_at
+
+
+def test_an_event_is_the_same_bytes_from_memory_and_from_the_wire(lot, start_at):
+    for _, event in Simulation(lot, 1, HARSH, start_at, demand=DEMO).events(start_at + 20 * SECOND):
+        assert content_of(from_json(to_json(event))) == content_of(event)
 
 
 def test_every_frame_arrives_once_also_the_late_ones(lot, start_at):
