@@ -20,7 +20,9 @@ SECTOR = 512
 _OPEN_NAMED = 0x100 | 0x80000  # main database and WAL, of SQLITE_OPEN_*; the rest does not outlive a power cut
 
 _Pointer, _Int, _Int64 = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
-_Open = ctypes.CFUNCTYPE(_Int, _Pointer, ctypes.c_char_p, _Pointer, _Int, ctypes.POINTER(_Int))
+_Open = ctypes.CFUNCTYPE(
+    _Int, _Pointer, _Pointer, _Pointer, _Int, ctypes.POINTER(_Int)
+)  # the name by its address: SQLite keeps it
 _Write = ctypes.CFUNCTYPE(_Int, _Pointer, _Pointer, _Int, _Int64)
 _Truncate = ctypes.CFUNCTYPE(_Int, _Pointer, _Int64)
 _Sync = ctypes.CFUNCTYPE(_Int, _Pointer, _Int)
@@ -92,10 +94,10 @@ class Recorder:
             self._kept.append(opened)
 
     def _opening(self, original: Callable[..., int]) -> Any:
-        def open_file(vfs: int, name: bytes | None, file: int, flags: int, out: Any) -> int:
+        def open_file(vfs: int, name: int | None, file: int, flags: int, out: Any) -> int:
             result = original(vfs, name, file, flags, out)
             if result == 0 and name is not None and flags & _OPEN_NAMED:
-                self._wrap(file, Path(name.decode()).name)
+                self._wrap(file, Path(ctypes.string_at(name).decode()).name)
             return result
 
         return _Open(open_file)
