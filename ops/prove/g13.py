@@ -27,7 +27,7 @@ from perception.spool import Spool
 from twin.errors import LogClosed
 from twin.events.codec import from_json, type_name
 from twin.events.envelope import DeviceKey, ObservationEvent
-from twin.events.ids import CameraId, CropId, DeviceId, TrackletId
+from twin.events.ids import CameraId, CropId, DeviceId, Micros, TrackletId
 from twin.events.observations import FrameObserved, LossDeclared, Observation, Personal, TrackletEmbedded
 
 from .outcome import Outcome, tried
@@ -214,8 +214,11 @@ def _resize_disk(spool: Spool, n_pages: int) -> None:
 
 @contextmanager
 def _silent() -> Iterator[None]:
+    def note(spool: Spool, camera: str, kind: str, why: str, count: int, from_at: Micros, until_at: Micros) -> None:
+        return None
+
     kept = Spool._note
-    Spool._note = lambda *_: None
+    Spool._note = note
     try:
         yield
     finally:

@@ -92,8 +92,8 @@ class _Watched:
 
     async def acquire(self, site: SiteId, worker: str) -> FencingToken:
         """See ``twin.log.port.Log``."""
-        self._newest = await self._log.acquire(site, worker)
-        return self._newest
+        self._newest = token = await self._log.acquire(site, worker)
+        return token
 
     async def commit(self, commit: FoldCommit) -> int:
         """See ``twin.log.port.Log``."""
@@ -147,7 +147,7 @@ async def _taken_over(log: _Watched, draw: random.Random) -> str | None:
 
 def _worker(log: _Watched, draw: random.Random, number: int) -> FusionWorker:
     async def moment(_: str) -> None:
-        for _ in range(draw.choice((0, 0, 1, 5, 60))):
+        for _turn in range(draw.choice((0, 0, 1, 5, 60))):
             await asyncio.sleep(0)
 
     return FusionWorker(
