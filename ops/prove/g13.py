@@ -214,7 +214,7 @@ def _resize_disk(spool: Spool, n_pages: int) -> None:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    def note(spool: Spool, camera: str, kind: str, why: str, count: int, from_at: Micros, until_at: Micros) -> None:
+    def note(self: Spool, camera: str, kind: str, why: str, count: int, from_at: Micros, until_at: Micros) -> None:
         return None
 
     kept = Spool._note

@@ -8,7 +8,7 @@ from typing import cast
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -21,7 +21,7 @@ from twin.api.live import live
 from twin.api.metrics import MeasureRequests
 from twin.api.openapi import document
 from twin.api.origin import RefuseOtherOrigins
-from twin.api.problem import on_http_exception, on_twin_error, on_unforeseen
+from twin.api.problem import on_disconnect, on_http_exception, on_twin_error, on_unforeseen
 from twin.api.services import Services
 from twin.errors import TwinError
 
@@ -53,6 +53,7 @@ def create_app(services: Services) -> Starlette:
         exception_handlers={
             TwinError: cast(ExceptionHandler, on_twin_error),
             HTTPException: on_http_exception,
+            ClientDisconnect: on_disconnect,
             Exception: on_unforeseen,
         },
     )

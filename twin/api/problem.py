@@ -65,6 +65,11 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     return problem(error.status_code, slug, detail, error.headers)
 
 
+async def on_disconnect(request: Request, error: Exception) -> Response:
+    """The client went away before it had sent its body: nobody to tell, nothing broken. 499 is for the metrics."""
+    return Response(status_code=499)
+
+
 async def on_unforeseen(request: Request, error: Exception) -> Response:
     """Tell that something broke; the server's log has the rest."""
     _logger.error("%s %s broke", request.method, request.url.path, exc_info=error)

@@ -115,6 +115,25 @@ async def test_what_breaks_tells_nothing_of_the_inside(serve, caplog):
         assert "swordfish" in caplog.text
 
 
+async def test_a_client_that_goes_away_in_its_body_breaks_nothing(serve, caplog):
+    sent = []
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/sites/lot/observations", "headers": [], "query_string": b"",
+        "http_version": "1.1", "scheme": "http", "server": ("twin", 80), "client": None, "root_path": "",
+    }  # fmt: skip
+    async with serve() as running:
+        await running.app(scope, receive, send)
+    assert sent[0]["status"] == 499
+    assert not caplog.records
+
+
 async def test_health_tells_what_is_wrong(serve):
     async def stalled():
         return "worker of site 'lot' has not folded for 12 s"
