@@ -1,20 +1,22 @@
 """G1: an acknowledged append survives kills and power cuts; a batch is stored whole or not at all.
 
 Power cuts: one recorded run of appends is cut at random moments, each cut leaving its own disk (``disk``). Kills: a forked
-process appends until SIGKILL, and tells through a pipe what was acknowledged. Control: the same cuts on a log that does not
+process appends until SIGKILL, and tells through a pipe what was acknowledged; of each forty, one appends to a PostgreSQL server
+all of whose processes are killed. Control: the same cuts on a log that does not
 wait for the disk (``synchronous=NORMAL``).
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +24,7 @@ from twin.events.envelope import ObservationEvent
 from twin.log.sql import SqlLog, dialect
 from twin.log.sql.verify import verify
 
+from . import postgres
 from .disk import Recorder, Step, after_power_cut
 from .outcome import Outcome, tried
 from .workload import SITE, batches
@@ -41,9 +44,17 @@ class _Recording(NamedTuple):
 
 
 def prove(runs: int, seed: int) -> Outcome:
-    """Cut or kill so many times; every fifth seed kills."""
-    seeds, cuts = range(seed, seed + runs), _Cuts()
-    failures = tried(seeds, lambda one: _killed(one) if one % 5 == 4 else cuts.run(one))
+    """Cut or kill so many times: every fifth seed kills, every fortieth a PostgreSQL server, where there is one."""
+    seeds, cuts, programs = range(seed, seed + runs), _Cuts(), postgres.binaries()
+    with ExitStack() as stack:
+        server = _Started(programs, stack)
+
+        def run(one: int) -> str | None:
+            if one % 40 == 39 and programs is not None:
+                return _server_killed(one, server())
+            return _killed(one) if one % 5 == 4 else cuts.run(one)
+
+        failures = tried(seeds, run)
     with _synchronous("NORMAL"):
         control = tried(seeds[:_CUTS_A_RECORDING], _Cuts().run)
     return Outcome(runs, failures, "synchronous=NORMAL under power cuts", len(control))
@@ -97,35 +108,74 @@ def _killed(seed: int) -> str | None:
 
 def _appended_until_killed(path: Path, made: list[list[ObservationEvent]], life_s: float) -> int:
     """Batches that a process acknowledged before SIGKILL, which comes ``life_s`` after the first of them."""
+
+    def end(child: int) -> None:
+        time.sleep(life_s)
+        os.kill(child, signal.SIGKILL)
+
+    return _appended(path, made, end)
+
+
+def _appended(location: str | Path, made: list[list[ObservationEvent]], end: Callable[[int], None]) -> int:
+    """Batches that a forked process acknowledged; ``end`` makes it end, once the first of them is."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
+        logging.disable()  # that its server goes away is what this is about
         try:
-            asyncio.run(_append_and_tell(path, made, writing))
+            asyncio.run(_append_and_tell(location, made, writing))
         finally:
             os._exit(0)
     os.close(writing)
     told = os.read(reading, 1)
-    time.sleep(life_s)
-    os.kill(child, signal.SIGKILL)
+    end(child)
     os.waitpid(child, 0)
     with os.fdopen(reading, "rb") as rest:
         told += rest.read()
     return len(told)
 
 
-async def _append_and_tell(path: Path, made: list[list[ObservationEvent]], writing: int) -> None:
-    log = SqlLog.open(path)
+class _Started:
+    """A PostgreSQL server that is started when it is first asked for."""
+
+    def __init__(self, programs: Path | None, stack: ExitStack) -> None:
+        self._programs, self._stack = programs, stack
+        self._server: postgres.Server | None = None
+
+    def __call__(self) -> postgres.Server:
+        assert self._programs is not None
+        if self._server is None:
+            self._server = self._stack.enter_context(postgres.running(self._programs))
+        return self._server
+
+
+def _server_killed(seed: int, server: postgres.Server) -> str | None:
+    draw = random.Random(f"server {seed}")
+    made = batches(draw, 2_000)
+    url = server.database(f"kill{seed}")
+    n_acknowledged = _appended(url, made, lambda child: _kill_after(draw.uniform(0.0, _LONGEST_LIFE_S), server))
+    server.start()
+    wrong = asyncio.run(_wrong_in(url, made, n_acknowledged))
+    return wrong and f"server killed after {n_acknowledged} acknowledged batches: {wrong}"
+
+
+def _kill_after(life_s: float, server: postgres.Server) -> None:
+    time.sleep(life_s)
+    server.kill()
+
+
+async def _append_and_tell(location: str | Path, made: list[list[ObservationEvent]], writing: int) -> None:
+    log = SqlLog.open(location)
     for batch in made:
         await log.append(batch)
         os.write(writing, b".")
     await log.aclose()
 
 
-async def _wrong_in(path: Path, made: list[list[ObservationEvent]], n_acknowledged: int) -> str | None:
+async def _wrong_in(location: str | Path, made: list[list[ObservationEvent]], n_acknowledged: int) -> str | None:
     """What the log lost of the acknowledged batches, or stored in part; it may hold more batches than were acknowledged."""
-    log = SqlLog.open(path)
+    log = SqlLog.open(location)
     try:
         found = await log.read(verify, SITE)
         if found.faults:

@@ -6,13 +6,14 @@ import asyncio
 import random
 import signal
 import socket
+import sqlite3
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import uvicorn
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 
 from twin.client import Client
 from twin.events.envelope import FactEvent
@@ -75,7 +76,17 @@ async def _until(effects: Effects, n_facts: int) -> None:
 
 
 def _effects(folder: Path) -> Effects:
-    return Effects(create_engine(f"sqlite:///{folder / 'effects.db'}", connect_args={"timeout": 30}))
+    """Safe from kills, not from power cuts: those are not what happens here."""
+    engine = create_engine(f"sqlite:///{folder / 'effects.db'}", connect_args={"timeout": 30})
+    with engine.connect() as connection:
+        connection.exec_driver_sql("pragma journal_mode = wal")
+
+    @event.listens_for(engine, "connect")
+    def relax(connection: sqlite3.Connection, _: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        connection.execute("pragma synchronous = normal")
+
+    engine.dispose()
+    return Effects(engine)
 
 
 def _free_port() -> int:
@@ -131,5 +142,5 @@ async def _subscribe(folder: Path, port: int) -> None:
     effects = _effects(folder)
     async with Client(f"http://127.0.0.1:{port}", site=SITE) as client:
         print("subscribing", flush=True)  # noqa: T201
-        async for event in client.subscribe("billing", after=0, consumer="billing-1"):
-            effects.happen(event)
+        async for one in client.subscribe("billing", after=0, consumer="billing-1"):
+            effects.happen(one)

@@ -97,10 +97,15 @@ def module(promise: str, folder: Path = _FOLDER) -> ModuleType:
         raise BadInput(f"there are no proofs at '{folder}': they come with a checkout of the source, not with a package")
     if promise not in names:
         raise BadInput(f"promise '{promise}' has no proof here; use one of {', '.join(names)}")
+    return part(promise.lower(), folder)
+
+
+def part(name: str, folder: Path = _FOLDER) -> ModuleType:
+    """A module of the proofs, such as the servers that they start."""
     if _PACKAGE not in sys.modules:
         spec = importlib.util.spec_from_file_location(
             _PACKAGE, folder / "__init__.py", submodule_search_locations=[str(folder)]
         )
         assert spec is not None
         sys.modules[_PACKAGE] = importlib.util.module_from_spec(spec)
-    return importlib.import_module(f"{_PACKAGE}.{promise.lower()}")
+    return importlib.import_module(f"{_PACKAGE}.{name}")

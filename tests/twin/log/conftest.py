@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from twin.evaluation.proofs import part
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent
 from twin.events.facts import StallChanged, VehicleLeft
 from twin.events.observations import DetectedBox, FrameObserved
@@ -81,31 +78,15 @@ def make() -> Make:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[str]:
-    """A real PostgreSQL of this machine on a free port; yields "host:port"."""
+def postgresql_server() -> Iterator[Any]:
+    """A real PostgreSQL of this machine on a free port: ``ops/prove/postgres.py``'s ``Server``."""
     pytest.importorskip("psycopg", reason="the extra 'postgres' is not installed")
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres")) + [
-        Path(path) for path in [shutil.which("postgres")] if path
-    ]
-    if not found:
+    postgres = part("postgres")
+    programs = postgres.binaries()
+    if programs is None:
         pytest.skip("no PostgreSQL server binaries are installed")
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        if as_user:
-            shutil.chown(folder, "postgres")
-        binaries, cluster = found[-1].parent, f"{folder}/cluster"
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-        quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
-        subprocess.run([*as_user, binaries / "initdb", "-A", "trust", "-U", "twin", "-E", "UTF8", cluster], **quiet)
-        control = [*as_user, binaries / "pg_ctl", "-w", "-D", cluster, "-l", f"{folder}/log"]
-        subprocess.run([*control, "-o", options, "start"], **quiet)
-        try:
-            yield f"127.0.0.1:{port}"
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+    with postgres.running(programs) as server:
+        yield server
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -117,13 +98,8 @@ def open_log(request, tmp_path: Path, clock: Clock) -> Callable[[], Log]:
 
     if request.param == "sqlite":
         return lambda: SqlLog.open(tmp_path / "log.db", clock=clock)
-    import psycopg
-
-    server = request.getfixturevalue("postgresql_server")
-    name = f"t{abs(hash(tmp_path)) % 10**12}"
-    with psycopg.connect(f"postgresql://twin@{server}/postgres", autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    return lambda: SqlLog.open(f"postgresql://twin@{server}/{name}", clock=clock)
+    url = request.getfixturevalue("postgresql_server").database(f"t{abs(hash(tmp_path)) % 10**12}")
+    return lambda: SqlLog.open(url, clock=clock)
 
 
 @pytest.fixture

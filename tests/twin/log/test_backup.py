@@ -18,18 +18,8 @@ def places(request, tmp_path):
     """``places(name)``: where a log of this name is kept."""
     if request.param == "sqlite":
         return lambda name: tmp_path / name / "log.db"
-    import psycopg
-
     server = request.getfixturevalue("postgresql_server")
-
-    def place(name):
-        database = f"{name}{abs(hash(tmp_path)) % 10**12}"
-        with psycopg.connect(f"postgresql://twin@{server}/postgres", autocommit=True) as connection:
-            if connection.execute("select 1 from pg_database where datname = %s", [database]).fetchone() is None:
-                connection.execute(f"create database {database}")
-        return f"postgresql://twin@{server}/{database}"
-
-    return place
+    return lambda name: server.database(f"{name}{abs(hash(tmp_path)) % 10**12}")
 
 
 async def filled(location, make, n=40):
@@ -85,12 +75,8 @@ async def test_a_backup_under_load_is_a_whole_log_of_one_moment(places, make, tm
 
 
 async def test_a_log_is_moved_from_one_database_to_the_other(make, tmp_path, postgresql_server):
-    import psycopg
-
     name = f"moved{abs(hash(tmp_path)) % 10**12}"
-    with psycopg.connect(f"postgresql://twin@{postgresql_server}/postgres", autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    url = f"postgresql://twin@{postgresql_server}/{name}"
+    url = postgresql_server.database(name)
     log = await filled(tmp_path / "log.db", make)
     kept = await stored(log)
     await log.aclose()

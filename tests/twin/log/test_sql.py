@@ -373,12 +373,7 @@ def test_a_killed_process_loses_nothing_that_it_acknowledged(path, n_rounds):
 
 @pytest.fixture
 def postgresql_url(postgresql_server, tmp_path):
-    import psycopg
-
-    name = f"n{abs(hash(tmp_path)) % 10**12}"
-    with psycopg.connect(f"postgresql://twin@{postgresql_server}/postgres", autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    return f"postgresql://twin@{postgresql_server}/{name}"
+    return postgresql_server.database(f"n{abs(hash(tmp_path)) % 10**12}")
 
 
 @pytest.fixture
