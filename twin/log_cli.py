@@ -126,7 +126,10 @@ def restore(
     from twin.log.backup import CROPS, restore_backup
 
     told = settings(data_dir)
-    manifest = restore_backup(folder, told.log_location, told.data_dir / CROPS)
+    restored = restore_backup(folder, told.log_location, told.data_dir / CROPS)
+    manifest = restored.manifest
+    for one in restored.subscriptions:
+        say(f"{one.site}: subscription '{one.name}' goes on after position {one.acknowledged_to} of {one.head}")
     _tell(manifest, as_json, f"restored what was known at {manifest.made_at}; later observations that devices sent are lost")
 
 

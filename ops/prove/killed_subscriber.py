@@ -46,7 +46,7 @@ async def _refuted(seed: int, n_facts: int, n_kills: int) -> str | None:
         try:
             for _ in range(n_kills):
                 subscriber = await _child("subscribe", name, str(port))
-                await asyncio.sleep(draw.uniform(0.0, 0.6))
+                await asyncio.sleep(draw.uniform(0.0, 1.5))
                 subscriber.send_signal(signal.SIGKILL)
                 await subscriber.wait()
             subscriber = await _child("subscribe", name, str(port))

@@ -2,8 +2,8 @@
 
 A fact is delivered until it is acknowledged or parked. Facts of one order (a session, a vehicle) are delivered and acknowledged
 in position order: what waits behind an earlier one that is leased elsewhere, failed or parked, waits with it, and nothing else
-does. Who takes a lease and is never heard of again may have died of any fact in it: so such facts come again in ever smaller
-leases, and each alone before it is parked.
+does. Who takes a lease and is never heard of again may have died of any fact in it, or of none: so such facts come again in
+ever smaller leases and after ever longer pauses; each alone before it is parked, after twice as many tries as a refused one.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def replay(subscription: Subscription, *, after: int, until: int | None) -> Subs
 def settled(subscription: Subscription, now: Micros, holder: str = "") -> Subscription:
     """What the time has decided: leases that ended, and those of ``holder``, give back what they held, or park it."""
     ended = [
-        _failed(one, subscription.most_attempts, _NO_ANSWER, now, backoff_us=0)
+        _failed(one, 2 * subscription.most_attempts, _NO_ANSWER, now, n_free=1)
         for one in subscription.queue.values()
         if one.state == "leased" and (one.until <= now or (holder and one.holder == holder))
     ]
@@ -204,11 +204,13 @@ def _together(delivery: Delivery, limit: int, most_attempts: int) -> int:
     return 1 if delivery.n_attempts + 1 >= most_attempts else max(1, limit // _SHRINK**delivery.n_attempts)
 
 
-def _failed(delivery: Delivery, most_attempts: int, reason: str, now: Micros, backoff_us: int | None = None) -> Delivery:
+def _failed(delivery: Delivery, most_attempts: int, reason: str, now: Micros, *, n_free: int = 0) -> Delivery:
+    """Parked, or to be delivered again after a pause that doubles; the first ``n_free`` times at once."""
     if delivery.n_attempts >= most_attempts:
         return replace(delivery, state="parked", until=0, reason=reason)
-    wait = min(FIRST_BACKOFF_US << (delivery.n_attempts - 1), LONGEST_BACKOFF_US) if backoff_us is None else backoff_us
-    return replace(delivery, state="waiting", until=now + wait, reason=reason)
+    n_pauses = delivery.n_attempts - n_free
+    pause = min(FIRST_BACKOFF_US << (n_pauses - 1), LONGEST_BACKOFF_US) if n_pauses > 0 else 0
+    return replace(delivery, state="waiting", until=now + pause, reason=reason)
 
 
 def _untried(delivery: Delivery) -> Delivery:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 
 from twin.errors import BadInput, Conflict, DamagedLog, NotFound
@@ -21,6 +22,7 @@ from twin.log.clock import Clock, system_clock
 from twin.log.sql.copying import copy_in, copy_out
 from twin.log.sql.dialect import locate, reading_engine
 from twin.log.sql.migrate import newest_revision, upgrade_file
+from twin.log.sql.subscriptions import Resumed, reconcile
 from twin.log.sql.verify import verify_all
 
 DATABASE, CROPS, MANIFEST = "log.db", "crops", "backup.json"
@@ -82,7 +84,18 @@ def make_backup(location: str | Path, crops: Path | None, out: Path, *, clock: C
     return manifest
 
 
-def restore_backup(folder: Path, location: str | Path, crops: Path) -> Manifest:
+class Restored(Struct, frozen=True, kw_only=True):
+    """What was restored.
+
+    Attributes:
+        subscriptions: where each goes on; what its consumer did after the backup was made, it is asked to do again.
+    """
+
+    manifest: Manifest
+    subscriptions: list[Resumed]
+
+
+def restore_backup(folder: Path, location: str | Path, crops: Path) -> Restored:
     """Check a backup against its manifest, and put it where there is no log yet.
 
     Raises:
@@ -97,13 +110,13 @@ def restore_backup(folder: Path, location: str | Path, crops: Path) -> Manifest:
         )
     if crops.exists() and any(crops.iterdir()) and manifest.n_crops is not None:
         raise Conflict(f"there are crops in '{crops}' already; move them away, or restore into another folder")
-    _restore_database(folder, url, crops.parent, heads_in(manifest.chain))
+    resumed = _restore_database(folder, url, crops.parent, heads_in(manifest.chain))
     if manifest.n_crops is not None:
         _copy_crops(folder / CROPS, crops)
-    return manifest
+    return Restored(manifest=manifest, subscriptions=resumed)
 
 
-def _restore_database(folder: Path, url: URL, workplace: Path, known: dict[SiteId, ChainHeads]) -> None:
+def _restore_database(folder: Path, url: URL, workplace: Path, known: dict[SiteId, ChainHeads]) -> list[Resumed]:
     """By way of a copy, which may be upgraded and so verified; the backup stays as it is."""
     workplace.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=workplace, prefix="restoring-") as beside:
@@ -111,7 +124,18 @@ def _restore_database(folder: Path, url: URL, workplace: Path, known: dict[SiteI
         shutil.copyfile(folder / DATABASE, copy)
         upgrade_file(copy)
         _verified(copy, known)
+        resumed = _reconciled(copy)
         copy_in(copy, url)
+    return resumed
+
+
+def _reconciled(database: Path) -> list[Resumed]:
+    engine = create_engine(locate(database))
+    try:
+        with engine.begin() as connection:
+            return reconcile(connection)
+    finally:
+        engine.dispose()
 
 
 def _verified(database: Path, known: dict[SiteId, ChainHeads]) -> dict[SiteId, ChainHeads]:

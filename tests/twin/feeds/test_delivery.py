@@ -100,6 +100,19 @@ def test_a_consumer_that_asks_again_gets_what_it_still_held():
     assert [(each.position, each.n_attempts) for each in same.deliveries] == [(1, 2), (2, 1)]
 
 
+def test_a_lost_lease_is_paused_for_longer_each_time_and_parked_after_twice_as_many():
+    one, now, pauses = subscription("a", most_attempts=3), 0, []
+    while one.queue[1].state != "parked":
+        one, _, positions = lease(one, now)
+        assert positions == [1]
+        now += LEASE
+        one = delivery.settled(one, now)
+        pauses.append((one.queue[1].until - now) // S)
+        now = max(now, one.queue[1].until)
+    assert pauses[:-1] == [0, 1, 2, 4, 8]
+    assert one.queue[1].n_attempts == 6
+
+
 def test_a_released_lease_counts_no_attempt():
     one, number, _ = lease(subscription("a"))
     assert delivery.release(one, number).queue[1].n_attempts == 0

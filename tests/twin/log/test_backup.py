@@ -7,10 +7,13 @@ import asyncio
 import pytest
 
 from twin.errors import BadInput, Conflict, DamagedLog, NotFound
+from twin.feeds.subscriptions import Subscriptions
 from twin.log.backup import CROPS, DATABASE, MANIFEST, make_backup, restore_backup
 from twin.log.port import FoldCommit
 from twin.log.sql import SqlKeyRing, SqlLog
+from twin.log.sql.subscriptions import SqlSubscriptions
 from twin.log.sql.verify import verify
+from twin.log.subscriptions import Filter
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -50,6 +53,23 @@ async def test_a_restored_log_is_the_one_that_was_backed_up_and_goes_on(places, 
     assert await SqlKeyRing(log).decrypt("lot", "t1", sealed, (b"context",)) == b"plate"
     assert (await log.append(make.observations(1)))[0].position == 41
     assert (await log.read(verify, "lot")).faults == ()
+    await log.aclose()
+
+
+async def test_a_restored_subscription_goes_on_where_it_stood_and_nobody_holds_a_lease(places, lot, make, tmp_path):
+    log = await filled(places("old"), make)
+    subscriptions = Subscriptions(log, SqlSubscriptions(log), lot)
+    await subscriptions.put("billing", Filter(), after=0)
+    lease = await subscriptions.lease("billing", consumer="c1")
+    await subscriptions.acknowledge("billing", lease.number, [1])
+    make_backup(places("old"), None, tmp_path / "backup")
+    await log.aclose()
+    restored = restore_backup(tmp_path / "backup", places("new"), tmp_path / "data" / CROPS)
+    (told,) = restored.subscriptions
+    assert (told.site, told.name, told.acknowledged_to, told.head) == ("lot", "billing", 1, 2)
+    log = SqlLog.open(places("new"))
+    again = await Subscriptions(log, SqlSubscriptions(log), lot).lease("billing")
+    assert [one.fact.position for one in again.handed] == [2]
     await log.aclose()
 
 
@@ -101,7 +121,7 @@ async def backup(make, tmp_path):
 
 
 async def test_crops_come_along_whole(backup, tmp_path):
-    manifest = restore_backup(backup, tmp_path / "new" / "log.db", tmp_path / "new" / CROPS)
+    manifest = restore_backup(backup, tmp_path / "new" / "log.db", tmp_path / "new" / CROPS).manifest
     assert manifest.n_crops == 1
     files = [path for path in (tmp_path / "new" / CROPS).rglob("*") if path.is_file()]
     assert [(path.name, path.read_bytes()) for path in files] == [("abcd", b"sealed")]

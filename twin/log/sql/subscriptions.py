@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Connection, and_, delete, select, update
 
 from twin.events.ids import SiteId
@@ -50,6 +52,34 @@ class SqlSubscriptions:
     async def names(self, site: SiteId) -> list[str]:
         """See ``SubscriptionStore``."""
         return await self._log.read(_names, site)
+
+
+class Resumed(Struct, frozen=True, kw_only=True):
+    """Where a subscription goes on in a restored log: after ``acknowledged_to`` of ``head`` facts."""
+
+    site: SiteId
+    name: str
+    acknowledged_to: int
+    head: int
+
+
+def reconcile(connection: Connection) -> list[Resumed]:
+    """Fit the subscriptions of a restored log to it: nobody holds a lease any more, and no cursor is beyond the log."""
+    free = {"state": "waiting", "until": 0, "holder": ""}
+    connection.execute(update(schema.deliveries).where(_d.state == "leased").values(free))
+    heads = connection.execute(select(schema.heads.c.site, schema.heads.c.facts)).all()
+    head_by_site: dict[SiteId, int] = {row.site: row.facts for row in heads}
+    resumed: list[Resumed] = []
+    for site, name in connection.execute(select(_s.site, _s.name).order_by(_s.site, _s.name)).all():
+        before, head = _load(connection, site, name), head_by_site.get(site, 0)
+        assert before is not None
+        kept = {position: one for position, one in before.queue.items() if position <= head}
+        replayed = before.replay if before.replay and before.replay.resume <= head else None
+        after = replace(before, read_to=min(before.read_to, head), queue=kept, replay=replayed)
+        _save(connection, before, after)
+        acknowledged_to = min([after.read_to, *(position - 1 for position in kept)])
+        resumed.append(Resumed(site=site, name=name, acknowledged_to=acknowledged_to, head=head))
+    return resumed
 
 
 def _names(connection: Connection, site: SiteId) -> list[str]:
