@@ -112,6 +112,17 @@ def serve(
 
 
 @app.command()
+def work(
+    site: Annotated[list[str], typer.Option("--site", help="A site's folder or name; may be given several times.")],
+    data_dir: DataDir = None,
+) -> None:
+    """A fusion worker beside others: folds those of the sites that the broker's consumer group gives it."""
+    from twin.main import load_sites, work_on_sites
+
+    asyncio.run(work_on_sites(settings(data_dir), load_sites(site), announce=say))
+
+
+@app.command()
 def fuse(
     site: SiteName,
     observations: Annotated[Path, typer.Option("--observations", help="observations.jsonl or .jsonl.zst")],
@@ -138,7 +149,7 @@ def at(
 ) -> None:
     """The site's state at a time, as known at a position: canonical JSON on one line."""
 
-    async def read(log: Any, model: Any) -> Any:
+    async def read(log: Any, model: Any, _: Any) -> Any:
         from twin.projections.moment import read_moment
         from twin.projections.timeline import Timeline
 
@@ -160,14 +171,13 @@ def replay(
     if check and (until_position is not None or at is not None):
         raise BadInput("--check compares the whole log; leave out --until-position and --at")
 
-    async def read(log: Any, model: Any) -> Any:
-        from twin.log.sql.keys import SqlKeyRing
+    async def read(log: Any, model: Any, keys: Any) -> Any:
         from twin.projections.naive import replay
         from twin.rules.fold import Fold
         from twin.service import check as check_facts
 
         if check:
-            checked = await check_facts(log, SqlKeyRing(log), Fold(model))
+            checked = await check_facts(log, keys, Fold(model))
             return {"site": model.name, "is_equal": True, **builtins(checked)}
         return await replay(log, model, at=None if at is None else micros_of(at, "--at"), known_at=until_position)
 

@@ -26,18 +26,15 @@ def settings(data_dir: Path | None, *, host: str | None = None, port: int | None
 
 
 def with_log(site: str, data_dir: Path | None, read: Any) -> Any:
-    """What ``read(log, site model)`` gives, with the log open for reading."""
+    """What ``read(log, site model, keys)`` gives, with the log open for reading."""
     from site_models.load import load_site, resolve
-    from twin.main import open_log
+    from twin.main import opened_logs
 
     model = load_site(resolve(site))
 
     async def run() -> Any:
-        log = open_log(settings(data_dir), read_only=True)
-        try:
-            return await read(log, model)
-        finally:
-            await log.aclose()
+        async with opened_logs(settings(data_dir), read_only=True) as logs:
+            return await read(logs.log, model, logs.keys)
 
     return asyncio.run(run())
 

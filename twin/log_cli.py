@@ -34,7 +34,7 @@ def log_tail(
 ) -> None:
     """Events as stored, one CloudEvents JSON a line."""
 
-    async def tail(log: Any, model: Any) -> None:
+    async def tail(log: Any, model: Any, _: Any) -> None:
         from twin.events.codec import to_json
 
         if follow:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import random
 import secrets
-import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
-from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -23,22 +22,26 @@ from site_models.schema import Site
 from twin.api.app import create_app
 from twin.api.metrics import Metrics
 from twin.api.services import Services
-from twin.errors import BadInput, Forbidden
+from twin.backoff import Backoff
+from twin.errors import BadInput, MissingExtra
 from twin.events.ids import SiteId
 from twin.feeds.hub import Hub
 from twin.feeds.subscriptions import Subscriptions
 from twin.log.blobs import BlobStore
+from twin.log.port import Log
 from twin.log.sealing import SealingLog
 from twin.log.sql.keys import SqlKeyRing
 from twin.log.sql.log import SqlLog
 from twin.log.sql.subscriptions import SqlSubscriptions
+from twin.process import Background, Server, listen, stop_signals
 from twin.projections.runner import SnapshotRunner
 from twin.projections.timeline import Timeline
 from twin.rules.fold import Fold
 from twin.service import FusionWorker
 from twin.settings import Settings
 
-_logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from twin.log.kafka.log import KafkaLog
 
 
 def load_sites(names: list[str]) -> dict[SiteId, Site]:
@@ -63,47 +66,94 @@ def open_log(settings: Settings, *, read_only: bool = False, upgrade: bool = Fal
     return SqlLog.open(settings.log_location, read_only=read_only, upgrade=upgrade, n_queued_events=queued)
 
 
-class Background:
-    """Long-running parts of the service; the first that fails is remembered, and ends the service."""
+@dataclass(frozen=True)
+class Logs:
+    """One log in its layers.
 
-    def __init__(self) -> None:
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self.failed = asyncio.Event()
-        self.failure: BaseException | None = None
+    Attributes:
+        log: what everybody appends to and reads from; it seals personal data.
+        kafka: where the observations are kept in a broker.
+    """
 
-    def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Run one part until ``aclose``."""
-        task = asyncio.create_task(work, name=name)
-        task.add_done_callback(self._note)
-        self._tasks[name] = task
+    log: SealingLog
+    sql: SqlLog
+    kafka: KafkaLog | None
+    keys: SqlKeyRing
 
-    async def check(self) -> str | None:
-        """For ``/healthz``: which parts have ended."""
-        ended = sorted(name for name, task in self._tasks.items() if task.done())
-        return f"not running: {', '.join(ended)}" if ended else None
 
-    async def aclose(self) -> None:
-        """Cancel what still runs and wait for it."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+@asynccontextmanager
+async def opened_logs(settings: Settings, *, read_only: bool = False) -> AsyncIterator[Logs]:
+    """The log that the settings name, until the block ends.
 
-    def _note(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or (failure := task.exception()) is None:
-            return
-        _logger.error("%s failed: %s", task.get_name(), failure, exc_info=failure)
-        self.failure = self.failure or failure
-        self.failed.set()
+    Raises:
+        MissingExtra: a broker is named and its client is not installed.
+        Overloaded: no broker answers.
+    """
+    sql = open_log(settings, read_only=read_only)
+    kafka = None
+    try:
+        if settings.kafka_brokers is not None:
+            kafka = await _kafka(settings, sql)
+        keys = SqlKeyRing(sql)
+        yield Logs(log=SealingLog(kafka or sql, keys), sql=sql, kafka=kafka, keys=keys)
+    finally:
+        await (kafka or sql).aclose()
+
+
+async def _kafka(settings: Settings, sql: SqlLog) -> KafkaLog:
+    if find_spec("aiokafka") is None:
+        raise MissingExtra("TWIN_KAFKA_BROKERS is set, but aiokafka is not installed; pip install 'spatial-twin[kafka]'")
+    from twin.log.kafka.log import KafkaLog
+
+    assert settings.kafka_brokers is not None
+    return await KafkaLog.open(
+        sql,
+        settings.kafka_brokers,
+        settings.kafka_topic,
+        n_partitions=settings.kafka_partitions,
+        n_queued_events=settings.queued_events,
+    )
+
+
+def _start_fusion(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], background: Background) -> None:
+    """A worker for every site; or, where a broker shares sites out, for those that this process is given."""
+    worker_id = f"{socket.gethostname()}-{secrets.token_hex(3)}"
+
+    def worker(log: Log, site: SiteId) -> FusionWorker:
+        return FusionWorker(
+            log,
+            logs.keys,
+            Fold(sites[site]),
+            worker_id=worker_id,
+            batch_size=settings.fold_batch,
+            snapshot_every=settings.snapshot_every,
+            tick_interval_s=settings.tick_interval_s,
+        )
+
+    if logs.kafka is None:
+        for site in sites:
+            background.start(f"fusion of {site}", worker(logs.log, site).run())
+        return
+    from twin.fusion_group import FusionGroup
+
+    group = FusionGroup(
+        logs.kafka,
+        logs.log,
+        list(sites),
+        worker,
+        group=settings.kafka_group,
+        worker_id=worker_id,
+        backoff=Backoff(random.random, longest_s=5.0),
+    )
+    background.start("fusion group", group.run())
 
 
 @asynccontextmanager
 async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: Background) -> AsyncIterator[Services]:
     """Open every part for these sites, run what runs, and close all of it in reverse."""
     async with AsyncExitStack() as stack:
-        sql = open_log(settings)
-        stack.push_async_callback(sql.aclose)
-        keys, store = SqlKeyRing(sql), SqlSubscriptions(sql)
-        log = SealingLog(sql, keys)
+        logs = await stack.enter_async_context(opened_logs(settings))
+        log, keys, store = logs.log, logs.keys, SqlSubscriptions(logs.sql)
         blobs = await asyncio.to_thread(
             BlobStore,
             settings.data_dir / "crops",
@@ -118,8 +168,8 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
             open_search(settings.data_dir / "search", log, keys, sites, _embedders(settings))
         )
         stack.push_async_callback(background.aclose)
-        for name, site in sites.items():
-            background.start(f"fusion of {name}", _worker(settings, log, keys, site).run())
+        _start_fusion(settings, logs, sites, background)
+        for name in sites:
             background.start(f"live feed of {name}", hubs[name].run())
             background.start(f"snapshots of {name}", SnapshotRunner(log, timelines[name]).run())
             background.start(f"search index of {name}", search.follow(name))
@@ -162,9 +212,9 @@ async def serve_sites(
         async with opened(settings, sites, background) as services:
             app = create_app(services)
             config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=5, ws="websockets-sansio")
-            server = _Server(config)
+            server = Server(config)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
-            with _stop_signals() as stopped:
+            with stop_signals() as stopped:
                 others: list[asyncio.Task[Any]] = [
                     asyncio.create_task(background.failed.wait()),
                     asyncio.create_task(stopped.wait()),
@@ -186,55 +236,29 @@ async def serve_sites(
             raise background.failure
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling, which would end the process before the log is closed."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.answers = asyncio.Event()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self.answers.set()
-
-
-@contextmanager
-def _stop_signals() -> Iterator[asyncio.Event]:
-    """An event that SIGINT and SIGTERM set."""
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    try:
-        yield stopped
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket on a loopback address.
+async def work_on_sites(settings: Settings, sites: Mapping[SiteId, Site], *, announce: Callable[[str], None]) -> None:
+    """Fold, and nothing else, what the consumer group gives this process, until a signal.
 
     Raises:
-        Forbidden: another address: everybody there could read and write.
-        BadInput: the port is taken, or the host is no address.
+        BadInput: no broker is named, so there is no group.
+        TwinError: what the fold failed with.
     """
-    try:
-        is_loopback = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        raise BadInput(f"host '{host}' is not an IP address; give 127.0.0.1") from None
-    if not is_loopback:
-        raise Forbidden(
-            f"host {host} can be reached from other machines, and there is no access control yet;"
-            " listen on 127.0.0.1 and put an authenticating proxy in front"
-        )
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
-    except OSError as taken:
-        raise BadInput(f"port {port} of {host} cannot be listened on: {taken.strerror}; give another --port") from None
+    if settings.kafka_brokers is None:
+        raise BadInput("workers share sites out by a broker's consumer group; set TWIN_KAFKA_BROKERS, or use `twin serve`")
+    background = Background()
+    async with opened_logs(settings) as logs:
+        with stop_signals() as stopped:
+            _start_fusion(settings, logs, sites, background)
+            announce(f"{', '.join(sites)}: in group '{settings.kafka_group}' of {settings.kafka_brokers}")
+            waits = [asyncio.create_task(one.wait()) for one in (background.failed, stopped)]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for one in waits:
+                    one.cancel()
+                await background.aclose()
+    if background.failure is not None:
+        raise background.failure
 
 
 def _embedders(settings: Settings) -> list[Embedder]:
@@ -251,15 +275,3 @@ def _embedders(settings: Settings) -> list[Embedder]:
     if packaged is not None and any(find_spec(runtime) for runtime in ("openvino", "onnxruntime")):
         embedders.append(open_embedder(packaged))
     return embedders
-
-
-def _worker(settings: Settings, log: SealingLog, keys: SqlKeyRing, site: Site) -> FusionWorker:
-    return FusionWorker(
-        log,
-        keys,
-        Fold(site),
-        worker_id=f"{socket.gethostname()}-{secrets.token_hex(3)}",
-        batch_size=settings.fold_batch,
-        snapshot_every=settings.snapshot_every,
-        tick_interval_s=settings.tick_interval_s,
-    )

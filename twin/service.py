@@ -239,12 +239,12 @@ class FusionWorker:
 
     async def _append_tick(self, event: ObservationEvent) -> bool:
         try:
-            (receipt,) = await self._log.append([event])
+            await self._log.append([event])
         except Overloaded:
             self.counters.skipped_ticks += 1
             return False
         self.counters.ticks += 1
-        self.counters.lag = max(0, receipt.position - self._cursor)
+        self.counters.lag = await self._log.backlog(self.site)
         return True
 
     @property

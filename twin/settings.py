@@ -37,6 +37,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         fold_batch: most observations in one transaction of the fold.
         snapshot_every: observations between two snapshots of the fold.
         tick_interval_s: seconds between two clock ticks of the fusion worker.
+        kafka_brokers: ``HOST:PORT``, several separated by commas: observations are kept there, and several processes on one
+            PostgreSQL database share the sites out; None keeps observations in the database.
+        kafka_topic: the topic of the observations.
+        kafka_partitions: of a topic that is made; one partition's sites are folded in one process.
+        kafka_group: the consumer group of the processes that fold.
         embedder: the ONNX model that the cameras' crops were embedded with, for picture search; None is whichever of the
             built-in colour descriptor and the packaged model fits the views.
         log_level: DEBUG, INFO, WARNING or ERROR.
@@ -53,6 +58,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     fold_batch: _Positive = 500
     snapshot_every: _Positive = 5_000
     tick_interval_s: _PositiveSeconds = 0.1
+    kafka_brokers: Annotated[str, Meta(min_length=3)] | None = None
+    kafka_topic: Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")] = "twin-observations"
+    kafka_partitions: Annotated[int, Meta(ge=1, le=10_000)] = 8
+    kafka_group: Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")] = "twin-fusion"
     embedder: Path | None = None
     log_level: Annotated[str, Meta(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
 

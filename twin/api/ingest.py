@@ -17,6 +17,7 @@ from twin.events.codec import from_cloudevent
 from twin.events.envelope import FactEvent, ObservationEvent
 from twin.events.ids import SiteId
 from twin.events.observations import ClockTicked, TrackletEmbedded
+from twin.log.port import Outcome, Receipt
 
 NAME_LENGTH = 200
 LARGEST = 2**63 - 1
@@ -29,8 +30,13 @@ async def post_observations(request: Request) -> Response:
     events = read_events(body, site.name, most=services.limits.ingest_events, reserved=services.reserved_devices)
     receipts = await services.log.append(events)
     services.metrics.ingested(site.name, receipts)
-    told = [{"outcome": receipt.outcome.value, "position": str(receipt.position)} for receipt in receipts]
-    return json({"receipts": told})
+    return json({"receipts": [_told(receipt) for receipt in receipts]})
+
+
+def _told(receipt: Receipt) -> dict[str, str]:
+    if receipt.outcome is Outcome.ACCEPTED:
+        return {"outcome": receipt.outcome.value}
+    return {"outcome": receipt.outcome.value, "position": str(receipt.position)}
 
 
 def read_events(body: bytes, site: SiteId, *, most: int, reserved: frozenset[str]) -> list[ObservationEvent]:

@@ -87,10 +87,10 @@ class Facts(Struct, frozen=True, kw_only=True):
 
 
 class ReceiptView(Struct, frozen=True, kw_only=True):
-    """What became of one observation; ``position`` is the first of its device key."""
+    """What became of one observation; ``position`` is the first of its device key, left out where a broker ``accepted`` it."""
 
-    outcome: Literal["stored", "duplicate", "refused"]
-    position: str
+    outcome: Literal["stored", "duplicate", "refused", "accepted"]
+    position: str | None = None
 
 
 class Receipts(Struct, frozen=True, kw_only=True):

@@ -72,12 +72,19 @@ def following(before: Link, log: LogName, row: Mapping[str, Any], recorded_befor
         recorded_before: when the event before was recorded, 0 for the first: the second link changes with the time only, as
             what is committed together has one.
     """
-    content = hashlib.blake2b(before.content + _covered(log, row), digest_size=LINK_BYTES).digest()
+    content = content_after(before.content, log, (row,))
     recorded_at = row["recorded_at"]
     if recorded_at == recorded_before:
         return Link(content, before.times)
     first_then = before.times + _number(row["position"]) + _number(recorded_at)
     return Link(content, hashlib.blake2b(first_then, digest_size=LINK_BYTES).digest())
+
+
+def content_after(content: bytes, log: LogName, rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """The first part of the link after these rows, which need only the columns that it covers."""
+    for row in rows:
+        content = hashlib.blake2b(content + _covered(log, row), digest_size=LINK_BYTES).digest()
+    return content
 
 
 def _covered(log: LogName, row: Mapping[str, Any]) -> bytes:

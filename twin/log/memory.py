@@ -173,6 +173,11 @@ class MemoryLog:
         kept = self._sites.get(site, _SiteLog())
         return sorted(kept.refusals.values(), key=lambda refusal: refusal.position)[:limit]
 
+    async def backlog(self, site: SiteId) -> int:
+        """See ``twin.log.port.Log``."""
+        heads = await self.heads(site)
+        return heads.observations - heads.cursor
+
     def tail_observations(self, site: SiteId, *, after: int) -> AsyncGenerator[list[RecordedObservation], None]:
         """See ``twin.log.port.Log``."""
         return tail(partial(self._observations_after, site), self._wakeups, ("observations", site), after=after)

@@ -24,10 +24,11 @@ class Outcome(Enum):
     STORED = "stored"
     DUPLICATE = "duplicate"  # same device key and content: the first position is returned
     REFUSED = "refused"  # same device key, other content: recorded as refused, not stored
+    ACCEPTED = "accepted"  # durable in a broker; its position, and whether it is a resend, shows when it is folded
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """The answer to one appended observation; ``position`` is the first one of its device key."""
+    """The answer to one appended observation; ``position`` is the first one of its device key, 0 where it is not known yet."""
 
     outcome: Outcome
     position: int
@@ -169,6 +170,10 @@ class Log(Protocol):
 
     async def refusals(self, site: SiteId, *, limit: int = 1000) -> list[Refusal]:
         """Device keys that came again with other content, by the position of their first content."""
+        ...
+
+    async def backlog(self, site: SiteId) -> int:
+        """How many observations are stored and not folded; of those in a broker, as far as is known."""
         ...
 
     def tail_observations(self, site: SiteId, *, after: int) -> AsyncGenerator[list[RecordedObservation], None]:

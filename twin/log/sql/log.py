@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,13 +24,15 @@ from twin.log.sql.dialect import N_READERS, locate, reading_engine, upsert, writ
 from twin.log.sql.lock import WriterLock
 from twin.log.sql.migrate import ensure_current, require_current
 from twin.log.sql.notices import Notices
+from twin.log.sql.streams import StreamPlace, StreamRefusal
 from twin.log.sql.transaction import Transaction
 from twin.log.sql.verify import check_ends
 from twin.log.sql.writer import N_QUEUED_EVENTS, Writer
-from twin.log.tail import BATCH, Wakeups, tail
+from twin.log.tail import BATCH, Topic, Wakeups, tail
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R", RecordedObservation, RecordedFact)
 
 
 class SqlLog:
@@ -145,6 +147,18 @@ class SqlLog:
         contents = [content_of_fact(event) for event in commit.facts]
         return await self.write(lambda transaction: transaction.commit(commit, contents), commit.token.site)
 
+    async def commit_streamed(self, commit: FoldCommit, place: StreamPlace, refusals: Sequence[StreamRefusal] = ()) -> int:
+        """As ``commit``, of observations that a broker keeps, up to ``place``; it is stored with the facts, as the refusals."""
+        contents, site = [content_of_fact(event) for event in commit.facts], commit.token.site
+
+        def work(transaction: Transaction) -> int:
+            head = transaction.commit(commit, contents, place)
+            for one in refusals:
+                transaction.refuse(site, one.key, one.content_hash, one.position)
+            return head
+
+        return await self.write(work, site)
+
     async def sites(self) -> list[SiteId]:
         """See ``twin.log.port.Log``."""
         return await self.read(reader.sites)
@@ -195,13 +209,22 @@ class SqlLog:
         """See ``twin.log.port.Log``."""
         return await self.read(reader.refusals, site, limit)
 
+    async def backlog(self, site: SiteId) -> int:
+        """See ``twin.log.port.Log``."""
+        heads = await self.heads(site)
+        return heads.observations - heads.cursor
+
     def tail_observations(self, site: SiteId, *, after: int) -> AsyncGenerator[list[RecordedObservation], None]:
         """See ``twin.log.port.Log``."""
-        return tail(partial(self._observations_after, site), self._wakeups, ("observations", site), after=after)
+        return self.follow(partial(self._observations_after, site), ("observations", site), after=after)
 
     def tail_facts(self, site: SiteId, *, after: int) -> AsyncGenerator[list[RecordedFact], None]:
         """See ``twin.log.port.Log``."""
-        return tail(partial(self._facts_after, site), self._wakeups, ("facts", site), after=after)
+        return self.follow(partial(self._facts_after, site), ("facts", site), after=after)
+
+    def follow(self, read: Callable[[int], Awaitable[list[R]]], topic: Topic, *, after: int) -> AsyncGenerator[list[R], None]:
+        """Batches that ``read`` gives after a position, again after every commit to the topic, until the log closes."""
+        return tail(read, self._wakeups, topic, after=after)
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """See ``twin.log.port.Log``."""

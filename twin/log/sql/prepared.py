@@ -62,5 +62,5 @@ class Statements:
         self.find_run = Prepared(_FIND_RUN, dialect)
         self.insert = {
             name: Prepared(schema.metadata.tables[name].insert(), dialect)
-            for name in ("observations", "facts", "supersessions", "chain_marks")
+            for name in ("observations", "facts", "supersessions", "chain_marks", "fact_batches")
         }

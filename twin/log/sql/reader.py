@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
-from sqlalchemy import Connection, Select, and_, exists, or_, select
+from sqlalchemy import Connection, Select, and_, desc, exists, or_, select
 
 from twin.events.envelope import DeviceKey, RecordedFact, RecordedObservation
 from twin.events.ids import DeviceId, Micros, SiteId
-from twin.log.chain import ChainHead, ChainHeads, Link, chained
+from twin.log.chain import ChainHead, ChainHeads, Link, chained, content_after, origin
 from twin.log.port import Heads, Refusal, Snapshot, at_positions
 from twin.log.sql import schema
 from twin.log.sql.rows import FACT_COLUMNS, OBSERVATION_COLUMNS, recorded_fact, recorded_observation
@@ -40,6 +40,25 @@ def chain(connection: Connection, site: SiteId) -> ChainHeads:
     return ChainHeads(
         observations=ChainHead(position=row.observations, link=seen), facts=ChainHead(position=row.facts, link=concluded)
     )
+
+
+def observations_digest(connection: Connection, site: SiteId, position: int) -> bytes:
+    """The first part of the observations' chain at a position that is stored; by way of the last link kept before it."""
+    marks, batches = schema.chain_marks.c, schema.fact_batches.c
+    links = [
+        select(marks.position, marks.content).where(
+            marks.site == site, marks.log == "observations", marks.position <= position
+        ),
+        select(batches.cursor, batches.digest).where(batches.site == site, batches.cursor <= position),
+    ]
+    newest = (connection.execute(one.order_by(desc(one.selected_columns[0])).limit(1)).one_or_none() for one in links)
+    after, content = max((tuple(row) for row in newest if row is not None), default=(0, origin(site, "observations").content))
+    rows = connection.execute(
+        select(_o.position, _o.content_hash, _o.subject)
+        .where(_o.site == site, _o.position > after, _o.position <= position)
+        .order_by(_o.position)
+    )
+    return content_after(content, "observations", cast("Iterable[Mapping[str, Any]]", rows.mappings()))
 
 
 def observations(connection: Connection, site: SiteId, after: int, limit: int) -> list[RecordedObservation]:

@@ -94,6 +94,34 @@ facts = Table(
     Index("facts_by_recording", "site", "recorded_at", "position"),
 )
 
+fact_batches = Table(
+    "fact_batches",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    _number("cursor"),
+    Column("digest", LargeBinary(32), nullable=False),
+)
+"""By the last fact of each commit of the fold: where its cursor stood, and the observations' chain there."""
+
+stream_places = Table(
+    "stream_places",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("topic", String(255), nullable=False),
+    Column("partition", Integer, nullable=False),
+    _number("next_offset"),
+    _number("recorded_at"),
+    Column("content", LargeBinary(32), nullable=False),
+    Column("times", LargeBinary(32), nullable=False),
+    Column("devices", LargeBinary, nullable=False),
+)
+"""Where a site's observations are kept in a broker: positions, offsets, the chain and the devices' marks there.
+
+The first is where the site's observations left this database, the last is the fold's cursor.
+"""
+
 supersessions = Table(
     "supersessions",
     metadata,

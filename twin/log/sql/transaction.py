@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from twin.errors import Conflict
+from twin.errors import Conflict, CursorConflict
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent
 from twin.events.ids import Micros, SiteId
 from twin.log.chain import Link, LogName, following, origin
@@ -20,10 +20,11 @@ from twin.log.columns import fact_row, observation_row
 from twin.log.content import Content
 from twin.log.fencing import check_commit
 from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt
-from twin.log.sql import schema
+from twin.log.sql import reader, schema, streams
 from twin.log.sql.dialect import upsert
 from twin.log.sql.notices import announce
 from twin.log.sql.prepared import Statements
+from twin.log.sql.streams import StreamPlace
 from twin.log.tail import Topic
 
 MARK_EVERY = 1_000
@@ -94,7 +95,7 @@ class Transaction:
         position, stored_hash = place
         if stored_hash == content.hash:
             return Receipt(outcome=Outcome.DUPLICATE, position=position)
-        self._refuse(event, content, position)
+        self.refuse(event.site, event.key, content.hash, position)
         return Receipt(outcome=Outcome.REFUSED, position=position)
 
     def _store(self, event: ObservationEvent, content: Content) -> int:
@@ -111,11 +112,12 @@ class Transaction:
         self.topics.add(("observations", event.site))
         return head.observations
 
-    def _refuse(self, event: ObservationEvent, content: Content, position: int) -> None:
-        table, key = schema.refusals, event.key
-        changing = {"content_hash": content.hash, "refused_at": self.now}
+    def refuse(self, site: SiteId, key: DeviceKey, content_hash: bytes, position: int) -> None:
+        """Record that a device key came again with other content."""
+        table = schema.refusals
+        changing = {"content_hash": content_hash, "refused_at": self.now}
         first = upsert(self.connection.engine, table).values(
-            site=event.site,
+            site=site,
             device=key.device,
             boot_epoch=key.boot_epoch,
             sequence=key.sequence,
@@ -133,18 +135,34 @@ class Transaction:
         head.worker = worker
         return FencingToken(site=site, worker=worker, number=head.token)
 
-    def commit(self, commit: FoldCommit, contents: Sequence[Content]) -> int:
-        """See ``twin.log.port.Log.commit``."""
+    def commit(self, commit: FoldCommit, contents: Sequence[Content], place: StreamPlace | None = None) -> int:
+        """See ``twin.log.port.Log.commit``.
+
+        Args:
+            place: where the observations are that this database does not keep, up to the commit's cursor.
+        """
         site = commit.token.site
         head = self._heads[site]
-        heads = Heads(observations=head.observations, facts=head.facts, cursor=head.cursor)
+        n_observations = head.observations if place is None else _streamed_to(place, head, commit)
+        heads = Heads(observations=n_observations, facts=head.facts, cursor=head.cursor)
         check_commit(commit, heads=heads, newest_token=head.token)
         self._check_new(site, commit.facts)
         head = self._change(site)
         head.cursor = commit.cursor
+        if place is not None:
+            self._stream_to(head, place)
         for event, content in zip(commit.facts, contents, strict=True):
             self._store_fact(head, event, content)
+        if commit.facts:
+            digest = place.link.content if place else reader.observations_digest(self.connection, site, commit.cursor)
+            self._rows["fact_batches"].append({"site": site, "position": head.facts, "cursor": commit.cursor, "digest": digest})
         return head.facts
+
+    def _stream_to(self, head: Head, place: StreamPlace) -> None:
+        before, head.observations, head.observations_recorded_at = head.observations, place.position, place.recorded_at
+        streams.move(self.connection, head.site, place, after=before)
+        head.observations_content, head.observations_times = place.link
+        self.topics.add(("observations", head.site))
 
     def _check_new(self, site: SiteId, events: Sequence[FactEvent]) -> None:
         ids = [event.id for event in events]
@@ -205,6 +223,15 @@ class Transaction:
         for sequence, position, content_hash in self._statements.find_run.one(self.connection, given):
             key = DeviceKey(device=device, boot_epoch=boot_epoch, sequence=sequence)  # pyright: ignore[reportArgumentType]
             self._places[site, key] = position, content_hash
+
+
+def _streamed_to(place: StreamPlace, head: Head, commit: FoldCommit) -> int:
+    if place.position != commit.cursor or head.observations > head.cursor:
+        raise CursorConflict(
+            f"site '{head.site}' has {head.observations} observations here, {head.cursor} of them folded, but the commit"
+            f" goes to {commit.cursor}, and {place.position} in the broker. Fold what is kept here, then what is there."
+        )
+    return place.position
 
 
 def runs(sequences: Iterable[int], gap: int = _GAP) -> list[tuple[int, int]]:

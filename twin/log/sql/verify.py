@@ -14,7 +14,7 @@ from twin.errors import DamagedLog
 from twin.events.ids import Micros, SiteId, fact_id
 from twin.log.chain import ChainHead, ChainHeads, Link, LogName, following, origin
 from twin.log.content import observation_hash
-from twin.log.sql import reader, schema
+from twin.log.sql import reader, schema, streams
 
 _CHUNK = 5_000
 _MOST_FAULTS = 1_000
@@ -50,7 +50,10 @@ def verify(connection: Connection, site: SiteId, known: ChainHeads | None = None
             the database can write a whole new chain.
     """
     heads = reader.chain(connection, site)
-    observed = _Walk(connection, site, "observations", heads.observations, known.observations if known else None)
+    kept, known_kept = _kept(connection, site, heads.observations), known.observations if known else None
+    if known_kept is not None and heads.observations.position >= known_kept.position > kept.position:
+        known_kept = None  # it covers what a broker keeps: ``twin.log.kafka.verify``
+    observed = _Walk(connection, site, "observations", kept, known_kept)
     concluded = _Walk(connection, site, "facts", heads.facts, known.facts if known else None)
     faults = [*observed.run(_start(site, "observations")), *concluded.run(_start(site, "facts"))]
     cursor = reader.heads(connection, site).cursor
@@ -75,7 +78,7 @@ def check_ends(connection: Connection) -> None:
     for site in connection.scalars(select(schema.heads.c.site)).all():
         heads = reader.chain(connection, SiteId(site))
         walks = (
-            _Walk(connection, SiteId(site), "observations", heads.observations, None),
+            _Walk(connection, SiteId(site), "observations", _kept(connection, SiteId(site), heads.observations), None),
             _Walk(connection, SiteId(site), "facts", heads.facts, None),
         )
         for walk in walks:
@@ -85,6 +88,12 @@ def check_ends(connection: Connection) -> None:
                     f"{walk.log} {faults[0].first} to {faults[0].last} of site '{site}': {faults[0].what}; nothing is "
                     "written to a damaged log. See `twin log verify`, then restore a backup"
                 )
+
+
+def _kept(connection: Connection, site: SiteId, head: ChainHead) -> ChainHead:
+    """Where the observations end that are in the database; those after it are in a broker."""
+    place = streams.first(connection, site)
+    return head if place is None else ChainHead(position=place.position, link=place.link)
 
 
 def _start(site: SiteId, log: LogName) -> ChainHead:

@@ -1,0 +1,1 @@
+"""Observations in a topic of a Kafka broker; facts, cursors and everything else stay in SQL."""

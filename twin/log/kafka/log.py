@@ -1,0 +1,200 @@
+"""``KafkaLog``: the port with observations in a topic; a position is given when an observation is folded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from functools import partial
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+
+from twin.errors import DamagedLog, LogClosed, NotFound, Overloaded, TooLarge
+from twin.events.envelope import ObservationEvent, RecordedObservation
+from twin.events.ids import SiteId
+from twin.log.kafka.broker import Topic, ensure_topic, reading
+from twin.log.kafka.records import encoded
+from twin.log.kafka.stream import SiteStream
+from twin.log.passing import PassingLog
+from twin.log.port import Outcome, Receipt
+from twin.log.sql import SqlLog, streams
+from twin.log.sql.streams import StreamPlace
+from twin.log.sql.transaction import Transaction
+from twin.log.tail import BATCH
+
+N_QUEUED_EVENTS = 20_000
+_REQUEST_TIMEOUT_MS = 10_000
+_LARGEST_BATCH = 900_000  # below the usual message.max.bytes of 1 MiB
+_PATIENCE_S = 10.0
+_ACCEPTED = Receipt(outcome=Outcome.ACCEPTED, position=0)
+
+
+class KafkaLog(PassingLog):
+    """Appends to a topic, reads from it what is folded, and passes all else on to SQL. Make it with ``open``.
+
+    Others see an observation only after the fold gave it a position; the fold's own view is ``twin.log.kafka.folding``.
+    """
+
+    def __init__(self, sql: SqlLog, topic: Topic, producer: AIOKafkaProducer, *, n_queued_events: int) -> None:
+        super().__init__(sql)
+        self.sql = sql
+        self.topic = topic
+        self._producer = producer
+        self._n_queued_events = n_queued_events
+        self._n_sending = 0
+        self._is_closed = False
+
+    @classmethod
+    async def open(
+        cls, sql: SqlLog, brokers: str, name: str, *, n_partitions: int = 8, n_queued_events: int = N_QUEUED_EVENTS
+    ) -> KafkaLog:
+        """Connect to the brokers, and make the topic with so many partitions where it is missing.
+
+        Raises:
+            Overloaded: no broker answers.
+        """
+        topic = await ensure_topic(brokers, name, n_partitions=n_partitions)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=brokers,
+            acks="all",
+            max_batch_size=_LARGEST_BATCH,
+            max_request_size=2 * _LARGEST_BATCH,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        )
+        try:
+            await producer.start()
+        except KafkaError as wrong:
+            await producer.stop()
+            raise Overloaded(f"no Kafka broker answers at {brokers}: {wrong}; start it, or set TWIN_KAFKA_BROKERS") from None
+        return cls(sql, topic, producer, n_queued_events=n_queued_events)
+
+    async def append(self, events: Sequence[ObservationEvent]) -> list[Receipt]:
+        """See ``twin.log.port.Log``; all are accepted, which is durable, and none has a position yet.
+
+        A site's events up to about 0.9 MB are stored all or none. Of what raises, some may be stored: a resend is harmless.
+        """
+        by_site: dict[SiteId, list[bytes]] = {}
+        for event in events:
+            by_site.setdefault(event.site, []).append(encoded(event))
+        if self._is_closed:
+            raise LogClosed("the log is closed; open it again")
+        if self._n_sending + len(events) > self._n_queued_events:
+            raise Overloaded(f"{self._n_sending} events wait for the broker, {self._n_queued_events} may; try again")
+        self._n_sending += len(events)
+        try:
+            for site, values in by_site.items():
+                await self._send(site, values)
+        finally:
+            self._n_sending -= len(events)
+        return [_ACCEPTED] * len(events)
+
+    async def _send(self, site: SiteId, values: Sequence[bytes]) -> None:
+        partition, waiting = self.topic.partition_of(site), list[asyncio.Future[object]]()
+        batch = self._producer.create_batch()
+        try:
+            for value in values:
+                if batch.append(key=site.encode(), value=value, timestamp=None) is None:
+                    waiting.append(await self._producer.send_batch(batch, self.topic.name, partition=partition))
+                    batch = self._producer.create_batch()
+                    if batch.append(key=site.encode(), value=value, timestamp=None) is None:
+                        raise TooLarge(f"an observation of {len(value)} bytes; at most {_LARGEST_BATCH} go to a broker")
+            waiting.append(await self._producer.send_batch(batch, self.topic.name, partition=partition))
+            await asyncio.gather(*waiting)
+        except KafkaTimeoutError:
+            raise Overloaded(
+                f"the broker at {self.topic.brokers} did not acknowledge in time; some may be stored, send all again"
+            ) from None
+        except KafkaError as wrong:
+            raise Overloaded(f"the broker at {self.topic.brokers} refused: {wrong!r}; send all again") from None
+
+    async def sites(self) -> list[SiteId]:
+        """See ``twin.log.port.Log``; those of which something is folded."""
+        return await super().sites()
+
+    async def observations(self, site: SiteId, *, after: int = 0, limit: int = 1000) -> list[RecordedObservation]:
+        """See ``twin.log.port.Log``; raises DamagedLog where the broker's retention took them."""
+        head = await self.sql.read(streams.newest, site)
+        kept = await self.sql.read(streams.newest, site, max(after, 0))
+        if head is None or kept is None:  # kept in SQL, all or up to where they left
+            found = await super().observations(site, after=after, limit=limit)
+            if head is None or len(found) == limit:
+                return found
+            last = found[-1].position if found else after
+            kept = await self.sql.read(streams.newest, site, last)
+            return [*found, *await self._streamed(site, kept, head, last, limit - len(found))] if kept else found
+        return await self._streamed(site, kept, head, after, limit)
+
+    async def _streamed(
+        self, site: SiteId, start: StreamPlace, head: StreamPlace, after: int, limit: int
+    ) -> list[RecordedObservation]:
+        """Positions after ``after``, read from ``start`` on, at most to the fold's cursor."""
+        until = min(after + limit, head.position)
+        found: list[RecordedObservation] = []
+        if after >= until:
+            return found
+        stream = SiteStream(site, start)
+        async with reading(self.topic, start.partition) as reader:
+            await reader.seek(start.next_offset)
+            try:
+                while stream.position < until:
+                    async with asyncio.timeout(_PATIENCE_S):
+                        records = await reader.some()
+                    taken = stream.take([one for one in records if one.site == site])
+                    found += (one for one in taken if after < one.position <= until)
+            except TimeoutError:
+                raise DamagedLog(
+                    f"observation {stream.position + 1} of site '{site}' should be in partition {start.partition} of topic "
+                    f"'{self.topic.name}' from offset {stream.next_offset} on, but the broker does not have it"
+                ) from None
+        return found
+
+    async def backlog(self, site: SiteId) -> int:
+        """See ``twin.log.port.Log``; records of the whole partition, as the broker counts them."""
+        place = await self.sql.read(streams.newest, site)
+        async with reading(self.topic, self.topic.partition_of(site)) as reader:
+            offset = place.next_offset if place else await reader.first_offset()
+            await reader.seek(offset)
+            await reader.read(1)
+            return max(0, (reader.end or offset) - offset)
+
+    def tail_observations(self, site: SiteId, *, after: int) -> AsyncGenerator[list[RecordedObservation], None]:
+        """See ``twin.log.port.Log``; each as soon as it is folded."""
+        return self.sql.follow(partial(self._after, site), ("observations", site), after=after)
+
+    async def _after(self, site: SiteId, position: int) -> list[RecordedObservation]:
+        return await self.observations(site, after=position, limit=BATCH)
+
+    async def aclose(self) -> None:
+        """See ``twin.log.port.Log``."""
+        self._is_closed = True
+        await self._producer.stop()
+        await super().aclose()
+
+
+async def stored_place(log: KafkaLog, site: SiteId) -> StreamPlace:
+    """Where the fold of a site goes on, made at the topic's first record where it has not begun.
+
+    Raises:
+        NotFound: the site's records are in another topic or partition now.
+    """
+    place = await log.sql.read(streams.newest, site)
+    if place is None:
+        place = await _begun(log, site)
+    partition = log.topic.partition_of(site)
+    if (place.topic, place.partition) != (log.topic.name, partition):
+        raise NotFound(
+            f"site '{site}' was folded from partition {place.partition} of topic '{place.topic}', but its records go to "
+            f"partition {partition} of '{log.topic.name}'. A topic's partitions cannot be added to; use the old topic"
+        )
+    return place
+
+
+async def _begun(log: KafkaLog, site: SiteId) -> StreamPlace:
+    partition = log.topic.partition_of(site)
+    async with reading(log.topic, partition) as reader:
+        offset = await reader.first_offset()
+
+    def begin(transaction: Transaction) -> StreamPlace:
+        return streams.begin(transaction.connection, site, topic=log.topic.name, partition=partition, next_offset=offset)
+
+    return await log.sql.write(begin, site)

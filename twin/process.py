@@ -1,0 +1,102 @@
+"""What a serving process is made of: parts in the background, signals that end it, a socket, the HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import Any
+
+import uvicorn
+
+from twin.errors import BadInput, Forbidden
+
+_logger = logging.getLogger(__name__)
+
+
+class Background:
+    """Long-running parts of the service; the first that fails is remembered, and ends the service."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.failed = asyncio.Event()
+        self.failure: BaseException | None = None
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run one part until ``aclose``."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._note)
+        self._tasks[name] = task
+
+    async def check(self) -> str | None:
+        """For ``/healthz``: which parts have ended."""
+        ended = sorted(name for name, task in self._tasks.items() if task.done())
+        return f"not running: {', '.join(ended)}" if ended else None
+
+    async def aclose(self) -> None:
+        """Cancel what still runs and wait for it."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _note(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or (failure := task.exception()) is None:
+            return
+        _logger.error("%s failed: %s", task.get_name(), failure, exc_info=failure)
+        self.failure = self.failure or failure
+        self.failed.set()
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own signal handling, which would end the process before the log is closed."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.answers = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.answers.set()
+
+
+@contextmanager
+def stop_signals() -> Iterator[asyncio.Event]:
+    """An event that SIGINT and SIGTERM set."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        yield stopped
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket on a loopback address.
+
+    Raises:
+        Forbidden: another address: everybody there could read and write.
+        BadInput: the port is taken, or the host is no address.
+    """
+    try:
+        is_loopback = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        raise BadInput(f"host '{host}' is not an IP address; give 127.0.0.1") from None
+    if not is_loopback:
+        raise Forbidden(
+            f"host {host} can be reached from other machines, and there is no access control yet;"
+            " listen on 127.0.0.1 and put an authenticating proxy in front"
+        )
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
+    except OSError as taken:
+        raise BadInput(f"port {port} of {host} cannot be listened on: {taken.strerror}; give another --port") from None
