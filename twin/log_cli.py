@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from twin.commands import AsJson, DataDir, SiteName, builtins, print_json, say, settings, with_log
@@ -17,6 +18,7 @@ from twin.events.ids import SiteId
 if TYPE_CHECKING:
     from twin.log.backup import Manifest
     from twin.log.sql import SqlLog
+    from twin.main import Logs
 
 log_app = typer.Typer(help="The logs.", no_args_is_help=True)
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
@@ -54,13 +56,14 @@ def log_tail(
 def log_head(site: _SiteInLog = None, data_dir: DataDir = None) -> None:
     """The heads of the hash chains as JSON: keep them elsewhere, for ``twin log verify --known``."""
 
-    async def read(log: SqlLog) -> None:
+    async def read(logs: Logs) -> None:
         from twin.log.chain import exported
 
+        log = logs.sql
         heads = {one: await log.chain(one) for one in await _sites(log, site)}
         print_json(builtins(exported(heads)))
 
-    _with_sql(data_dir, read)
+    _with_logs(data_dir, read)
 
 
 @log_app.command("verify")
@@ -72,12 +75,24 @@ def log_verify(
 ) -> None:
     """Read every event again, and tell where the logs are not what was written; exit 1 if anywhere."""
 
-    async def read(log: SqlLog) -> None:
+    async def read(logs: Logs) -> None:
         from twin.log.chain import imported
+        from twin.log.sql import streams
         from twin.log.sql.verify import verify
 
-        covered = imported(known.read_bytes()) if known is not None else {}
+        covered, log = imported(known.read_bytes()) if known is not None else {}, logs.sql
         found = [await log.read(verify, one, covered.get(one)) for one in await _sites(log, site, *covered)]
+        for number, one in enumerate(found):
+            if logs.kafka is not None:
+                from twin.log.kafka.verify import verify_streamed
+
+                faults = (*one.faults, *await verify_streamed(logs.kafka, one.site))
+                found[number] = msgspec.structs.replace(one, faults=faults)
+            elif (place := await log.read(streams.first, one.site)) is not None:
+                say(
+                    f"{one.site}: observations after {place.position} are in topic '{place.topic}' and were not read; "
+                    "set TWIN_KAFKA_BROKERS to verify them as well"
+                )
         n_faults = sum(len(one.faults) for one in found)
         if as_json:
             print_json({"schema": "twin.log_verify/1", "ok": n_faults == 0, "sites": builtins(found)})
@@ -88,7 +103,7 @@ def log_verify(
         if n_faults:
             raise DamagedLog(f"{n_faults} faults: this is not what was written; restore a backup made before")
 
-    _with_sql(data_dir, read)
+    _with_logs(data_dir, read)
 
 
 @db_app.command("upgrade")
@@ -151,14 +166,11 @@ async def _sites(log: SqlLog, site: str | None, *others: SiteId) -> list[SiteId]
     return [SiteId(site)]
 
 
-def _with_sql(data_dir: Path | None, read: Callable[[SqlLog], Awaitable[None]]) -> None:
-    from twin.main import open_log
+def _with_logs(data_dir: Path | None, read: Callable[[Logs], Awaitable[None]]) -> None:
+    from twin.main import opened_logs
 
     async def run() -> None:
-        log = open_log(settings(data_dir), read_only=True)
-        try:
-            await read(log)
-        finally:
-            await log.aclose()
+        async with opened_logs(settings(data_dir), read_only=True) as logs:
+            await read(logs)
 
     asyncio.run(run())

@@ -6,7 +6,7 @@ import asyncio
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,6 +26,7 @@ from twin.backoff import Backoff
 from twin.errors import BadInput, MissingExtra
 from twin.events.ids import SiteId
 from twin.feeds.hub import Hub
+from twin.feeds.publisher import FactPublisher
 from twin.feeds.subscriptions import Subscriptions
 from twin.log.blobs import BlobStore
 from twin.log.port import Log
@@ -136,6 +137,8 @@ def _start_fusion(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], 
         return
     from twin.fusion_group import FusionGroup
 
+    backoff = Backoff(random.random, longest_s=5.0)
+
     group = FusionGroup(
         logs.kafka,
         logs.log,
@@ -143,9 +146,24 @@ def _start_fusion(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], 
         worker,
         group=settings.kafka_group,
         worker_id=worker_id,
-        backoff=Backoff(random.random, longest_s=5.0),
+        backoff=backoff,
     )
     background.start("fusion group", group.run())
+    for site in sites:
+        background.start(f"publishing of {site}", _publish(settings, logs, logs.kafka, sites[site], worker_id, backoff))
+
+
+async def _publish(settings: Settings, logs: Logs, kafka: KafkaLog, site: Site, worker_id: str, backoff: Backoff) -> None:
+    from twin.log.kafka.broker import ensure_topic
+
+    assert settings.kafka_brokers is not None
+    topic = await ensure_topic(settings.kafka_brokers, settings.kafka_facts_topic, n_partitions=settings.kafka_partitions)
+    subscriptions = Subscriptions(logs.log, SqlSubscriptions(logs.sql), site)
+
+    async def send(values: Sequence[bytes]) -> None:
+        await kafka.sender.send(topic, site.name, values)
+
+    await FactPublisher(subscriptions, send, consumer=worker_id, backoff=backoff).run()
 
 
 @asynccontextmanager

@@ -40,6 +40,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         kafka_brokers: ``HOST:PORT``, several separated by commas: observations are kept there, and several processes on one
             PostgreSQL database share the sites out; None keeps observations in the database.
         kafka_topic: the topic of the observations.
+        kafka_facts_topic: the topic that facts are published to.
         kafka_partitions: of a topic that is made; one partition's sites are folded in one process.
         kafka_group: the consumer group of the processes that fold.
         embedder: the ONNX model that the cameras' crops were embedded with, for picture search; None is whichever of the
@@ -60,6 +61,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     tick_interval_s: _PositiveSeconds = 0.1
     kafka_brokers: Annotated[str, Meta(min_length=3)] | None = None
     kafka_topic: Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")] = "twin-observations"
+    kafka_facts_topic: Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")] = "twin-facts"
     kafka_partitions: Annotated[int, Meta(ge=1, le=10_000)] = 8
     kafka_group: Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")] = "twin-fusion"
     embedder: Path | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -22,7 +23,7 @@ from twin.evaluation.proofs import part
 from twin.events.codec import to_json
 from twin.events.envelope import RecordedObservation
 from twin.events.ids import SECOND, SiteId
-from twin.log.kafka.broker import reading
+from twin.log.kafka.broker import ensure_topic, reading
 from twin.log.kafka.log import KafkaLog
 from twin.log.kafka.records import decoded
 from twin.log.sealing import SealingLog, personal_of
@@ -146,12 +147,25 @@ async def test_every_site_of_a_killed_worker_goes_on_with_the_facts_of_one_worke
             heads = await log.heads(site.name)
             stored = [to_json(one.event) for one in await all_facts(log, site.name, heads.facts)]
             assert stored == await one_worker_s_facts(kafka, keys, site, heads.cursor)
+            told = await published(kafka, site.name)
+            assert told == set(range(1, len(told) + 1))
+            assert len(told) > 0.8 * heads.facts
             assert (await check(log, keys, Fold(site))).facts == heads.facts
             n_facts += len(stored)
         assert n_facts > N_SITES * 10
         print(f"{n_facts} facts of {sum((await cursors(log, names)).values())} observations")
     finally:
         await log.aclose()
+
+
+async def published(kafka, site):
+    """Positions of the facts that are in the broker."""
+    topic, found = await ensure_topic(kafka.topic.brokers, "twin-facts", n_partitions=4), set()
+    async with reading(topic, topic.partition_of(site)) as reader:
+        await reader.seek(0)
+        while records := await reader.read():
+            found |= {int(json.loads(one.value)["position"]) for one in records if one.site == site}
+    return found
 
 
 async def all_facts(log, site, head):

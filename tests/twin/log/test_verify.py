@@ -184,3 +184,8 @@ async def test_older_damage_does_not_keep_a_log_from_opening(path):
     edit(path, "update facts set payload = zeroblob(9) where position = 2")
     await SqlLog.open(path).aclose()
     assert await found(path) == [("facts", 1, 10)]
+
+
+async def test_a_batch_of_facts_that_names_other_observations_is_told(path):
+    edit(path, "update fact_batches set digest = zeroblob(32) where cursor = 7")
+    assert await found(path) == [("observations", 7, 7)]

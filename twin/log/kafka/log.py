@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
-
-from twin.errors import DamagedLog, LogClosed, NotFound, Overloaded, TooLarge
+from twin.errors import DamagedLog, LogClosed, NotFound, Overloaded
 from twin.events.envelope import ObservationEvent, RecordedObservation
 from twin.events.ids import SiteId
 from twin.log.kafka.broker import Topic, ensure_topic, reading
 from twin.log.kafka.records import encoded
+from twin.log.kafka.sending import Sender
 from twin.log.kafka.stream import SiteStream
 from twin.log.passing import PassingLog
 from twin.log.port import Outcome, Receipt
@@ -23,8 +21,6 @@ from twin.log.sql.transaction import Transaction
 from twin.log.tail import BATCH
 
 N_QUEUED_EVENTS = 20_000
-_REQUEST_TIMEOUT_MS = 10_000
-_LARGEST_BATCH = 900_000  # below the usual message.max.bytes of 1 MiB
 _PATIENCE_S = 10.0
 _ACCEPTED = Receipt(outcome=Outcome.ACCEPTED, position=0)
 
@@ -35,11 +31,11 @@ class KafkaLog(PassingLog):
     Others see an observation only after the fold gave it a position; the fold's own view is ``twin.log.kafka.folding``.
     """
 
-    def __init__(self, sql: SqlLog, topic: Topic, producer: AIOKafkaProducer, *, n_queued_events: int) -> None:
+    def __init__(self, sql: SqlLog, topic: Topic, sender: Sender, *, n_queued_events: int) -> None:
         super().__init__(sql)
         self.sql = sql
         self.topic = topic
-        self._producer = producer
+        self.sender = sender
         self._n_queued_events = n_queued_events
         self._n_sending = 0
         self._is_closed = False
@@ -54,19 +50,7 @@ class KafkaLog(PassingLog):
             Overloaded: no broker answers.
         """
         topic = await ensure_topic(brokers, name, n_partitions=n_partitions)
-        producer = AIOKafkaProducer(
-            bootstrap_servers=brokers,
-            acks="all",
-            max_batch_size=_LARGEST_BATCH,
-            max_request_size=2 * _LARGEST_BATCH,
-            request_timeout_ms=_REQUEST_TIMEOUT_MS,
-        )
-        try:
-            await producer.start()
-        except KafkaError as wrong:
-            await producer.stop()
-            raise Overloaded(f"no Kafka broker answers at {brokers}: {wrong}; start it, or set TWIN_KAFKA_BROKERS") from None
-        return cls(sql, topic, producer, n_queued_events=n_queued_events)
+        return cls(sql, topic, await Sender.start(brokers), n_queued_events=n_queued_events)
 
     async def append(self, events: Sequence[ObservationEvent]) -> list[Receipt]:
         """See ``twin.log.port.Log``; all are accepted, which is durable, and none has a position yet.
@@ -83,33 +67,10 @@ class KafkaLog(PassingLog):
         self._n_sending += len(events)
         try:
             for site, values in by_site.items():
-                await self._send(site, values)
+                await self.sender.send(self.topic, site, values)
         finally:
             self._n_sending -= len(events)
         return [_ACCEPTED] * len(events)
-
-    async def _send(self, site: SiteId, values: Sequence[bytes]) -> None:
-        partition, waiting = self.topic.partition_of(site), list[asyncio.Future[object]]()
-        batch = self._producer.create_batch()
-        try:
-            for value in values:
-                if batch.append(key=site.encode(), value=value, timestamp=None) is None:
-                    waiting.append(await self._producer.send_batch(batch, self.topic.name, partition=partition))
-                    batch = self._producer.create_batch()
-                    if batch.append(key=site.encode(), value=value, timestamp=None) is None:
-                        raise TooLarge(f"an observation of {len(value)} bytes; at most {_LARGEST_BATCH} go to a broker")
-            waiting.append(await self._producer.send_batch(batch, self.topic.name, partition=partition))
-            await asyncio.gather(*waiting)
-        except KafkaTimeoutError:
-            raise Overloaded(
-                f"the broker at {self.topic.brokers} did not acknowledge in time; some may be stored, send all again"
-            ) from None
-        except KafkaError as wrong:
-            raise Overloaded(f"the broker at {self.topic.brokers} refused: {wrong!r}; send all again") from None
-
-    async def sites(self) -> list[SiteId]:
-        """See ``twin.log.port.Log``; those of which something is folded."""
-        return await super().sites()
 
     async def observations(self, site: SiteId, *, after: int = 0, limit: int = 1000) -> list[RecordedObservation]:
         """See ``twin.log.port.Log``; raises DamagedLog where the broker's retention took them."""
@@ -167,7 +128,7 @@ class KafkaLog(PassingLog):
     async def aclose(self) -> None:
         """See ``twin.log.port.Log``."""
         self._is_closed = True
-        await self._producer.stop()
+        await self.sender.aclose()
         await super().aclose()
 
 

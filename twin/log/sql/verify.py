@@ -19,6 +19,7 @@ from twin.log.sql import reader, schema, streams
 _CHUNK = 5_000
 _MOST_FAULTS = 1_000
 _MISSING = "missing, or cannot be read"
+_OTHER_DIGEST = "the batch of facts made of the observations up to here names other ones"
 
 
 class Fault(Struct, frozen=True, kw_only=True):
@@ -110,6 +111,7 @@ class _Walk:
     head: ChainHead
     known: ChainHead | None
     faults: list[Fault] = field(default_factory=list)
+    _digests: dict[int, bytes] = field(default_factory=dict)  # of the batches of facts whose cursors are in this chunk
 
     def last_mark(self) -> ChainHead:
         """The last before the head; the origin where there is none."""
@@ -121,6 +123,7 @@ class _Walk:
         """Walk from there to the head."""
         marks = self._marks()
         (position, link), checked, recorded_at = (start.position, start.link), start.position, self._recorded_at(start.position)
+        unfit: list[Fault] = []  # digests of batches are judged when the links up to the next mark are known to be right
         self._compare_known(position, link)
         for row in self._rows(position):
             if row["position"] > position + 1:
@@ -130,10 +133,14 @@ class _Walk:
                 self._fault(position, position, wrong)
             recorded_at = row["recorded_at"]
             self._compare_known(position, link)
+            if (digest := self._digests.get(position)) not in (None, link.content):
+                unfit.append(Fault(log=self.log, first=position, last=position, what=_OTHER_DIGEST))
             if position in marks:
                 if link != marks[position]:
                     self._fault(checked + 1, position, "the events do not give the link that was stored after them")
-                link, checked = marks[position], position
+                else:
+                    self.faults += (fault for fault in unfit if checked < fault.first)
+                link, checked, unfit = marks[position], position, []
         if position < self.head.position:
             self._fault(position + 1, self.head.position, _MISSING)
         elif position == 0 and self.head.link != link:
@@ -161,8 +168,15 @@ class _Walk:
                 self._check_supersessions(rows, after)
             if not rows:
                 return
+            if self.log == "observations":
+                self._digests = self._digests_between(after, rows[-1]["position"])
             yield from rows
             after = rows[-1]["position"]
+
+    def _digests_between(self, after: int, until: int) -> dict[int, bytes]:
+        table = schema.fact_batches.c
+        query = select(table.cursor, table.digest).where(table.site == self.site, table.cursor > after, table.cursor <= until)
+        return {row.cursor: row.digest for row in self.connection.execute(query)}
 
     def _chunk(self, after: int, limit: int) -> list[Mapping[str, Any]] | None:
         """The next rows, fewer where one of them cannot be read; None: the very next one cannot."""

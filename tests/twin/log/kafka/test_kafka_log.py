@@ -7,11 +7,12 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from twin.errors import BadInput, CursorConflict, DamagedLog, LogClosed, NotFound, Overloaded
+from twin.errors import BadInput, CursorConflict, DamagedLog, LogClosed, NotFound, Overloaded, TooLarge
 from twin.events.ids import SiteId
-from twin.log.kafka.broker import ensure_topic
+from twin.log.kafka.broker import ensure_topic, reading
 from twin.log.kafka.folding import PartitionFeed
 from twin.log.kafka.log import KafkaLog, stored_place
+from twin.log.kafka.verify import verify_streamed
 from twin.log.port import FoldCommit, Heads, Outcome
 from twin.log.sql import SqlLog, streams
 
@@ -230,6 +231,20 @@ async def test_a_closed_log_says_so(kafka_log, make):
         await log.append(make.observations(1))
 
 
+async def test_records_of_a_site_arrive_in_the_order_in_which_they_were_sent(kafka_log):
+    values = [f"{number}".encode() * 20_000 for number in range(200)]  # several batches
+    async with kafka_log() as log:
+        await log.sender.send(log.topic, SiteId("lot"), values)
+        found = []
+        async with reading(log.topic, log.topic.partition_of(SiteId("lot"))) as reader:
+            await reader.seek(0)
+            while len(found) < len(values):
+                found += await reader.some()
+        assert [one.value for one in found] == values
+        with pytest.raises(TooLarge, match="1000000 bytes; a broker takes at most 890000"):
+            await log.sender.send(log.topic, SiteId("lot"), [b"x" * 1_000_000])
+
+
 async def test_what_was_accepted_survives_the_kill_of_the_broker(kafka_log, lasting_broker, make):
     events = make.observations(60)
     site = events[0].site
@@ -242,3 +257,23 @@ async def test_what_was_accepted_survives_the_kill_of_the_broker(kafka_log, last
             lasting_broker.start()
         found = await folded(log, site, 60, make)
         assert [one.event for one in found] == events
+
+
+async def test_what_is_in_the_broker_is_verified_against_what_was_folded(kafka_log, make, monkeypatch):
+    monkeypatch.setattr(streams, "KEEP_EVERY", 10)
+    site = make.observation(1).site
+    async with kafka_log() as log:
+        await log.append(make.observations(45))
+        await folded(log, site, 45, make, batch=5)
+        assert await verify_streamed(log, site) == []
+        for table, column, where in (
+            ("fact_batches", "digest", "cursor = 30"),
+            ("stream_places", "content", "position = 15"),
+        ):
+
+            def spoil(transaction, table=table, column=column, where=where):
+                transaction.connection.exec_driver_sql(f"update {table} set {column} = zeroblob(32) where {where}")
+
+            await log.sql.write(spoil, site)
+        told = [(fault.first, fault.last) for fault in await verify_streamed(log, site)]
+        assert told == [(6, 15), (16, 25), (26, 35)]

@@ -1,0 +1,72 @@
+"""Facts to a broker's topic, by a durable subscription like anybody's: at least once, in order within a session."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from twin.backoff import Backoff
+from twin.errors import NotFound, Overloaded
+from twin.events.codec import to_json
+from twin.feeds.subscriptions import Lease, Subscriptions
+from twin.log.subscriptions import Filter
+
+SUBSCRIPTION = "publisher"
+
+_BATCH = 200
+_LEASE_S = 30.0
+_WAIT_S = 20.0
+
+_logger = logging.getLogger(__name__)
+
+Send = Callable[[Sequence[bytes]], Awaitable[None]]
+"""Durable when it returns; raises Overloaded, and then some may have been sent."""
+
+
+class FactPublisher:
+    """Publishes one site's facts as CloudEvents JSON. Any number of processes may: a session is with one of them at a time."""
+
+    def __init__(self, subscriptions: Subscriptions, send: Send, *, consumer: str, backoff: Backoff) -> None:
+        """
+        Args:
+            consumer: names this process; what it held before a restart under this name is its own again.
+        """
+        self._subscriptions = subscriptions
+        self._send = send
+        self._consumer = consumer
+        self._backoff = backoff
+
+    async def run(self) -> None:
+        """From the first fact on, until cancelled. A broker that fails is asked again, ever less often."""
+        n_failures = 0
+        await self._begin()
+        while True:
+            lease = await self._subscriptions.lease(
+                SUBSCRIPTION, limit=_BATCH, lease_s=_LEASE_S, wait_s=_WAIT_S, consumer=self._consumer
+            )
+            if not lease.number:
+                continue
+            try:
+                async with asyncio.timeout(_LEASE_S / 2):
+                    await self._send([to_json(one.fact) for one in lease.handed])
+            except (Overloaded, TimeoutError) as wrong:
+                n_failures += 1
+                _logger.warning("%d facts are published later: %s", len(lease.handed), wrong or "the broker was too slow")
+                await self._subscriptions.release(SUBSCRIPTION, lease.number)
+                await asyncio.sleep(self._backoff.wait_s(n_failures))
+            else:
+                n_failures = 0
+                await self._acknowledge(lease)
+
+    async def _begin(self) -> None:
+        try:
+            await self._subscriptions.standing(SUBSCRIPTION)
+        except NotFound:
+            await self._subscriptions.put(SUBSCRIPTION, Filter(), after=0)
+
+    async def _acknowledge(self, lease: Lease) -> None:
+        positions = [one.fact.position for one in lease.handed]
+        again = await self._subscriptions.acknowledge(SUBSCRIPTION, lease.number, positions)
+        if again:
+            _logger.warning("%d facts are published twice: the lease had ended", len(again))
