@@ -14,7 +14,6 @@ import asyncio
 import logging
 import random
 import secrets
-import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -161,7 +160,7 @@ class Client:
         Raises:
             ServiceError: it was refused, or the service stayed away for too long.
         """
-        started, n_failures = time.monotonic(), 0
+        started, n_failures = _now_s(), 0
         content = None if body is None else msgspec.json.encode(body)
         while True:
             try:
@@ -172,7 +171,7 @@ class Client:
             except httpx2.TransportError as wrong:
                 trouble = f"{type(wrong).__name__}: {wrong}"
             n_failures += 1
-            if self._patience_s is not None and time.monotonic() - started > self._patience_s:
+            if self._patience_s is not None and _now_s() - started > self._patience_s:
                 raise ServiceError(f"the service at {self._base} did not answer for {self._patience_s} s: {trouble}")
             if n_failures == 1:
                 _logger.warning("the service at %s is away, trying again: %s", self._base, trouble)
@@ -254,7 +253,7 @@ class Subscription:
         self._waiting.clear()
 
     def _is_time_to_tell(self) -> bool:
-        return len(self._done) >= _MOST_DONE or time.monotonic() - self._acknowledged_s > _ACKNOWLEDGE_S
+        return len(self._done) >= _MOST_DONE or _now_s() - self._acknowledged_s > _ACKNOWLEDGE_S
 
     async def _tell(self) -> None:
         if not self._done:
@@ -265,13 +264,13 @@ class Subscription:
             _logger.warning("%d events of subscription '%s' were done after their lease ended", len(lost), self._path)
             self._waiting.clear()
         self._done = []
-        self._acknowledged_s = time.monotonic()
+        self._acknowledged_s = _now_s()
 
     async def _hold(self) -> None:
         """Before an event is given, its lease must last as long as its body may take."""
-        if not self._waiting or time.monotonic() < self._held_until_s - self._taking.lease_s:
+        if not self._waiting or _now_s() < self._held_until_s - self._taking.lease_s:
             return
-        asked_s = time.monotonic()
+        asked_s = _now_s()
         answer = await self._post("extend", {"lease": self._lease, "lease_s": self._lease_s})
         if msgspec.json.decode(answer.content, type=_Extended).is_held:
             self._held_until_s = asked_s + self._lease_s
@@ -281,7 +280,7 @@ class Subscription:
     async def _take(self) -> None:
         if not self._is_made:
             await self._make()
-        asked_s = time.monotonic()
+        asked_s = _now_s()
         wanted = {**msgspec.structs.asdict(self._taking), "lease_s": self._lease_s}
         answer = msgspec.json.decode((await self._post("lease", wanted)).content, type=_Lease)
         self._lease, self._held_until_s = answer.lease, asked_s + self._lease_s
@@ -329,3 +328,8 @@ def _told(response: httpx2.Response) -> str:
     except (msgspec.DecodeError, msgspec.ValidationError, KeyError):
         detail = response.text[:200]
     return f"{response.status_code}: {detail}"
+
+
+def _now_s() -> float:
+    """The event loop's clock."""
+    return asyncio.get_running_loop().time()

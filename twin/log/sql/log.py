@@ -55,6 +55,7 @@ class SqlLog:
         upgrade: bool = False,
         read_only: bool = False,
         n_queued_events: int = N_QUEUED_EVENTS,
+        inline: bool = False,
     ) -> SqlLog:
         """Open a log, and make it where there is none. Blocks for some milliseconds.
 
@@ -64,6 +65,7 @@ class SqlLog:
             upgrade: bring an older schema to this release's.
             read_only: only read, beside a process that writes.
             n_queued_events: how many events may wait for the writer before ``append`` raises ``Overloaded``.
+            inline: write in the caller's event loop, without a thread; for simulations.
 
         Raises:
             Conflict: the schema is older or newer than this release's, or another process writes the file.
@@ -91,7 +93,8 @@ class SqlLog:
             if lock is not None:
                 lock.release()
             raise
-        return cls(url, wakeups, Writer(engine, clock, wakeups, n_queued_events=n_queued_events), lock)
+        writer = Writer(engine, clock, wakeups, n_queued_events=n_queued_events, inline=inline)
+        return cls(url, wakeups, writer, lock)
 
     @classmethod
     def _reading(cls, url: URL, wakeups: Wakeups) -> SqlLog:

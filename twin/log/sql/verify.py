@@ -133,7 +133,7 @@ class _Walk:
                 self._fault(position, position, wrong)
             recorded_at = row["recorded_at"]
             self._compare_known(position, link)
-            if (digest := self._digests.get(position)) not in (None, link.content):
+            if self._digests.get(position, link.content) != link.content:
                 unfit.append(Fault(log=self.log, first=position, last=position, what=_OTHER_DIGEST))
             if position in marks:
                 if link != marks[position]:

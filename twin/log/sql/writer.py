@@ -40,11 +40,22 @@ class _Request:
 class Writer:
     """Owns the engine that writes.
 
+    With ``inline`` there is no thread: the caller's event loop stores what is queued, in its next turn. It blocks meanwhile,
+    so this is for simulations, where nothing may happen beside the loop.
+
     An error that is not a request's own, such as a failed fsync, stops it for good: what the disk holds is then
     unknown until the log is opened again.
     """
 
-    def __init__(self, engine: Engine, clock: Clock, wakeups: Wakeups, *, n_queued_events: int = N_QUEUED_EVENTS) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        wakeups: Wakeups,
+        *,
+        n_queued_events: int = N_QUEUED_EVENTS,
+        inline: bool = False,
+    ) -> None:
         self._engine = engine
         self._statements = Statements(engine.dialect)
         self._clock = clock
@@ -55,8 +66,9 @@ class Writer:
         self._n_events = 0
         self._n_requests = 0
         self._reason: str | None = None  # why no more requests are taken
-        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
-        self._thread.start()
+        self._thread = None if inline else threading.Thread(target=self._run, name="log-writer", daemon=True)
+        if self._thread is not None:
+            self._thread.start()
 
     async def submit(
         self, work: Callable[[Transaction], T], sites: Sequence[SiteId], events: Sequence[ObservationEvent] = ()
@@ -71,6 +83,8 @@ class Writer:
         loop = asyncio.get_running_loop()
         request = _Request(work=work, sites=sites, events=events, loop=loop, answer=loop.create_future())
         self._enqueue(request)
+        if self._thread is None:
+            loop.call_soon(self._run_queued)
         return await request.answer
 
     def close(self) -> None:
@@ -79,7 +93,11 @@ class Writer:
             if self._reason is None:
                 self._reason = "the log is closed; open it again"
                 self._requests.put(None)
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
+            return
+        self._run_queued()
+        self._engine.dispose()
 
     def _enqueue(self, request: _Request) -> None:
         n_events = len(request.events)
@@ -103,6 +121,16 @@ class Writer:
             self._stop(error)
         finally:
             self._engine.dispose()
+
+    def _run_queued(self) -> None:
+        """Store what is queued, if anything is."""
+        if self._requests.empty() or not (group := self._take()):
+            return
+        try:
+            with self._engine.connect() as connection:
+                self._store(connection, group)
+        except Exception as error:  # as in ``_run``
+            self._stop(error)
 
     def _take(self) -> list[_Request]:
         """Wait for a request, then take what else is queued, up to a bound; empty when the log closes."""

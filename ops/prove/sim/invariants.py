@@ -1,0 +1,183 @@
+"""What must hold after every event; found out from observations and facts alone, without the service's own rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from twin.events.codec import to_json
+from twin.events.envelope import DeviceKey, ObservationEvent, RecordedFact, RecordedObservation
+from twin.events.facts import (
+    Fact,
+    PortalCrossed,
+    SessionClosed,
+    SessionOpened,
+    SessionOrphaned,
+    StallChanged,
+    VehicleConfirmed,
+    VehicleHidden,
+    VehicleLeft,
+    VehicleMoved,
+    VehicleParked,
+)
+from twin.events.ids import EventId, Micros
+
+_OfVehicle = VehicleMoved | VehicleParked | VehicleHidden | VehicleLeft
+
+
+class Violation(Exception):
+    """A promise is broken."""
+
+
+def must(holds: bool, what: str) -> None:
+    """Raise Violation unless it holds."""
+    if not holds:
+        raise Violation(what)
+
+
+@dataclass
+class Observations:
+    """The observation log of one site, event by event."""
+
+    produced: Mapping[DeviceKey, ObservationEvent]
+    keys: dict[DeviceKey, int] = field(default_factory=dict)
+    recorded_at: Micros = 0
+
+    def check(self, recorded: RecordedObservation) -> None:
+        """Positions 1, 2, 3, …; each device key once, with what its device produced."""
+        event, position = recorded.event, recorded.position
+        must(position == len(self.keys) + 1, f"observation {position} follows {len(self.keys)}")
+        must(event.key not in self.keys, f"{event.key} is stored at {self.keys.get(event.key)} and {position}")
+        must(recorded.recorded_at >= self.recorded_at, f"observation {position} was recorded before the one before it")
+        made = self.produced.get(event.key)
+        must(made is None or _same(made, event), f"observation {position} is not what {event.key} was")
+        self.keys[event.key], self.recorded_at = position, recorded.recorded_at
+
+
+def _same(made: ObservationEvent, stored: ObservationEvent) -> bool:
+    """Personal fields are sealed on the way; all else is the same."""
+    if hasattr(made.payload, "sealed"):
+        return (made.site, made.key, made.occurred_at) == (stored.site, stored.key, stored.occurred_at)
+    return to_json(made) == to_json(stored)
+
+
+@dataclass
+class _Stay:
+    vehicle: str
+    entry_at: Micros
+
+
+@dataclass
+class Facts:
+    """The fact log of one site, fact by fact; ``end_of_cause`` when all facts of one observation are known."""
+
+    boundaries: frozenset[str]
+    n: int = 0
+    recorded_at: Micros = 0
+    cause: int = 0
+    ordinal: int = -1
+    ids: dict[EventId, Fact] = field(default_factory=dict)
+    superseded: set[EventId] = field(default_factory=set)
+    vehicles: set[str] = field(default_factory=set)
+    gone: dict[str, int] = field(default_factory=dict)  # with which cause
+    open: dict[str, _Stay] = field(default_factory=dict)
+    sessions: set[str] = field(default_factory=set)
+    by_stall: dict[str, str] = field(default_factory=dict)
+    crossings: list[tuple[EventId, PortalCrossed]] = field(default_factory=list)
+    counted: Counter[str] = field(default_factory=Counter)
+
+    def check(self, fact: RecordedFact, n_observations: int) -> None:
+        """The next fact; ``n_observations`` are stored."""
+        event = fact.event
+        must(fact.position == self.n + 1, f"fact {fact.position} follows {self.n}")
+        must(fact.recorded_at >= self.recorded_at, f"fact {fact.position} was recorded before the one before it")
+        must(event.id not in self.ids, f"fact {fact.position} has the id of another, {event.id}")
+        is_in_order = self.cause <= event.cause <= n_observations
+        must(is_in_order, f"fact {fact.position} is caused by {event.cause} of {n_observations}, after {self.cause}")
+        if event.cause != self.cause:
+            self.end_of_cause()
+        expected = self.ordinal + 1
+        must(event.ordinal == expected, f"fact {fact.position} is number {event.ordinal} of its cause, not {expected}")
+        for one in event.supersedes:
+            must(one in self.ids, f"fact {fact.position} supersedes {one}, which there is not")
+            must(one not in self.superseded, f"fact {fact.position} supersedes {one} for the second time")
+            self.superseded.add(one)
+        self.n, self.recorded_at, self.cause, self.ordinal = fact.position, fact.recorded_at, event.cause, event.ordinal
+        self.ids[event.id] = event.payload
+        self._check_payload(fact)
+
+    def end_of_cause(self) -> None:
+        """What must hold between two observations."""
+        must(not self.crossings, f"crossing {self.crossings[0][0] if self.crossings else ''} did nothing to any stay")
+        twice = [vehicle for vehicle, n in Counter(self.by_stall.values()).items() if n > 1]
+        must(not twice, f"vehicle {twice[0] if twice else ''} is in two stalls")
+        inside = self.counted["opened"] - self.counted["closed"]
+        must(inside == len(self.open), f"{inside} more entries than exits, but {len(self.open)} stays are open")
+        self.ordinal = -1
+
+    def _check_payload(self, fact: RecordedFact) -> None:
+        payload, where = fact.event.payload, f"fact {fact.position}"
+        match payload:
+            case VehicleConfirmed():
+                must(payload.vehicle not in self.vehicles, f"{where} confirms {payload.vehicle} again")
+                self.vehicles.add(payload.vehicle)
+            case VehicleMoved() | VehicleParked() | VehicleHidden() | VehicleLeft():
+                self._check_vehicle(payload, where)
+            case StallChanged():
+                self._check_stall(payload, where)
+            case PortalCrossed():
+                must(payload.vehicle in self.vehicles, f"{where}: {payload.vehicle} crosses, and was never confirmed")
+                is_in_again = payload.direction == "in" and payload.vehicle in self.open
+                if payload.portal in self.boundaries and not is_in_again:
+                    self.crossings.append((fact.event.id, payload))
+            case SessionOpened() | SessionClosed() | SessionOrphaned():
+                self._check_stay(payload, fact.event.occurred_at, where)
+            case _:
+                pass
+
+    def _check_vehicle(self, payload: _OfVehicle, where: str) -> None:
+        must(payload.vehicle in self.vehicles, f"{where} is of {payload.vehicle}, which was never confirmed")
+        left_with = self.gone.get(
+            payload.vehicle, self.cause
+        )  # a fold may tell the last movement after the exit that it led to
+        must(left_with == self.cause, f"{where} is of {payload.vehicle}, which had left")
+        if isinstance(payload, VehicleLeft):
+            self.gone[payload.vehicle] = self.cause
+
+    def _check_stall(self, payload: StallChanged, where: str) -> None:
+        self.by_stall.pop(payload.stall, None)
+        if payload.state == "occupied" and payload.vehicle is not None:
+            must(payload.vehicle in self.vehicles, f"{where} puts {payload.vehicle} into a stall, which was never confirmed")
+            self.by_stall[payload.stall] = payload.vehicle
+        must(
+            payload.state == "occupied" or payload.vehicle is None,
+            f"{where} names a vehicle in a stall that is {payload.state}",
+        )
+
+    def _check_stay(self, payload: SessionOpened | SessionClosed | SessionOrphaned, at: Micros, where: str) -> None:
+        """Each rests on one boundary crossing, just before it, of its own vehicle, and takes its time from it."""
+        direction = "in" if isinstance(payload, SessionOpened) else "out"
+        rests_on = [pair for pair in self.crossings if pair[0] in payload.evidence and pair[1].direction == direction]
+        must(len(rests_on) == 1, f"{where} rests on {len(rests_on)} crossings")
+        must(rests_on[0][1].vehicle == payload.vehicle, f"{where} is of {payload.vehicle}, its crossing of another")
+        self.crossings.remove(rests_on[0])
+        stay = self.open.get(payload.vehicle)
+        match payload:
+            case SessionOpened():
+                must(stay is None, f"{where} opens a second stay of {payload.vehicle}")
+                must(payload.session not in self.sessions, f"{where} opens {payload.session} again")
+                must(payload.entry_at == at, f"{where} opened at {at} says {payload.entry_at}")
+                self.sessions.add(payload.session)
+                self.open[payload.vehicle] = _Stay(payload.vehicle, payload.entry_at)
+                self.counted["opened"] += 1
+            case SessionClosed():
+                must(stay is not None, f"{where} closes a stay of {payload.vehicle}, which has none")
+                must(stay is None or stay.entry_at == payload.entry_at, f"{where} has another entry time than its stay")
+                must(payload.exit_at >= payload.entry_at, f"{where}: a stay of {payload.exit_at - payload.entry_at} us")
+                is_sure = payload.exit_at == at
+                must(is_sure or "unverified" in payload.flags, f"{where}: the exit is not the crossing's, and nothing says so")
+                del self.open[payload.vehicle]
+                self.counted["closed"] += 1
+            case SessionOrphaned():
+                must(stay is None, f"{where}: the exit of {payload.vehicle} is an orphan, though its stay is open")
