@@ -50,7 +50,7 @@ class Wakeups:
     def wake(self, topics: Iterable[Topic]) -> None:
         """Set the events of these topics."""
         with self._lock:
-            watches = [watch for topic in set(topics) for watch in self._watches.get(topic, {}).items()]
+            watches = [watch for topic in sorted(set(topics)) for watch in self._watches.get(topic, {}).items()]
         for event, loop in watches:
             with suppress(RuntimeError):  # the follower's loop has ended, and the follower with it
                 loop.call_soon_threadsafe(event.set)

@@ -36,7 +36,7 @@ class Service:
     def __init__(self, fold: Fold, store: Store, faults: Faults, watch: Watch, clock: Clock) -> None:
         self._fold, self._store, self._faults, self._watch, self._clock = fold, store, faults, watch, clock
         self._crashed = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # in the order in which they began: a set's order is an accident
         self._n_workers = 0
         self._front: Log | None = None  # of this life, None between lives
         self.subscriptions: Subscriptions | None = None
@@ -61,7 +61,7 @@ class Service:
             await self._crashed.wait()
         finally:
             self._front = self.subscriptions = None
-            for task in self._tasks:
+            for task in tuple(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._tasks.clear()
@@ -108,12 +108,12 @@ class Service:
 
     def _start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if task.cancelled():
             return
         wrong = task.exception()

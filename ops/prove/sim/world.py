@@ -7,7 +7,8 @@ import hashlib
 import logging
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -62,11 +63,21 @@ class Ended(NamedTuple):
 
 def run(seed: int) -> Ended:
     """Every third seed is on SQLite."""
-    logging.getLogger("twin").setLevel(logging.CRITICAL)
     faults = Faults(seed)
-    with tempfile.TemporaryDirectory() as folder:
+    with _silent(logging.getLogger("twin")), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "log.db" if seed % 3 == 2 else None
         return virtual.run(lambda loop: _World(seed, faults, file, loop).run(), faults.disk_s)
+
+
+@contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    """The faults are meant: what the service says of them is of no use, and tests of what it says come after."""
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @lru_cache(maxsize=N_SITE_DAYS)
