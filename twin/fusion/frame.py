@@ -68,24 +68,59 @@ def measure(pending: PendingFrame, camera: GroundCamera, level: LevelId, state: 
 
 def match(seen: Seen, state: FusionState, scene: Scene) -> list[tuple[TrackId, int]]:
     """Pairs of tracks and measured boxes of one frame; each track and each box at most once."""
-    tracks = [track for track in state.tracks.values() if track.level == seen.level and track.status != "hidden"]
-    if not tracks or not seen.measured:
+    settled = _settled(seen, state)
+    columns = [column for column in range(len(seen.measured)) if column not in settled.values()]
+    tracks = [
+        track
+        for track in state.tracks.values()
+        if track.level == seen.level and track.status != "hidden" and track.id not in settled
+    ]
+    pairs = list(settled.items())
+    if tracks and columns:
+        pairs += _matched(tracks, columns, seen, state, scene)
+    return sorted(pairs)
+
+
+def _settled(seen: Seen, state: FusionState) -> dict[TrackId, int]:
+    """Boxes that have not changed, of tracks that are parked: these stay together without being asked."""
+    settled: dict[TrackId, int] = {}
+    for column, one in enumerate(seen.measured):
+        if not one.is_fresh:
+            track = state.tracks.get(state.tracklets[one.box.tracklet].track)
+            if track is not None and track.status == "parked" and track.level == seen.level:
+                settled.setdefault(track.id, column)
+    return settled
+
+
+def _matched(
+    tracks: list[Track], columns: list[int], seen: Seen, state: FusionState, scene: Scene
+) -> list[tuple[TrackId, int]]:
+    """The best total among these tracks and boxes; only tracks that a box can be of are looked at closely."""
+    acceleration, gate = scene.parameters.acceleration_m2ps3, scene.parameters.gate_d2
+    measured = [seen.measured[column] for column in columns]
+    predicted = [predicted_at(track, seen.at, acceleration) for track in tracks]
+    points, point_cov = np.array([one.point_m for one in measured]), np.array([one.covariance_m2 for one in measured])
+    mean, cov = np.array([(one.x, one.y) for one in predicted]), np.array([one.covariance_m2 for one in predicted])
+    rows = _near(mean, cov, points, point_cov, _LINKED_GATE * gate)
+    if not rows:
         return []
-    predicted = [predicted_at(track, seen.at, scene.parameters.acceleration_m2ps3) for track in tracks]
-    points = np.array([one.point_m for one in seen.measured])
-    d2, ln_determinant = squared_mahalanobis(
-        np.array([(motion.x, motion.y) for motion in predicted]),
-        np.array([motion.covariance_m2 for motion in predicted]),
-        points,
-        np.array([one.covariance_m2 for one in seen.measured]),
-    )
-    links = _links(tracks, seen, state)
+    tracks = [tracks[row] for row in rows]
+    d2, ln_determinant = squared_mahalanobis(mean[rows], cov[rows], points, point_cov)
+    links = _links(tracks, measured, state)
     cost = 0.5 * (d2 + ln_determinant) - LINK_NATS * links
-    gate = scene.parameters.gate_d2
     is_allowed = (d2 <= gate) | ((links > 0) & (d2 <= _LINKED_GATE * gate))
-    is_allowed &= _is_reachable(tracks, seen, points, scene)
-    _add_appearance(cost, is_allowed, tracks, seen, state)
-    return [(tracks[row].id, column) for row, column in assign(cost, is_allowed)]
+    is_allowed &= _is_reachable(tracks, seen.at, points, scene)
+    _add_appearance(cost, is_allowed, tracks, measured, state)
+    return [(tracks[row].id, columns[column]) for row, column in assign(cost, is_allowed)]
+
+
+def _near(mean: Floats, cov: Floats, points: Floats, point_cov: Floats, gate: float) -> list[int]:
+    """Rows of the tracks that any box can be inside the gate of: d² is at least the squared distance over the trace of S."""
+    trace = (cov[:, 0] + cov[:, 2])[:, None] + (point_cov[:, 0] + point_cov[:, 2])[None, :]
+    dx, dy = (points[None, :, k] - mean[:, None, k] for k in range(2))
+    is_near = (dx * dx + dy * dy <= gate * trace).any(axis=1)
+    found: list[int] = np.flatnonzero(is_near).tolist()
+    return found
 
 
 def predicted_at(track: Track, at: Micros, acceleration: float) -> Motion:
@@ -129,32 +164,33 @@ def _heading_near(level: LevelId, x: float, y: float, state: FusionState, scene:
     return scene.map.heading_at(level, x, y) if near == UNKNOWN else near
 
 
-def _links(tracks: list[Track], seen: Seen, state: FusionState) -> Floats:
+def _links(tracks: list[Track], measured: list[Measured], state: FusionState) -> Floats:
     """+1 where a box's tracklet belongs to the track, -1 where it belongs to another one that still lives."""
-    links = np.zeros((len(tracks), len(seen.measured)))
+    links = np.zeros((len(tracks), len(measured)))
     row_by_id = {track.id: row for row, track in enumerate(tracks)}
-    for column, one in enumerate(seen.measured):
+    for column, one in enumerate(measured):
         link = state.tracklets.get(one.box.tracklet)
-        if link is not None and (row := row_by_id.get(link.track)) is not None:
+        if link is not None and link.track in state.tracks:
             links[:, column] = -1.0
-            links[row, column] = 1.0
+            if (row := row_by_id.get(link.track)) is not None:
+                links[row, column] = 1.0
     return links
 
 
-def _is_reachable(tracks: list[Track], seen: Seen, points: Floats, scene: Scene) -> Bools:
+def _is_reachable(tracks: list[Track], at: Micros, points: Floats, scene: Scene) -> Bools:
     """The physical cap: nothing is farther from where it was than it could have driven."""
     place = np.array([(track.motion.x, track.motion.y) for track in tracks])
-    seconds = np.array([max(seen.at - track.seen_at, 0) / 1e6 for track in tracks])
+    seconds = np.array([max(at - track.seen_at, 0) / 1e6 for track in tracks])
     limit = 3.0 + scene.parameters.max_speed_mps * seconds
     dx, dy = (points[None, :, k] - place[:, None, k] for k in range(2))
     return dx * dx + dy * dy <= (limit * limit)[:, None]
 
 
-def _add_appearance(cost: Floats, is_allowed: Bools, tracks: list[Track], seen: Seen, state: FusionState) -> None:
+def _add_appearance(cost: Floats, is_allowed: Bools, tracks: list[Track], measured: list[Measured], state: FusionState) -> None:
     """Where a box could be one of several tracks, looks help to tell."""
     columns: list[int] = np.flatnonzero(is_allowed.sum(axis=0) > 1).tolist()
     for column in columns:
-        tracklet: TrackletId = seen.measured[column].box.tracklet
+        tracklet: TrackletId = measured[column].box.tracklet
         views = state.views.get(tracklet, ())
         rows: list[int] = np.flatnonzero(is_allowed[:, column]).tolist()
         for row in rows if views else []:

@@ -33,9 +33,11 @@ def look(seen: Seen, state: FusionState, stalls: dict[StallId, StallBelief], sce
     ]
     if not unknown:
         return
+    clear = visible(seen, [place.centre_m for place in unknown], [None] * len(unknown))
+    if not any(clear):
+        return
     tracked = [track for track in state.tracks.values() if track.level == seen.level]
     taken = {scene.map.stall_at(seen.level, track.motion.x, track.motion.y) for track in tracked}
-    clear = visible(seen, [place.centre_m for place in unknown], [None] * len(unknown))
     for place, is_clear in zip(unknown, clear, strict=True):
         if not is_clear or place.id in taken:
             continue

@@ -6,7 +6,7 @@ Shape letters: N points, M corners.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from msgspec import Struct
@@ -17,8 +17,13 @@ from twin.errors import ShapeError
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Slopes = TypeVar("Slopes", Floats, float)
 
+_FEW = 8
+"""Up to so many points are projected one by one."""
 _NEWTON_STEPS = 5
+_SINGULAR, _SHARP, _INVERTED = 1e-9, 1e-3, 1e-6
+_LEAST_WEIGHT, _LEAST_DEPTH_M = 1e-9, 1e-3
 _MAX_SLOPE = 3.0
 """Rays beyond this tangent off the axis are not trusted: the distortion polynomial is not fitted there."""
 
@@ -93,6 +98,8 @@ class GroundCamera:
         check_columns("sigma_px", sigma_px, 2)
         if len(points_px) != len(sigma_px):
             raise ShapeError(f"points_px has {len(points_px)} rows but sigma_px has {len(sigma_px)}; give one each")
+        if len(points_px) <= _FEW:
+            return self._few_to_ground(points_px, sigma_px)
         x, y, jacobian_lens, is_sharp = self._undistorted(points_px[:, 0], points_px[:, 1])
         east, north, jacobian_plane, is_ahead = self._project(x, y)
         jacobian = _chain(jacobian_plane, jacobian_lens)
@@ -102,6 +109,58 @@ class GroundCamera:
         is_valid = is_sharp & is_ahead & is_near
         points = np.where(is_valid[:, None], np.stack((east, north), axis=1), 0.0)
         return GroundPoints(points_m=points, covariance_m2=np.where(is_valid[:, None], covariance, 0.0), is_valid=is_valid)
+
+    def _few_to_ground(self, points_px: Floats, sigma_px: Floats) -> GroundPoints:
+        """``to_ground`` point by point, to the same bits: for a few points numpy's calls cost more than their arithmetic."""
+        n = len(points_px)
+        points, covariance, is_valid = np.zeros((n, 2)), np.zeros((n, 3)), np.zeros(n, dtype=np.bool_)
+        for row, ((u, v), (sigma_u, sigma_v)) in enumerate(zip(points_px.tolist(), sigma_px.tolist(), strict=True)):
+            ray = self._ray(u, v)
+            if ray is None:
+                continue
+            x, y, (e, f, g, h) = ray
+            plane = self._to_ground
+            weight = plane[6] * x + plane[7] * y + plane[8]
+            if not weight > _LEAST_WEIGHT:
+                continue
+            inverse = 1.0 / weight
+            east = (plane[0] * x + plane[1] * y + plane[2]) * inverse
+            north = (plane[3] * x + plane[4] * y + plane[5]) * inverse
+            dx, dy = east - self._origin_m[0], north - self._origin_m[1]
+            if not dx * dx + dy * dy <= self.range_m * self.range_m:
+                continue
+            p, q = (plane[0] - east * plane[6]) * inverse, (plane[1] - east * plane[7]) * inverse
+            r, s = (plane[3] - north * plane[6]) * inverse, (plane[4] - north * plane[7]) * inverse
+            a, b, c, d = p * e + q * g, p * f + q * h, r * e + s * g, r * f + s * h
+            var_u, var_v, own = sigma_u * sigma_u, sigma_v * sigma_v, self.sigma_m * self.sigma_m
+            points[row] = east, north
+            covariance[row, 0] = a * a * var_u + b * b * var_v + own
+            covariance[row, 1] = a * c * var_u + b * d * var_v
+            covariance[row, 2] = c * c * var_u + d * d * var_v + own
+            is_valid[row] = True
+        return GroundPoints(points_m=points, covariance_m2=covariance, is_valid=is_valid)
+
+    def _ray(self, u: float, v: float) -> tuple[float, float, tuple[float, float, float, float]] | None:
+        """``_undistorted`` of one pixel; None where the lens model cannot be inverted."""
+        if isinstance(self.geometry, GroundHomography):
+            return u, v, (1.0, 0.0, 0.0, 1.0)
+        fx, fy, cx, cy = self.geometry.k
+        x, y = target_x, target_y = (u - cx) / fx, (v - cy) / fy
+        for _ in range(_NEWTON_STEPS):
+            at_x, at_y, (a, b, c, d) = distort(self.geometry.distortion, x, y)
+            determinant = a * d - b * c
+            determinant = 1.0 if abs(determinant) < _SINGULAR else determinant
+            off_x, off_y = at_x - target_x, at_y - target_y
+            before = x, y
+            x = _clip(x - (d * off_x - b * off_y) / determinant)
+            y = _clip(y - (a * off_y - c * off_x) / determinant)
+            if (x, y) == before:
+                break
+        at_x, at_y, (a, b, c, d) = distort(self.geometry.distortion, x, y)
+        determinant = a * d - b * c
+        if not (determinant > _SHARP and abs(at_x - target_x) + abs(at_y - target_y) < _INVERTED):
+            return None
+        return x, y, (d / determinant / fx, -b / determinant / fy, -c / determinant / fx, a / determinant / fy)
 
     def to_pixels(self, points_m: Floats) -> ImagePoints:
         """Pixels of points in the site frame, lens distortion included.
@@ -115,16 +174,34 @@ class GroundCamera:
         check_columns("points_m", points_m, 3)
         if isinstance(self.geometry, GroundHomography):
             return self._plane_to_pixels(points_m)
+        if len(points_m) <= 2 * _FEW:
+            return self._few_to_pixels(self.geometry, points_m)
         r, (cx, cy, cz) = self.geometry.rotation, self.geometry.position_m
         dx, dy, dz = points_m[:, 0] - cx, points_m[:, 1] - cy, points_m[:, 2] - cz
         depth = r[6] * dx + r[7] * dy + r[8] * dz
-        is_ahead = depth > 1e-3
+        is_ahead = depth > _LEAST_DEPTH_M
         safe = np.where(is_ahead, depth, 1.0)
         x = (r[0] * dx + r[1] * dy + r[2] * dz) / safe
         y = (r[3] * dx + r[4] * dy + r[5] * dz) / safe
         is_seen = is_ahead & (np.abs(x) <= _MAX_SLOPE) & (np.abs(y) <= _MAX_SLOPE)
         u, v = self._distorted(np.where(is_seen, x, 0.0), np.where(is_seen, y, 0.0))
         return ImagePoints(points_px=np.where(is_seen[:, None], np.stack((u, v), axis=1), 0.0), is_in_front=is_seen)
+
+    @staticmethod
+    def _few_to_pixels(pinhole: Pinhole, points_m: Floats) -> ImagePoints:
+        """``to_pixels`` point by point, to the same bits."""
+        r, (cx, cy, cz), (fx, fy, px, py) = pinhole.rotation, pinhole.position_m, pinhole.k
+        points: list[tuple[float, float]] = []
+        is_seen: list[bool] = []
+        for east, north, up in points_m.tolist():
+            dx, dy, dz = east - cx, north - cy, up - cz
+            depth = r[6] * dx + r[7] * dy + r[8] * dz
+            safe = depth if depth > _LEAST_DEPTH_M else 1.0
+            x, y = (r[0] * dx + r[1] * dy + r[2] * dz) / safe, (r[3] * dx + r[4] * dy + r[5] * dz) / safe
+            is_seen.append(depth > _LEAST_DEPTH_M and abs(x) <= _MAX_SLOPE and abs(y) <= _MAX_SLOPE)
+            at_x, at_y = distorted(pinhole.distortion, x, y) if is_seen[-1] else (0.0, 0.0)
+            points.append((at_x * fx + px, at_y * fy + py) if is_seen[-1] else (0.0, 0.0))
+        return ImagePoints(points_px=np.array(points).reshape(len(points), 2), is_in_front=np.array(is_seen, dtype=np.bool_))
 
     def footprint_m(self, n_per_edge: int = 12) -> Floats:
         """(M, 2) ring of the ground that the frame shows, clipped to ``range_m``; M is 0 when it shows none.
@@ -166,7 +243,7 @@ class GroundCamera:
     def _project(self, x: Floats, y: Floats) -> tuple[Floats, Floats, tuple[Floats, Floats, Floats, Floats], Bools]:
         h = self._to_ground
         weight = h[6] * x + h[7] * y + h[8]
-        is_ahead = weight > 1e-9
+        is_ahead = weight > _LEAST_WEIGHT
         inverse = 1.0 / np.where(is_ahead, weight, 1.0)
         east, north = (h[0] * x + h[1] * y + h[2]) * inverse, (h[3] * x + h[4] * y + h[5]) * inverse
         jacobian = (
@@ -180,7 +257,7 @@ class GroundCamera:
     def _plane_to_pixels(self, points_m: Floats) -> ImagePoints:
         h, x, y = self._from_ground, points_m[:, 0], points_m[:, 1]
         weight = h[6] * x + h[7] * y + h[8]
-        is_ahead = weight > 1e-9
+        is_ahead = weight > _LEAST_WEIGHT
         safe = np.where(is_ahead, weight, 1.0)
         u, v = (h[0] * x + h[1] * y + h[2]) / safe, (h[3] * x + h[4] * y + h[5]) / safe
         return ImagePoints(points_px=np.where(is_ahead[:, None], np.stack((u, v), axis=1), 0.0), is_in_front=is_ahead)
@@ -197,13 +274,16 @@ class GroundCamera:
         for _ in range(_NEWTON_STEPS):
             at_x, at_y, (a, b, c, d) = distort(self.geometry.distortion, x, y)
             determinant = a * d - b * c
-            determinant = np.where(np.abs(determinant) < 1e-9, 1.0, determinant)
+            determinant = np.where(np.abs(determinant) < _SINGULAR, 1.0, determinant)
             off_x, off_y = at_x - target_x, at_y - target_y
+            before_x, before_y = x, y
             x = np.clip(x - (d * off_x - b * off_y) / determinant, -2 * _MAX_SLOPE, 2 * _MAX_SLOPE)
             y = np.clip(y - (a * off_y - c * off_x) / determinant, -2 * _MAX_SLOPE, 2 * _MAX_SLOPE)
+            if bool((x == before_x).all()) and bool((y == before_y).all()):
+                break
         at_x, at_y, (a, b, c, d) = distort(self.geometry.distortion, x, y)
         determinant = a * d - b * c
-        is_sharp = (determinant > 1e-3) & (np.abs(at_x - target_x) + np.abs(at_y - target_y) < 1e-6)
+        is_sharp = (determinant > _SHARP) & (np.abs(at_x - target_x) + np.abs(at_y - target_y) < _INVERTED)
         safe = np.where(is_sharp, determinant, 1.0)
         jacobian = (d / safe / fx, -b / safe / fy, -c / safe / fx, a / safe / fy)
         return x, y, jacobian, is_sharp
@@ -211,31 +291,44 @@ class GroundCamera:
     def _distorted(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         assert isinstance(self.geometry, Pinhole)
         fx, fy, cx, cy = self.geometry.k
-        at_x, at_y, _ = distort(self.geometry.distortion, x, y)
+        at_x, at_y = distorted(self.geometry.distortion, x, y)
         return at_x * fx + cx, at_y * fy + cy
 
 
 def distort(
-    coefficients: tuple[float, float, float, float, float], x: Floats, y: Floats
-) -> tuple[Floats, Floats, tuple[Floats, Floats, Floats, Floats]]:
+    coefficients: tuple[float, float, float, float, float], x: Slopes, y: Slopes
+) -> tuple[Slopes, Slopes, tuple[Slopes, Slopes, Slopes, Slopes]]:
     """Lens distortion of ray slopes, and its Jacobian (dx/dx, dx/dy, dy/dx, dy/dy).
 
     Args:
         coefficients: k1, k2, p1, p2, k3.
-        x, y: (N,) undistorted slopes.
+        x, y: (N,) undistorted slopes, or those of one ray.
 
     Source: the Brown-Conrady model as OpenCV documents it for ``projectPoints``.
     """
     k1, k2, p1, p2, k3 = coefficients
     r2 = x * x + y * y
     radial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    at_x, at_y = distorted(coefficients, x, y)
     slope = k1 + r2 * (2.0 * k2 + r2 * 3.0 * k3)  # d radial / d r2
-    at_x = x * radial + 2.0 * p1 * x * y + p2 * (r2 + 2.0 * x * x)
-    at_y = y * radial + p1 * (r2 + 2.0 * y * y) + 2.0 * p2 * x * y
     mixed = 2.0 * x * y * slope + 2.0 * p1 * x + 2.0 * p2 * y
     xx = radial + 2.0 * x * x * slope + 2.0 * p1 * y + 6.0 * p2 * x
     yy = radial + 2.0 * y * y * slope + 6.0 * p1 * y + 2.0 * p2 * x
     return at_x, at_y, (xx, mixed, mixed, yy)
+
+
+def distorted(coefficients: tuple[float, float, float, float, float], x: Slopes, y: Slopes) -> tuple[Slopes, Slopes]:
+    """``distort`` without its Jacobian."""
+    k1, k2, p1, p2, k3 = coefficients
+    r2 = x * x + y * y
+    radial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    at_x = x * radial + 2.0 * p1 * x * y + p2 * (r2 + 2.0 * x * x)
+    at_y = y * radial + p1 * (r2 + 2.0 * y * y) + 2.0 * p2 * x * y
+    return at_x, at_y
+
+
+def _clip(slope: float) -> float:
+    return min(max(slope, -2 * _MAX_SLOPE), 2 * _MAX_SLOPE)
 
 
 def inverse_3x3(m: tuple[float, ...]) -> tuple[float, ...]:

@@ -82,9 +82,10 @@ def _reach(sizes: Floats, sight: Floats, headings: Floats, is_known: Bools) -> F
 def _refined(camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats, is_usable: Bools, bottom: Floats) -> Floats:
     """Move the cuboids until their projections' bottom and middle meet the boxes'."""
     ones = np.ones_like(bottom)
+    wanted = camera.to_ground(bottom, ones)
     for _ in range(_REFINEMENTS):
         middle, is_seen = _projected(camera, points, sizes, headings)
-        now, wanted = camera.to_ground(middle, ones), camera.to_ground(bottom, ones)
+        now = camera.to_ground(middle, ones)
         may_move = is_usable & is_seen & now.is_valid & wanted.is_valid
         points = points + np.where(may_move[:, None], wanted.points_m - now.points_m, 0.0)
     return points

@@ -6,6 +6,8 @@ Points on a ring's edge are inside. Rings are small, so a ray cast over all of a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -23,18 +25,19 @@ class SiteMap:
 
     def __init__(self, site: Site) -> None:
         self._zones = [(zone.level, zone.id, Area(zone.ring_m)) for zone in site.zones]
-        self._stalls = [(stall.level, stall, Area(stall.ring_m)) for stall in site.stalls]
+        self._zone_cells = Cells([(level, name, area) for level, name, area in self._zones])
+        self._stall_cells = Cells([(stall.level, stall.id, Area(stall.ring_m)) for stall in site.stalls])
         self._headings = {stall.id: heading(stall) for stall in site.stalls}
         self._pieces = [(lane.level, *piece) for lane in site.lanes for piece in pieces(lane)]
         self._gates = [(portal.level, *portal.line_m, _PORTAL_MARGIN_M) for portal in site.portals]
 
     def zone_at(self, level: LevelId, x_m: float, y_m: float) -> ZoneId | None:
         """The first zone by id that holds the point."""
-        return next((name for on, name, area in self._zones if on == level and area.holds(x_m, y_m)), None)
+        return self._zone_cells.at(level, x_m, y_m)
 
     def stall_at(self, level: LevelId, x_m: float, y_m: float) -> StallId | None:
         """The first stall by id that holds the point."""
-        return next((stall.id for on, stall, area in self._stalls if on == level and area.holds(x_m, y_m)), None)
+        return self._stall_cells.at(level, x_m, y_m)
 
     def is_mapped(self, level: LevelId, x_m: float, y_m: float) -> bool:
         """Whether a vehicle here is on the site: in or beside a zone, on or beside a lane, or at a portal."""
@@ -69,11 +72,11 @@ class Area:
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
         xs, ys = [x for x, _ in ring], [y for _, y in ring]
-        self._box = (min(xs), min(ys), max(xs), max(ys))
+        self.box_m = (min(xs), min(ys), max(xs), max(ys))
 
     def is_near(self, x: float, y: float, margin: float) -> bool:
         """Whether the grown bounding box holds the point."""
-        x1, y1, x2, y2 = self._box
+        x1, y1, x2, y2 = self.box_m
         return x1 - margin <= x <= x2 + margin and y1 - margin <= y <= y2 + margin
 
     def holds(self, x: float, y: float) -> bool:
@@ -88,6 +91,31 @@ class Area:
             if (ay > y) != (by > y) and (side > 0.0) == (by > ay):
                 is_inside = not is_inside
         return is_inside
+
+
+Name = TypeVar("Name")
+
+
+class Cells(Generic[Name]):
+    """Named areas by the square cells of the ground that they reach into, in the order given."""
+
+    _LEAST_SIDE_M = 4.0
+    _MOST_CELLS = 50_000  # a very large site has larger cells
+
+    def __init__(self, areas: Sequence[tuple[LevelId, Name, Area]]) -> None:
+        boxed_m2 = sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in (area.box_m for _, _, area in areas))
+        self._side_m = max(self._LEAST_SIDE_M, math.sqrt(boxed_m2 / self._MOST_CELLS))
+        self._by_cell: dict[tuple[LevelId, int, int], list[tuple[Name, Area]]] = {}
+        for level, name, area in areas:
+            x1, y1, x2, y2 = (math.floor(edge / self._side_m) for edge in area.box_m)
+            for column in range(x1, x2 + 1):
+                for row in range(y1, y2 + 1):
+                    self._by_cell.setdefault((level, column, row), []).append((name, area))
+
+    def at(self, level: LevelId, x_m: float, y_m: float) -> Name | None:
+        """The first area that holds the point."""
+        here = self._by_cell.get((level, math.floor(x_m / self._side_m), math.floor(y_m / self._side_m)), ())
+        return next((name for name, area in here if area.holds(x_m, y_m)), None)
 
 
 def heading(stall: Stall) -> Unit:
