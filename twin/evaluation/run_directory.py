@@ -18,6 +18,8 @@ from twin.events.codec import canonical_json
 from twin.events.envelope import FactEvent
 from twin.events.facts import (
     Fact,
+    IdentitiesMerged,
+    SessionAmended,
     SessionClosed,
     SessionOpened,
     SessionOrphaned,
@@ -92,6 +94,8 @@ def track_row(event: FactEvent) -> dict[str, Any] | None:
             place, state = (fact.level, *fact.position_m, None, None, None), "hidden"
         case VehicleLeft() as fact:
             place, state = (None,) * 6, "left"
+        case IdentitiesMerged() as fact:
+            return dict(zip(TRACKS.names, (fact.merged, event.occurred_at, *(None,) * 6, "merged"), strict=True))
         case _:
             return None
     return dict(zip(TRACKS.names, (fact.vehicle, event.occurred_at, *place, state), strict=True))
@@ -104,6 +108,8 @@ def session_row(fact: Fact) -> dict[str, Any] | None:
             stay = (fact.entry_at, None, "open", fact.confidence)
         case SessionClosed():
             stay = (fact.entry_at, fact.exit_at, "closed", fact.confidence)
+        case SessionAmended():
+            stay = (fact.entry_at, fact.exit_at, fact.status, fact.confidence)
         case SessionOrphaned():
             stay = (None, fact.exit_at, "orphan", 0.0)
         case _:

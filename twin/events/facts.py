@@ -17,7 +17,8 @@ from twin.events.observations import VehicleKind
 Direction = Literal["in", "out"]
 StallState = Literal["free", "occupied", "unknown"]
 CameraState = Literal["active", "idle"]
-SessionStatus = Literal["open", "closed", "orphan"]
+SessionStatus = Literal["open", "closed", "orphan", "void"]
+AmendReason = Literal["identities_merged"]
 SessionFlag = Literal["unverified", "no_entry", "no_exit", "camera_gap", "ambiguous_identity"]
 
 
@@ -101,6 +102,19 @@ class PortalCrossed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     evidence: tuple[EventId, ...] = ()
 
 
+class IdentitiesMerged(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="identities.merged.v1"):
+    """Two vehicles were one: ``merged`` is no more, and what it did was done by ``vehicle``.
+
+    Its tracklets are assigned anew, and its stays are amended, by facts of the same cause.
+    """
+
+    vehicle: VehicleId
+    merged: VehicleId
+    level: LevelId
+    position_m: tuple[float, float]  # of ``merged`` when it was found out
+    evidence: tuple[EventId, ...] = ()
+
+
 class StallChanged(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="stall.changed.v1"):
     """A stall became free, occupied or unknown."""
 
@@ -152,6 +166,27 @@ class SessionOrphaned(Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     evidence: tuple[EventId, ...] = ()
 
 
+class SessionAmended(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="session.amended.v1"):
+    """A stay as it is now known to be; replaces whatever was said of it before.
+
+    Attributes:
+        version: of the stay: 1 when it opened, 1 more with each fact about it.
+        status: "void" where there was no such stay: another one is it.
+        reason: why it was amended.
+    """
+
+    session: SessionId
+    vehicle: VehicleId
+    version: int
+    status: Literal["open", "closed", "void"]
+    reason: AmendReason
+    entry_at: Micros
+    exit_at: Micros | None = None
+    confidence: float = 0.0
+    flags: tuple[SessionFlag, ...] = ()
+    evidence: tuple[EventId, ...] = ()
+
+
 class ObservationLate(Struct, frozen=True, kw_only=True, tag_field="type", tag="observation.late.v1"):
     """A frame arrived after its tick was closed; it is kept in the log, and not fused."""
 
@@ -168,10 +203,12 @@ Fact = (
     | VehicleLeft
     | TrackletAssigned
     | PortalCrossed
+    | IdentitiesMerged
     | StallChanged
     | CameraStateChanged
     | SessionOpened
     | SessionClosed
     | SessionOrphaned
+    | SessionAmended
     | ObservationLate
 )

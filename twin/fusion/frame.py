@@ -15,7 +15,7 @@ from twin.fusion.motion import Cov2, Motion, predict
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, PendingFrame, Track, TrackId
 from twin.spatial.camera import Bools, Floats, GroundCamera
-from twin.spatial.footprint import centres
+from twin.spatial.footprint import centres, covered
 from twin.spatial.zones import UNKNOWN, Unit
 
 _TRUST_HEADING_MPS2 = 1.0
@@ -47,8 +47,13 @@ class Seen(Struct, frozen=True):
 def measure(pending: PendingFrame, camera: GroundCamera, level: LevelId, state: FusionState, scene: Scene) -> Seen:
     """Place a frame's boxes on the ground."""
     boxes = pending.frame.boxes
+    unchanged = [
+        link
+        for name in pending.frame.unchanged
+        if (link := state.tracklets.get(name)) is not None and link.camera == pending.camera
+    ]
     headings = _headings(boxes, camera, level, state, scene)
-    ground = centres(camera, boxes, headings)
+    ground = centres(camera, boxes, headings, covered(boxes, [*boxes, *(link.box for link in unchanged)]))
     floor = scene.parameters.floor_sigma_m * scene.parameters.floor_sigma_m
     measured: list[Measured] = []
     invisible: list[DetectedBox] = []
@@ -59,26 +64,22 @@ def measure(pending: PendingFrame, camera: GroundCamera, level: LevelId, state: 
         x, y = ground.points_m[n].tolist()
         xx, xy, yy = ground.covariance_m2[n].tolist()
         measured.append(Measured(box, (x, y), (xx + floor, xy, yy + floor), True))
-    for name in pending.frame.unchanged:
-        link = state.tracklets.get(name)
-        if link is not None and link.camera == pending.camera:
-            measured.append(Measured(link.box, link.point_m, link.covariance_m2, False))
+    measured += (Measured(link.box, link.point_m, link.covariance_m2, False) for link in unchanged)
     return Seen(pending.at, pending, level, camera, tuple(measured), tuple(invisible))
 
 
 def match(seen: Seen, state: FusionState, scene: Scene) -> list[tuple[TrackId, int]]:
     """Pairs of tracks and measured boxes of one frame; each track and each box at most once."""
     settled = _settled(seen, state)
-    columns = [column for column in range(len(seen.measured)) if column not in settled.values()]
-    tracks = [
-        track
-        for track in state.tracks.values()
-        if track.level == seen.level and track.status != "hidden" and track.id not in settled
-    ]
-    pairs = list(settled.items())
-    if tracks and columns:
-        pairs += _matched(tracks, columns, seen, state, scene)
-    return sorted(pairs)
+    asked = set(range(len(seen.measured))) - set(settled.values())
+    sure = {column for column in asked if seen.measured[column].box.score >= scene.parameters.sure_score}
+    tracks = [track for track in state.tracks.values() if track.level == seen.level and track.status != "hidden"]
+    matched = dict(settled)
+    for columns in (sorted(sure), sorted(asked - sure)):  # a mere likeness gets what is left
+        left = [track for track in tracks if track.id not in matched]
+        if left and columns:
+            matched |= _matched(left, columns, seen, state, scene)
+    return sorted(matched.items())
 
 
 def _settled(seen: Seen, state: FusionState) -> dict[TrackId, int]:

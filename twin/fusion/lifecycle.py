@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from site_models.schema import Portal
 from twin.events.facts import (
+    IdentitiesMerged,
     PortalCrossed,
     VehicleConfirmed,
     VehicleHidden,
@@ -19,6 +20,7 @@ from twin.events.facts import (
 )
 from twin.events.ids import SECOND, CameraId, Micros, VehicleId, ZoneId
 from twin.events.observations import VehicleKind
+from twin.fusion.appearance import with_views
 from twin.fusion.arithmetic import micro, mm
 from twin.fusion.emission import Emission
 from twin.fusion.identity import evidence_of_absence, reappeared
@@ -53,6 +55,8 @@ class Lifecycle:
     def is_ripe(self, track: Track) -> bool:
         """Whether enough detections agree."""
         age = track.seen_at - track.born_at
+        if track.sure_hits < self._parameters.sure_hits:
+            return False
         if not track.gallery and age < self._parameters.looks_us:
             return False
         if track.is_inner_birth:
@@ -130,6 +134,25 @@ class Lifecycle:
         track.away += 1
         if track.away >= 2:
             self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
+
+    def unite(self, elder: Track, younger: Track, at: Micros) -> None:
+        """Two tracks are one vehicle: the elder's name stays, and so does what is known better."""
+        assert elder.vehicle is not None
+        assert younger.vehicle is not None
+        fact = IdentitiesMerged(
+            vehicle=elder.vehicle,
+            merged=younger.vehicle,
+            level=younger.level,
+            position_m=(mm(younger.motion.x), mm(younger.motion.y)),
+            evidence=younger.evidence,
+        )
+        self._emission.emit(at, fact)
+        elder.kind_scores = _sum(elder.kind_scores, younger.kind_scores)
+        elder.kind = likeliest(elder.kind_scores)
+        elder.gallery = with_views(elder.gallery, younger.gallery)
+        elder.tracklets = (*elder.tracklets, *(one for one in younger.tracklets if one not in elder.tracklets))[-8:]
+        elder.seen_rate = {**younger.seen_rate, **elder.seen_rate}
+        elder.sides = {**younger.sides, **elder.sides}
 
     def depart(self, track: Track, motion: Motion) -> None:
         """A parked vehicle moves again."""

@@ -72,6 +72,17 @@ def predict(motion: Motion, at: Micros, q: float) -> Motion:
     return Motion(at, motion.x + t * motion.vx, motion.y + t * motion.vy, motion.vx, motion.vy, p)
 
 
+def with_floor(motion: Motion, sigma_m: float) -> Motion:
+    """The same estimate, its place no surer than ``sigma_m`` in x and in y."""
+    xx, xy, xu, xv, yy, *velocity = motion.p
+    least = sigma_m * sigma_m
+    if xx >= least and yy >= least:
+        return motion
+    yu, yv, uu, uv, vv = velocity
+    p: Upper = (max(xx, least), xy, xu, xv, max(yy, least), yu, yv, uu, uv, vv)
+    return Motion(motion.at, motion.x, motion.y, motion.vx, motion.vy, p)
+
+
 def update(motion: Motion, x: float, y: float, covariance_m2: Cov2) -> Motion:
     """The estimate after a measured position with its covariance R: P - K S Kᵀ with S = HPHᵀ + R."""
     xx, xy, xu, xv, yy, yu, yv, uu, uv, vv = motion.p

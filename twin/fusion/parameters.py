@@ -18,10 +18,14 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
         deadband_us: estimated clock offsets smaller than this are taken as 0.
         gate_d2: chi-squared, 2 degrees of freedom, 99 %.
         floor_sigma_m: least standard deviation of a measured centre: what size prior and calibration leave over.
+        bias_sigma_m: least standard deviation of a track's place: what a camera gets wrong it gets wrong again, so that
+            more of its frames do not make a place surer than this.
         max_speed_mps: nothing on wheels here is faster.
         acceleration_m2ps3: power spectral density of white acceleration noise.
         birth_speed_sigma_mps: spread of a new track's speed.
         birth_hits, birth_us: detections and time until a new track is a vehicle, at the edge of what is watched.
+        sure_score, sure_hits: so many of these detections have at least this score: what is never more than a likeness, such as
+            a shadow, stays one however long it is seen.
         inner_birth_hits, inner_birth_us: as above, in the middle of a watched area, where nothing can come from.
         tentative_us: an unconfirmed track unseen for so long is dropped.
         hidden_us: a moving vehicle unseen for so long is hidden.
@@ -44,12 +48,15 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
     ahead_us: Micros = 10 * SECOND
     deadband_us: Micros = 150_000
     gate_d2: float = 9.21
-    floor_sigma_m: float = 0.3
+    floor_sigma_m: float = 0.45
+    bias_sigma_m: float = 0.3
     max_speed_mps: float = 60.0
     acceleration_m2ps3: float = 3.0
     birth_speed_sigma_mps: float = 8.0
     birth_hits: int = 6
     birth_us: Micros = 700_000
+    sure_score: float = 0.45
+    sure_hits: int = 3
     inner_birth_hits: int = 15
     inner_birth_us: Micros = 2 * SECOND
     tentative_us: Micros = SECOND

@@ -64,6 +64,13 @@ class TrailPoint(Struct, frozen=True, array_like=True):
     y: float
 
 
+class Apart(Struct, frozen=True, array_like=True):
+    """In how many seconds two tracks were seen beside each other, and when last."""
+
+    n: int
+    last_at: Micros
+
+
 class Emitted(Struct, frozen=True, array_like=True):
     """What the last fact about a vehicle's place said."""
 
@@ -78,12 +85,15 @@ class Track(Struct, kw_only=True):
 
     Attributes:
         heading: unit vector of its last real motion, or of the stall or lane it stands in; (0, 0) if unknown.
+        sure_hits: detections whose score alone says that it is a vehicle.
+        born_beside: tracks that were seen near by when this one was born: of these it may be a double.
         still: where and since when it stands, while it does.
         away: consecutive measurements off a parked place.
         absence: nats of evidence that a parked vehicle is gone, since ``absent_since``.
         seen_rate: how often each camera sees it, when it must.
         sides: last definite side of each portal that it is near: +1 left ("in"), -1 right.
         certainty: 0..1, how sure its identity is.
+        apart: other tracks near by of which one camera had a box beside this one's in the same frame.
     """
 
     id: TrackId
@@ -99,6 +109,8 @@ class Track(Struct, kw_only=True):
     hits: int
     seen_at: Micros
     seen_by: CameraId
+    sure_hits: int = 0
+    born_beside: tuple[TrackId, ...] = ()
     vehicle: VehicleId | None = None
     trail: tuple[TrailPoint, ...] = ()
     still: TrailPoint | None = None
@@ -114,6 +126,7 @@ class Track(Struct, kw_only=True):
     flags: tuple[SessionFlag, ...] = ()
     certainty: float = 1.0
     evidence: tuple[EventId, ...] = ()  # newest observations that updated it
+    apart: dict[TrackId, Apart] = field(default_factory=dict[TrackId, Apart])
 
 
 class TrackletLink(Struct, frozen=True, array_like=True):
@@ -127,6 +140,14 @@ class TrackletLink(Struct, frozen=True, array_like=True):
     seen_at: Micros
     assigned: EventId | None = None  # the fact that says so
     assigned_to: VehicleId | None = None
+
+
+class Suspicion(Struct, frozen=True, array_like=True):
+    """Two confirmed tracks, the elder first, that stand where only one vehicle can be, and since when."""
+
+    elder: TrackId
+    younger: TrackId
+    since_at: Micros
 
 
 class StallBelief(Struct, frozen=True, array_like=True):
@@ -149,3 +170,4 @@ class FusionState(Struct, frozen=True):
         default_factory=dict[CameraId, tuple[tuple[Micros, CameraCalibrated], ...]]
     )
     watched_since: dict[CameraId, Micros] = field(default_factory=dict[CameraId, Micros])
+    suspicions: tuple[Suspicion, ...] = ()

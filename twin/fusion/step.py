@@ -7,14 +7,14 @@ from copy import copy
 from msgspec.structs import replace
 
 from twin.events.facts import TrackletAssigned
-from twin.events.ids import SECOND, CameraId, Micros, StallId, TrackletId, VehicleId
+from twin.events.ids import SECOND, Micros, StallId, TrackletId, VehicleId
 from twin.events.observations import CameraCalibrated, DetectedBox, Personal, TrackletEmbedded
-from twin.fusion import stalls
+from twin.fusion import doubles, stalls
 from twin.fusion.appearance import with_views
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen, heading_of, match, measure
 from twin.fusion.lifecycle import Lifecycle, likeliest
-from twin.fusion.motion import born, predict, update
+from twin.fusion.motion import born, predict, update, with_floor
 from twin.fusion.scene import Scene
 from twin.fusion.sight import visible
 from twin.fusion.state import FusionState, PendingFrame, Track, TrackId, TrackletLink
@@ -37,6 +37,7 @@ class Step:
         self._emission = emission
         self._life = Lifecycle(scene, emission)
         self._n_tracks = state.n_tracks
+        self._suspicions = state.suspicions
         self.state = FusionState(
             tracks={name: _own(track) for name, track in state.tracks.items()},
             tracklets=dict(state.tracklets),
@@ -48,7 +49,7 @@ class Step:
 
     def finished(self) -> FusionState:
         """The new state."""
-        return replace(self.state, n_tracks=self._n_tracks)
+        return replace(self.state, n_tracks=self._n_tracks, suspicions=self._suspicions)
 
     def fuse(self, frames: tuple[PendingFrame, ...]) -> None:
         """Fuse a closed tick's frames."""
@@ -58,6 +59,7 @@ class Step:
             if found is not None:
                 self._frame(measure(pending, *found, self.state, self._scene))
         if frames:
+            self._unite(frames[0].at, frames[-1].at)
             self._occupy(frames[-1].at)
 
     def expire(self, closed_at: Micros) -> None:
@@ -80,10 +82,13 @@ class Step:
         for track, column in pairs:
             if track in self.state.tracks:
                 self._update(self.state.tracks[track], seen.measured[column], seen)
+        alive = [(self.state.tracks[track], seen.measured[column].box) for track, column in pairs if track in self.state.tracks]
+        doubles.note_apart(alive, seen.at)
         taken = {column for _, column in pairs}
         self._miss({track for track, _ in pairs}, seen)
         for column, measured in enumerate(seen.measured):
-            if column not in taken and measured.is_fresh:
+            others = (seen.measured[one].box for one in taken)
+            if column not in taken and measured.is_fresh and not doubles.is_second_box(measured.box, others):
                 self._bear(measured, seen)
         stalls.look(seen, self.state, self.state.stalls, self._scene, self._emission)
 
@@ -97,7 +102,8 @@ class Step:
             self._life.measure_parked(track, x, y, measured.covariance_m2, seen.at)
         else:
             ahead = predict(track.motion, seen.at, self._scene.parameters.acceleration_m2ps3)
-            track.motion = update(ahead, x, y, measured.covariance_m2)
+            updated = update(ahead, x, y, measured.covariance_m2)
+            track.motion = with_floor(updated, self._scene.parameters.bias_sigma_m)
             track.heading = heading_of(track.motion, track.heading)
             self._life.extend_trail(track)
         self._link(track, measured, seen)
@@ -107,12 +113,14 @@ class Step:
             self._confirm(track)
         elif track.status == "moving":
             self._life.check_portals(track)
-            self._life.move(track)
-            self._life.settle(track)
+            if track.status == "moving":  # it has not just left
+                self._life.move(track)
+                self._life.settle(track)
 
     def _note(self, track: Track, box: DetectedBox, seen: Seen) -> None:
         track.kind_scores = {**track.kind_scores, box.kind: track.kind_scores.get(box.kind, 0.0) + box.score}
         track.kind = likeliest(track.kind_scores)
+        track.sure_hits += box.score >= self._scene.parameters.sure_score
         track.evidence = (*track.evidence, seen.pending.observation)[-_N_EVIDENCE:]
 
     def _link(self, track: Track, measured: Measured, seen: Seen) -> None:
@@ -161,17 +169,22 @@ class Step:
             dx, dy = other.motion.x - track.motion.x, other.motion.y - track.motion.y
             reach = _SAME_PARKED_M if other.status == "parked" else _SAME_MOVING_M
             is_watched = track.motion.at - other.seen_at <= SECOND // 2
-            if is_watched and dx * dx + dy * dy < reach * reach and not self._were_seen_together(track, other):
+            if is_watched and dx * dx + dy * dy < reach * reach and not doubles.are_two(track, other):
                 return other
         return None
 
-    def _were_seen_together(self, track: Track, other: Track) -> bool:
-        """Whether a camera gave both a box of their own while the younger lived: then they are two."""
-        cameras = {track.id: set[CameraId](), other.id: set[CameraId]()}
-        for link in self.state.tracklets.values():
-            if link.track in cameras and link.seen_at >= track.born_at:
-                cameras[link.track].add(link.camera)
-        return bool(cameras[track.id] & cameras[other.id])
+    def _unite(self, from_at: Micros, until_at: Micros) -> None:
+        """Now and then, look for vehicles that are one."""
+        if from_at // doubles.CHECK_EVERY == (from_at - self._scene.parameters.tick_us) // doubles.CHECK_EVERY:
+            return
+        tracks = self.state.tracks
+        self._suspicions = doubles.suspected(tracks.values(), self._suspicions, until_at)
+        for pair in self._suspicions:
+            elder, younger = tracks.get(pair.elder), tracks.get(pair.younger)
+            if elder is not None and younger is not None and doubles.is_sure(pair, elder, younger, until_at):
+                self._life.unite(elder, younger, until_at)
+                self._hand_over(younger.id, elder, until_at)
+                del tracks[younger.id]
 
     def _bear(self, measured: Measured, seen: Seen) -> None:
         x, y = measured.point_m
@@ -192,10 +205,12 @@ class Step:
             first_m=(x, y),
             is_inner_birth=self._is_inner(measured, seen),
             hits=1,
+            sure_hits=int(box.score >= parameters.sure_score),
             seen_at=seen.at,
             seen_by=seen.pending.camera,
             evidence=(seen.pending.observation,),
         )
+        track.born_beside = doubles.beside(track, self.state.tracks.values())
         self._life.extend_trail(track)
         self.state.tracks[track.id] = track
         self._link(track, measured, seen)

@@ -14,7 +14,9 @@ from msgspec.structs import replace
 from twin.events.envelope import RecordedFact
 from twin.events.facts import (
     CameraStateChanged,
+    IdentitiesMerged,
     PortalCrossed,
+    SessionAmended,
     SessionClosed,
     SessionOpened,
     SessionOrphaned,
@@ -110,12 +112,21 @@ def _hidden(graph: SiteGraph, fact: VehicleHidden, at: Micros) -> None:
 
 
 def _left(graph: SiteGraph, fact: VehicleLeft, at: Micros) -> None:
-    if graph.now("vehicle", fact.vehicle) is None:
+    _drop(graph, fact.vehicle)
+
+
+def _merged(graph: SiteGraph, fact: IdentitiesMerged, at: Micros) -> None:
+    """The merged one goes; its tracklets and stays are said anew."""
+    _drop(graph, fact.merged)
+
+
+def _drop(graph: SiteGraph, vehicle: VehicleId) -> None:
+    if graph.now("vehicle", vehicle) is None:
         return
-    for kind, name in list(graph.net.predecessors(("vehicle", fact.vehicle))):
+    for kind, name in list(graph.net.predecessors(("vehicle", vehicle))):
         if kind == "tracklet":
             graph.drop(kind, name)
-    graph.drop("vehicle", fact.vehicle)
+    graph.drop("vehicle", vehicle)
 
 
 def _set(graph: SiteGraph, vehicle: VehicleId, now: VehicleNow) -> None:
@@ -183,12 +194,24 @@ def _orphaned(graph: SiteGraph, fact: SessionOrphaned, at: Micros) -> None:
     graph.tally = replace(graph.tally, n_orphaned=graph.tally.n_orphaned + 1)
 
 
+def _amended(graph: SiteGraph, fact: SessionAmended, at: Micros) -> None:
+    if graph.now("session", fact.session) is None:
+        return
+    graph.drop("session", fact.session)
+    if fact.status == "open":
+        graph.put("session", fact.session, SessionNow(vehicle=fact.vehicle, entry_at=fact.entry_at))
+        graph.link(("session", fact.session), ("vehicle", fact.vehicle), "of")
+    elif fact.status == "void":
+        graph.tally = replace(graph.tally, n_void=graph.tally.n_void + 1)
+
+
 _CHANGES: dict[type, Callable[[SiteGraph, Any, Micros], None]] = {
     VehicleConfirmed: _confirmed,
     VehicleMoved: _moved,
     VehicleParked: _parked,
     VehicleHidden: _hidden,
     VehicleLeft: _left,
+    IdentitiesMerged: _merged,
     TrackletAssigned: _assigned,
     PortalCrossed: _crossed,
     StallChanged: _stall,
@@ -196,4 +219,5 @@ _CHANGES: dict[type, Callable[[SiteGraph, Any, Micros], None]] = {
     SessionOpened: _opened,
     SessionClosed: _closed,
     SessionOrphaned: _orphaned,
+    SessionAmended: _amended,
 }

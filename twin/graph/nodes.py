@@ -72,8 +72,9 @@ class TrackletNow(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Tally(Struct, frozen=True, kw_only=True, array_like=True):
-    """Counts since the log began: sessions opened and closed, and exits without an entry."""
+    """Counts since the log began: sessions opened and closed, exits without an entry, and stays that were others."""
 
     n_opened: int = 0
     n_closed: int = 0
     n_orphaned: int = 0
+    n_void: int = 0

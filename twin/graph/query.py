@@ -64,7 +64,7 @@ class CameraView(Struct, frozen=True, kw_only=True):
 
 
 class CountersView(Struct, frozen=True, kw_only=True):
-    """Sessions opened and closed, vehicles on the site now, exits without an entry, sessions open now.
+    """Sessions opened (void ones left out) and closed, vehicles on the site now, exits without an entry, sessions open now.
 
     ``entries - exits = sessions_open`` always.
     """
@@ -169,7 +169,7 @@ def _zones(graph: SiteGraph) -> list[dict[str, Any]]:
 
 def _counters(graph: SiteGraph) -> dict[str, int]:
     return {
-        "entries": graph.tally.n_opened,
+        "entries": graph.tally.n_opened - graph.tally.n_void,
         "exits": graph.tally.n_closed,
         "inside": len(graph.ids.get("vehicle", {})),
         "orphans": graph.tally.n_orphaned,

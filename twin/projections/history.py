@@ -8,7 +8,16 @@ from msgspec import Struct
 
 from twin.events.codec import to_cloudevent
 from twin.events.envelope import RecordedFact
-from twin.events.facts import SessionClosed, SessionOpened, SessionOrphaned, StallChanged, TrackletAssigned, VehicleParked
+from twin.events.facts import (
+    IdentitiesMerged,
+    SessionAmended,
+    SessionClosed,
+    SessionOpened,
+    SessionOrphaned,
+    StallChanged,
+    TrackletAssigned,
+    VehicleParked,
+)
 from twin.events.ids import SiteId, VehicleId
 from twin.log.port import Log
 from twin.projections.moment import Moment
@@ -16,7 +25,8 @@ from twin.projections.net import net_facts
 
 # The log files these under the session or the stall that they are about, not under the vehicle.
 _FILED_ELSEWHERE = tuple(
-    str(kind.__struct_config__.tag) for kind in (SessionClosed, SessionOpened, SessionOrphaned, StallChanged, VehicleParked)
+    str(kind.__struct_config__.tag)
+    for kind in (IdentitiesMerged, SessionAmended, SessionClosed, SessionOpened, SessionOrphaned, StallChanged, VehicleParked)
 )
 
 
@@ -33,8 +43,13 @@ async def vehicle_facts(log: Log, site: SiteId, vehicle: VehicleId, moment: Mome
     async for facts in net_facts(log, site, moment, subject=vehicle):
         by_position |= {fact.position: fact for fact in facts}
     async for facts in net_facts(log, site, moment, types=_FILED_ELSEWHERE):
-        by_position |= {fact.position: fact for fact in facts if getattr(fact.event.payload, "vehicle", None) == vehicle}
+        by_position |= {fact.position: fact for fact in facts if vehicle in _named(fact)}
     return sorted(by_position.values(), key=lambda fact: (fact.event.occurred_at, fact.position))
+
+
+def _named(fact: RecordedFact) -> tuple[str | None, str | None]:
+    payload = fact.event.payload
+    return getattr(payload, "vehicle", None), payload.merged if isinstance(payload, IdentitiesMerged) else None
 
 
 def sightings(facts: list[RecordedFact]) -> list[SightingView]:

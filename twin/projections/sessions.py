@@ -8,13 +8,13 @@ from msgspec import Struct
 
 from twin.events.codec import rfc3339
 from twin.events.envelope import RecordedFact
-from twin.events.facts import SessionClosed, SessionFlag, SessionOpened, SessionOrphaned
+from twin.events.facts import SessionAmended, SessionClosed, SessionFlag, SessionOpened, SessionOrphaned
 from twin.events.ids import SECOND, SiteId
 from twin.log.port import Log
 from twin.projections.moment import Moment
 from twin.projections.net import net_facts
 
-SESSION_TYPES = ("session.opened.v1", "session.closed.v1", "session.orphaned.v1")
+SESSION_TYPES = ("session.opened.v1", "session.closed.v1", "session.orphaned.v1", "session.amended.v1")
 
 
 class SessionView(Struct, frozen=True, kw_only=True):
@@ -28,7 +28,7 @@ class SessionView(Struct, frozen=True, kw_only=True):
 
     session: str
     vehicle: str
-    status: Literal["open", "closed", "orphan"]
+    status: Literal["open", "closed", "orphan", "void"]
     portal_in: str | None
     portal_out: str | None
     entry_at: str | None
@@ -49,6 +49,9 @@ async def sessions(log: Log, site: SiteId, moment: Moment, *, vehicle: str | Non
 
 def _fold(views: dict[str, SessionView], recorded: RecordedFact, vehicle: str | None) -> None:
     fact = recorded.event.payload
+    if isinstance(fact, SessionAmended):
+        _amend(views, fact, vehicle)
+        return
     if not isinstance(fact, SessionOpened | SessionClosed | SessionOrphaned) or vehicle not in (None, fact.vehicle):
         return
     if isinstance(fact, SessionOpened):
@@ -84,6 +87,25 @@ def _closed(before: SessionView | None, fact: SessionClosed) -> SessionView:
         entry_at=rfc3339(fact.entry_at),
         exit_at=rfc3339(fact.exit_at),
         duration_s=(fact.exit_at - fact.entry_at) / SECOND,
+        confidence=fact.confidence,
+        flags=fact.flags,
+    )
+
+
+def _amend(views: dict[str, SessionView], fact: SessionAmended, vehicle: str | None) -> None:
+    """What is known now; a stay that is another vehicle's now is no longer among those of the one that was named."""
+    before = views.pop(fact.session, None)
+    if vehicle not in (None, fact.vehicle):
+        return
+    views[fact.session] = SessionView(
+        session=fact.session,
+        vehicle=fact.vehicle,
+        status=fact.status,
+        portal_in=before.portal_in if before else None,
+        portal_out=before.portal_out if before else None,
+        entry_at=rfc3339(fact.entry_at),
+        exit_at=None if fact.exit_at is None else rfc3339(fact.exit_at),
+        duration_s=None if fact.exit_at is None else (fact.exit_at - fact.entry_at) / SECOND,
         confidence=fact.confidence,
         flags=fact.flags,
     )

@@ -22,7 +22,7 @@ from twin.fusion.state import FusionState, OrderingState
 from twin.fusion.step import Step, calibrate, embed
 from twin.rules.sessions import Sessions, SessionsState
 
-FOLD_VERSION = "1"
+FOLD_VERSION = "2"
 """Changes whenever the same observations could give other facts."""
 
 

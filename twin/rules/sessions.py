@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from site_models.schema import Portal, PortalId, Site
 from twin.events.envelope import FactEvent
-from twin.events.facts import Fact, PortalCrossed, SessionClosed, SessionFlag, SessionOpened, SessionOrphaned
+from twin.events.facts import (
+    Fact,
+    IdentitiesMerged,
+    PortalCrossed,
+    SessionAmended,
+    SessionClosed,
+    SessionFlag,
+    SessionOpened,
+    SessionOrphaned,
+)
 from twin.events.ids import EventId, Micros, SessionId, VehicleId
 
 
@@ -18,6 +30,7 @@ class OpenSession(Struct, frozen=True, array_like=True):
     confidence: float
     flags: tuple[SessionFlag, ...]
     evidence: tuple[EventId, ...]
+    version: int = 1
 
 
 class SessionsState(Struct, frozen=True):
@@ -40,6 +53,8 @@ class Sessions:
     def react(self, event: FactEvent) -> list[tuple[Micros, Fact]]:
         """What a fact means for stays."""
         fact = event.payload
+        if isinstance(fact, IdentitiesMerged):
+            return [(event.occurred_at, amended) for amended in self._merged(event, fact)]
         if not isinstance(fact, PortalCrossed) or fact.portal not in self._boundaries:
             return []
         known = self._open.get(fact.vehicle)
@@ -79,6 +94,19 @@ class Sessions:
         )
         return event.occurred_at, closed
 
+    def _merged(self, event: FactEvent, fact: IdentitiesMerged) -> list[Fact]:
+        """Of two stays of one vehicle the one that began first is it; a single one goes on under the vehicle's name."""
+        stays = [stay for name in (fact.vehicle, fact.merged) if (stay := self._open.get(name)) is not None]
+        self._open = {vehicle: stay for vehicle, stay in self._open.items() if vehicle not in (fact.vehicle, fact.merged)}
+        if not stays:
+            return []
+        first, *others = sorted(stays, key=lambda stay: (stay.entry_at, stay.session))
+        evidence = (*first.evidence, event.id)
+        kept = replace(first, version=first.version + 1, flags=_with_doubt(first.flags), evidence=evidence)
+        self._open = {**self._open, fact.vehicle: kept}
+        voided = [replace(one, version=one.version + 1, flags=_with_doubt(one.flags), evidence=(event.id,)) for one in others]
+        return [*(_amended(one, fact.vehicle, "void") for one in voided), _amended(kept, fact.vehicle, "open")]
+
     def _orphaned(self, event: FactEvent, fact: PortalCrossed) -> tuple[Micros, Fact]:
         orphaned = SessionOrphaned(
             session=SessionId(f"s-{event.cause:x}-{event.ordinal:x}"),
@@ -88,6 +116,24 @@ class Sessions:
             evidence=(event.id,),
         )
         return event.occurred_at, orphaned
+
+
+def _amended(stay: OpenSession, vehicle: VehicleId, status: Literal["open", "void"]) -> SessionAmended:
+    return SessionAmended(
+        session=stay.session,
+        vehicle=vehicle,
+        version=stay.version,
+        status=status,
+        reason="identities_merged",
+        entry_at=stay.entry_at,
+        confidence=stay.confidence if status == "open" else 0.0,
+        flags=stay.flags,
+        evidence=stay.evidence,
+    )
+
+
+def _with_doubt(flags: tuple[SessionFlag, ...]) -> tuple[SessionFlag, ...]:
+    return tuple(sorted({*flags, "ambiguous_identity", "unverified"}))
 
 
 _UNSURE = 0.9

@@ -28,17 +28,26 @@ SIZE_M: Mapping[VehicleKind, tuple[float, float, float]] = MappingProxyType(
 """Length, width, height. Rounded means of common models; cars after the European fleet's B to D segments."""
 
 _REFINEMENTS = 2
-_KNOWN_SIGMA_M = 0.25  # spread of half a length and width within a kind, along the line of sight
+_KNOWN_SIGMA_M = 0.4  # spread of half a length and width within a kind, and of how far wheels and bumpers stand back
 _UNKNOWN_SIGMA_M = 0.8  # as above, and the heading may be any
+_COVERED_BIAS_M, _COVERED_SIGMA_M, _COVERED_ASIDE_SIGMA_M = 0.8, 1.3, 0.6
+"""How much too far, and how uncertain along and across the line of sight: the edge is that of what stands before it. Measured
+on rendered car parks with exact truth: 1.1 m too far for parked vehicles, 0.9 m for moving ones; standard deviations 1.1 and
+1.4 m along, 0.7 and 0.9 m across."""
+_COVERING_SHARE = 0.25  # of a box's width
+_COVERING_PX = 2.0
 _CUT_SHARE = 0.5  # of the box's size: how wrong an edge may be that the frame cuts
 
 
-def centres(camera: GroundCamera, boxes: Sequence[DetectedBox], headings: Floats) -> GroundPoints:
+def centres(
+    camera: GroundCamera, boxes: Sequence[DetectedBox], headings: Floats, is_covered: Bools | None = None
+) -> GroundPoints:
     """Ground centres of the vehicles in these boxes.
 
     Args:
         boxes: N boxes of one frame.
         headings: (N, 2) unit vectors in the site frame; (0, 0) where the heading is not known.
+        is_covered: (N,) whether something nearer hides the box's lower edge, as ``covered`` tells; None: nothing does.
 
     Returns:
         N points with covariances: the box's, the calibration's and the size prior's.
@@ -55,11 +64,31 @@ def centres(camera: GroundCamera, boxes: Sequence[DetectedBox], headings: Floats
     points = ground.points_m + sight * _reach(sizes, sight, headings, is_known)[:, None]
     points = _refined(camera, points, sizes, headings, is_known & ground.is_valid, bottom)
     spread = np.where(is_known, _KNOWN_SIGMA_M, _UNKNOWN_SIGMA_M)
+    aside = np.zeros(len(boxes))
+    if is_covered is not None:
+        points = points - sight * np.where(is_covered & ground.is_valid, _COVERED_BIAS_M, 0.0)[:, None]
+        spread = np.where(is_covered, _COVERED_SIGMA_M, spread)
+        aside = np.where(is_covered, _COVERED_ASIDE_SIGMA_M, 0.0)
     return GroundPoints(
         points_m=points,
-        covariance_m2=ground.covariance_m2 + (spread * spread)[:, None] * _outer(sight),
+        covariance_m2=ground.covariance_m2
+        + (spread * spread)[:, None] * _outer(sight)
+        + (aside * aside)[:, None] * _outer(np.stack((-sight[:, 1], sight[:, 0]), axis=1)),
         is_valid=ground.is_valid,
     )
+
+
+def covered(boxes: Sequence[DetectedBox], others: Sequence[DetectedBox]) -> Bools:
+    """(N,) whether one of ``others``, nearer to the camera as it reaches lower, lies over a good part of a box's lower edge."""
+    found = [any(_covers(other, box) for other in others if other.tracklet != box.tracklet) for box in boxes]
+    return np.array(found, dtype=np.bool_)
+
+
+def _covers(other: DetectedBox, box: DetectedBox) -> bool:
+    (x1, _, x2, y2), (left, top, right, bottom) = box.box_px, other.box_px
+    if not top < y2 < bottom - _COVERING_PX:
+        return False
+    return min(right, x2) - max(left, x1) > _COVERING_SHARE * (x2 - x1)
 
 
 def _sigmas(boxes: Sequence[DetectedBox], corners: Floats) -> Floats:

@@ -10,7 +10,9 @@ from twin.events.codec import to_json
 from twin.events.envelope import DeviceKey, ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.facts import (
     Fact,
+    IdentitiesMerged,
     PortalCrossed,
+    SessionAmended,
     SessionClosed,
     SessionOpened,
     SessionOrphaned,
@@ -66,6 +68,8 @@ def _same(made: ObservationEvent, stored: ObservationEvent) -> bool:
 class _Stay:
     vehicle: str
     entry_at: Micros
+    session: str
+    version: int = 1
 
 
 @dataclass
@@ -84,6 +88,7 @@ class Facts:
     open: dict[str, _Stay] = field(default_factory=dict)
     sessions: set[str] = field(default_factory=set)
     by_stall: dict[str, str] = field(default_factory=dict)
+    merged: list[tuple[str, str]] = field(default_factory=list)  # by this cause: who is left, who is no more
     crossings: list[tuple[EventId, PortalCrossed]] = field(default_factory=list)
     counted: Counter[str] = field(default_factory=Counter)
 
@@ -112,7 +117,8 @@ class Facts:
         must(not self.crossings, f"crossing {self.crossings[0][0] if self.crossings else ''} did nothing to any stay")
         twice = [vehicle for vehicle, n in Counter(self.by_stall.values()).items() if n > 1]
         must(not twice, f"vehicle {twice[0] if twice else ''} is in two stalls")
-        inside = self.counted["opened"] - self.counted["closed"]
+        self.merged.clear()
+        inside = self.counted["opened"] - self.counted["closed"] - self.counted["void"]
         must(inside == len(self.open), f"{inside} more entries than exits, but {len(self.open)} stays are open")
         self.ordinal = -1
 
@@ -133,15 +139,48 @@ class Facts:
                     self.crossings.append((fact.event.id, payload))
             case SessionOpened() | SessionClosed() | SessionOrphaned():
                 self._check_stay(payload, fact.event.occurred_at, where)
+            case IdentitiesMerged():
+                self._check_merged(payload, where)
+            case SessionAmended():
+                self._check_amended(payload, where)
             case _:
                 pass
 
+    def _check_merged(self, payload: IdentitiesMerged, where: str) -> None:
+        must({payload.vehicle, payload.merged} <= self.vehicles, f"{where} merges a vehicle that was never confirmed")
+        must(payload.vehicle != payload.merged, f"{where} merges {payload.vehicle} with itself")
+        must(payload.vehicle not in self.gone, f"{where} merges into {payload.vehicle}, which had left")
+        must(payload.merged not in self.gone, f"{where} merges {payload.merged}, which had left")
+        self.gone[payload.merged] = self.cause
+        self.merged.append((payload.vehicle, payload.merged))
+        for stall in [stall for stall, vehicle in self.by_stall.items() if vehicle == payload.merged]:
+            self.by_stall[stall] = payload.vehicle
+
+    def _check_amended(self, payload: SessionAmended, where: str) -> None:
+        """A merge leaves one stay, the one that began first, and says of any other that there was none."""
+        vehicle, stay = next(
+            ((vehicle, stay) for vehicle, stay in self.open.items() if stay.session == payload.session), (None, None)
+        )
+        must(stay is not None, f"{where} amends {payload.session}, which is not open")
+        assert stay is not None
+        assert vehicle is not None
+        must(payload.version == stay.version + 1, f"{where} is version {payload.version}, after {stay.version}")
+        must(payload.entry_at == stay.entry_at, f"{where} moves an entry")
+        pair = next((pair for pair in self.merged if vehicle in pair and payload.vehicle == pair[0]), None)
+        must(pair is not None, f"{where} gives the stay of {vehicle} to {payload.vehicle}, and no merge says so")
+        del self.open[vehicle]
+        others = [other for name in pair or () if (other := self.open.get(name)) is not None]
+        if payload.status == "void":
+            earlier = any(other.entry_at <= stay.entry_at for other in others)
+            must(earlier, f"{where}: no earlier stay takes over from a void one")
+            self.counted["void"] += 1
+            return
+        must(not others, f"{where} leaves {payload.vehicle} with two stays")
+        self.open[payload.vehicle] = _Stay(payload.vehicle, stay.entry_at, stay.session, payload.version)
+
     def _check_vehicle(self, payload: _OfVehicle, where: str) -> None:
         must(payload.vehicle in self.vehicles, f"{where} is of {payload.vehicle}, which was never confirmed")
-        left_with = self.gone.get(
-            payload.vehicle, self.cause
-        )  # a fold may tell the last movement after the exit that it led to
-        must(left_with == self.cause, f"{where} is of {payload.vehicle}, which had left")
+        must(payload.vehicle not in self.gone, f"{where} is of {payload.vehicle}, which had left")
         if isinstance(payload, VehicleLeft):
             self.gone[payload.vehicle] = self.cause
 
@@ -169,7 +208,7 @@ class Facts:
                 must(payload.session not in self.sessions, f"{where} opens {payload.session} again")
                 must(payload.entry_at == at, f"{where} opened at {at} says {payload.entry_at}")
                 self.sessions.add(payload.session)
-                self.open[payload.vehicle] = _Stay(payload.vehicle, payload.entry_at)
+                self.open[payload.vehicle] = _Stay(payload.vehicle, payload.entry_at, payload.session)
                 self.counted["opened"] += 1
             case SessionClosed():
                 must(stay is not None, f"{where} closes a stay of {payload.vehicle}, which has none")

@@ -1,0 +1,105 @@
+"""Tracks that are one vehicle, and tracks that only look like it."""
+
+import pytest
+
+from twin.events.ids import SECOND
+from twin.events.observations import DetectedBox
+from twin.fusion import doubles
+from twin.fusion.motion import born
+from twin.fusion.state import Suspicion, Track
+
+T0 = 1_767_268_800_000_000
+
+
+def track(number, x, y=0.0, *, status="parked", at=T0, stall=None, born_beside=(), velocity=(0.0, 0.0)):
+    motion = born(at, x, y, (0.1, 0.0, 0.1), 1.0)
+    motion = type(motion)(motion.at, motion.x, motion.y, *velocity, motion.p)
+    return Track(
+        id=number,
+        level="ground",
+        status=status,
+        motion=motion,
+        kind="car",
+        kind_scores={"car": 1.0},
+        heading=(1.0, 0.0),
+        born_at=T0,
+        first_m=(x, y),
+        is_inner_birth=True,
+        hits=9,
+        seen_at=at,
+        seen_by="a",
+        vehicle=f"v{number}",
+        stall=stall,
+        born_beside=born_beside,
+    )
+
+
+def box(x1, x2, y1=100.0, y2=150.0, name="t"):
+    return DetectedBox(tracklet=name, kind="car", score=0.9, box_px=(x1, y1, x2, y2), box_sigma_px=(1.0, 1.0))
+
+
+def pairs(found):
+    return [(one.elder, one.younger) for one in found]
+
+
+def test_two_parked_tracks_nearer_than_two_vehicles_can_stand_are_suspected_and_then_sure():
+    one, other = track(1, 0.0), track(2, 1.2, born_beside=(1,))
+    (pair,) = doubles.suspected([other, one], (), T0)
+    assert pair == Suspicion(1, 2, T0)
+    assert not doubles.is_sure(pair, one, other, T0 + 2 * SECOND)
+    (again,) = doubles.suspected([one, other], (pair,), T0 + SECOND)
+    assert again == pair, "it is suspected since it was first"
+    assert doubles.is_sure(pair, one, other, T0 + 3 * SECOND)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        track(2, 2.5, born_beside=(1,)),  # the next stall
+        track(2, 1.2),  # came from elsewhere
+        track(2, 1.2, born_beside=(1,), status="hidden"),
+        track(2, 1.2, born_beside=(1,), at=T0 - 2 * SECOND),  # not watched
+        track(2, 1.2, born_beside=(1,), status="moving", velocity=(2.0, 0.0)),  # drives past
+    ],
+)
+def test_tracks_that_may_be_two_are_not_suspected(other):
+    assert doubles.suspected([track(1, 0.0), other], (), T0) == ()
+
+
+def test_one_stall_holds_one_vehicle_wherever_two_cameras_place_it():
+    one, other = track(1, 0.0, stall="a1"), track(2, 2.3, stall="a1", born_beside=(1,))
+    assert pairs(doubles.suspected([one, other], (), T0)) == [(1, 2)]
+
+
+def test_a_camera_that_shows_both_side_by_side_for_seconds_keeps_them_apart():
+    one, other = track(1, 0.0), track(2, 1.2, born_beside=(1,))
+    for second in range(3):
+        assert not doubles.are_two(one, other)
+        for part in range(10):  # more frames of one second count once
+            doubles.note_apart([(one, box(0, 50)), (other, box(60, 110))], T0 + second * SECOND + part * 100_000)
+    assert doubles.are_two(one, other)
+    one.seen_at = other.seen_at = T0 + 3 * SECOND
+    assert doubles.suspected([one, other], (), T0 + 3 * SECOND) == ()
+    later = T0 + 60 * SECOND
+    one.seen_at = other.seen_at = later
+    assert pairs(doubles.suspected([one, other], (), later)) == [(1, 2)], "what was seen a minute ago may have been a swap"
+
+
+def test_two_boxes_of_which_one_lies_mostly_in_the_other_prove_nothing():
+    one, other = track(1, 0.0), track(2, 1.2, born_beside=(1,))
+    for second in range(5):
+        doubles.note_apart([(one, box(0, 50)), (other, box(10, 40))], T0 + second * SECOND)
+    assert not doubles.are_two(one, other)
+    assert doubles.is_second_box(box(10, 40), [box(0, 50)])
+    assert not doubles.is_second_box(box(30, 80), [box(0, 50)])
+
+
+def test_the_overlap_is_a_share_of_the_smaller_box():
+    assert doubles.overlap(box(0, 100), box(50, 70)) == 1.0
+    assert doubles.overlap(box(0, 100), box(50, 250)) == 0.5
+    assert doubles.overlap(box(0, 100), box(100, 200)) == 0.0
+
+
+def test_a_newborn_notes_who_is_seen_beside_it():
+    near, far, unseen = track(1, 3.0), track(2, 9.0), track(3, 1.0, at=T0 - 5 * SECOND)
+    assert doubles.beside(track(4, 0.0), [near, far, unseen]) == (1,)

@@ -1,0 +1,65 @@
+"""Centres of vehicles from boxes whose lower edge is, or is not, the vehicle's own."""
+
+import numpy as np
+
+from site_models.schema import Pinhole
+from twin.events.observations import DetectedBox
+from twin.spatial.camera import GroundCamera
+from twin.spatial.footprint import centres, covered
+
+
+def box(x1, y1, x2, y2, name="t"):
+    return DetectedBox(tracklet=name, kind="car", score=0.9, box_px=(x1, y1, x2, y2), box_sigma_px=(1.0, 1.0))
+
+
+def test_a_nearer_box_over_a_good_part_of_the_lower_edge_covers_it():
+    behind = box(100, 100, 200, 150, "behind")
+    before = box(150, 120, 260, 220, "before")
+    beside = box(190, 120, 300, 220, "beside")
+    above = box(100, 20, 200, 90, "above")
+    assert covered([behind], [behind, before]).tolist() == [True]
+    assert covered([behind, before], [behind, beside, above]).tolist() == [False, False]
+    assert covered([], [before]).tolist() == []
+
+
+def test_a_covered_vehicle_is_nearer_than_its_box_says_and_less_sure():
+    # 6 m up, looking along y and 30 degrees down
+    down = np.radians(30)
+    rotation = (1.0, 0.0, 0.0, 0.0, -np.sin(down), -np.cos(down), 0.0, np.cos(down), -np.sin(down))
+    geometry = Pinhole(k=(800.0, 800.0, 480.0, 270.0), position_m=(0.0, 0.0, 6.0), rotation=tuple(float(r) for r in rotation))
+    camera = GroundCamera(geometry, (960, 540))
+    heading = np.array([[1.0, 0.0]])
+    seen = [box(440, 200, 520, 270)]
+    clear = centres(camera, seen, heading, np.array([False]))
+    hidden = centres(camera, seen, heading, np.array([True]))
+    assert clear.is_valid.all()
+    assert hidden.points_m[0, 1] < clear.points_m[0, 1] - 0.5
+    assert hidden.points_m[0, 0] == clear.points_m[0, 0]
+    assert (hidden.covariance_m2[0, [0, 2]] > clear.covariance_m2[0, [0, 2]] + 0.3).all()
+    assert np.array_equal(centres(camera, seen, heading).points_m, clear.points_m)
+
+
+def test_few_points_are_projected_to_the_same_bits_as_many():
+    geometry = Pinhole(
+        k=(700.0, 710.0, 470.0, 265.0),
+        position_m=(1.0, -2.0, 5.0),
+        rotation=(1.0, 0.0, 0.0, 0.0, -0.28, -0.96, 0.0, 0.96, -0.28),
+        distortion=(-0.22, 0.05, 0.001, -0.002, 0.01),
+    )
+    camera = GroundCamera(geometry, (960, 540), sigma_m=0.2, range_m=40.0)
+    rng = np.random.default_rng(5)
+    pixels, sigma = rng.uniform(0, 540, (64, 2)), rng.uniform(0.5, 4, (64, 2))
+    many = camera.to_ground(pixels, sigma)
+    assert 10 < many.is_valid.sum() < 64
+    for row in range(64):
+        one = camera.to_ground(pixels[row : row + 1], sigma[row : row + 1])
+        assert np.array_equal(one.points_m[0], many.points_m[row])
+        assert np.array_equal(one.covariance_m2[0], many.covariance_m2[row])
+        assert one.is_valid[0] == many.is_valid[row]
+    places = np.concatenate((rng.uniform(-30, 30, (64, 2)), rng.uniform(0, 6, (64, 1))), axis=1)
+    image = camera.to_pixels(places)
+    assert 5 < image.is_in_front.sum() < 64
+    for row in range(64):
+        one = camera.to_pixels(places[row : row + 1])
+        assert np.array_equal(one.points_px[0], image.points_px[row])
+        assert one.is_in_front[0] == image.is_in_front[row]

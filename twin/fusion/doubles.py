@@ -1,0 +1,130 @@
+"""Tracks that are one vehicle: they are where only one can be, for a while, and no camera shows both at once.
+
+Two cameras may place one vehicle a metre or two apart, by what hides its lower edge or cuts its box. Each then feeds a track
+of its own. Two vehicles side by side are told apart by any camera that has a box of each in one frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from twin.events.ids import SECOND, Micros
+from twin.events.observations import DetectedBox
+from twin.fusion.state import Apart, Suspicion, Track, TrackId
+
+CHECK_EVERY: Micros = SECOND
+_APART_FOR: Micros = 20 * SECOND  # how long having been seen side by side keeps two tracks apart
+_NOTE_EVERY: Micros = SECOND
+_WATCHED: Micros = SECOND  # a track unseen for longer tells nothing of where it is
+_N_APART = 3
+_BOX_OVERLAP = 0.5  # boxes that share more may be two of one vehicle, or one that hides the other
+_SECOND_BOX = 0.8
+_BESIDE_M = 6.0
+_ONE_PLACE_M = 1.7  # nearer than the centres of two parked vehicles can be, errors of both included
+_ONE_STALL_M = 2.6
+_ONE_MOVING_M = 3.0
+_SAME_SPEED_MPS = 1.5
+_STANDING: Micros = 3 * SECOND
+_MOVING: Micros = 2 * SECOND
+
+
+def note_apart(seen: Sequence[tuple[Track, DetectedBox]], at: Micros) -> None:
+    """Write into these tracks, all of one camera's frame, which of them were seen beside each other."""
+    for n, (one, box) in enumerate(seen):
+        for other, other_box in seen[:n]:
+            known = one.apart.get(other.id)
+            if (known is not None and at - known.last_at < _NOTE_EVERY) or _distance2(one, other) > _BESIDE_M * _BESIDE_M:
+                continue
+            if overlap(box, other_box) <= _BOX_OVERLAP:
+                noted = Apart(1 if known is None else known.n + 1, at)
+                one.apart = {**_fresh(one.apart, at), other.id: noted}
+                other.apart = {**_fresh(other.apart, at), one.id: noted}
+
+
+def beside(newborn: Track, tracks: Iterable[Track]) -> tuple[TrackId, ...]:
+    """Tracks that are seen near a newborn one. A vehicle that comes from elsewhere is none of those that it comes to."""
+    return tuple(
+        track.id
+        for track in tracks
+        if track.level == newborn.level
+        and _is_seen(track, newborn.born_at)
+        and _distance2(track, newborn) <= _BESIDE_M * _BESIDE_M
+    )
+
+
+def are_two(one: Track, other: Track) -> bool:
+    """Whether a camera had a box of each in one frame, several seconds long."""
+    known = one.apart.get(other.id)
+    return known is not None and known.n >= _N_APART
+
+
+def is_second_box(box: DetectedBox, others: Iterable[DetectedBox]) -> bool:
+    """Whether a detector gave this box for a vehicle that has one already: nearly all of one lies in the other."""
+    return any(overlap(box, other) > _SECOND_BOX for other in others)
+
+
+def overlap(box: DetectedBox, other: DetectedBox) -> float:
+    """The intersection's share of the smaller box."""
+    (x1, y1, x2, y2), (a1, b1, a2, b2) = box.box_px, other.box_px
+    width, height = min(x2, a2) - max(x1, a1), min(y2, b2) - max(y1, b1)
+    if width <= 0.0 or height <= 0.0:
+        return 0.0
+    return width * height / max(min((x2 - x1) * (y2 - y1), (a2 - a1) * (b2 - b1)), 1.0)
+
+
+def suspected(tracks: Iterable[Track], before: Sequence[Suspicion], at: Micros) -> tuple[Suspicion, ...]:
+    """The pairs that are where only one vehicle can be, now; a pair that was suspected before keeps its time."""
+    since = {(one.elder, one.younger): one.since_at for one in before}
+    watched = sorted(
+        (track for track in tracks if track.vehicle is not None and _is_watched(track, at)),
+        key=lambda track: (track.level, track.motion.x, track.id),
+    )
+    found: list[Suspicion] = []
+    for n, one in enumerate(watched):
+        for other in watched[n + 1 :]:
+            if other.level != one.level or other.motion.x - one.motion.x > _ONE_MOVING_M:
+                break
+            if _may_be_one(one, other, at):
+                elder, younger = sorted((one.id, other.id))
+                found.append(Suspicion(elder, younger, since.get((elder, younger), at)))
+    return tuple(sorted(found, key=lambda pair: (pair.elder, pair.younger)))
+
+
+def is_sure(pair: Suspicion, elder: Track, younger: Track, at: Micros) -> bool:
+    """Whether the pair was in one place for long enough."""
+    is_standing = elder.status == younger.status == "parked"
+    return at - pair.since_at >= (_STANDING if is_standing else _MOVING)
+
+
+def _is_watched(track: Track, at: Micros) -> bool:
+    return track.status in ("moving", "parked") and _is_seen(track, at)
+
+
+def _is_seen(track: Track, at: Micros) -> bool:
+    return track.status != "hidden" and at - track.seen_at <= _WATCHED
+
+
+def _may_be_one(one: Track, other: Track, at: Micros) -> bool:
+    if one.id not in other.born_beside and other.id not in one.born_beside:
+        return False
+    known = one.apart.get(other.id)
+    if known is not None and known.n >= _N_APART and at - known.last_at < _APART_FOR:
+        return False
+    reach = _ONE_MOVING_M
+    if one.status == "parked" and other.status == "parked":
+        reach = _ONE_STALL_M if one.stall is not None and one.stall == other.stall else _ONE_PLACE_M
+    elif "parked" in (one.status, other.status):
+        reach = _ONE_PLACE_M
+    if _distance2(one, other) > reach * reach:
+        return False
+    du, dv = one.motion.vx - other.motion.vx, one.motion.vy - other.motion.vy
+    return du * du + dv * dv <= _SAME_SPEED_MPS * _SAME_SPEED_MPS
+
+
+def _fresh(apart: dict[TrackId, Apart], at: Micros) -> dict[TrackId, Apart]:
+    return {name: noted for name, noted in apart.items() if at - noted.last_at < _APART_FOR}
+
+
+def _distance2(one: Track, other: Track) -> float:
+    dx, dy = one.motion.x - other.motion.x, one.motion.y - other.motion.y
+    return dx * dx + dy * dy
