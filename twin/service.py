@@ -159,7 +159,9 @@ class FusionWorker:
 
     async def _resume(self) -> None:
         """Load the newest fitting snapshot, and fold from there to the cursor: those facts are stored already."""
-        cursor = (await self._log.heads(self.site)).cursor
+        heads = await self._log.heads(self.site)
+        cursor = heads.cursor
+        await self._tell_of_an_older_fold(heads.facts)
         found = await self._log.load_snapshots(self.site, SNAPSHOT_KIND, self._version, until_position=cursor, limit=1)
         self._state = self._fold.unpack(found[0].body) if found else self._fold.initial()
         self._cursor = self._snapshot_at = found[0].position if found else 0
@@ -168,6 +170,19 @@ class FusionWorker:
             self._state, _ = await self._folded(page)
             self._cursor = page[-1].position
         _logger.info("worker %s folds site %s from position %d", self._worker_id, self.site, cursor)
+
+    async def _tell_of_an_older_fold(self, n_facts: int) -> None:
+        """Facts stay what they are; whoever bills from them must know where another fold begins."""
+        newest = await self._log.facts(self.site, after=n_facts - 1, limit=1) if n_facts else []
+        if newest and newest[0].event.fold_version != self._fold.version:
+            _logger.warning(
+                "site %s: facts up to %d were made by fold version %s, this is %s; vehicles inside and open stays go on under"
+                " other names. Close them by hand, or fold the observations anew (twin fuse) to see what differs",
+                self.site,
+                n_facts,
+                newest[0].event.fold_version,
+                self._fold.version,
+            )
 
     async def _follow(self, token: FencingToken) -> None:
         async with aclosing(self._log.tail_observations(self.site, after=self._cursor)) as batches:

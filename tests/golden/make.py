@@ -1,5 +1,8 @@
 """Makes the golden run of this release: ``python tests/golden/make.py OUT``. Run it once a release, never to mend a test.
 
+``python tests/golden/make.py --refold`` records, beside each release's facts, which ones this fold version makes of its
+observations; run it once a fold version, and read the differences that it prints.
+
 Half a minute of ``demo_lot`` with default noise: its observations, the facts that this release's fold makes of them, and
 the database that this release's service would have after it.
 """
@@ -8,18 +11,22 @@ import asyncio
 import gzip
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
+
+import msgspec
 
 from perception.synthetic.run_files import write_run
 from site_models.load import load_site, resolve
 from twin.evaluation.event_files import read_observations
 from twin.evaluation.fuse_run import fuse_run
-from twin.events.codec import micros
+from twin.evaluation.offline import FuseSummary, fuse
+from twin.events.codec import micros, to_json, type_name
 from twin.log.port import FoldCommit
 from twin.log.sealing import SealingLog
 from twin.log.sql.keys import SqlKeyRing
 from twin.log.sql.log import SqlLog
-from twin.rules.fold import Fold
+from twin.rules.fold import FOLD_VERSION, Fold
 
 
 async def store(folder: Path, database: Path) -> None:
@@ -54,5 +61,21 @@ def main(folder: Path) -> None:
     shutil.copytree(resolve("demo_lot"), folder / "site")
 
 
+def refold(release: Path) -> None:
+    """Write facts.fold-VERSION.jsonl.gz, and say how many facts of each type there were and are."""
+    facts = [*fuse(Fold(load_site(release / "site")), read_observations(release / "observations.jsonl.zst"), FuseSummary())]
+    lines = b"".join(to_json(fact.event) + b"\n" for fact in facts)
+    (release / f"facts.fold-{FOLD_VERSION}.jsonl.gz").write_bytes(gzip.compress(lines, mtime=0))
+    stored = gzip.decompress((release / "facts.jsonl.gz").read_bytes()).splitlines()
+    before = Counter(msgspec.json.decode(line)["type"] for line in stored)
+    after = Counter(type_name(fact.event.payload) for fact in facts)
+    for name in sorted(before | after):
+        print(f"{release.name} {name}: {before[name]}, now {after[name]}")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[1] == "--refold":
+        for one in sorted(Path(__file__).parent.glob("v*")):
+            refold(one)
+    else:
+        main(Path(sys.argv[1]))

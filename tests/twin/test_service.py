@@ -140,17 +140,19 @@ async def test_a_resumed_worker_starts_from_its_snapshot_and_not_from_the_beginn
     assert await facts_of(log) == await folded_at_once(log)
 
 
-async def test_a_snapshot_of_another_version_or_configuration_is_not_used():
+async def test_a_snapshot_of_another_version_or_configuration_is_not_used(caplog):
     log = MemoryLog()
     await log.append(frames(1, 40))
     first = worker_of(log)
     async with running(first):
         await until(lambda: first.counters.snapshots == 1)
+    assert not caplog.records
     fold = ChainFold(version="2")
     second = worker_of(log, fold=fold)
     async with running(second):
         await until(lambda: second.cursor == 40)
     assert fold.n_steps == 40
+    assert "facts up to 40 were made by fold version 1, this is 2" in caplog.text
 
 
 async def test_old_snapshots_are_dropped():
