@@ -17,7 +17,6 @@ from perception.training.yolox_package import YoloPafpn, YoloxHead, YoloxModule
 _CHANNELS = (256, 512, 1024)
 _DEPTH, _WIDTH = 0.33, 0.25
 _BOX_WEIGHT = 5.0
-_KIND_WEIGHT = 2.0  # at YOLOX's 1, kinds lag behind boxes for as long as a CPU can train
 _PRIOR = 0.01  # share of cells that see a vehicle, so that training starts with small losses
 
 
@@ -25,8 +24,7 @@ class VehicleHead(YoloxHead):
     """YOLOX's decoupled head; derives from the package's class and replaces its loss.
 
     The loss is YOLOX's (section 2.1 of the paper), except that a cell inside an ignored region and inside no
-    target does not learn objectness, and that the kind weighs twice as much. Boxes are decoded in float32:
-    bfloat16 would round a coordinate of 500 px to 2 px.
+    target does not learn objectness. Boxes are decoded in float32: bfloat16 would round a coordinate of 500 px to 2 px.
     """
 
     def get_output_and_grid(self, output: Tensor, k: int, stride: int, dtype: str) -> Any:
@@ -57,7 +55,7 @@ class VehicleHead(YoloxHead):
         n_matched = max(len(found.cells), 1)
         box = _BOX_WEIGHT * self.iou_loss(flat[found.cells, :4], labels.boxes[found.targets]).sum() / n_matched
         objectness = _objectness_loss(flat[:, 4], found, is_excused(labels, grid, len(outputs)).flatten()) / n_matched
-        kind = _KIND_WEIGHT * _class_loss(flat[found.cells, 5:], labels.kinds[found.targets], found.ious) / n_matched
+        kind = _class_loss(flat[found.cells, 5:], labels.kinds[found.targets], found.ious) / n_matched
         l1 = outputs.new_zeros(())
         if self.use_l1:
             raw = torch.cat(tuple(origin_preds), 1).flatten(0, 1).float()

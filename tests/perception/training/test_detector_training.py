@@ -103,7 +103,9 @@ def test_a_run_starts_from_the_detector_of_another_and_says_so(painted_frames, t
         OnnxDetector(tmp_path / run / "detector.onnx", runtime="onnxruntime").detect(image) for run in ("first", "next")
     )
     assert len(before) == len(after)
-    assert f"--start-from {model_id(start)} --epochs 1" in (tmp_path / "next" / "detector.md").read_text()
+    card = (tmp_path / "next" / "detector.md").read_text()
+    assert f"--start-from {model_id(start)} --epochs 1" in card
+    assert f"went on from the weights of {model_id(start)}" in card
 
 
 def test_training_and_measuring_on_the_same_frames_is_refused(painted_frames, tmp_path):
