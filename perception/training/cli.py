@@ -26,6 +26,9 @@ def detector(
     frames: Annotated[Path, typer.Option(help="Folder of rendered frames to train on.")],
     heldout: Annotated[Path, typer.Option(help="Folder of rendered frames to measure on, of other seeds.")],
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, model, metrics and card; a checkpoint there is resumed.")],
+    start_from: Annotated[
+        Path | None, typer.Option(help="Detector.onnx of an earlier training, as the packaged one, to go on from.")
+    ] = None,
     minutes: Annotated[float, typer.Option(min=0.1, help="Wall clock of the training; as many epochs as fit.")] = 95.0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Train so many epochs, however long they take.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, frames and epochs: same model.")] = 1,
@@ -35,12 +38,18 @@ def detector(
 ) -> None:
     """Train the vehicle detector on rendered frames, export it to ONNX and measure it."""
     require_packages(tuple(_PACKAGE_BY_MODULE))
-    from perception.training.detector import Length
+    from perception.model_file import model_id
+    from perception.training.detector import Length, has_bfloat16
     from perception.training.detector_run import train_detector
     from perception.training.recipe import DetectorRecipe
 
     length = Length(minutes=minutes, epochs=epochs)
-    metrics = train_detector(frames, heldout, out, DetectorRecipe(seed=seed), length, threads=threads, workers=workers)
+    fast = has_bfloat16()
+    if start_from:
+        recipe = DetectorRecipe.continued(seed, model_id(start_from), bfloat16=fast)
+    else:
+        recipe = DetectorRecipe(seed=seed, bfloat16=fast)
+    metrics = train_detector(frames, heldout, out, recipe, length, start=start_from, threads=threads, workers=workers)
     typer.echo(f"{metrics.model}: mAP50 {metrics.map50} on {metrics.frames} held-out frames; see '{out}'", err=True)
     if as_json:
         typer.echo(msgspec.json.encode(metrics).decode())

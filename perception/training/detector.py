@@ -20,12 +20,19 @@ from perception.training.batches import Batch, RandomizedFrames, batches, sample
 from perception.training.frames_dataset import KINDS, FramesDataset, decoded
 from perception.training.recipe import DetectorRecipe
 from perception.training.schedule import average_decay, epochs_that_fit, learning_rate
+from perception.training.start_weights import load_exported
 from perception.training.yolox_nano import build_network
 from twin.errors import BadInput, ModelError
 
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
 _N_TIMED = 8
+_N_START = 4  # batches whose statistics the weights of an exported detector are put back with
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor computes with bfloat16 itself; where it is emulated, a step takes half as long again."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +78,25 @@ class Run:
 class DetectorTraining:
     """One training run in a folder: its checkpoint, its metrics and its cache of decoded frames.
 
+    Args:
+        start: an exported detector whose weights to start from; random ones without it.
+
     Raises:
         BadInput: the folder's checkpoint belongs to another recipe or other data.
+        ModelError: ``start`` is no detector of this kind.
         ModelError: while training, the loss is no longer a number.
     """
 
     def __init__(
-        self, dataset: FramesDataset, out: Path, recipe: DetectorRecipe, length: Length, *, threads: int = 2, workers: int = 1
+        self,
+        dataset: FramesDataset,
+        out: Path,
+        recipe: DetectorRecipe,
+        length: Length,
+        *,
+        start: Path | None = None,
+        threads: int = 2,
+        workers: int = 1,
     ) -> None:
         started = time.monotonic()
         torch.set_num_threads(threads)
@@ -86,6 +105,7 @@ class DetectorTraining:
         self._dataset = dataset
         self._frames = RandomizedFrames(dataset, decoded(dataset, out), recipe.input_px, recipe.seed)
         self._identity = recipe.digest(dataset.digest, 0)
+        self._start = start
         self.run = self._started()
         self.run.elapsed_s += time.monotonic() - started
 
@@ -114,10 +134,12 @@ class DetectorTraining:
 
     def _started(self) -> Run:
         network = build_network(len(KINDS), self._recipe.seed).to(memory_format=torch.channels_last).train()
+        path = self._out / CHECKPOINT
+        if self._start and not path.is_file():
+            load_exported(network, self._start, self._first_pictures())
         average = copy.deepcopy(network).eval()
         optimizer = _adamw(network, self._recipe)
         run = Run(network, average, optimizer, epochs=self._length.epochs or 0)
-        path = self._out / CHECKPOINT
         if path.is_file():
             state = torch.load(path, weights_only=True)
             if state["identity"] != self._identity:
@@ -130,6 +152,11 @@ class DetectorTraining:
         elif not run.epochs:
             run.epochs = self._epochs_in_time(run)
         return run
+
+    def _first_pictures(self) -> Tensor:
+        wanted = samples_of(0, self._recipe.stage(0.0), self._frames.order(0), self._recipe.batch)[:_N_START]
+        drawn = batches(self._frames, wanted, workers=0)
+        return torch.cat([batch.pictures for batch in drawn]).to(torch.float32, memory_format=torch.channels_last)
 
     def _epochs_in_time(self, run: Run) -> int:
         """Epochs that fit the budget, from the time of a few steps of a copy at full size."""

@@ -21,18 +21,29 @@ MODEL = "detector.onnx"
 
 
 def train_detector(
-    frames: Path, heldout: Path, out: Path, recipe: DetectorRecipe, length: Length, *, threads: int, workers: int
+    frames: Path,
+    heldout: Path,
+    out: Path,
+    recipe: DetectorRecipe,
+    length: Length,
+    *,
+    start: Path | None = None,
+    threads: int,
+    workers: int,
 ) -> DetectorMetrics:
     """Train, export, measure and describe; every file goes into ``out``.
 
+    Args:
+        start: the detector that ``recipe.start`` names; None for random weights.
+
     Raises:
         BadInput: a folder that is no dataset, the same frames for training and measuring, or another run's checkpoint.
-        ModelError: the exported file does not compute what torch does.
+        ModelError: ``start`` is no detector of this kind, or the exported file does not compute what torch does.
     """
     dataset, measured = read_frames(frames), read_frames(heldout)
     if dataset.digest == measured.digest:
         raise BadInput(f"'{frames}' and '{heldout}' hold the same frames; measure on frames of other seeds")
-    training = DetectorTraining(dataset, out, recipe, length, threads=threads, workers=workers)
+    training = DetectorTraining(dataset, out, recipe, length, start=start, threads=threads, workers=workers)
     network = training.train()
     model = out / MODEL
     difference = export_detector(network, model, input_px=recipe.input_px, recipe=training.digest)
@@ -58,6 +69,8 @@ def train_detector(
 def _command(recipe: DetectorRecipe, length: Length, threads: int) -> str:
     """The command, without this machine's folders."""
     budget = f"--epochs {length.epochs}" if length.epochs else f"--minutes {length.minutes:g}"
+    start = f" --start-from {recipe.start}" if recipe.start else ""
     return (
-        f"perceive train detector --frames FRAMES --heldout HELDOUT --out OUT {budget} --seed {recipe.seed} --threads {threads}"
+        f"perceive train detector --frames FRAMES --heldout HELDOUT --out OUT{start} {budget} "
+        f"--seed {recipe.seed} --threads {threads}"
     )

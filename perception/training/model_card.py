@@ -67,10 +67,19 @@ def detector_card(
         f"A vehicle is a target if at least {MIN_VISIBLE:g} of it is visible and its box is {MIN_SIDE_PX:g} px on the short "
         "side at network size; others are neither targets nor background.\n",
         *training_section(origin, recipe),
+        *_start(recipe),
         "## Metrics\n",
         *_metrics(metrics),
     ]
     return "\n".join(parts)
+
+
+def _start(recipe: DetectorRecipe) -> list[str]:
+    return (
+        [f"Training went on from the weights of {recipe.start}; its time and its pictures come on top.\n"]
+        if recipe.start
+        else []
+    )
 
 
 def _metrics(metrics: DetectorMetrics) -> list[str]:

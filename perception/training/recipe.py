@@ -20,9 +20,11 @@ class DetectorRecipe(Struct, frozen=True, kw_only=True):
         mild_share: last share of the epochs, without mosaics and with mild changes, and with YOLOX's L1 loss.
         peak_rate: of AdamW.
         bfloat16: autocast of the network's forward pass.
+        start: id of the detector whose weights training starts from; empty for random ones.
     """
 
     seed: int = 1
+    start: str = ""
     input_px: tuple[int, int] = (512, 288)
     small_px: tuple[int, int] = (384, 224)
     small_share: float = 0.4
@@ -33,6 +35,11 @@ class DetectorRecipe(Struct, frozen=True, kw_only=True):
     average_decay: float = 0.9985
     max_gradient: float = 10.0
     bfloat16: bool = True
+
+    @classmethod
+    def continued(cls, seed: int, start: str, *, bfloat16: bool = True) -> DetectorRecipe:
+        """For weights that know the coarse already: full size throughout, half the rate, more of the mild epochs."""
+        return cls(seed=seed, start=start, small_share=0.0, mild_share=0.3, peak_rate=1e-3, bfloat16=bfloat16)
 
     def stage(self, progress: float) -> Stage:
         """How the epoch that starts at this progress draws its pictures."""

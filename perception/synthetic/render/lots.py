@@ -40,9 +40,33 @@ MODELS_SHARED_BY = 150
 
 _GROUND = LevelId("ground")
 _MODELS = 64  # of each shape; more than a frame ever holds
-_SHARES = {"truck": 1.4, "bus": 1.4, "motorcycle": 1.0, "van": 0.8, "panel_van": 0.8, "pickup": 0.6, "minibus": 0.7}
-_YARD_SHARES = {"truck": 8.0, "bus": 8.0, "panel_van": 2.0, "minibus": 2.0}
-_YARDS = 0.12  # share of lots that are lorry and coach parks, the only ones where such vehicles stand in stalls
+
+
+class Mix(NamedTuple):
+    """How often which bodies come; shares are relative, 1 for a body that is not named.
+
+    Attributes:
+        yards: share of lots that are lorry and coach parks, the only ones where such vehicles stand in stalls.
+        stalls, yard, lanes: shares in the stalls of car parks and of yards, and on lanes.
+    """
+
+    yards: float
+    stalls: Mapping[str, float]
+    yard: Mapping[str, float]
+    lanes: Mapping[str, float]
+
+
+_AS_USUAL = {"truck": 1.4, "bus": 1.4, "motorcycle": 1.0, "van": 0.8, "panel_van": 0.8, "pickup": 0.6}
+_IN_YARDS = {"truck": 8.0, "bus": 8.0, "panel_van": 2.0}
+USUAL = Mix(0.12, _AS_USUAL, _IN_YARDS, _AS_USUAL)
+"""Of held-out frames and of crops."""
+BALANCED = Mix(
+    0.25,
+    {"motorcycle": 2.5, "van": 1.2, "panel_van": 1.4, "pickup": 2.5},
+    {**_IN_YARDS, "motorcycle": 2.0, "pickup": 2.5},
+    {"truck": 2.5, "bus": 3.0, "motorcycle": 2.5, "panel_van": 1.4, "pickup": 2.5},
+)
+"""Of training frames: a detector that sees five cars to a truck calls what it doubts a car."""
 
 
 class Lot(NamedTuple):
@@ -72,9 +96,10 @@ class Sample(NamedTuple):
 def sample(seed: int, number: int, *, is_held_out: bool = False) -> Sample:
     """The number's lot, light and vehicles; held-out ones use bodies and light that no training sample has."""
     rng = generator(seed, "held out" if is_held_out else "train", number)
-    lot = random_lot(rng, number)
+    mix = USUAL if is_held_out else BALANCED
+    lot = random_lot(rng, number, mix.yards)
     light = other_light(rng) if is_held_out else any_light(rng)
-    vehicles = _vehicles(lot, rng, number // MODELS_SHARED_BY, is_held_out=is_held_out)
+    vehicles = _vehicles(lot, rng, number // MODELS_SHARED_BY, mix, is_held_out=is_held_out)
     people = tuple(
         Walking(int(rng.integers(0, 1 << 30)), _GROUND, *_on(lot, rng), float(rng.uniform(-180, 180)), float(rng.uniform(0, 3)))
         for _ in range(int(rng.integers(0, 7)))
@@ -82,9 +107,9 @@ def sample(seed: int, number: int, *, is_held_out: bool = False) -> Sample:
     return Sample(lot, light, vehicles, people)
 
 
-def random_lot(rng: np.random.Generator, number: int) -> Lot:
+def random_lot(rng: np.random.Generator, number: int, yards: float = USUAL.yards) -> Lot:
     """Rows of stalls along aisles, a road, lamps, signs, now and then walls and pillars."""
-    is_yard = bool(rng.random() < _YARDS)
+    is_yard = bool(rng.random() < yards)
     wide, deep, aisle = rng.uniform(2.35, 2.8), rng.uniform(4.8, 5.5), rng.uniform(5.6, 7.4)
     n, rows, slant = int(rng.integers(6, 14)), int(rng.integers(1, 4)), float(rng.choice([0.0, 0.0, 0.0, 25.0, -25.0]))
     if is_yard:
@@ -177,9 +202,9 @@ def looking(
     return a, b, c, d, e, f, g, h, i
 
 
-def _vehicles(lot: Lot, rng: np.random.Generator, era: int, *, is_held_out: bool) -> tuple[Standing, ...]:
+def _vehicles(lot: Lot, rng: np.random.Generator, era: int, mix: Mix, *, is_held_out: bool) -> tuple[Standing, ...]:
     share, standing = rng.uniform(0.25, 0.9), list[Standing]()
-    shares = _YARD_SHARES if lot.is_yard else _SHARES
+    shares = mix.yard if lot.is_yard else mix.stalls
     for x, y, heading in lot.spots:
         if rng.random() < share:
             shape = _shape(rng, is_held_out=is_held_out, is_short=not lot.is_yard, shares=shares)
@@ -195,7 +220,7 @@ def _vehicles(lot: Lot, rng: np.random.Generator, era: int, *, is_held_out: bool
         while at < length:
             if rng.random() < 0.35:
                 shape, aside = (
-                    _shape(rng, is_held_out=is_held_out, is_short=False, shares=_SHARES),
+                    _shape(rng, is_held_out=is_held_out, is_short=False, shares=mix.lanes),
                     rng.choice([-1.5, 1.5]) + rng.normal(0, 0.4),
                 )
                 x = start[0] + (end[0] - start[0]) * at / length - math.sin(math.radians(heading)) * aside

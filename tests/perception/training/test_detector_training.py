@@ -4,6 +4,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 pytest.importorskip("yolox", reason="the extra 'train' is not installed")
 
+from perception.model_file import model_id  # noqa: E402
 from perception.onnx_detector import OnnxDetector  # noqa: E402
 from perception.training.detector import DetectorTraining, Length  # noqa: E402
 from perception.training.detector_run import train_detector  # noqa: E402
@@ -89,6 +90,22 @@ def test_a_run_leaves_a_model_that_the_product_reads_its_metrics_and_its_card(pa
     assert "Apache-2.0" in card
     assert "--epochs 1 --seed 1 --threads 1" in card
     assert all(kind in card for kind in KINDS)
+
+
+def test_a_run_starts_from_the_detector_of_another_and_says_so(painted_frames, tmp_path):
+    frames, held_out = painted_frames(8), painted_frames(3, seed=2)
+    train_detector(frames, held_out, tmp_path / "first", TINY, Length(epochs=1), threads=1, workers=0)
+    start = tmp_path / "first" / "detector.onnx"
+    still = msgspec.structs.replace(TINY, start=model_id(start), peak_rate=0.0, small_share=0.0, weight_decay=0.0)
+    train_detector(frames, held_out, tmp_path / "next", still, Length(epochs=1), start=start, threads=1, workers=0)
+    image = read_frames(held_out).image(0)
+    before, after = (
+        OnnxDetector(tmp_path / run / "detector.onnx", runtime="onnxruntime").detect(image) for run in ("first", "next")
+    )
+    assert len(before) == len(after)
+    card = (tmp_path / "next" / "detector.md").read_text()
+    assert f"--start-from {model_id(start)} --epochs 1" in card
+    assert f"went on from the weights of {model_id(start)}" in card
 
 
 def test_training_and_measuring_on_the_same_frames_is_refused(painted_frames, tmp_path):
