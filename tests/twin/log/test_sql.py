@@ -30,7 +30,7 @@ from twin.errors import (
 )
 from twin.log.port import FoldCommit, Heads, Snapshot
 from twin.log.sql import SqlLog
-from twin.log.sql.transaction import runs
+from twin.log.sql.places import runs
 from twin.log.tail import tail
 
 

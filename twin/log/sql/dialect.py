@@ -81,7 +81,7 @@ def upsert(engine: Engine, table: Table) -> sqlite.Insert | postgresql.Insert:
 
 def is_busy(error: Exception) -> bool:
     """Whether SQLite could not begin because another process writes; then nothing was stored."""
-    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0)
     return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
