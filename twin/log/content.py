@@ -14,6 +14,9 @@ from msgspec import Struct
 from twin.errors import BadInput
 from twin.events.codec import pack, subject_of, type_name
 from twin.events.envelope import FactEvent, ObservationEvent
+from twin.events.facts import Fact
+from twin.events.ids import Micros
+from twin.events.observations import Observation
 
 _LARGEST = 2**63 - 1
 _LONGEST = 255
@@ -44,7 +47,7 @@ def content_of(event: ObservationEvent) -> Content:
     check_name("device", device)
     if not (0 <= boot_epoch <= _LARGEST and 0 <= sequence <= _LARGEST):
         _refuse_number(device, boot_epoch=boot_epoch, sequence=sequence)
-    name, subject, payload = _packed(event)
+    name, subject, payload = _packed(event.payload, at)
     framed = _frame((name, payload, at, site, device, boot_epoch, sequence))
     return Content(type=name, subject=subject, payload=payload, hash=_blake2b(framed, digest_size=16).digest())
 
@@ -72,14 +75,13 @@ def content_of_fact(event: FactEvent) -> Content:
     for superseded in event.supersedes:
         if not _FACT_ID.fullmatch(superseded):
             raise BadInput(f"a superseded id is {superseded[:40]!r}; it must be a fact's, 32 hexadecimal digits")
-    name, subject, payload = _packed(event)
+    name, subject, payload = _packed(event.payload, event.occurred_at)
     return Content(type=name, subject=subject, payload=payload, hash=b"")
 
 
-def _packed(event: ObservationEvent | FactEvent) -> tuple[str, str | None, bytes]:
+def _packed(payload: Observation | Fact, occurred_at: Micros) -> tuple[str, str | None, bytes]:
     """Type, subject and payload."""
-    payload = event.payload
-    check_number("occurred_at", event.occurred_at)
+    check_number("occurred_at", occurred_at)
     subject = subject_of(payload)
     if subject is not None:
         check_name("subject", subject)

@@ -42,14 +42,18 @@ class Newest:
 
 
 class Places:
-    """The places of a group's device keys: those stored before, and those the group stores itself."""
+    """The places of a group's device keys: those stored before, and those the group stores itself.
+
+    Attributes:
+        by_epoch: of each boot epoch whose keys were looked for, by sequence; whoever stores one adds it.
+    """
 
     def __init__(self, connection: Connection, statements: Statements, newest: Newest) -> None:
         self._connection = connection
         self._statements = statements
         self._remembered = newest
         self._newest: dict[SiteId, dict[_Epoch, int]] = {}
-        self._by_epoch: dict[tuple[SiteId, DeviceId, int], dict[int, Place]] = {}
+        self.by_epoch: dict[tuple[SiteId, DeviceId, int], dict[int, Place]] = {}
 
     def find(self, events: Iterable[ObservationEvent], heads: Mapping[SiteId, int]) -> None:
         """Learn which of these are stored, with one index range for each run of a device's sequences.
@@ -69,17 +73,13 @@ class Places:
                 newest = self._newest[site] = self._remembered.of(site, heads[site])
             self._find(site, device, boot_epoch, found, newest)
 
-    def of(self, event: ObservationEvent) -> dict[int, Place]:
-        """By sequence: the places of this event's boot epoch, of keys that were found; the caller adds those it stores."""
-        return self._by_epoch[event.site, event.key.device, event.key.boot_epoch]
-
     def committed(self, heads: Mapping[SiteId, int]) -> None:
         """The group is stored, and left the heads here."""
         for site, newest in self._newest.items():
             self._remembered.committed(site, heads[site], newest)
 
     def _find(self, site: SiteId, device: DeviceId, boot_epoch: int, sequences: list[int], newest: dict[_Epoch, int]) -> None:
-        places = self._by_epoch[site, device, boot_epoch] = {}
+        places = self.by_epoch[site, device, boot_epoch] = {}
         given = {"site": site, "device": device, "boot_epoch": boot_epoch}
         stored_to = newest.get((device, boot_epoch))
         if stored_to is None:

@@ -23,7 +23,7 @@ from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt
 from twin.log.sql import reader, schema, streams
 from twin.log.sql.dialect import upsert
 from twin.log.sql.notices import announce
-from twin.log.sql.places import Newest, Place, Places
+from twin.log.sql.places import Newest, Places
 from twin.log.sql.prepared import Statements
 from twin.log.sql.streams import StreamPlace
 from twin.log.tail import Topic
@@ -33,7 +33,7 @@ MARK_EVERY = 1_000
 
 _CHUNK = 500
 
-_STORED, _DUPLICATE, _REFUSED = Outcome.STORED, Outcome.DUPLICATE, Outcome.REFUSED  # an enum's attribute is slow to find
+_STORED = Outcome.STORED  # an enum's attribute is slow to find
 
 
 @dataclass
@@ -74,6 +74,7 @@ class Transaction:
         self._changed: set[SiteId] = set()
         self._places = Places(connection, statements, newest)
         self._observations: list[tuple[Any, ...]] = []
+        self._appended: set[SiteId] = set()
         self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in self._statements.insert}
         self._fact_ids: set[tuple[SiteId, str]] = set()
 
@@ -83,33 +84,36 @@ class Transaction:
 
     def append(self, events: Sequence[ObservationEvent], contents: Sequence[Content]) -> list[Receipt]:
         """See ``twin.log.port.Log.append``; the places of these events were found before."""
-        return [self._append(event, content) for event, content in zip(events, contents, strict=True)]
+        receipts: list[Receipt] = []
+        for event, content in zip(events, contents, strict=True):  # the hot loop: every call in it costs a batch some percent
+            key = event.key
+            places = self._places.by_epoch[event.site, key.device, key.boot_epoch]
+            place = places.get(key.sequence)
+            if place is None:
+                position = self._store(event, content)
+                places[key.sequence] = position, content.hash
+                receipts.append(Receipt(outcome=_STORED, position=position))
+            else:
+                receipts.append(self._again(event, content, *place))
+        return receipts
 
-    def _append(self, event: ObservationEvent, content: Content) -> Receipt:
-        places = self._places.of(event)
-        place = places.get(event.key.sequence)
-        if place is None:
-            return Receipt(outcome=_STORED, position=self._store(event, content, places))
-        position, stored_hash = place
+    def _again(self, event: ObservationEvent, content: Content, position: int, stored_hash: bytes) -> Receipt:
         if stored_hash == content.hash:
-            return Receipt(outcome=_DUPLICATE, position=position)
+            return Receipt(outcome=Outcome.DUPLICATE, position=position)
         self.refuse(event.site, event.key, content.hash, position)
-        return Receipt(outcome=_REFUSED, position=position)
+        return Receipt(outcome=Outcome.REFUSED, position=position)
 
-    def _store(self, event: ObservationEvent, content: Content, places: dict[int, Place]) -> int:
+    def _store(self, event: ObservationEvent, content: Content) -> int:
         head = self._heads[event.site]
         position = head.observations = head.observations + 1
         if head.observations_recorded_at < self.now:
             head.observations_recorded_at = self.now
             head.observations_times = times_after(head.observations_times, position, self.now)
         head.observations_content = observation_content(head.observations_content, position, content.hash, content.subject)
-        places[event.key.sequence] = position, content.hash
         self._observations.append(observation_values(event, content, position, head.observations_recorded_at))
         if position % MARK_EVERY == 0:
             self._mark(head.site, "observations", position, Link(head.observations_content, head.observations_times))
-        if ("observations", head.site) not in self.topics:
-            self._change(head.site)
-            self.topics.add(("observations", head.site))
+        self._appended.add(event.site)
         return position
 
     def refuse(self, site: SiteId, key: DeviceKey, content_hash: bytes, position: int) -> None:
@@ -198,6 +202,8 @@ class Transaction:
         """Write what the requests changed."""
         if self._observations:
             self._statements.insert["observations"].values(self.connection, self._observations)
+            self._changed |= self._appended
+            self.topics.update(("observations", site) for site in self._appended)
         for name, rows in self._rows.items():
             if rows:
                 self._statements.insert[name].many(self.connection, rows)
