@@ -5,8 +5,8 @@ Going through SQLAlchemy on every statement would cost as much as ten rows do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from operator import itemgetter
 from typing import Any
 
@@ -103,6 +103,17 @@ class Statements:
         }
         if dialect.name == "postgresql":
             self.insert["observations"] = CopiedInsert(schema.observations, dialect)
+
+
+@contextmanager
+def together(connection: Connection) -> Iterator[None]:
+    """What is executed inside takes one round trip, where there are any; ``COPY`` may not be inside."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    with driver.pipeline():
+        yield
 
 
 def _cursor(connection: Connection) -> Any:

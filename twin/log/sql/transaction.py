@@ -24,7 +24,7 @@ from twin.log.sql import reader, schema, streams
 from twin.log.sql.dialect import upsert
 from twin.log.sql.notices import announce
 from twin.log.sql.places import Newest, Places
-from twin.log.sql.prepared import Statements
+from twin.log.sql.prepared import Statements, together
 from twin.log.sql.streams import StreamPlace
 from twin.log.tail import Topic
 
@@ -204,13 +204,14 @@ class Transaction:
             self._statements.insert["observations"].values(self.connection, self._observations)
             self._changed |= self._appended
             self.topics.update(("observations", site) for site in self._appended)
-        for name, rows in self._rows.items():
-            if rows:
-                self._statements.insert[name].many(self.connection, rows)
-        for site in sorted(self._changed):
-            self._statements.save_head.one(self.connection, {**vars(self._heads[site]), "of": site})
-        if self.connection.dialect.name == "postgresql":
-            announce(self.connection, self.topics)
+        with together(self.connection):
+            for name, rows in self._rows.items():
+                if rows:
+                    self._statements.insert[name].many(self.connection, rows)
+            for site in sorted(self._changed):
+                self._statements.save_head.one(self.connection, {**vars(self._heads[site]), "of": site})
+            if self.connection.dialect.name == "postgresql":
+                announce(self.connection, self.topics)
 
     def committed(self) -> None:
         """The transaction is stored: what it learned may be remembered."""
