@@ -303,9 +303,9 @@ def _sql_head_from_max() -> None:
 def _sql_chain_by_group() -> None:
     def make(flush: Any) -> Any:
         def stale(self: Any) -> None:
-            if len(self._rows["observations"]) > 1:
+            if len(self._observations) > 1:
                 for site in self._changed:
-                    self._heads[site].observations_content = self._rows["observations"][0]["content_hash"] * 2
+                    self._heads[site].observations_content = self._observations[0][-2] * 2  # its hash
             flush(self)
 
         return stale

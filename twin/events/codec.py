@@ -38,7 +38,7 @@ _unpack_plain = msgspec.msgpack.Decoder().decode
 
 def type_name(payload: Observation | Fact) -> str:
     """The type's name in the log, such as ``vehicle.moved.v1``."""
-    return str(payload.__struct_config__.tag)
+    return _tag(type(payload))
 
 
 def pack(payload: Observation | Fact) -> bytes:
@@ -173,6 +173,11 @@ def subject_of(payload: Observation | Fact) -> str | None:
         if (subject := getattr(payload, name)) is not None:
             return subject
     return None
+
+
+@cache
+def _tag(kind: type[msgspec.Struct]) -> str:
+    return str(kind.__struct_config__.tag)
 
 
 @cache

@@ -28,6 +28,7 @@ _FACT_COLUMNS = (
 )  # fmt: skip
 _packed = msgspec.msgpack.Encoder(order="deterministic").encode
 _number = struct.Struct(">q").pack
+_blake2b = hashlib.blake2b
 
 
 class Link(NamedTuple):
@@ -59,8 +60,7 @@ class ChainHeads(Struct, frozen=True, kw_only=True):
 def origin(site: SiteId, log: LogName) -> Link:
     """The link before the first event; another one for every site and log."""
     content, times = (
-        hashlib.blake2b(_packed(("twin.chain/1", log, site, part)), digest_size=LINK_BYTES).digest()
-        for part in ("content", "times")
+        _blake2b(_packed(("twin.chain/1", log, site, part)), digest_size=LINK_BYTES).digest() for part in ("content", "times")
     )
     return Link(content, times)
 
@@ -76,22 +76,28 @@ def following(before: Link, log: LogName, row: Mapping[str, Any], recorded_befor
     recorded_at = row["recorded_at"]
     if recorded_at == recorded_before:
         return Link(content, before.times)
-    first_then = before.times + _number(row["position"]) + _number(recorded_at)
-    return Link(content, hashlib.blake2b(first_then, digest_size=LINK_BYTES).digest())
+    return Link(content, times_after(before.times, row["position"], recorded_at))
+
+
+def times_after(times: bytes, position: int, recorded_at: Micros) -> bytes:
+    """The second part of the link of the first event that was recorded at a time."""
+    return _blake2b(times + _number(position) + _number(recorded_at), digest_size=LINK_BYTES).digest()
+
+
+def observation_content(content: bytes, position: int, content_hash: bytes, subject: str | None) -> bytes:
+    """The first part of an observation's link: its hash stands for the columns that it is made of."""
+    covered = content + _number(position) + content_hash + (subject or "").encode()
+    return _blake2b(covered, digest_size=LINK_BYTES).digest()
 
 
 def content_after(content: bytes, log: LogName, rows: Iterable[Mapping[str, Any]]) -> bytes:
     """The first part of the link after these rows, which need only the columns that it covers."""
     for row in rows:
-        content = hashlib.blake2b(content + _covered(log, row), digest_size=LINK_BYTES).digest()
+        if log == "observations":
+            content = observation_content(content, row["position"], row["content_hash"], row["subject"])
+        else:
+            content = _blake2b(content + _packed([row[name] for name in _FACT_COLUMNS]), digest_size=LINK_BYTES).digest()
     return content
-
-
-def _covered(log: LogName, row: Mapping[str, Any]) -> bytes:
-    """An observation's hash stands for the columns that it is made of."""
-    if log == "observations":
-        return _number(row["position"]) + row["content_hash"] + (row["subject"] or "").encode()
-    return _packed([row[name] for name in _FACT_COLUMNS])
 
 
 def chained(site: SiteId, log: LogName, rows: Iterable[Mapping[str, Any]]) -> ChainHead:

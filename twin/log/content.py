@@ -14,11 +14,15 @@ from msgspec import Struct
 from twin.errors import BadInput
 from twin.events.codec import pack, subject_of, type_name
 from twin.events.envelope import FactEvent, ObservationEvent
+from twin.events.facts import Fact
+from twin.events.ids import Micros
+from twin.events.observations import Observation
 
 _LARGEST = 2**63 - 1
 _LONGEST = 255
 _FACT_ID = re.compile(r"[0-9a-f]{32}")
 
+_blake2b = hashlib.blake2b
 _frame = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
@@ -37,26 +41,28 @@ def content_of(event: ObservationEvent) -> Content:
     Raises:
         BadInput: a name or number does not fit a column of the log; the message names it.
     """
-    key = event.key
-    check_name("site", event.site)
-    check_name("device", key.device)
-    for name, number in (("boot_epoch", key.boot_epoch), ("sequence", key.sequence)):
-        if number < 0:
-            raise BadInput(f"{name} of device '{key.device}' is {number}; it must not be negative")
-        check_number(name, number)
-    name, subject, payload = _packed(event)
-    hashed = _hash(name, payload, event.occurred_at, event.site, key.device, key.boot_epoch, key.sequence)
-    return Content(type=name, subject=subject, payload=payload, hash=hashed)
+    key, site, at = event.key, event.site, event.occurred_at
+    device, boot_epoch, sequence = key.device, key.boot_epoch, key.sequence
+    check_name("site", site)
+    check_name("device", device)
+    if not (0 <= boot_epoch <= _LARGEST and 0 <= sequence <= _LARGEST):
+        _refuse_number(device, boot_epoch=boot_epoch, sequence=sequence)
+    name, subject, payload = _packed(event.payload, at)
+    framed = _frame((name, payload, at, site, device, boot_epoch, sequence))
+    return Content(type=name, subject=subject, payload=payload, hash=_blake2b(framed, digest_size=16).digest())
 
 
 def observation_hash(row: Mapping[str, Any]) -> bytes:
     """The hash of an observation in its columns, as ``content_of`` gives it."""
     names = ("type", "payload", "occurred_at", "site", "device", "boot_epoch", "sequence")
-    return _hash(*(row[name] for name in names))
+    return _blake2b(_frame([row[name] for name in names]), digest_size=16).digest()
 
 
-def _hash(*framed: object) -> bytes:
-    return hashlib.blake2b(_frame(framed), digest_size=16).digest()
+def _refuse_number(device: str, **numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 0:
+            raise BadInput(f"{name} of device '{device}' is {number}; it must not be negative")
+        check_number(name, number)
 
 
 def content_of_fact(event: FactEvent) -> Content:
@@ -69,20 +75,20 @@ def content_of_fact(event: FactEvent) -> Content:
     for superseded in event.supersedes:
         if not _FACT_ID.fullmatch(superseded):
             raise BadInput(f"a superseded id is {superseded[:40]!r}; it must be a fact's, 32 hexadecimal digits")
-    name, subject, payload = _packed(event)
+    name, subject, payload = _packed(event.payload, event.occurred_at)
     return Content(type=name, subject=subject, payload=payload, hash=b"")
 
 
-def _packed(event: ObservationEvent | FactEvent) -> tuple[str, str | None, bytes]:
+def _packed(payload: Observation | Fact, occurred_at: Micros) -> tuple[str, str | None, bytes]:
     """Type, subject and payload."""
-    check_number("occurred_at", event.occurred_at)
-    subject = subject_of(event.payload)
+    check_number("occurred_at", occurred_at)
+    subject = subject_of(payload)
     if subject is not None:
         check_name("subject", subject)
     try:
-        return type_name(event.payload), subject, pack(event.payload)
+        return type_name(payload), subject, pack(payload)
     except (UnicodeEncodeError, OverflowError) as wrong:
-        raise BadInput(f"a payload of type '{type_name(event.payload)}' cannot be packed: {wrong}") from None
+        raise BadInput(f"a payload of type '{type_name(payload)}' cannot be packed: {wrong}") from None
 
 
 def check_number(what: str, number: int) -> None:

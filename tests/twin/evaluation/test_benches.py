@@ -5,7 +5,7 @@ from twin.evaluation.benches import bench_names, bench_text, run_bench
 
 
 def test_the_checkout_has_benchmarks_of_the_log_and_of_perception():
-    assert {"log", "noise", "perception", "traffic"} == set(bench_names())
+    assert {"log", "noise", "perception", "storage", "traffic"} == set(bench_names())
 
 
 def test_a_benchmark_is_run_with_its_repeats(tmp_path):
@@ -13,6 +13,15 @@ def test_a_benchmark_is_run_with_its_repeats(tmp_path):
     (tmp_path / "other.py").write_text("VALUE = 1\n")
     assert bench_names(tmp_path) == ["echo"]
     assert run_bench("echo", 3, tmp_path) == {"repeats": 3}
+
+
+def test_a_package_is_a_benchmark_too_and_has_parts(tmp_path):
+    package = tmp_path / "packed"
+    package.mkdir()
+    (package / "__init__.py").write_text("from . import part\n\n\ndef run(repeats):\n    return {'is': part.VALUE}\n")
+    (package / "part.py").write_text("VALUE = 7\n")
+    assert bench_names(tmp_path) == ["packed"]
+    assert run_bench("packed", 1, tmp_path) == {"is": 7}
 
 
 def test_an_unknown_benchmark_is_named_with_those_there_are(tmp_path):

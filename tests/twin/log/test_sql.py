@@ -28,9 +28,9 @@ from twin.errors import (
     Overloaded,
     TooLarge,
 )
-from twin.log.port import FoldCommit, Heads, Snapshot
+from twin.log.port import FoldCommit, Heads, Outcome, Snapshot
 from twin.log.sql import SqlLog
-from twin.log.sql.transaction import runs
+from twin.log.sql.places import Newest, runs
 from twin.log.tail import tail
 
 
@@ -278,6 +278,45 @@ async def test_processes_that_append_to_one_postgresql_share_dense_positions(ope
         await logs[0].commit(FoldCommit(token=old, after=0, cursor=1))
     for log in logs:
         await log.aclose()
+
+
+@pytest.mark.parametrize("open_log", ["postgresql"], indirect=True)
+async def test_what_another_process_stored_since_is_a_resend_here(open_log, make):
+    here, there = open_log(), open_log()
+    await here.append(make.observations(3))
+    later = make.observations(2)
+    await there.append(later)
+    assert [receipt.outcome for receipt in await here.append(later)] == [Outcome.DUPLICATE] * 2
+    for log in (here, there):
+        await log.aclose()
+
+
+@pytest.mark.parametrize("open_log", ["postgresql"], indirect=True)
+async def test_a_large_batch_of_postgresql_is_stored_as_it_was_given(log, make):
+    batch = [make.observation(device="câm, \\ '1'", score=number / 64) for number in range(64)]
+    await log.append(batch)
+    assert [one.event for one in await log.observations("lot")] == batch
+
+
+async def test_late_sequences_are_stored_and_resends_known_however_they_come(path, make):
+    log = SqlLog.open(path)
+    first, late, last = make.observations(3, epoch=7)
+    stored = [(await log.append([one]))[0] for one in (last, first, late)]
+    assert [(one.outcome, one.position) for one in stored] == [(Outcome.STORED, position) for position in (1, 2, 3)]
+    again = await log.append([first, late, last])
+    assert [(one.outcome, one.position) for one in again] == [(Outcome.DUPLICATE, position) for position in (2, 3, 1)]
+    await log.aclose()
+    log = SqlLog.open(path)
+    assert await log.append([late, last]) == again[1:]
+    await log.aclose()
+
+
+def test_what_is_remembered_of_a_site_holds_only_at_its_head():
+    newest = Newest()
+    newest.committed("lot", 12, {("cam-1", 1): 9})
+    assert newest.of("lot", 12) == {("cam-1", 1): 9}
+    assert newest.of("lot", 13) == {}  # somebody else has appended
+    assert newest.of("yard", 12) == {}
 
 
 @pytest.mark.parametrize("open_log", ["sqlite", "postgresql"], indirect=True)

@@ -59,7 +59,7 @@ def writing_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:  # pyright: ignore[reportUnusedFunction]
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.connection.driver_connection.execute("BEGIN IMMEDIATE")  # SQLAlchemy's way takes ten times as long
 
     return engine
 
@@ -81,7 +81,7 @@ def upsert(engine: Engine, table: Table) -> sqlite.Insert | postgresql.Insert:
 
 def is_busy(error: Exception) -> bool:
     """Whether SQLite could not begin because another process writes; then nothing was stored."""
-    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0)
     return code & 0xFF == sqlite3.SQLITE_BUSY
 
 

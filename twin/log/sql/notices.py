@@ -6,9 +6,10 @@ import json
 import logging
 import threading
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from twin.events.ids import SiteId
@@ -23,8 +24,9 @@ _logger = logging.getLogger(__name__)
 
 def announce(connection: Connection, topics: Iterable[Topic]) -> None:
     """Tell every listening process, once the transaction commits."""
-    for log, site in sorted(topics):
-        connection.execute(text("select pg_notify(:channel, :topic)"), {"channel": _CHANNEL, "topic": json.dumps([log, site])})
+    with closing(connection.connection.cursor()) as cursor:
+        for log, site in sorted(topics):
+            cursor.execute("select pg_notify(%s, %s)", (_CHANNEL, json.dumps([log, site])))
 
 
 class Notices:

@@ -1,66 +1,120 @@
-"""The writer's hot statements, compiled once for a dialect and then given to the driver as they are.
+"""The writer's hot statements: SQLAlchemy Core writes them once for a dialect, and the driver's cursor takes them as they are.
 
-SQLAlchemy Core writes them; going through it on every row would cost more than the row itself.
+Going through SQLAlchemy on every statement would cost as much as ten rows do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Dialect, bindparam, select, update
+from sqlalchemy import Connection, Dialect, Table, bindparam, func, select, update
 from sqlalchemy.sql.expression import ClauseElement
 
 from twin.log.sql import schema
 
+_COPIED_FROM = 8  # fewer rows go by an insert, which takes a round trip less
+
 _h, _o = schema.heads.c, schema.observations.c
 
-_FIND_HEAD = select(schema.heads).where(_h.site == bindparam("site")).with_for_update()
+HEAD_COLUMNS = (
+    _h.site, _h.observations, _h.facts, _h.cursor, _h.token, _h.worker, _h.observations_recorded_at, _h.facts_recorded_at,
+    _h.observations_content, _h.observations_times, _h.facts_content, _h.facts_times,
+)  # fmt: skip
+
+_FIND_HEAD = select(*HEAD_COLUMNS).where(_h.site == bindparam("site")).with_for_update()
 _SAVE_HEAD = (
     update(schema.heads)
     .where(_h.site == bindparam("of"))
-    .values({column.name: bindparam(column.name) for column in _h if column.name != "site"})
+    .values({column.name: bindparam(column.name) for column in HEAD_COLUMNS if column.name != "site"})
 )
+_OF_DEVICE = (_o.site == bindparam("site"), _o.device == bindparam("device"), _o.boot_epoch == bindparam("boot_epoch"))
 _FIND_RUN = select(_o.sequence, _o.position, _o.content_hash).where(
-    _o.site == bindparam("site"),
-    _o.device == bindparam("device"),
-    _o.boot_epoch == bindparam("boot_epoch"),
-    _o.sequence.between(bindparam("low"), bindparam("high")),
+    *_OF_DEVICE, _o.sequence.between(bindparam("low"), bindparam("high"))
 )
+_FIND_NEWEST = select(func.max(_o.sequence)).where(*_OF_DEVICE)
 
 
 class Prepared:
-    """One statement as a driver takes it: with positions, or with names."""
+    """One statement with positions for its values, as a driver takes it."""
 
     def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
         self._text = str(compiled)
-        self._in_order = itemgetter(*compiled.positiontup) if compiled.positional else None
+        names = compiled.positiontup
+        self._in_order = itemgetter(*names) if len(names) > 1 else lambda values: (values[names[0]],)
 
-    def one(self, connection: Connection, values: Mapping[str, Any]) -> CursorResult[*tuple[Any, ...]]:
+    def all(self, connection: Connection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The rows that a query gives."""
+        with closing(_cursor(connection)) as cursor:
+            cursor.execute(self._text, self._in_order(values))
+            return cursor.fetchall()
+
+    def one(self, connection: Connection, values: Mapping[str, Any]) -> None:
         """Execute with one set of values."""
-        return connection.exec_driver_sql(self._text, self._bound(values))
+        with closing(_cursor(connection)) as cursor:
+            cursor.execute(self._text, self._in_order(values))
 
     def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute for every row."""
-        connection.exec_driver_sql(self._text, [self._bound(row) for row in rows])
+        self.values(connection, [self._in_order(row) for row in rows])
 
-    def _bound(self, values: Mapping[str, Any]) -> Any:
-        if self._in_order is None:
-            return dict(values)
-        bound = self._in_order(values)
-        return bound if isinstance(bound, tuple) else (bound,)  # of one name, ``itemgetter`` gives the value alone
+    def values(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """As ``many``, of rows in the statement's own order: that of the table's columns, for an insert."""
+        with closing(_cursor(connection)) as cursor:
+            cursor.executemany(self._text, rows)
+
+
+class CopiedInsert(Prepared):
+    """An insert into a table of PostgreSQL, by ``COPY`` where there are many rows."""
+
+    def __init__(self, table: Table, dialect: Dialect) -> None:
+        super().__init__(table.insert(), dialect)
+        names = ", ".join(f'"{column.name}"' for column in table.c)
+        self._copy = f"copy {table.name} ({names}) from stdin with (format binary)"
+        self._types = [column.type.compile(dialect).partition("(")[0].lower() for column in table.c]
+
+    def values(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """As ``Prepared.values``."""
+        if len(rows) < _COPIED_FROM:
+            super().values(connection, rows)
+            return
+        with closing(_cursor(connection)) as cursor, cursor.copy(self._copy) as copy:
+            copy.set_types(self._types)
+            for row in rows:
+                copy.write_row(row)
 
 
 class Statements:
     """The hot statements of one dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
+        if not dialect.positional:
+            dialect = type(dialect)(paramstyle="format")  # pyright: ignore[reportCallIssue]
         self.find_head = Prepared(_FIND_HEAD, dialect)
         self.save_head = Prepared(_SAVE_HEAD, dialect)
         self.find_run = Prepared(_FIND_RUN, dialect)
+        self.find_newest = Prepared(_FIND_NEWEST, dialect)
         self.insert = {
             name: Prepared(schema.metadata.tables[name].insert(), dialect)
             for name in ("observations", "facts", "supersessions", "chain_marks", "fact_batches")
         }
+        if dialect.name == "postgresql":
+            self.insert["observations"] = CopiedInsert(schema.observations, dialect)
+
+
+@contextmanager
+def together(connection: Connection) -> Iterator[None]:
+    """What is executed inside takes one round trip, where there are any; ``COPY`` may not be inside."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    with driver.pipeline():
+        yield
+
+
+def _cursor(connection: Connection) -> Any:
+    return connection.connection.cursor()

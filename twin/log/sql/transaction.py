@@ -14,16 +14,17 @@ from sqlalchemy import Connection, select
 from twin.errors import Conflict, CursorConflict
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent
 from twin.events.ids import Micros, SiteId
-from twin.log.chain import Link, LogName, following, origin
+from twin.log.chain import Link, LogName, following, observation_content, origin, times_after
 from twin.log.clock import Clock
-from twin.log.columns import fact_row, observation_row
+from twin.log.columns import fact_row, observation_values
 from twin.log.content import Content
 from twin.log.fencing import check_commit
 from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt
 from twin.log.sql import reader, schema, streams
 from twin.log.sql.dialect import upsert
 from twin.log.sql.notices import announce
-from twin.log.sql.prepared import Statements
+from twin.log.sql.places import Newest, Places
+from twin.log.sql.prepared import Statements, together
 from twin.log.sql.streams import StreamPlace
 from twin.log.tail import Topic
 
@@ -31,10 +32,8 @@ MARK_EVERY = 1_000
 """Events between two marks of a chain."""
 
 _CHUNK = 500
-_GAP = 16
 
-_Key = tuple[SiteId, DeviceKey]
-_Place = tuple[int, bytes]  # position and content hash
+_STORED = Outcome.STORED  # an enum's attribute is slow to find
 
 
 @dataclass
@@ -64,53 +63,58 @@ class Head:
 class Transaction:
     """What requests may do to the log; it reads at once and writes in ``flush``, just before the commit."""
 
-    def __init__(self, connection: Connection, statements: Statements, clock: Clock, sites: Iterable[SiteId]) -> None:
+    def __init__(
+        self, connection: Connection, statements: Statements, newest: Newest, clock: Clock, sites: Iterable[SiteId]
+    ) -> None:
         self.connection = connection
         self._statements = statements
         self.topics: set[Topic] = set()
         self.now = clock()
         self._heads = {site: self._lock(site) for site in sorted(set(sites))}  # sorted: no deadlock between processes
         self._changed: set[SiteId] = set()
-        self._places: dict[_Key, _Place] = {}
+        self._places = Places(connection, statements, newest)
+        self._observations: list[tuple[Any, ...]] = []
+        self._appended: set[SiteId] = set()
         self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in self._statements.insert}
         self._fact_ids: set[tuple[SiteId, str]] = set()
 
     def find_places(self, events: Iterable[ObservationEvent]) -> None:
-        """Learn which of these device keys are stored, with one index range for each run of a device's sequences."""
-        sequences: dict[tuple[SiteId, str, int], list[int]] = {}
-        for event in events:
-            sequences.setdefault((event.site, event.key.device, event.key.boot_epoch), []).append(event.key.sequence)
-        for (site, device, boot_epoch), found in sequences.items():
-            for low, high in runs(found):
-                self._find_run(site, device, boot_epoch, low, high)
+        """Learn which of these device keys are stored."""
+        self._places.find(events, self._positions())
 
     def append(self, events: Sequence[ObservationEvent], contents: Sequence[Content]) -> list[Receipt]:
         """See ``twin.log.port.Log.append``; the places of these events were found before."""
-        return [self._append(event, content) for event, content in zip(events, contents, strict=True)]
+        receipts: list[Receipt] = []
+        for event, content in zip(events, contents, strict=True):  # the hot loop: every call in it costs a batch some percent
+            key = event.key
+            places = self._places.by_epoch[event.site, key.device, key.boot_epoch]
+            place = places.get(key.sequence)
+            if place is None:
+                position = self._store(event, content)
+                places[key.sequence] = position, content.hash
+                receipts.append(Receipt(outcome=_STORED, position=position))
+            else:
+                receipts.append(self._again(event, content, *place))
+        return receipts
 
-    def _append(self, event: ObservationEvent, content: Content) -> Receipt:
-        place = self._places.get((event.site, event.key))
-        if place is None:
-            return Receipt(outcome=Outcome.STORED, position=self._store(event, content))
-        position, stored_hash = place
+    def _again(self, event: ObservationEvent, content: Content, position: int, stored_hash: bytes) -> Receipt:
         if stored_hash == content.hash:
             return Receipt(outcome=Outcome.DUPLICATE, position=position)
         self.refuse(event.site, event.key, content.hash, position)
         return Receipt(outcome=Outcome.REFUSED, position=position)
 
     def _store(self, event: ObservationEvent, content: Content) -> int:
-        head = self._change(event.site)
-        before, recorded_before = Link(head.observations_content, head.observations_times), head.observations_recorded_at
-        head.observations += 1
-        head.observations_recorded_at = max(recorded_before, self.now)
-        self._places[event.site, event.key] = head.observations, content.hash
-        row = observation_row(event, content, head.observations, head.observations_recorded_at)
-        self._rows["observations"].append(row)
-        link = following(before, "observations", row, recorded_before)
-        head.observations_content, head.observations_times = link
-        self._mark(head.site, "observations", head.observations, link)
-        self.topics.add(("observations", event.site))
-        return head.observations
+        head = self._heads[event.site]
+        position = head.observations = head.observations + 1
+        if head.observations_recorded_at < self.now:
+            head.observations_recorded_at = self.now
+            head.observations_times = times_after(head.observations_times, position, self.now)
+        head.observations_content = observation_content(head.observations_content, position, content.hash, content.subject)
+        self._observations.append(observation_values(event, content, position, head.observations_recorded_at))
+        if position % MARK_EVERY == 0:
+            self._mark(head.site, "observations", position, Link(head.observations_content, head.observations_times))
+        self._appended.add(event.site)
+        return position
 
     def refuse(self, site: SiteId, key: DeviceKey, content_hash: bytes, position: int) -> None:
         """Record that a device key came again with other content."""
@@ -182,7 +186,8 @@ class Transaction:
         self._rows["facts"].append(row)
         link = following(before, "facts", row, recorded_before)
         head.facts_content, head.facts_times = link
-        self._mark(head.site, "facts", head.facts, link)
+        if head.facts % MARK_EVERY == 0:
+            self._mark(head.site, "facts", head.facts, link)
         self._rows["supersessions"] += (
             {"site": head.site, "fact_id": one, "by_position": head.facts} for one in dict.fromkeys(event.supersedes)
         )
@@ -190,19 +195,30 @@ class Transaction:
         self.topics.add(("facts", head.site))
 
     def _mark(self, site: SiteId, log: LogName, position: int, link: Link) -> None:
-        if position % MARK_EVERY == 0:
-            mark = {"site": site, "log": log, "position": position, "content": link.content, "times": link.times}
-            self._rows["chain_marks"].append(mark)
+        mark = {"site": site, "log": log, "position": position, "content": link.content, "times": link.times}
+        self._rows["chain_marks"].append(mark)
 
     def flush(self) -> None:
         """Write what the requests changed."""
-        for name, rows in self._rows.items():
-            if rows:
-                self._statements.insert[name].many(self.connection, rows)
-        for site in sorted(self._changed):
-            self._statements.save_head.one(self.connection, {**vars(self._heads[site]), "of": site})
-        if self.connection.dialect.name == "postgresql":
-            announce(self.connection, self.topics)
+        if self._observations:
+            self._statements.insert["observations"].values(self.connection, self._observations)
+            self._changed |= self._appended
+            self.topics.update(("observations", site) for site in self._appended)
+        with together(self.connection):
+            for name, rows in self._rows.items():
+                if rows:
+                    self._statements.insert[name].many(self.connection, rows)
+            for site in sorted(self._changed):
+                self._statements.save_head.one(self.connection, {**vars(self._heads[site]), "of": site})
+            if self.connection.dialect.name == "postgresql":
+                announce(self.connection, self.topics)
+
+    def committed(self) -> None:
+        """The transaction is stored: what it learned may be remembered."""
+        self._places.committed(self._positions())
+
+    def _positions(self) -> dict[SiteId, int]:
+        return {site: head.observations for site, head in self._heads.items()}
 
     def _change(self, site: SiteId) -> Head:
         self._changed.add(site)
@@ -211,18 +227,12 @@ class Transaction:
     def _lock(self, site: SiteId) -> Head:
         """The site's head row, locked until the commit; made where it is missing."""
         find = self._statements.find_head
-        row = find.one(self.connection, {"site": site}).one_or_none()
-        if row is None:
+        rows = find.all(self.connection, {"site": site})
+        if not rows:
             fresh = upsert(self.connection.engine, schema.heads).values(vars(Head.fresh(site)))
             self.connection.execute(fresh.on_conflict_do_nothing())
-            row = find.one(self.connection, {"site": site}).one()
-        return Head(**row._mapping)
-
-    def _find_run(self, site: SiteId, device: str, boot_epoch: int, low: int, high: int) -> None:
-        given = {"site": site, "device": device, "boot_epoch": boot_epoch, "low": low, "high": high}
-        for sequence, position, content_hash in self._statements.find_run.one(self.connection, given):
-            key = DeviceKey(device=device, boot_epoch=boot_epoch, sequence=sequence)  # pyright: ignore[reportArgumentType]
-            self._places[site, key] = position, content_hash
+            rows = find.all(self.connection, {"site": site})
+        return Head(*rows[0])
 
 
 def _streamed_to(place: StreamPlace, head: Head, commit: FoldCommit) -> int:
@@ -232,18 +242,3 @@ def _streamed_to(place: StreamPlace, head: Head, commit: FoldCommit) -> int:
             f" goes to {commit.cursor}, and {place.position} in the broker. Fold what is kept here, then what is there."
         )
     return place.position
-
-
-def runs(sequences: Iterable[int], gap: int = _GAP) -> list[tuple[int, int]]:
-    """Cover numbers with few closed ranges, without bridging more than ``gap`` missing ones.
-
-    >>> runs([4, 1, 2, 90])
-    [(1, 4), (90, 90)]
-    """
-    covered: list[tuple[int, int]] = []
-    for one in sorted(sequences):
-        if covered and one - covered[-1][1] <= gap + 1:
-            covered[-1] = covered[-1][0], one
-        else:
-            covered.append((one, one))
-    return covered

@@ -17,6 +17,7 @@ from twin.events.envelope import ObservationEvent
 from twin.events.ids import SiteId
 from twin.log.clock import Clock
 from twin.log.sql.dialect import is_busy
+from twin.log.sql.places import Newest
 from twin.log.sql.prepared import Statements
 from twin.log.sql.transaction import Transaction
 from twin.log.tail import Wakeups
@@ -58,6 +59,7 @@ class Writer:
     ) -> None:
         self._engine = engine
         self._statements = Statements(engine.dialect)
+        self._newest = Newest()
         self._clock = clock
         self._wakeups = wakeups
         self._capacity = n_queued_events
@@ -149,7 +151,7 @@ class Writer:
         sites = [site for request in group for site in request.sites]
         try:
             with connection.begin():
-                transaction = Transaction(connection, self._statements, self._clock, sites)
+                transaction = Transaction(connection, self._statements, self._newest, self._clock, sites)
                 transaction.find_places([event for request in group for event in request.events])
                 answers = [_attempt(request, transaction) for request in group]
                 transaction.flush()
@@ -160,6 +162,7 @@ class Writer:
                 return
             self._answer(group, [self._stop(error)] * len(group))
             raise
+        transaction.committed()
         self._answer(group, answers)
         self._wakeups.wake(transaction.topics)
 
