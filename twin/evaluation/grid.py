@@ -103,7 +103,7 @@ def sampled(table: Table, grid: Ints) -> Samples:
 
 def places_at(table: Table, vehicle: str, times: Ints) -> Floats:
     """(N, 2) positions of one vehicle, interpolated as on the grid; NaN where no row holds."""
-    start, end = np.searchsorted(table["vehicle"], [vehicle, vehicle + "\0"])
+    start, end = (int(np.searchsorted(table["vehicle"], vehicle, side=side)) for side in ("left", "right"))
     found = np.full((len(times), 2), np.nan)
     if start == end:
         return found
@@ -142,6 +142,13 @@ def on_visit(samples: Samples, grid: Ints, visits: Table | None) -> Bools:
             mine = order[bounds[number] : bounds[number + 1]]
             found[mine] |= (times[mine] >= entry_t) & ((exit_t == NEVER) | (times[mine] < exit_t))
     return found
+
+
+def longest_run(frames: Ints) -> int:
+    """The first of the longest unbroken run of moments, given ascending and at least one."""
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(frames) > 1]))
+    lengths = np.diff(np.append(starts, len(frames)))
+    return int(frames[starts[np.argmax(lengths)]])
 
 
 def _places(table: Table, rows: Ints, times: Ints) -> Floats:

@@ -9,13 +9,20 @@ from typing import Any
 
 from twin.errors import BadInput
 from twin.evaluation.figures import listed, pooled
+from twin.evaluation.localization_scores import localization
 from twin.evaluation.run_tables import read_manifest
 from twin.evaluation.scored import Case, Scored
 from twin.evaluation.session_scores import sessions
+from twin.evaluation.stall_scores import stalls
 from twin.evaluation.tracking_scores import tracking
 from twin.events.codec import rfc3339
 
-KINDS: Mapping[str, Callable[[Path], Scored]] = {"tracking": tracking, "sessions": sessions}
+KINDS: Mapping[str, Callable[[Path], Scored]] = {
+    "tracking": tracking,
+    "stalls": stalls,
+    "sessions": sessions,
+    "localization": localization,
+}
 LOWER_IS_BETTER = frozenset(
     {"id_switches", "entry_error_p95_s", "exit_error_p95_s", "money_error_minor", "position_median_m", "position_p95_m"}
 )
@@ -23,10 +30,13 @@ LOWER_IS_BETTER = frozenset(
 _MOST_TOLD = 20
 
 
-def evaluate(kind: str, runs: Sequence[Path]) -> dict[str, Any]:
+def evaluate(kind: str, runs: Sequence[Path], site: str | None = None) -> dict[str, Any]:
     """The report on one or several runs; the figures of several are of all their vehicles, stays or stalls together.
 
     With several runs, ``runs`` has each one's values, and ``mean`` and ``worst_run`` those of the runs.
+
+    Args:
+        site: for stalls: a site's folder or name; None: as each run's manifest says.
 
     Raises:
         BadInput: an unknown kind, a run given twice, or a fault in a run.
@@ -36,14 +46,14 @@ def evaluate(kind: str, runs: Sequence[Path]) -> dict[str, Any]:
     if len({run.resolve() for run in runs}) < len(runs):
         raise BadInput("a run was given twice, and would count twice; give each once")
     manifests = [read_manifest(run) for run in runs]
-    scored = [KINDS[kind](run) for run in runs]
+    scored = [stalls(run, site) if kind == "stalls" else KINDS[kind](run) for run in runs]
     figures = {name: pooled([one.figures[name] for one in scored]) for name in scored[0].figures}
     report: dict[str, Any] = {
         "schema": "twin.eval/1",
         "kind": kind,
         "n": sum(one.n for one in scored),
         "metrics": {name: listed(figure.estimate()) for name, figure in figures.items()},
-        "worst": _worst(kind, list(zip(runs, scored, strict=True))),
+        "worst": _worst(kind, site, list(zip(runs, scored, strict=True))),
     }
     return report if len(runs) == 1 else report | _by_run(runs, manifests, scored)
 
@@ -81,7 +91,7 @@ def _by_run(runs: Sequence[Path], manifests: Sequence[Mapping[str, Any]], scored
     return {"runs": each, "mean": mean, "worst_run": worst}
 
 
-def _worst(kind: str, scored: list[tuple[Path, Scored]]) -> list[dict[str, Any]]:
+def _worst(kind: str, site: str | None, scored: list[tuple[Path, Scored]]) -> list[dict[str, Any]]:
     """The worst first; no kind of case takes more than half of the places."""
     cases = [(run, case) for run, one in scored for case in one.cases]
     cases.sort(key=lambda pair: (-pair[1].weight, str(pair[0]), pair[1].at, pair[1].case, pair[1].vehicle or ""))
@@ -89,14 +99,15 @@ def _worst(kind: str, scored: list[tuple[Path, Scored]]) -> list[dict[str, Any]]
     for run, case in cases:
         places[case.case] = places.get(case.case, 0) + 1
         if places[case.case] <= _MOST_TOLD // 2 and len(told) < _MOST_TOLD:
-            told.append(_told(kind, run, case))
+            told.append(_told(kind, site, run, case))
     return told
 
 
-def _told(kind: str, run: Path, case: Case) -> dict[str, Any]:
+def _told(kind: str, site: str | None, run: Path, case: Case) -> dict[str, Any]:
     option, name = ("vehicle", case.vehicle) if case.stall is None else ("stall", case.stall)
     at = rfc3339(case.at)
-    replay = shlex.join(["twin", "eval", kind, str(run), f"--{option}", str(name), "--around", at])
+    of_site = [] if site is None or case.stall is None else ["--site", site]
+    replay = shlex.join(["twin", "eval", kind, str(run), f"--{option}", str(name), "--around", at, *of_site])
     return {"case": case.case, "run": str(run), option: name, "at": at, **case.fields, "replay": replay}
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from twin.errors import BadInput
 from twin.evaluation.clear import Clear, clear_matches
 from twin.evaluation.figures import Figure, Sums
-from twin.evaluation.grid import Bools, Floats, Ints, Samples, grid_of, in_motion, on_visit, sampled
+from twin.evaluation.grid import Bools, Floats, Ints, Samples, grid_of, in_motion, longest_run, on_visit, sampled
 from twin.evaluation.hota import ALPHAS, HotaCounts, hota_counts, hota_of
 from twin.evaluation.identity import identities
 from twin.evaluation.pairing import Pairs, best_pairs, pairs_of
@@ -175,9 +175,9 @@ def _longest(samples: Samples, is_wrong: Bools, grid: Ints, case: str) -> list[C
     found = list[Case]()
     for number in np.argsort(-counts, kind="stable")[:10]:
         if counts[number]:
-            first = int(np.flatnonzero(is_wrong & (samples.vehicle == number))[0])
+            first = longest_run(samples.frame[is_wrong & (samples.vehicle == number)])
             seconds = float(counts[number]) / 2
-            at = int(grid[samples.frame[first]])
+            at = int(grid[first])
             fields = {"seconds": seconds}
             found.append(Case(case=case, vehicle=str(samples.names[number]), at=at, weight=seconds, fields=fields))
     return found
