@@ -12,6 +12,7 @@ import typer
 
 from twin.commands import AsJson, DataDir, SiteName, builtins, micros_of, print_json, say, settings, with_log
 from twin.errors import BadInput, TwinError
+from twin.eval_cli import evaluate
 from twin.log_cli import backup, db_app, log_app, restore
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.add_typer(log_app, name="log")
 app.add_typer(db_app, name="db")
 app.command()(backup)
 app.command()(restore)
+app.command("eval")(evaluate)
 
 At = Annotated[str | None, typer.Option("--at", help="Valid time, RFC 3339. Absent: everything known.")]
 Out = Annotated[Path, typer.Option("--out", help="The run folder to write.")]

@@ -1,6 +1,7 @@
 """A run on disk: ``RUN/`` as the public formats define it, written from facts.
 
-``tracks`` has a row at each fact about where a vehicle is; a row holds until the vehicle's next one.
+``tracks`` has a row at each fact about where a vehicle is, by vehicle and time; a row holds until the vehicle's next one.
+Of several facts about one moment the last counts, and what the same observation tells of a vehicle after it left does not.
 Missing values are nulls, times int64 microseconds UTC, positions metres in the site frame.
 """
 
@@ -57,7 +58,7 @@ class Tables:
     """Track and session rows, gathered fact by fact; a superseded fact's row goes."""
 
     def __init__(self) -> None:
-        self._tracks: dict[EventId, dict[str, Any]] = {}
+        self._tracks: dict[EventId, tuple[int, dict[str, Any]]] = {}
         self._sessions: dict[EventId, dict[str, Any]] = {}
 
     def add(self, event: FactEvent) -> None:
@@ -66,21 +67,33 @@ class Tables:
             self._tracks.pop(fact_id, None)
             self._sessions.pop(fact_id, None)
         if (track := track_row(event)) is not None:
-            self._tracks[event.id] = track
+            self._tracks[event.id] = (event.cause, track)
         if (session := session_row(event.payload)) is not None:
             self._sessions[event.id] = session
 
     @property
     def n_vehicles(self) -> int:
         """Vehicles that have a track row."""
-        return len({row["vehicle"] for row in self._tracks.values()})
+        return len({row["vehicle"] for _, row in self._tracks.values()})
 
     def write(self, run: Path) -> int:
         """Write ``tracks.parquet`` and ``sessions.parquet``, sessions by id; returns the number of sessions."""
         newest = {row["session"]: row for row in self._sessions.values()}
-        pq.write_table(pa.Table.from_pylist(list(self._tracks.values()), TRACKS), run / "tracks.parquet")
+        pq.write_table(pa.Table.from_pylist(self._track_rows(), TRACKS), run / "tracks.parquet")
         pq.write_table(pa.Table.from_pylist([newest[name] for name in sorted(newest)], SESSIONS), run / "sessions.parquet")
         return len(newest)
+
+    def _track_rows(self) -> list[dict[str, Any]]:
+        left = {(cause, row["vehicle"]): row["t"] for cause, row in self._tracks.values() if row["state"] == "left"}
+        rows = dict[tuple[str, int], dict[str, Any]]()
+        for cause, row in self._tracks.values():
+            if row["t"] <= left.get((cause, row["vehicle"]), row["t"]) and not _is_left(rows.get((row["vehicle"], row["t"]))):
+                rows[row["vehicle"], row["t"]] = row
+        return [rows[key] for key in sorted(rows)]
+
+
+def _is_left(row: dict[str, Any] | None) -> bool:
+    return row is not None and row["state"] == "left"
 
 
 def track_row(event: FactEvent) -> dict[str, Any] | None:

@@ -1,0 +1,59 @@
+"""``twin eval``: scores of runs against ground truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twin.commands import AsJson, micros_of, print_json
+from twin.errors import BadInput
+
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run folders; several are pooled.")]
+Kind = Annotated[str, typer.Argument(help="tracking, stalls, sessions or localization.")]
+
+
+def evaluate(
+    kind: Kind,
+    runs: Runs,
+    as_json: AsJson = False,
+    vehicle: Annotated[
+        str | None, typer.Option("--vehicle", help="Show a case: a vehicle of the truth or of the tracks.")
+    ] = None,
+    stall: Annotated[str | None, typer.Option("--stall", help="Show a case: a stall.")] = None,
+    around: Annotated[str | None, typer.Option("--around", help="When the case was, RFC 3339.")] = None,
+    site: Annotated[
+        str | None, typer.Option("--site", help="Of the stalls: a site's folder or name; absent: as the run says.")
+    ] = None,
+) -> None:
+    """Score runs against their ground truth, or show one case of a run."""
+    from twin.evaluation.scores import evaluate, report_text
+
+    if vehicle is not None or stall is not None:
+        _show(runs, vehicle, stall, around, site, as_json=as_json)
+        return
+    report = evaluate(kind, runs, site)
+    if as_json:
+        print_json(report)
+    else:
+        typer.echo(report_text(report), nl=False)
+
+
+def _show(
+    runs: list[Path], vehicle: str | None, stall: str | None, around: str | None, site: str | None, *, as_json: bool
+) -> None:
+    from twin.evaluation.case import case_of, case_text
+    from twin.evaluation.stall_scores import stall_case, stall_text
+
+    if len(runs) != 1 or around is None or (vehicle is None) == (stall is None):
+        raise BadInput("a case is shown of one run, around a time; give one RUN, --vehicle or --stall, and --around")
+    at = micros_of(around, "--around")
+    if vehicle is not None:
+        shown, text = case_of(runs[0], vehicle, at), case_text
+    else:
+        shown, text = stall_case(runs[0], str(stall), at, site), stall_text
+    if as_json:
+        print_json(shown)
+    else:
+        typer.echo(text(shown), nl=False)
