@@ -42,7 +42,7 @@ def log_tail(
     site: SiteName,
     facts: Annotated[bool, typer.Option("--facts", help="The fact log instead of the observation log.")] = False,
     after: Annotated[
-        int | None, typer.Option("--after", min=0, help="Start after this position; absent: where the log begins.")
+        int | None, typer.Option("--after", min=0, help="Start after this position; absent: all that is kept.")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for more, or end at the head.")] = True,
     data_dir: DataDir = None,
@@ -53,17 +53,18 @@ def log_tail(
         from twin.events.codec import to_json
 
         made = await log.cuts(model.name)
-        position = (made.movement if facts else made.observations) if after is None else after
-        if after is None and position:
-            say(f"{'movement facts' if facts else 'observations'} up to {position} are cut")
+        position = (0 if facts else made.observations) if after is None else after
+        if after is None and (cut := made.movement if facts else made.observations):
+            say(f"{'movement facts' if facts else 'observations'} up to {cut} are cut")
+        given = {"thinned": True} if facts and after is None else {}
+        while batch := await (log.facts if facts else log.observations)(model.name, after=position, limit=1000, **given):
+            sys.stdout.writelines(to_json(event).decode() + "\n" for event in batch)
+            position = batch[-1].position
         if follow:
+            sys.stdout.flush()
             async for batch in (log.tail_facts if facts else log.tail_observations)(model.name, after=position):
                 sys.stdout.writelines(to_json(event).decode() + "\n" for event in batch)
                 sys.stdout.flush()
-            return
-        while batch := await (log.facts if facts else log.observations)(model.name, after=position, limit=1000):
-            sys.stdout.writelines(to_json(event).decode() + "\n" for event in batch)
-            position = batch[-1].position
 
     with_log(site, data_dir, tail)
 

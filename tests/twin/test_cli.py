@@ -130,6 +130,8 @@ def test_a_log_is_trimmed_and_says_what_it_does_not_know_any_more(data_dir, tmp_
     assert (checked["is_equal"], checked["cut"], checked["observations"]) == (True, told["observations"], 0)
     assert "are cut" in twin("log", "tail", *given, "--no-follow").stderr
     assert "were cut by retention" in twin("log", "tail", *given, "--no-follow", "--after", 0, expect=1).stderr
+    facts = [json.loads(line) for line in twin("log", "tail", *given, "--facts", "--no-follow").stdout.splitlines()]
+    assert any(int(one["position"]) < told["movement"] for one in facts)
     assert twin("at", *given).stdout == twin("at", "--site", "demo_lot", "--data-dir", data_dir).stdout
     assert "begins with an empty site after" in twin("log", "afresh", *given).stderr
     assert "say what to cut" in twin("log", "trim", *given, expect=1).stderr
