@@ -344,6 +344,8 @@ def _report(summary: RunSummary, *, as_json: bool, spool: Path) -> None:
         typer.echo(
             f"{delivery.spooled} observations wait in '{spool}'{why}; the next run or `perceive send` delivers them", err=True
         )
+    if delivery is not None and delivery.expired:
+        typer.echo(f"perceive: the service has had and cut {delivery.expired} observations; they were dropped", err=True)
     if delivery is not None and delivery.rejected:
         typer.echo(f"perceive: the service refused {delivery.rejected} observations; see '{spool}/rejected.jsonl'", err=True)
     if as_json:

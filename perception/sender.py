@@ -59,6 +59,7 @@ class Sender:
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._failure: BaseException | None = None
         self.n_delivered = 0
+        self.n_expired = 0
         self.last_trouble: str | None = None
 
     def start(self) -> None:
@@ -163,6 +164,8 @@ class Sender:
         for item, receipt in zip(items, receipts, strict=True):
             if receipt.outcome == "refused":
                 self._spool.park(item, "other content is stored under this device key")
+            elif receipt.outcome == "expired":
+                self.n_expired += 1  # stored long ago, or far too late: sent again it would be refused again
             else:
                 self.n_delivered += 1
 

@@ -128,6 +128,7 @@ class SpoolSink:
                 delivered=self._sender.n_delivered,
                 spooled=len(self._spool),
                 rejected=self._spool.n_parked,
+                expired=self._sender.n_expired,
                 trouble=self._sender.last_trouble,
             )
             self._spool.close()

@@ -30,11 +30,13 @@ class DeliverySummary(Struct, kw_only=True):
     Attributes:
         spooled: observations that still wait in the spool.
         rejected: observations that the service refused; they are in the spool's ``rejected.jsonl``.
+        expired: resends of what the service has stored once and cut since.
     """
 
     delivered: int
     spooled: int
     rejected: int
+    expired: int = 0
     trouble: str | None = None
 
 

@@ -43,7 +43,8 @@ class IndexFollower:
         with suppress(LogClosed):
             self._cursor = await self._index.cursor()
             await self._check_head()
-            async with aclosing(self._log.tail_observations(self._site, after=self._cursor)) as batches:
+            begins = max(self._cursor, (await self._log.cuts(self._site)).observations)  # older views are cut, and not missed
+            async with aclosing(self._log.tail_observations(self._site, after=begins)) as batches:
                 async for batch in batches:
                     async with self._lock:
                         await self._keep(batch)

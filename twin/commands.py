@@ -25,18 +25,27 @@ def settings(data_dir: Path | None, *, host: str | None = None, port: int | None
     return msgspec.structs.replace(Settings.from_environ(os.environ), **told)
 
 
-def with_log(site: str, data_dir: Path | None, read: Any) -> Any:
-    """What ``read(log, site model, keys)`` gives, with the log open for reading."""
+def with_logs(site: str, data_dir: Path | None, work: Any, *, read_only: bool) -> Any:
+    """What ``work(logs, site model)`` gives, with the log open."""
     from site_models.load import load_site, resolve
     from twin.main import opened_logs
 
     model = load_site(resolve(site))
 
     async def run() -> Any:
-        async with opened_logs(settings(data_dir), read_only=True) as logs:
-            return await read(logs.log, model, logs.keys)
+        async with opened_logs(settings(data_dir), read_only=read_only) as logs:
+            return await work(logs, model)
 
     return asyncio.run(run())
+
+
+def with_log(site: str, data_dir: Path | None, read: Any) -> Any:
+    """What ``read(log, site model, keys)`` gives, with the log open for reading."""
+
+    async def run(logs: Any, model: Any) -> Any:
+        return await read(logs.log, model, logs.keys)
+
+    return with_logs(site, data_dir, run, read_only=True)
 
 
 def micros_of(text: str, option: str) -> int:

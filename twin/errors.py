@@ -101,6 +101,12 @@ class Gone(TwinError):
     slug = "gone"
 
 
+class Cut(Gone):
+    """It is older than what retention keeps."""
+
+    slug = "cut"
+
+
 class Conflict(TwinError):
     """The request does not fit what is stored."""
 

@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from twin.commands import AsJson, DataDir, SiteName, builtins, print_json, say, settings, with_log
-from twin.errors import DamagedLog, NotFound
+from twin.commands import (
+    AsJson,
+    DataDir,
+    SiteName,
+    builtins,
+    micros_of,
+    print_json,
+    say,
+    settings,
+    with_log,
+    with_logs,
+)
+from twin.errors import BadInput, DamagedLog, NotFound
 from twin.events.ids import SiteId
 
 if TYPE_CHECKING:
@@ -30,7 +41,9 @@ _SiteInLog = Annotated[str | None, typer.Option("--site", help="A site's name in
 def log_tail(
     site: SiteName,
     facts: Annotated[bool, typer.Option("--facts", help="The fact log instead of the observation log.")] = False,
-    after: Annotated[int, typer.Option("--after", min=0, help="Start after this position.")] = 0,
+    after: Annotated[
+        int | None, typer.Option("--after", min=0, help="Start after this position; absent: all that is kept.")
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for more, or end at the head.")] = True,
     data_dir: DataDir = None,
 ) -> None:
@@ -39,15 +52,19 @@ def log_tail(
     async def tail(log: Any, model: Any, _: Any) -> None:
         from twin.events.codec import to_json
 
-        if follow:
-            async for batch in (log.tail_facts if facts else log.tail_observations)(model.name, after=after):
-                sys.stdout.writelines(to_json(event).decode() + "\n" for event in batch)
-                sys.stdout.flush()
-            return
-        position = after
-        while batch := await (log.facts if facts else log.observations)(model.name, after=position, limit=1000):
+        made = await log.cuts(model.name)
+        position = (0 if facts else made.observations) if after is None else after
+        if after is None and (cut := made.movement if facts else made.observations):
+            say(f"{'movement facts' if facts else 'observations'} up to {cut} are cut")
+        given = {"thinned": True} if facts and after is None else {}
+        while batch := await (log.facts if facts else log.observations)(model.name, after=position, limit=1000, **given):
             sys.stdout.writelines(to_json(event).decode() + "\n" for event in batch)
             position = batch[-1].position
+        if follow:
+            sys.stdout.flush()
+            async for batch in (log.tail_facts if facts else log.tail_observations)(model.name, after=position):
+                sys.stdout.writelines(to_json(event).decode() + "\n" for event in batch)
+                sys.stdout.flush()
 
     with_log(site, data_dir, tail)
 
@@ -98,12 +115,86 @@ def log_verify(
             print_json({"schema": "twin.log_verify/1", "ok": n_faults == 0, "sites": builtins(found)})
         for one in found:
             say(f"{one.site}: {one.heads.observations.position} observations, {one.heads.facts.position} facts")
+            covered_cuts = covered[one.site].cuts if one.site in covered else None
+            for cut in one.cuts:
+                is_new = one.site in covered and cut.number > (covered_cuts.number if covered_cuts else 0)
+                told = f"{one.site}: {cut.what} up to {cut.position} cut at {cut.made_at}"
+                say(told + (", after the known head" if is_new else "") + ("" if cut.is_swept else "; still being deleted"))
             for fault in one.faults:
                 say(f"{one.site}: {fault.log} {fault.first} to {fault.last}: {fault.what}")
         if n_faults:
             raise DamagedLog(f"{n_faults} faults: this is not what was written; restore a backup made before")
 
     _with_logs(data_dir, read)
+
+
+@log_app.command("trim")
+def log_trim(
+    site: SiteName,
+    before: Annotated[str | None, typer.Option("--before", help="Cut observations recorded before; RFC 3339.")] = None,
+    keep_days: Annotated[float | None, typer.Option("--keep-days", min=0, help="Or all but those of so many days.")] = None,
+    movement_before: Annotated[
+        str | None, typer.Option("--movement-before", help="Take movement facts recorded before, of cut observations.")
+    ] = None,
+    keep_movement_days: Annotated[
+        float | None, typer.Option("--keep-movement-days", min=0, help="Or all but those of so many days.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be cut.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Cut old observations off at an anchor, and old movement out of the facts; sessions and all else stay."""
+    if (before is not None and keep_days is not None) or (movement_before is not None and keep_movement_days is not None):
+        raise BadInput("give a time or a number of days, not both")
+    if before is None and keep_days is None and movement_before is None and keep_movement_days is None:
+        raise BadInput("say what to cut: --before or --keep-days, --movement-before or --keep-movement-days")
+
+    async def trim(logs: Any, model: Any) -> Any:
+        from twin.log.clock import system_clock
+        from twin.log.sql.subscriptions import SqlSubscriptions
+        from twin.retention import Retention
+        from twin.rules.fold import Fold
+
+        def time_of(text: str | None, option: str, days: float | None) -> int | None:
+            if days is not None:
+                return system_clock() - round(days * 86_400_000_000)
+            return None if text is None else micros_of(text, option)
+
+        return await Retention(logs.log, logs.keys, Fold(model), SqlSubscriptions(logs.sql)).trim(
+            before=time_of(before, "--before", keep_days),
+            movement_before=time_of(movement_before, "--movement-before", keep_movement_days),
+            dry_run=dry_run,
+        )
+
+    told = with_logs(site, data_dir, trim, read_only=dry_run)
+    if as_json:
+        print_json({"schema": "twin.log_trim/1", "dry_run": dry_run, **builtins(told)})
+    verb = "would be" if dry_run else "are"
+    say(f"{told.site}: observations up to {told.observations} and movement facts up to {told.movement} {verb} cut")
+    if told.held_by is not None:
+        say(f"{told.site}: subscription '{told.held_by}' has not acknowledged later movement, which stays")
+    if not dry_run:
+        say("keep what `twin log head` prints now: it covers this cut")
+
+
+@log_app.command("afresh")
+def log_afresh(site: SiteName, data_dir: DataDir = None) -> None:
+    """Let this release's fold begin with an empty site where the log was cut, when it cannot read the state kept there."""
+
+    async def begin(logs: Any, model: Any) -> int:
+        from twin.fold_state import SNAPSHOT_KIND, version_of
+        from twin.log.port import Snapshot
+        from twin.rules.fold import Fold
+
+        fold, position = Fold(model), (await logs.log.cuts(model.name)).observations
+        body = fold.pack(fold.initial())
+        await logs.log.save_snapshot(
+            Snapshot(site=model.name, kind=SNAPSHOT_KIND, version=version_of(fold), position=position, at=0, body=body)
+        )
+        return position
+
+    position = with_logs(site, data_dir, begin, read_only=False)
+    say(f"the fold begins with an empty site after position {position}; what was on the site then is seen anew")
 
 
 @db_app.command("upgrade")

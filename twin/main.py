@@ -37,6 +37,7 @@ from twin.log.sql.subscriptions import SqlSubscriptions
 from twin.process import Background, Server, listen, stop_signals
 from twin.projections.runner import SnapshotRunner
 from twin.projections.timeline import Timeline
+from twin.retention import Keep, Retention
 from twin.rules.fold import Fold
 from twin.service import FusionWorker
 from twin.settings import Settings
@@ -153,6 +154,21 @@ def _start_fusion(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], 
         background.start(f"publishing of {site}", _publish(settings, logs, logs.kafka, sites[site], worker_id, backoff))
 
 
+def _start_retention(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], background: Background) -> None:
+    """For every site, where the settings bound what is kept; raises BadInput where a broker keeps the observations."""
+    keep = Keep(observations_days=settings.keep_observations_days, movement_days=settings.keep_movement_days)
+    if keep == Keep():
+        return
+    if logs.kafka is not None:
+        raise BadInput(
+            "observations are kept in a broker, which has a retention of its own: leave TWIN_KEEP_OBSERVATIONS_DAYS and "
+            "TWIN_KEEP_MOVEMENT_DAYS out"
+        )
+    for name, site in sites.items():
+        retention = Retention(logs.log, logs.keys, Fold(site), SqlSubscriptions(logs.sql))
+        background.start(f"retention of {name}", retention.run(keep, every_s=settings.retention_every_s))
+
+
 async def _publish(settings: Settings, logs: Logs, kafka: KafkaLog, site: Site, worker_id: str, backoff: Backoff) -> None:
     from twin.log.kafka.broker import ensure_topic
 
@@ -187,6 +203,7 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
         )
         stack.push_async_callback(background.aclose)
         _start_fusion(settings, logs, sites, background)
+        _start_retention(settings, logs, sites, background)
         for name in sites:
             background.start(f"live feed of {name}", hubs[name].run())
             background.start(f"snapshots of {name}", SnapshotRunner(log, timelines[name]).run())

@@ -6,68 +6,28 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from msgspec import Struct
 
-from site_models.schema import Site
 from twin.errors import FoldMismatch, Overloaded, TwinError
 from twin.events.codec import to_json
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedObservation
 from twin.events.ids import DeviceId, SiteId
-from twin.events.observations import ClockTicked, Personal
+from twin.events.observations import ClockTicked
+from twin.fold_state import SNAPSHOT_KIND, SiteFold, latest_state, same_fold, version_of
 from twin.log.clock import Clock, system_clock
 from twin.log.keys import KeyRing
 from twin.log.port import FencingToken, FoldCommit, Log, Snapshot
 from twin.log.sealing import personal_of
 
 TICKER = DeviceId("twin-worker")
-SNAPSHOT_KIND = "fusion"
 
 _N_SNAPSHOTS = 3  # kept behind the newest, should it turn out to be unreadable
 _RETRY_S = (0.05, 0.2, 1.0, 3.0)  # waits before a commit that found the writer's queue full is given up
 _PAGE = 1000
 
 _logger = logging.getLogger(__name__)
-
-StateT = TypeVar("StateT")
-
-
-class SiteFold(Protocol[StateT]):
-    """A pure fold of one site's observations into facts; ``twin.rules.fold.Fold`` is the real one."""
-
-    @property
-    def site(self) -> Site:
-        """The site it folds."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """Changes whenever the same observations could give other facts."""
-        ...
-
-    @property
-    def config_hash(self) -> str:
-        """Of everything besides the observations that its facts depend on."""
-        ...
-
-    def initial(self) -> StateT:
-        """The state before the first observation."""
-        ...
-
-    def step(
-        self, state: StateT, recorded: RecordedObservation, personal: Personal | None
-    ) -> tuple[StateT, tuple[FactEvent, ...]]:
-        """The next state, and the facts that this observation triggered."""
-        ...
-
-    def pack(self, state: StateT) -> bytes:
-        """A state as bytes."""
-        ...
-
-    def unpack(self, body: bytes) -> StateT:
-        """The same state again, bit for bit."""
-        ...
 
 
 class WorkerCounters(Struct, kw_only=True):
@@ -158,13 +118,12 @@ class FusionWorker:
             task.result()
 
     async def _resume(self) -> None:
-        """Load the newest fitting snapshot, and fold from there to the cursor: those facts are stored already."""
+        """Fold from the newest fitting snapshot, or from the log's anchor, to the cursor: those facts are stored already."""
         heads = await self._log.heads(self.site)
         cursor = heads.cursor
         await self._tell_of_an_older_fold(heads.facts)
-        found = await self._log.load_snapshots(self.site, SNAPSHOT_KIND, self._version, until_position=cursor, limit=1)
-        self._state = self._fold.unpack(found[0].body) if found else self._fold.initial()
-        self._cursor = self._snapshot_at = found[0].position if found else 0
+        self._cursor, self._state = await latest_state(self._log, self._fold, until=cursor)
+        self._snapshot_at = self._cursor
         while self._cursor < cursor:
             page = await self._log.observations(self.site, after=self._cursor, limit=min(_PAGE, cursor - self._cursor))
             self._state, _ = await self._folded(page)
@@ -224,7 +183,9 @@ class FusionWorker:
         if self._cursor - self._snapshot_at < self._snapshot_every or is_saving:
             return
         body = self._fold.pack(self._state)
-        snapshot = Snapshot(site=self.site, kind=SNAPSHOT_KIND, version=self._version, position=self._cursor, at=0, body=body)
+        snapshot = Snapshot(
+            site=self.site, kind=SNAPSHOT_KIND, version=version_of(self._fold), position=self._cursor, at=0, body=body
+        )
         self._snapshot_at = self._cursor
         self._saving = asyncio.create_task(self._save(snapshot))
 
@@ -262,30 +223,34 @@ class FusionWorker:
         self.counters.lag = await self._log.backlog(self.site)
         return True
 
-    @property
-    def _version(self) -> str:
-        return f"{self._fold.version}:{self._fold.config_hash}"
-
 
 class CheckReport(Struct, frozen=True, kw_only=True):
-    """What ``check`` compared."""
+    """What ``check`` compared.
+
+    Attributes:
+        cut: observations up to here were cut, so that the comparison began after them.
+    """
 
     observations: int
     facts: int
+    cut: int = 0
 
 
 async def check(log: Log, keys: KeyRing, fold: SiteFold[Any]) -> CheckReport:
-    """Fold the site's observation log again, and compare every fact to the stored ones, byte for byte.
+    """Fold the site's observation log again, from its anchor if it was cut, and compare every fact, byte for byte.
 
     Raises:
-        FoldMismatch: the first fact that differs, is missing, or is too many.
+        FoldMismatch: the first fact that differs, is missing, or is too many; or the anchor's state is of another fold.
     """
     site = fold.site.name
-    heads = await log.heads(site)
-    state, n_facts = fold.initial(), 0
+    heads, anchor = await log.heads(site), (await log.cuts(site)).anchor
+    state, n_before, after = fold.initial(), 0, 0
+    if anchor is not None:
+        state, n_before, after = same_fold(fold, anchor), anchor.facts, anchor.position
+    n_facts = n_before
     async with (
-        aclosing(_stored_facts(log, site, heads.facts)) as stored,
-        aclosing(_stored_observations(log, site, heads.cursor)) as observations,
+        aclosing(_stored_facts(log, site, n_before, heads.facts)) as stored,
+        aclosing(_stored_observations(log, site, after, heads.cursor)) as observations,
     ):
         async for recorded in observations:
             state, again = fold.step(state, recorded, await personal_of(keys, recorded.event))
@@ -293,7 +258,7 @@ async def check(log: Log, keys: KeyRing, fold: SiteFold[Any]) -> CheckReport:
                 n_facts += 1
                 _compare(n_facts, await anext(stored, None), event)
         _compare(n_facts + 1, await anext(stored, None), None)
-    return CheckReport(observations=heads.cursor, facts=n_facts)
+    return CheckReport(observations=heads.cursor - after, facts=n_facts - n_before, cut=after)
 
 
 def _compare(position: int, stored: FactEvent | None, again: FactEvent | None) -> None:
@@ -307,16 +272,14 @@ def _compare(position: int, stored: FactEvent | None, again: FactEvent | None) -
         )
 
 
-async def _stored_facts(log: Log, site: SiteId, until: int) -> AsyncGenerator[FactEvent, None]:
-    after = 0
+async def _stored_facts(log: Log, site: SiteId, after: int, until: int) -> AsyncGenerator[FactEvent, None]:
     while after < until:
         for fact in await log.facts(site, after=after, limit=min(_PAGE, until - after)):
             yield fact.event
             after = fact.position
 
 
-async def _stored_observations(log: Log, site: SiteId, until: int) -> AsyncGenerator[RecordedObservation, None]:
-    after = 0
+async def _stored_observations(log: Log, site: SiteId, after: int, until: int) -> AsyncGenerator[RecordedObservation, None]:
     while after < until:
         for recorded in await log.observations(site, after=after, limit=min(_PAGE, until - after)):
             yield recorded

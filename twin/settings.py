@@ -19,6 +19,7 @@ PREFIX = "TWIN_"
 
 _Positive = Annotated[int, Meta(ge=1)]
 _PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
+_Days = Annotated[float, Meta(gt=0, le=36_500)]
 _Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -37,6 +38,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         fold_batch: most observations in one transaction of the fold.
         snapshot_every: observations between two snapshots of the fold.
         tick_interval_s: seconds between two clock ticks of the fusion worker.
+        keep_observations_days: days after which observations are cut, at a saved state of the fold; None keeps them.
+        keep_movement_days: the same for facts about movement; all others are kept for good.
+        retention_every_s: seconds between two looks at what is older.
         kafka_brokers: ``HOST:PORT``, several separated by commas: observations are kept there, and several processes on one
             PostgreSQL database share the sites out; None keeps observations in the database.
         kafka_topic: the topic of the observations.
@@ -59,6 +63,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     fold_batch: _Positive = 500
     snapshot_every: _Positive = 5_000
     tick_interval_s: _PositiveSeconds = 0.1
+    keep_observations_days: _Days | None = None
+    keep_movement_days: _Days | None = None
+    retention_every_s: Annotated[float, Meta(gt=0, le=86_400)] = 3_600.0
     kafka_brokers: Annotated[str, Meta(min_length=3)] | None = None
     kafka_topic: Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")] = "twin-observations"
     kafka_facts_topic: Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")] = "twin-facts"

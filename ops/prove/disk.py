@@ -73,9 +73,14 @@ class Step(NamedTuple):
 
 
 class Recorder:
-    """The steps of every database and WAL that this process opens, in order."""
+    """The steps of every database and WAL that this process opens, in order.
+
+    Attributes:
+        is_failing: whether the disk refuses to sync, from now on.
+    """
 
     def __init__(self) -> None:
+        self.is_failing = False
         self.steps: list[Step] = []
         self._kept: list[Any] = []  # what C holds pointers to
         self._names: dict[int, str] = {}
@@ -116,6 +121,8 @@ class Recorder:
             return truncate(this, size)
 
         def syncing(this: int, flags: int) -> int:
+            if self.is_failing:
+                return sqlite3.SQLITE_IOERR_FSYNC
             result = sync(this, flags)
             self.steps.append(Step(name, -1, None))
             return result

@@ -1,7 +1,8 @@
 """G5: facts, cursor and outbox commit together; a worker that crashes anywhere leaves the fact log of one that did not.
 
 A run folds one observation log twice: straight through, and by workers that crash, one after the other, before or after any
-call of the log, with batches and snapshots of any size; on SQLite and in memory. Both fact logs must be the same bytes,
+call of the log, with batches and snapshots of any size; on SQLite and in memory. Between lives the observations are cut at
+times, anywhere before the cursor. Both fact logs must be the same bytes,
 ``recorded_at`` aside, and a subscription that reads on beside the crashes must get each fact once. Control: a log that stores
 facts and cursor in two transactions.
 """
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 from twin.errors import TwinError
 from twin.events.codec import to_json
 from twin.feeds.subscriptions import Subscriptions
+from twin.fold_state import state_at, version_of
 from twin.log.keys import MemoryKeyRing
 from twin.log.memory import MemoryLog
 from twin.log.port import FoldCommit, Log
@@ -117,6 +119,8 @@ async def _lived(
     while not has_ended and n_lives < _MOST_LIVES:
         n_lives += 1
         has_ended = await _life(between(log), keys, draw)
+        if draw.random() < 0.2:
+            await _trim(log, keys, draw)
         while (lease := await subscriptions.lease("outbox")).number:
             positions = [one.fact.position for one in lease.handed]
             await subscriptions.acknowledge("outbox", lease.number, positions)
@@ -130,6 +134,15 @@ async def _lived(
     if delivered != list(range(1, len(expected) + 1)):
         return f"after {n_lives} lives {len(delivered)} facts were delivered of {len(expected)}"
     return None
+
+
+async def _trim(log: Log, keys: MemoryKeyRing, draw: random.Random) -> None:
+    """Cut the observations at any position that is folded: the next life has nothing before it."""
+    name, fold = PROOF_SITE.name, Fold(PROOF_SITE)
+    until = draw.randint(0, (await log.heads(name)).cursor)
+    if until > (await log.cuts(name)).observations:
+        state = await state_at(log, keys, fold, until)
+        await log.cut_observations(name, until=until, version=version_of(fold), state=fold.pack(state))
 
 
 async def _life(log: Any, keys: MemoryKeyRing, draw: random.Random) -> bool:

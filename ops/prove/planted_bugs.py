@@ -24,6 +24,7 @@ import twin.rules.fold as fold
 import twin.rules.sessions as sessions
 import twin.service as service
 from twin.errors import Overloaded
+from twin.fold_state import version_of
 from twin.log.port import Outcome, Receipt, Snapshot
 
 _Any: Any = object
@@ -124,7 +125,7 @@ def _token_given_twice() -> None:
 def _resume_from_snapshot() -> None:
     async def resume(self: Any) -> None:
         cursor = (await self._log.heads(self.site)).cursor
-        found = await self._log.load_snapshots(self.site, "fusion", self._version, until_position=cursor, limit=1)
+        found = await self._log.load_snapshots(self.site, "fusion", version_of(self._fold), until_position=cursor, limit=1)
         self._state = self._fold.unpack(found[0].body) if found else self._fold.initial()
         self._cursor = cursor
         self._snapshot_at = found[0].position if found else 0

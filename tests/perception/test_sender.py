@@ -27,6 +27,7 @@ class Service:
         self.crops: dict[str, bytes] = {}
         self.faults: list[int] = []  # statuses of the next answers
         self.poison: set[int] = set()  # occurred_at that are refused with 422
+        self.expired: set[int] = set()  # occurred_at of what was stored and cut
         self.crop_status = 201
         self.app = Starlette(
             routes=[
@@ -51,6 +52,9 @@ class Service:
         receipts = []
         for line in lines:
             event = from_json(line)
+            if event.occurred_at in self.expired:
+                receipts.append({"outcome": "expired"})
+                continue
             key = (event.key.device, event.key.boot_epoch, event.key.sequence)
             outcome = "duplicate" if key in self.position_by_key else "stored"
             if outcome == "stored":
@@ -151,6 +155,15 @@ def test_one_poisoned_observation_is_parked_and_the_others_arrive(service, sink,
     assert sink.delivery.rejected == 1
     parked = json.loads((tmp_path / "spool" / "rejected.jsonl").read_text())
     assert parked["sequence"] == "37"
+
+
+def test_what_the_service_has_cut_since_is_dropped_and_counted_and_not_sent_again(service, sink):
+    service.expired = {1}
+    service.served.start()
+    sink.write([frame(1), frame(2)])
+    sink.close()
+    assert service.order == [2]
+    assert (sink.delivery.delivered, sink.delivery.expired, sink.delivery.spooled, sink.delivery.rejected) == (1, 1, 0, 0)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

@@ -111,6 +111,32 @@ def test_a_log_is_verified_against_heads_that_were_kept_elsewhere(data_dir, tmp_
     assert "no chain heads" in twin("log", "verify", "--known", ROOT / "LICENSE", "--data-dir", data_dir, expect=1).stderr
 
 
+def test_a_log_is_trimmed_and_says_what_it_does_not_know_any_more(data_dir, tmp_path):
+    shutil.copytree(data_dir, tmp_path / "cut")
+    given = ["--site", "demo_lot", "--data-dir", tmp_path / "cut"]
+    kept = tmp_path / "heads.json"
+    kept.write_text(twin("log", "head", "--data-dir", data_dir).stdout)
+    words = ["--keep-days", 0, "--keep-movement-days", 0, "--json"]
+    planned = json.loads(twin("log", "trim", *given, *words, "--dry-run").stdout)
+    assert "up to 0 are cut" not in twin("log", "verify", "--data-dir", tmp_path / "cut").stderr
+    done = twin("log", "trim", *given, *words)
+    told = json.loads(done.stdout)
+    assert (told["schema"], told["observations"], told["dry_run"]) == ("twin.log_trim/1", planned["observations"], False)
+    assert "keep what `twin log head` prints now" in done.stderr
+    verified = twin("log", "verify", "--known", kept, "--data-dir", tmp_path / "cut")
+    assert f"observations up to {told['observations']} cut at" in verified.stderr
+    assert "after the known head" in verified.stderr
+    checked = json.loads(twin("replay", *given, "--check").stdout)
+    assert (checked["is_equal"], checked["cut"], checked["observations"]) == (True, told["observations"], 0)
+    assert "are cut" in twin("log", "tail", *given, "--no-follow").stderr
+    assert "were cut by retention" in twin("log", "tail", *given, "--no-follow", "--after", 0, expect=1).stderr
+    facts = [json.loads(line) for line in twin("log", "tail", *given, "--facts", "--no-follow").stdout.splitlines()]
+    assert any(int(one["position"]) < told["movement"] for one in facts)
+    assert twin("at", *given).stdout == twin("at", "--site", "demo_lot", "--data-dir", data_dir).stdout
+    assert "begins with an empty site after" in twin("log", "afresh", *given).stderr
+    assert "say what to cut" in twin("log", "trim", *given, expect=1).stderr
+
+
 def test_a_backup_is_made_and_restored(data_dir, tmp_path):
     made = json.loads(twin("backup", "--out", tmp_path / "kept", "--data-dir", data_dir, "--json").stdout)
     assert "exists already" in twin("backup", "--out", tmp_path / "kept", "--data-dir", data_dir, expect=1).stderr

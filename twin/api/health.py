@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import nan
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -9,7 +11,8 @@ from twin.api.endpoint import Endpoint
 from twin.api.exchange import json, services_of
 from twin.api.schemas import Health
 from twin.api.services import Services
-from twin.errors import TwinError
+from twin.errors import Overloaded, TwinError
+from twin.events.ids import SiteId
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -29,8 +32,16 @@ async def metrics(request: Request) -> Response:
     """Figures for Prometheus."""
     services = services_of(request)
     for site, hub in services.hubs.items():
-        services.metrics.stands_at(site, await services.log.heads(site), hub.n_clients)
+        services.metrics.stands_at(site, await services.log.heads(site), await _lag(services, site), hub.n_clients)
     return Response(services.metrics.text(), headers={"content-type": PROMETHEUS})
+
+
+async def _lag(services: Services, site: SiteId) -> float:
+    """What is stored and not folded, also in a broker; NaN while that does not answer."""
+    try:
+        return await services.log.backlog(site)
+    except Overloaded:
+        return nan
 
 
 async def _log(services: Services) -> str | None:

@@ -34,7 +34,7 @@ async def post_observations(request: Request) -> Response:
 
 
 def _told(receipt: Receipt) -> dict[str, str]:
-    if receipt.outcome is Outcome.ACCEPTED:
+    if receipt.outcome in (Outcome.ACCEPTED, Outcome.EXPIRED):
         return {"outcome": receipt.outcome.value}
     return {"outcome": receipt.outcome.value, "position": str(receipt.position)}
 

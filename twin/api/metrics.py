@@ -40,11 +40,11 @@ class Metrics:
         for receipt in receipts:
             self._observations.labels(site, receipt.outcome.value).inc()
 
-    def stands_at(self, site: SiteId, heads: Heads, n_live: int) -> None:
-        """Note how far a site's logs and fold are, and who watches."""
+    def stands_at(self, site: SiteId, heads: Heads, lag: float, n_live: int) -> None:
+        """Note how far a site's logs and fold are, and who watches; a lag that is not known is NaN."""
         self._head.labels(site, "observations").set(heads.observations)
         self._head.labels(site, "facts").set(heads.facts)
-        self._lag.labels(site).set(heads.observations - heads.cursor)
+        self._lag.labels(site).set(lag)
         self._live.labels(site).set(n_live)
 
     def text(self) -> bytes:

@@ -87,9 +87,12 @@ class Facts(Struct, frozen=True, kw_only=True):
 
 
 class ReceiptView(Struct, frozen=True, kw_only=True):
-    """What became of one observation; ``position`` is the first of its device key, left out where a broker ``accepted`` it."""
+    """What became of one observation; ``position`` is the first of its device key.
 
-    outcome: Literal["stored", "duplicate", "refused", "accepted"]
+    It is left out where a broker ``accepted`` it, and where it is ``expired``: not after what retention cut of its device.
+    """
+
+    outcome: Literal["stored", "duplicate", "refused", "expired", "accepted"]
     position: str | None = None
 
 

@@ -71,7 +71,7 @@ async def read_sessions(request: Request) -> Response:
 async def read_facts(request: Request) -> Response:
     """A page of the fact log."""
     services, site = services_of(request), site_of(request)
-    after = count_of(request, "after", default=0)
+    after = count_of(request, "after", default=(await services.log.cuts(site.name)).movement)
     limit = count_of(request, "limit", default=PAGE, least=1, most=services.limits.page_facts)
     facts = await services.log.facts(site.name, after=after, limit=limit)
     head = (await services.log.heads(site.name)).facts
@@ -80,7 +80,7 @@ async def read_facts(request: Request) -> Response:
 
 _SITE = "/v1/sites/{site}"
 _COUNT = {"type": "integer", "minimum": 0}
-_REFUSALS = (404, 422, 503)
+_REFUSALS = (404, 410, 422, 503)
 
 ENDPOINTS = (
     Endpoint(
@@ -136,7 +136,9 @@ ENDPOINTS = (
         about="The fact log itself, in the order in which facts became known.",
         answer=Facts,
         parameters=(
-            Parameter(name="after", about="Facts at positions after this one; 0 if absent.", schema=_COUNT),
+            Parameter(
+                name="after", about="Facts at positions after this one; the beginning of what is kept if absent.", schema=_COUNT
+            ),
             Parameter(name="limit", about=f"At most so many; {PAGE} if absent.", schema={"type": "integer", "minimum": 1}),
         ),
         refusals=_REFUSALS,

@@ -310,7 +310,7 @@ ENDPOINTS = (
         about="Make a durable subscription to facts, or change the filter of one for what it has not read yet.",
         answer=SubscriptionView,
         body=Wanted,
-        refusals=(404, 409, 413, 422),
+        refusals=(404, 409, 410, 413, 422),
     ),
     Endpoint(
         path=_ONE,
@@ -376,7 +376,7 @@ ENDPOINTS = (
         answer=None,
         status=204,
         body=ReplayWanted,
-        refusals=(404, 409, 422),
+        refusals=(404, 409, 410, 422),
     ),
     Endpoint(
         path=f"{_ONE}/parked/{{position}}/retry",

@@ -63,7 +63,7 @@ class FactPublisher:
         try:
             await self._subscriptions.standing(SUBSCRIPTION)
         except NotFound:
-            await self._subscriptions.put(SUBSCRIPTION, Filter(), after=0)
+            await self._subscriptions.put(SUBSCRIPTION, Filter(), after=await self._subscriptions.begins())
 
     async def _acknowledge(self, lease: Lease) -> None:
         positions = [one.fact.position for one in lease.handed]

@@ -21,6 +21,7 @@ from twin.events.envelope import RecordedFact
 from twin.events.ids import Micros
 from twin.feeds import delivery
 from twin.log.clock import Clock, system_clock
+from twin.log.cuts import check_facts
 from twin.log.port import Log
 from twin.log.subscriptions import Delivery, Filter, Subscription, SubscriptionStore
 
@@ -91,6 +92,7 @@ class Subscriptions:
 
         Raises:
             BadInput: a name, type, zone, or number that cannot be.
+            Cut: ``after`` is before what retention keeps of what is wanted.
             Conflict: the site has as many as it may.
         """
         self._check(name, wanted, most_attempts)
@@ -98,7 +100,10 @@ class Subscriptions:
         start = head if after is None else after
         if not 0 <= start <= head:
             raise BadInput(f"a subscription cannot begin after position {start}: the log's last is {head}")
-        if await self._store.load(self._site.name, name) is None and len(await self.names()) >= MOST_SUBSCRIPTIONS:
+        is_new = await self._store.load(self._site.name, name) is None
+        if is_new:
+            check_facts(self._site.name, start, wanted.types, (await self._log.cuts(self._site.name)).movement)
+        if is_new and len(await self.names()) >= MOST_SUBSCRIPTIONS:
             raise Conflict(f"site '{self._site.name}' has {MOST_SUBSCRIPTIONS} subscriptions, the most; delete one first")
 
         def put(there: Subscription | None) -> tuple[Subscription, None]:
@@ -116,6 +121,10 @@ class Subscriptions:
 
         await self._store.change(self._site.name, name, put)
         return await self.standing(name)
+
+    async def begins(self) -> int:
+        """The position after which every fact is still there."""
+        return (await self._log.cuts(self._site.name)).movement
 
     async def names(self) -> list[str]:
         """All of them, sorted."""
@@ -184,7 +193,9 @@ class Subscriptions:
         await self._change(name, lambda there: (delivery.discard(there, position), None))
 
     async def replay(self, name: str, *, after: int, until: int | None = None) -> None:
-        """Deliver facts (``after``, ``until``] again; raises NotFound, Conflict."""
+        """Deliver facts (``after``, ``until``] again; raises NotFound, Conflict, and Cut where retention took some of them."""
+        wanted = (await self._load(name)).filter
+        check_facts(self._site.name, after, wanted.types, (await self._log.cuts(self._site.name)).movement)
         await self._change(name, lambda there: (delivery.replay(there, after=after, until=until), None))
 
     async def _lease(self, name: str, limit: int, lease_us: int, consumer: str) -> Lease:

@@ -21,6 +21,9 @@ from twin.errors import BadInput
 from twin.events.ids import Micros, SiteId
 
 LogName = Literal["observations", "facts"]
+ChainName = Literal["observations", "facts", "kept"]
+"""``kept`` is over the facts that retention never takes; see ``twin.log.cuts``."""
+
 LINK_BYTES = 32
 
 _FACT_COLUMNS = (
@@ -50,15 +53,29 @@ class ChainHead(Struct, frozen=True, kw_only=True):
     link: Link
 
 
+class CutsHead(Struct, frozen=True, kw_only=True):
+    """How many times retention cut a site's logs, and the chain of those cuts."""
+
+    number: int
+    digest: bytes
+
+
 class ChainHeads(Struct, frozen=True, kw_only=True):
-    """Of both logs of a site."""
+    """Of both logs of a site.
+
+    Attributes:
+        kept: over those facts that retention never takes; None in heads that were exported before there was one.
+        cuts: None where nothing was ever cut.
+    """
 
     observations: ChainHead
     facts: ChainHead
+    kept: ChainHead | None = None
+    cuts: CutsHead | None = None
 
 
-def origin(site: SiteId, log: LogName) -> Link:
-    """The link before the first event; another one for every site and log."""
+def origin(site: SiteId, log: ChainName) -> Link:
+    """The link before the first event; another one for every site and chain."""
     content, times = (
         _blake2b(_packed(("twin.chain/1", log, site, part)), digest_size=LINK_BYTES).digest() for part in ("content", "times")
     )
@@ -100,11 +117,17 @@ def content_after(content: bytes, log: LogName, rows: Iterable[Mapping[str, Any]
     return content
 
 
-def chained(site: SiteId, log: LogName, rows: Iterable[Mapping[str, Any]]) -> ChainHead:
+def chained(site: SiteId, log: ChainName, rows: Iterable[Mapping[str, Any]]) -> ChainHead:
     """The chain over a log's rows from its first on."""
-    position, link, recorded_at = 0, origin(site, log), 0
+    return chained_on(ChainHead(position=0, link=origin(site, log)), log, rows, 0)
+
+
+def chained_on(start: ChainHead, log: ChainName, rows: Iterable[Mapping[str, Any]], recorded_at: Micros) -> ChainHead:
+    """The chain over the rows after ``start``, whose event was recorded at ``recorded_at``."""
+    position, link = start.position, start.link
+    columns: LogName = "observations" if log == "observations" else "facts"
     for row in rows:
-        link = following(link, log, row, recorded_at)
+        link = following(link, columns, row, recorded_at)
         position, recorded_at = row["position"], row["recorded_at"]
     return ChainHead(position=position, link=link)
 
@@ -115,9 +138,16 @@ class _ExportedChain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     times: str
 
 
-class _ExportedSite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _ExportedCuts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    number: int
+    digest: str
+
+
+class _ExportedSite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     observations: _ExportedChain
     facts: _ExportedChain
+    kept: _ExportedChain | None = None
+    cuts: _ExportedCuts | None = None
 
 
 class Exported(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -133,11 +163,15 @@ def exported(heads: Mapping[SiteId, ChainHeads]) -> Exported:
     def chain(head: ChainHead) -> _ExportedChain:
         return _ExportedChain(position=head.position, content=head.link.content.hex(), times=head.link.times.hex())
 
-    return Exported(
-        sites={
-            site: _ExportedSite(observations=chain(both.observations), facts=chain(both.facts)) for site, both in heads.items()
-        }
-    )
+    def told(both: ChainHeads) -> _ExportedSite:
+        return _ExportedSite(
+            observations=chain(both.observations),
+            facts=chain(both.facts),
+            kept=both.kept and chain(both.kept),
+            cuts=both.cuts and _ExportedCuts(number=both.cuts.number, digest=both.cuts.digest.hex()),
+        )
+
+    return Exported(sites={site: told(both) for site, both in heads.items()})
 
 
 def imported(text: bytes) -> dict[SiteId, ChainHeads]:
@@ -155,6 +189,11 @@ def heads_in(kept: Exported) -> dict[SiteId, ChainHeads]:
         return ChainHead(position=chain.position, link=Link(bytes.fromhex(chain.content), bytes.fromhex(chain.times)))
 
     return {
-        SiteId(site): ChainHeads(observations=head(both.observations), facts=head(both.facts))
+        SiteId(site): ChainHeads(
+            observations=head(both.observations),
+            facts=head(both.facts),
+            kept=both.kept and head(both.kept),
+            cuts=both.cuts and CutsHead(number=both.cuts.number, digest=bytes.fromhex(both.cuts.digest)),
+        )
         for site, both in kept.sites.items()
     }

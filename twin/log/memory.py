@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
-from twin.errors import Conflict, LogClosed
+from msgspec.structs import replace
+
+from twin.errors import BadInput, Conflict, LogClosed
 from twin.events.codec import subject_of, type_name
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.ids import EventId, Micros, SiteId
-from twin.log.chain import ChainHeads, chained
+from twin.log.chain import ChainHead, ChainHeads, CutsHead, chained, chained_on, origin
 from twin.log.clock import Clock, system_clock
 from twin.log.columns import fact_row, observation_row
 from twin.log.content import Content, content_of, content_of_fact
+from twin.log.cuts import (
+    MOVEMENT,
+    Anchor,
+    Cuts,
+    Thinning,
+    check_facts,
+    check_follows,
+    check_observations,
+    digest_after,
+    left_digest,
+    record_of,
+)
+from twin.log.devices import Devices
 from twin.log.fencing import check_commit
 from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt, Refusal, Snapshot, at_positions
 from twin.log.tail import BATCH, Wakeups, tail
@@ -23,16 +40,25 @@ _SnapshotKey = tuple[str, str, int, Micros]
 
 @dataclass
 class _SiteLog:
-    observations: list[RecordedObservation] = field(default_factory=list)
-    hashes: list[bytes] = field(default_factory=list)
+    observations: list[RecordedObservation] = field(default_factory=list)  # those after ``cuts.observations``
+    hashes: dict[int, bytes] = field(default_factory=dict)
     position_by_key: dict[DeviceKey, int] = field(default_factory=dict)
     refusals: dict[DeviceKey, Refusal] = field(default_factory=dict)
-    facts: list[RecordedFact] = field(default_factory=list)
+    facts: list[RecordedFact] = field(default_factory=list)  # all but the movement that ``cuts`` took
+    n_facts: int = 0
     fact_ids: set[EventId] = field(default_factory=set)
     superseded_by: dict[EventId, int] = field(default_factory=dict)  # the first position that does
     snapshots: dict[_SnapshotKey, Snapshot] = field(default_factory=dict)
     cursor: int = 0
     token: int = 0
+    observed_at: Micros = 0
+    concluded_at: Micros = 0
+    cuts: Cuts = field(default_factory=Cuts)
+    expired: Devices = field(default_factory=Devices)
+
+    @property
+    def n_observations(self) -> int:
+        return self.cuts.observations + len(self.observations)
 
 
 class MemoryLog:
@@ -54,14 +80,16 @@ class MemoryLog:
     def _append(self, event: ObservationEvent, content: Content) -> Receipt:
         site = self._sites.setdefault(event.site, _SiteLog())
         position = site.position_by_key.get(event.key)
+        if position is None and site.expired.judge(event.key, content.hash)[0] is not Outcome.STORED:
+            return Receipt(outcome=Outcome.EXPIRED, position=0)
         if position is None:
-            position = len(site.observations) + 1
-            recorded_at = self._recorded_at(site.observations)
-            site.observations.append(RecordedObservation(position=position, recorded_at=recorded_at, event=event))
-            site.hashes.append(content.hash)
+            position = site.n_observations + 1
+            site.observed_at = max(self._clock(), site.observed_at)
+            site.observations.append(RecordedObservation(position=position, recorded_at=site.observed_at, event=event))
+            site.hashes[position] = content.hash
             site.position_by_key[event.key] = position
             return Receipt(outcome=Outcome.STORED, position=position)
-        if site.hashes[position - 1] == content.hash:
+        if site.hashes[position] == content.hash:
             return Receipt(outcome=Outcome.DUPLICATE, position=position)
         before = site.refusals.get(event.key)
         site.refusals[event.key] = Refusal(
@@ -84,7 +112,7 @@ class MemoryLog:
         """See ``twin.log.port.Log``."""
         self._check_open()
         site = self._sites.get(commit.token.site, _SiteLog())
-        heads = Heads(observations=len(site.observations), facts=len(site.facts), cursor=site.cursor)
+        heads = Heads(observations=site.n_observations, facts=site.n_facts, cursor=site.cursor)
         check_commit(commit, heads=heads, newest_token=site.token)
         for event in commit.facts:
             content_of_fact(event)
@@ -94,46 +122,57 @@ class MemoryLog:
             self._store_fact(site, event)
         site.cursor = commit.cursor
         self._wakeups.wake([("facts", commit.token.site)])
-        return len(site.facts)
+        return site.n_facts
 
     def _store_fact(self, site: _SiteLog, event: FactEvent) -> None:
-        position = len(site.facts) + 1
-        site.facts.append(RecordedFact(position=position, recorded_at=self._recorded_at(site.facts), event=event))
+        position = site.n_facts = site.n_facts + 1
+        site.concluded_at = max(self._clock(), site.concluded_at)
+        site.facts.append(RecordedFact(position=position, recorded_at=site.concluded_at, event=event))
         site.fact_ids.add(event.id)
         for superseded in event.supersedes:
             site.superseded_by.setdefault(superseded, position)
 
     async def sites(self) -> list[SiteId]:
         """See ``twin.log.port.Log``."""
-        return sorted(site for site, kept in self._sites.items() if kept.observations)
+        return sorted(site for site, kept in self._sites.items() if kept.n_observations)
 
     async def heads(self, site: SiteId) -> Heads:
         """See ``twin.log.port.Log``."""
         kept = self._sites.get(site, _SiteLog())
-        return Heads(observations=len(kept.observations), facts=len(kept.facts), cursor=kept.cursor)
+        return Heads(observations=kept.n_observations, facts=kept.n_facts, cursor=kept.cursor)
 
     async def chain(self, site: SiteId) -> ChainHeads:
         """See ``twin.log.port.Log``."""
         kept = self._sites.get(site, _SiteLog())
-        observed = (
-            observation_row(one.event, content_of(one.event), one.position, one.recorded_at) for one in kept.observations
+        for_good = (row for row in _fact_rows(kept.facts) if row["type"] not in MOVEMENT)
+        return ChainHeads(
+            observations=_chain_to(site, kept, kept.n_observations),
+            facts=_fact_chain_to(site, kept, kept.n_facts),
+            kept=chained(site, "kept", for_good),
+            cuts=CutsHead(number=kept.cuts.number, digest=kept.cuts.digest) if kept.cuts.number else None,
         )
-        concluded = (fact_row(one.event, content_of_fact(one.event), one.position, one.recorded_at) for one in kept.facts)
-        return ChainHeads(observations=chained(site, "observations", observed), facts=chained(site, "facts", concluded))
 
     async def observations(self, site: SiteId, *, after: int = 0, limit: int = 1000) -> list[RecordedObservation]:
         """See ``twin.log.port.Log``."""
-        return self._sites.get(site, _SiteLog()).observations[max(after, 0) : max(after, 0) + limit]
+        kept = self._sites.get(site, _SiteLog())
+        check_observations(site, after, kept.cuts.observations)
+        first = max(after, 0) - kept.cuts.observations
+        return kept.observations[first : first + limit]
 
-    async def facts(self, site: SiteId, *, after: int = 0, limit: int = 1000, types: Sequence[str] = ()) -> list[RecordedFact]:
+    async def facts(
+        self, site: SiteId, *, after: int = 0, limit: int = 1000, types: Sequence[str] = (), thinned: bool = False
+    ) -> list[RecordedFact]:
         """See ``twin.log.port.Log``."""
-        later = self._sites.get(site, _SiteLog()).facts[max(after, 0) :]
+        kept = self._sites.get(site, _SiteLog())
+        if not thinned:
+            check_facts(site, after, types, kept.cuts.movement)
+        later = kept.facts[bisect_right(kept.facts, after, key=_position) :]
         return [fact for fact in later if not types or type_name(fact.event.payload) in types][:limit]
 
     async def facts_at(self, site: SiteId, positions: Sequence[int]) -> list[RecordedFact]:
         """See ``twin.log.port.Log``."""
-        kept = self._sites.get(site, _SiteLog()).facts
-        return at_positions(site, {fact.position: fact for fact in kept}, positions)
+        kept = self._sites.get(site, _SiteLog())
+        return at_positions(site, {fact.position: fact for fact in kept.facts}, positions, kept.cuts.movement)
 
     async def facts_between(
         self,
@@ -150,7 +189,7 @@ class MemoryLog:
         kept = self._sites.get(site, _SiteLog())
         net = [
             fact
-            for fact in kept.facts[: max(until_position, 0)]
+            for fact in kept.facts[: bisect_right(kept.facts, until_position, key=_position)]
             if after_at < fact.event.occurred_at <= until_at
             and (not types or type_name(fact.event.payload) in types)
             and (subject is None or subject_of(fact.event.payload) == subject)
@@ -160,13 +199,23 @@ class MemoryLog:
 
     async def facts_disturbing(self, site: SiteId, *, at: Micros, after: int, until: int) -> bool:
         """See ``twin.log.port.Log``."""
-        facts = self._sites.get(site, _SiteLog()).facts[max(after, 0) : max(until, 0)]
-        return any(fact.event.occurred_at <= at or fact.event.supersedes for fact in facts)
+        facts = self._sites.get(site, _SiteLog()).facts
+        return any(after < fact.position <= until and (fact.event.occurred_at <= at or fact.event.supersedes) for fact in facts)
 
     async def position_at(self, site: SiteId, recorded_at: Micros) -> int:
         """See ``twin.log.port.Log``."""
         facts = self._sites.get(site, _SiteLog()).facts
-        return sum(fact.recorded_at <= recorded_at for fact in facts)
+        return max((fact.position for fact in facts if fact.recorded_at <= recorded_at), default=0)
+
+    async def first_occurred_at(self, site: SiteId, *, after: int) -> Micros | None:
+        """See ``twin.log.port.Log``."""
+        facts = self._sites.get(site, _SiteLog()).facts
+        return min((fact.event.occurred_at for fact in facts if fact.position > after), default=None)
+
+    async def observed_at(self, site: SiteId, recorded_at: Micros) -> int:
+        """See ``twin.log.port.Log``."""
+        kept = self._sites.get(site, _SiteLog())
+        return kept.cuts.observations + sum(one.recorded_at <= recorded_at for one in kept.observations)
 
     async def refusals(self, site: SiteId, *, limit: int = 1000) -> list[Refusal]:
         """See ``twin.log.port.Log``."""
@@ -213,6 +262,70 @@ class MemoryLog:
             if one.kind == kind and one.position < below:
                 del kept.snapshots[key]
 
+    async def cuts(self, site: SiteId) -> Cuts:
+        """See ``twin.log.port.Log``."""
+        return self._sites.get(site, _SiteLog()).cuts
+
+    async def cut_observations(self, site: SiteId, *, until: int, version: str, state: bytes) -> Cuts:
+        """See ``twin.log.port.Log``; all at once."""
+        self._check_open()
+        kept = self._sites.get(site, _SiteLog())
+        if until <= kept.cuts.observations:
+            return kept.cuts
+        if until > kept.cursor:
+            raise BadInput(f"the observations of site '{site}' are folded up to {kept.cursor}; {until} cannot be an anchor")
+        n_cut = until - kept.cuts.observations
+        cut, rest = kept.observations[:n_cut], kept.observations[n_cut:]
+        for one in cut:
+            kept.expired.stored(one.event.key, one.position, kept.hashes.pop(one.position))
+            del kept.position_by_key[one.event.key]
+        anchor = Anchor(
+            position=until,
+            link=_chain_to(site, kept, until).link,
+            recorded_at=cut[-1].recorded_at,
+            facts=sum(fact.event.cause <= until for fact in kept.facts) + kept.n_facts - len(kept.facts),
+            version=version,
+            state=state,
+            devices=kept.expired.pack(),
+        )
+        kept.cuts = self._cut(site, kept.cuts, anchor)
+        kept.observations = rest
+        return kept.cuts
+
+    async def cut_facts(self, site: SiteId, *, until: int, from_at: Micros, left: Sequence[int]) -> Cuts:
+        """See ``twin.log.port.Log``; all at once, and whatever subscriptions there are."""
+        self._check_open()
+        kept = self._sites.get(site, _SiteLog())
+        if until <= kept.cuts.movement:
+            return kept.cuts
+        check_follows(site, kept.cuts, until)
+        staying = [fact for fact in kept.facts if fact.position in set(left)]
+        thinning = Thinning(
+            position=until,
+            link=_fact_chain_to(site, kept, until).link,
+            recorded_at=max((fact.recorded_at for fact in kept.facts if fact.position <= until), default=0),
+            from_at=from_at,
+            left=tuple(fact.position for fact in staying),
+            left_digest=left_digest(_fact_rows(staying)),
+        )
+        kept.cuts = self._cut(site, kept.cuts, thinning)
+        kept.facts = [
+            fact
+            for fact in kept.facts
+            if fact.position > until or fact in staying or type_name(fact.event.payload) not in MOVEMENT
+        ]
+        return kept.cuts
+
+    def _cut(self, site: SiteId, before: Cuts, cut: Anchor | Thinning) -> Cuts:
+        record, _ = record_of(cut, number=before.number + 1, made_at=self._clock())
+        digest = digest_after(before.digest, site, record)
+        changed = {"anchor": cut} if isinstance(cut, Anchor) else {"thinning": cut}
+        return replace(before, number=record.number, digest=digest, **changed)
+
+    async def sweep(self, site: SiteId) -> int:
+        """See ``twin.log.port.Log``; there is never anything left."""
+        return 0
+
     async def aclose(self) -> None:
         """See ``twin.log.port.Log``."""
         self._wakeups.close()
@@ -227,5 +340,32 @@ class MemoryLog:
         if self._wakeups.is_closed:
             raise LogClosed("the log is closed; open a new one")
 
-    def _recorded_at(self, log: Sequence[RecordedObservation] | Sequence[RecordedFact]) -> Micros:
-        return max(self._clock(), log[-1].recorded_at if log else 0)
+
+def _position(fact: RecordedFact) -> int:
+    return fact.position
+
+
+def _fact_rows(facts: Iterable[RecordedFact]) -> Iterator[dict[str, Any]]:
+    return (fact_row(one.event, content_of_fact(one.event), one.position, one.recorded_at) for one in facts)
+
+
+def _chain_to(site: SiteId, kept: _SiteLog, until: int) -> ChainHead:
+    """The observations' chain up to a position that is not cut."""
+    rows = (
+        observation_row(one.event, content_of(one.event), one.position, one.recorded_at)
+        for one in kept.observations
+        if one.position <= until
+    )
+    if (anchor := kept.cuts.anchor) is None:
+        return chained(site, "observations", rows)
+    return chained_on(ChainHead(position=anchor.position, link=anchor.link), "observations", rows, anchor.recorded_at)
+
+
+def _fact_chain_to(site: SiteId, kept: _SiteLog, until: int) -> ChainHead:
+    """As ``_chain_to``, of the facts."""
+    cut = kept.cuts.thinning
+    start = (
+        ChainHead(position=0, link=origin(site, "facts")) if cut is None else ChainHead(position=cut.position, link=cut.link)
+    )
+    rows = _fact_rows(one for one in kept.facts if start.position < one.position <= until)
+    return chained_on(start, "facts", rows, 0 if cut is None else cut.recorded_at)

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from twin.events.envelope import ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.ids import Micros, SiteId
 from twin.log.chain import ChainHeads
+from twin.log.cuts import Cuts
 from twin.log.port import FencingToken, FoldCommit, Heads, Log, Receipt, Refusal, Snapshot
 
 
@@ -44,9 +45,11 @@ class PassingLog:
         """See ``twin.log.port.Log``."""
         return await self._passed.observations(site, after=after, limit=limit)
 
-    async def facts(self, site: SiteId, *, after: int = 0, limit: int = 1000, types: Sequence[str] = ()) -> list[RecordedFact]:
+    async def facts(
+        self, site: SiteId, *, after: int = 0, limit: int = 1000, types: Sequence[str] = (), thinned: bool = False
+    ) -> list[RecordedFact]:
         """See ``twin.log.port.Log``."""
-        return await self._passed.facts(site, after=after, limit=limit, types=types)
+        return await self._passed.facts(site, after=after, limit=limit, types=types, thinned=thinned)
 
     async def facts_at(self, site: SiteId, positions: Sequence[int]) -> list[RecordedFact]:
         """See ``twin.log.port.Log``."""
@@ -82,6 +85,14 @@ class PassingLog:
         """See ``twin.log.port.Log``."""
         return await self._passed.position_at(site, recorded_at)
 
+    async def first_occurred_at(self, site: SiteId, *, after: int) -> Micros | None:
+        """See ``twin.log.port.Log``."""
+        return await self._passed.first_occurred_at(site, after=after)
+
+    async def observed_at(self, site: SiteId, recorded_at: Micros) -> int:
+        """See ``twin.log.port.Log``."""
+        return await self._passed.observed_at(site, recorded_at)
+
     async def refusals(self, site: SiteId, *, limit: int = 1000) -> list[Refusal]:
         """See ``twin.log.port.Log``."""
         return await self._passed.refusals(site, limit=limit)
@@ -113,6 +124,22 @@ class PassingLog:
     async def drop_snapshots(self, site: SiteId, kind: str, *, below: int) -> None:
         """See ``twin.log.port.Log``."""
         await self._passed.drop_snapshots(site, kind, below=below)
+
+    async def cuts(self, site: SiteId) -> Cuts:
+        """See ``twin.log.port.Log``."""
+        return await self._passed.cuts(site)
+
+    async def cut_observations(self, site: SiteId, *, until: int, version: str, state: bytes) -> Cuts:
+        """See ``twin.log.port.Log``."""
+        return await self._passed.cut_observations(site, until=until, version=version, state=state)
+
+    async def cut_facts(self, site: SiteId, *, until: int, from_at: Micros, left: Sequence[int]) -> Cuts:
+        """See ``twin.log.port.Log``."""
+        return await self._passed.cut_facts(site, until=until, from_at=from_at, left=left)
+
+    async def sweep(self, site: SiteId) -> int:
+        """See ``twin.log.port.Log``."""
+        return await self._passed.sweep(site)
 
     async def aclose(self) -> None:
         """See ``twin.log.port.Log``."""

@@ -12,10 +12,11 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from twin.errors import NotFound
+from twin.errors import Cut, NotFound
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.ids import Micros, SiteId
 from twin.log.chain import ChainHeads
+from twin.log.cuts import Cuts
 
 
 class Outcome(Enum):
@@ -24,11 +25,12 @@ class Outcome(Enum):
     STORED = "stored"
     DUPLICATE = "duplicate"  # same device key and content: the first position is returned
     REFUSED = "refused"  # same device key, other content: recorded as refused, not stored
+    EXPIRED = "expired"  # not after what was cut of its device: stored once already, or too late; not stored now
     ACCEPTED = "accepted"  # durable in a broker; its position, and whether it is a resend, shows when it is folded
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """The answer to one appended observation; ``position`` is the first one of its device key, 0 where it is not known yet."""
+    """The answer to one appended observation; ``position`` is the first one of its device key, 0 where it is not known."""
 
     outcome: Outcome
     position: int
@@ -131,15 +133,28 @@ class Log(Protocol):
         ...
 
     async def observations(self, site: SiteId, *, after: int = 0, limit: int = 1000) -> list[RecordedObservation]:
-        """Observations with position > ``after``, in position order."""
+        """Observations with position > ``after``, in position order.
+
+        Raises:
+            Cut: retention took observations after ``after``; ``Cuts.observations`` is where the log begins.
+        """
         ...
 
-    async def facts(self, site: SiteId, *, after: int = 0, limit: int = 1000, types: Sequence[str] = ()) -> list[RecordedFact]:
-        """Facts with position > ``after`` (of these types only, if any are named), in position order."""
+    async def facts(
+        self, site: SiteId, *, after: int = 0, limit: int = 1000, types: Sequence[str] = (), thinned: bool = False
+    ) -> list[RecordedFact]:
+        """Facts with position > ``after`` (of these types only, if any are named), in position order.
+
+        Args:
+            thinned: content with what retention left, where it took some of what is asked for.
+
+        Raises:
+            Cut: retention took facts of these types after ``after``, and ``thinned`` is false.
+        """
         ...
 
     async def facts_at(self, site: SiteId, positions: Sequence[int]) -> list[RecordedFact]:
-        """The facts at these positions, in this order; raises NotFound where there is none."""
+        """The facts at these positions, in this order; raises NotFound where there is none, Cut where retention took it."""
         ...
 
     async def facts_between(
@@ -166,6 +181,14 @@ class Log(Protocol):
 
     async def position_at(self, site: SiteId, recorded_at: Micros) -> int:
         """The last fact position recorded at or before a time; 0 when none."""
+        ...
+
+    async def first_occurred_at(self, site: SiteId, *, after: int) -> Micros | None:
+        """The least valid time of the facts after a position; None where there are none."""
+        ...
+
+    async def observed_at(self, site: SiteId, recorded_at: Micros) -> int:
+        """The last observation position recorded at or before a time; never before where the log begins."""
         ...
 
     async def refusals(self, site: SiteId, *, limit: int = 1000) -> list[Refusal]:
@@ -198,14 +221,53 @@ class Log(Protocol):
         """Forget the snapshots of a kind at positions < ``below``, whatever their version."""
         ...
 
+    async def cuts(self, site: SiteId) -> Cuts:
+        """What retention cut off, and what stands for it."""
+        ...
+
+    async def cut_observations(self, site: SiteId, *, until: int, version: str, state: bytes) -> Cuts:
+        """Put an anchor at a position that is folded, then delete the observations up to it, a few at a time.
+
+        Killed in between, what is cut is cut: ``sweep`` deletes the rest. A position at or before the anchor changes nothing.
+
+        Args:
+            version, state: the fold after the observation at ``until``, as of a snapshot.
+
+        Raises:
+            BadInput: ``until`` is not folded yet.
+            DamagedLog: what would be cut is not what was written.
+        """
+        ...
+
+    async def cut_facts(self, site: SiteId, *, until: int, from_at: Micros, left: Sequence[int]) -> Cuts:
+        """Take the movement facts up to a position out of the fact log, but for those at the positions ``left``.
+
+        Args:
+            from_at: valid times before this one cannot be asked for any more.
+
+        Raises:
+            BadInput: the facts up to ``until`` follow from observations that are not cut yet.
+            Conflict: a subscription has not acknowledged them.
+            DamagedLog: what would be cut is not what was written.
+        """
+        ...
+
+    async def sweep(self, site: SiteId) -> int:
+        """Delete what is cut and still there; gives how many events that were."""
+        ...
+
     async def aclose(self) -> None:
         """Finish what is queued, then release every resource."""
         ...
 
 
-def at_positions(site: SiteId, facts: Mapping[int, RecordedFact], positions: Sequence[int]) -> list[RecordedFact]:
-    """The facts at these positions; raises NotFound where one is missing."""
+def at_positions(
+    site: SiteId, facts: Mapping[int, RecordedFact], positions: Sequence[int], thinned_to: int
+) -> list[RecordedFact]:
+    """The facts at these positions; raises NotFound where one is missing, Cut where that is up to ``thinned_to``."""
     missing = [position for position in positions if position not in facts]
     if missing:
+        if 0 < missing[0] <= thinned_to:
+            raise Cut(f"fact {missing[0]} of site '{site}' was a movement and is cut; they are kept after {thinned_to}")
         raise NotFound(f"site '{site}' has no fact at position {missing[0]}")
     return [facts[position] for position in positions]

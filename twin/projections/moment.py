@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from twin.errors import BadInput, NotFound
-from twin.events.codec import micros
+from twin.errors import BadInput, Cut, NotFound
+from twin.events.codec import micros, rfc3339
 from twin.events.ids import Micros, SiteId
 from twin.log.port import Log
 
@@ -53,6 +53,19 @@ async def known_position(log: Log, site: SiteId, known_at: int | None) -> int:
     if known_at > head:
         raise NotFound(f"known_at={known_at} is beyond the fact log's head {head} of site '{site}'; ask for {head} or less")
     return known_at
+
+
+async def check_moment(log: Log, site: SiteId, moment: Moment) -> None:
+    """Raise Cut where the state at a moment rests on movement that retention took."""
+    made = (await log.cuts(site)).thinning
+    if made is None or (moment.until_at >= made.from_at and moment.known_at >= made.position):
+        return
+    at = "the latest time" if moment.at is None else rfc3339(moment.at)
+    raise Cut(
+        f"the movement of site '{site}' is kept from {rfc3339(made.from_at)} and fact position {made.position} on; its "
+        f"state at {at} as known at {moment.known_at} is not known any more. "
+        "Ask for a later moment; sessions are known of any"
+    )
 
 
 def _position(text: str) -> int:

@@ -11,7 +11,7 @@ from twin.graph.apply import apply
 from twin.graph.model import site_graph
 from twin.graph.query import state
 from twin.log.port import Log
-from twin.projections.moment import known_position
+from twin.projections.moment import Moment, check_moment, known_position
 
 PAGE = 10_000
 
@@ -21,8 +21,10 @@ async def replay(log: Log, site: Site, *, at: Micros | None = None, known_at: in
 
     Raises:
         NotFound: ``known_at`` is beyond the fact log's head.
+        Cut: retention took movement that the answer would need.
     """
     known = await known_position(log, site.name, known_at)
+    await check_moment(log, site.name, Moment(at=at, known_at=known))
     graph = site_graph(site)
     for fact in net_of(await _facts_until(log, site, known)):
         if at is None or fact.event.occurred_at <= at:
@@ -39,9 +41,8 @@ def net_of(facts: list[RecordedFact]) -> list[RecordedFact]:
 
 async def _facts_until(log: Log, site: Site, known: int) -> list[RecordedFact]:
     facts: list[RecordedFact] = []
-    while len(facts) < known:
-        page = await log.facts(site.name, after=len(facts), limit=min(PAGE, known - len(facts)))
-        if not page:
+    while page := await log.facts(site.name, after=facts[-1].position if facts else 0, limit=PAGE, thinned=True):
+        facts += (fact for fact in page if fact.position <= known)
+        if page[-1].position >= known:
             break
-        facts += page
     return facts

@@ -36,7 +36,9 @@ class SnapshotRunner:
         """
         failures = 0
         newest = await self._log.load_snapshots(self._timeline.site.name, KIND, self._timeline.version, until_position=2**62)
+        begins = (await self._log.cuts(self._timeline.site.name)).movement
         self._saved = max((snapshot.position for snapshot in newest), default=0)
+        self._saved = max(self._saved, begins)
         async for facts in self._log.tail_facts(self._timeline.site.name, after=self._saved):
             self._latest_at = max(self._latest_at, *(fact.event.occurred_at for fact in facts))
             if facts[-1].position - self._saved < self._every:
@@ -53,6 +55,8 @@ class SnapshotRunner:
 
     async def save(self, position: int) -> None:
         """Save the graph as known at a position."""
-        moment = Moment(at=self._latest_at - self._settle, known_at=position)
+        made = (await self._log.cuts(self._timeline.site.name)).thinning
+        at = self._latest_at - self._settle
+        moment = Moment(at=at if made is None else max(at, made.from_at), known_at=position)
         await self._log.save_snapshot(await self._timeline.snapshot(moment))
         self._saved = position

@@ -19,7 +19,7 @@ from twin.graph.model import SiteGraph, site_graph
 from twin.graph.query import state
 from twin.graph.snapshot import pack, restore, version_of
 from twin.log.port import Log, Snapshot
-from twin.projections.moment import BEFORE_ALL, Moment, known_position
+from twin.projections.moment import BEFORE_ALL, Moment, check_moment, known_position
 from twin.projections.net import net_facts
 
 KIND = "graph"
@@ -55,6 +55,7 @@ class Timeline:
 
         Raises:
             NotFound: ``known_at`` is beyond the fact log's head.
+            Cut: retention took movement that the answer would need.
         """
         moment = Moment(at=at, known_at=await known_position(self._log, self.site.name, known_at))
         async with self._folded(moment) as graph:
@@ -80,6 +81,7 @@ class Timeline:
     @asynccontextmanager
     async def _folded(self, moment: Moment) -> AsyncIterator[SiteGraph]:
         """A graph at a moment, on loan: building what stands still takes longer than most folds."""
+        await check_moment(self._log, self.site.name, moment)
         graph = self._spare.pop() if self._spare else site_graph(self.site)
         try:
             await self._fold(graph, moment)
@@ -112,7 +114,8 @@ class Timeline:
         )
         found = {(snapshot.at, snapshot.position): snapshot.body for snapshot in stored}
         found |= {key: body for key, body in self._rungs.items() if key[0] <= moment.until_at and key[1] <= moment.known_at}
-        for at, position in sorted(found, reverse=True):
+        least = (await self._log.cuts(self.site.name)).movement  # what disturbed an older one may be cut
+        for at, position in sorted((one for one in found if one[1] >= least), reverse=True):
             if not await self._log.facts_disturbing(self.site.name, at=at, after=position, until=moment.known_at):
                 return at, found[at, position]
         return BEFORE_ALL, self._blank

@@ -28,9 +28,11 @@ from twin.errors import (
     Overloaded,
     TooLarge,
 )
+from twin.evaluation.proofs import part
 from twin.log.port import FoldCommit, Heads, Outcome, Snapshot
 from twin.log.sql import SqlLog
 from twin.log.sql.places import Newest, runs
+from twin.log.sql.verify import verify
 from twin.log.tail import tail
 
 
@@ -224,6 +226,85 @@ async def test_after_a_disk_error_the_log_stops_for_good_and_a_reopened_one_is_w
     await log.aclose()
     log = SqlLog.open(path)
     assert (await log.append(make.observations(1)))[0].position == 3
+    await log.aclose()
+
+
+async def test_after_a_failed_fsync_nothing_more_is_written_and_the_reopened_log_is_whole(path, make):
+    disk = part("disk").Recorder()
+    try:
+        with disk.recording():
+            log = SqlLog.open(path)
+            await log.append(make.observations(2))
+            disk.is_failing = True
+            with pytest.raises(LogClosed, match="disk I/O error"):
+                await log.append(make.observations(1))
+            disk.is_failing, n_steps = False, len(disk.steps)
+            with pytest.raises(LogClosed, match="open the log again"):  # a second fsync could lie
+                await log.append(make.observations(1))
+            assert len(disk.steps) == n_steps
+            await log.aclose()
+    except OSError as built_in:
+        pytest.skip(str(built_in))
+    log = SqlLog.open(path)
+    stored = (await log.heads("lot")).observations
+    assert stored in (2, 3)  # what was not acknowledged may be stored
+    assert (await log.read(verify, "lot")).faults == ()
+    assert (await log.append(make.observations(1)))[0].position == stored + 1
+    await log.aclose()
+
+
+FULL_DISK = """
+import asyncio, resource, signal, sys
+from twin.errors import LogClosed
+from twin.events.envelope import DeviceKey, ObservationEvent
+from twin.events.observations import ClockTicked
+from twin.log.sql import SqlLog
+
+def event(number):
+    key = DeviceKey(device="d", boot_epoch=1, sequence=number)
+    return ObservationEvent(site="lot", key=key, occurred_at=number, payload=ClockTicked(worker="w" * 200))
+
+async def main():
+    log = SqlLog.open(sys.argv[1])
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails, as on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+    number = 0
+    while True:
+        try:
+            await log.append([event(number + 1), event(number + 2)])
+        except LogClosed as stopped:
+            print("stopped", stopped, flush=True)
+            break
+        number += 2
+        print(number, flush=True)
+    try:
+        await log.append([event(10**6)])
+    except LogClosed:
+        print("refused", flush=True)
+    print("head", (await log.heads("lot")).observations, flush=True)
+    await log.aclose()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_log_on_a_full_disk_stops_and_says_so_and_holds_what_it_acknowledged(path, make):
+    words = [sys.executable, "-c", FULL_DISK, str(path)]
+    process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+    lines = (await process.communicate())[0].decode().splitlines()
+    assert process.returncode == 0
+    *acknowledged, stopped, refused, head = lines
+    assert stopped.startswith("stopped the log stopped after OperationalError")
+    assert "open the log again, and send it again" in stopped
+    assert refused == "refused"
+    last = int(acknowledged[-1])
+    assert last > 100
+    assert int(head.split()[1]) == last
+    log = SqlLog.open(path)  # there is room again
+    assert (await log.read(verify, "lot")).faults == ()
+    stored = [one.event.key.sequence for one in await log.observations("lot", limit=10**6)]
+    assert stored == list(range(1, last + 1)) or stored == list(range(1, last + 3))  # what was not acknowledged may be stored
+    assert (await log.append(make.observations(1)))[0].position == len(stored) + 1
     await log.aclose()
 
 

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 
-from twin.errors import DamagedLog, LogClosed, NotFound, Overloaded
+from twin.errors import BadInput, DamagedLog, LogClosed, NotFound, Overloaded
 from twin.events.envelope import ObservationEvent, RecordedObservation
 from twin.events.ids import SiteId
+from twin.log.cuts import Cuts
 from twin.log.kafka.broker import Topic, ensure_topic, reading
 from twin.log.kafka.records import encoded
 from twin.log.kafka.sending import Sender
@@ -108,6 +109,13 @@ class KafkaLog(PassingLog):
                     f"'{self.topic.name}' from offset {stream.next_offset} on, but the broker does not have it"
                 ) from None
         return found
+
+    async def cut_observations(self, site: SiteId, *, until: int, version: str, state: bytes) -> Cuts:
+        """See ``twin.log.port.Log``; only of what is in the database."""
+        raise BadInput(
+            f"the observations of site '{site}' are in topic '{self.topic.name}', whose own retention takes them; see "
+            "ops/docs/kafka.md"
+        )
 
     async def backlog(self, site: SiteId) -> int:
         """See ``twin.log.port.Log``; records of the whole partition, as the broker counts them."""

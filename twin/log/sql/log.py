@@ -18,8 +18,9 @@ from twin.events.ids import Micros, SiteId
 from twin.log.chain import ChainHeads
 from twin.log.clock import Clock, system_clock
 from twin.log.content import check_name, check_number, content_of, content_of_fact
+from twin.log.cuts import Anchor, Cuts, Thinning
 from twin.log.port import FencingToken, FoldCommit, Heads, Receipt, Refusal, Snapshot
-from twin.log.sql import reader, schema
+from twin.log.sql import cutting, reader, schema
 from twin.log.sql.dialect import N_READERS, locate, reading_engine, upsert, writing_engine
 from twin.log.sql.lock import WriterLock
 from twin.log.sql.migrate import ensure_current, require_current
@@ -178,9 +179,11 @@ class SqlLog:
         """See ``twin.log.port.Log``."""
         return await self.read(reader.observations, site, after, limit)
 
-    async def facts(self, site: SiteId, *, after: int = 0, limit: int = 1000, types: Sequence[str] = ()) -> list[RecordedFact]:
+    async def facts(
+        self, site: SiteId, *, after: int = 0, limit: int = 1000, types: Sequence[str] = (), thinned: bool = False
+    ) -> list[RecordedFact]:
         """See ``twin.log.port.Log``."""
-        return await self.read(reader.facts, site, after, limit, types)
+        return await self.read(reader.facts, site, after, limit, types, thinned)
 
     async def facts_at(self, site: SiteId, positions: Sequence[int]) -> list[RecordedFact]:
         """See ``twin.log.port.Log``."""
@@ -207,6 +210,14 @@ class SqlLog:
     async def position_at(self, site: SiteId, recorded_at: Micros) -> int:
         """See ``twin.log.port.Log``."""
         return await self.read(reader.position_at, site, recorded_at)
+
+    async def first_occurred_at(self, site: SiteId, *, after: int) -> Micros | None:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.first_occurred_at, site, after)
+
+    async def observed_at(self, site: SiteId, recorded_at: Micros) -> int:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.observed_at, site, recorded_at)
 
     async def refusals(self, site: SiteId, *, limit: int = 1000) -> list[Refusal]:
         """See ``twin.log.port.Log``."""
@@ -259,6 +270,41 @@ class SqlLog:
             transaction.connection.execute(old)
 
         await self.write(drop, site)
+
+    async def cuts(self, site: SiteId) -> Cuts:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.cuts, site)
+
+    async def cut_observations(self, site: SiteId, *, until: int, version: str, state: bytes) -> Cuts:
+        """See ``twin.log.port.Log``."""
+        if until <= (await self.cuts(site)).observations:
+            await self.sweep(site)
+            return await self.cuts(site)
+        anchor = await self.read(cutting.anchor_at, site, until, version, state)
+        return await self.cut(site, anchor)
+
+    async def cut_facts(self, site: SiteId, *, until: int, from_at: Micros, left: Sequence[int]) -> Cuts:
+        """See ``twin.log.port.Log``."""
+        if until <= (await self.cuts(site)).movement:
+            await self.sweep(site)
+            return await self.cuts(site)
+        thinning = await self.read(cutting.thinning_at, site, until, from_at, tuple(left))
+        return await self.cut(site, thinning)
+
+    async def cut(self, site: SiteId, cut: Anchor | Thinning) -> Cuts:
+        """Store a cut, then delete what it covers."""
+        await self.sweep(site)  # of the cut before: what it left is known from the newest one alone
+        await self.write(lambda transaction: cutting.make(transaction, site, cut), site)
+        await self.sweep(site)
+        return await self.cuts(site)
+
+    async def sweep(self, site: SiteId) -> int:
+        """See ``twin.log.port.Log``; other requests are served between any two batches."""
+        n_deleted, after = 0, 0
+        while await self.read(cutting.is_to_sweep, site):
+            batch = await self.write(lambda transaction, start=after: cutting.sweep(transaction, site, start), site)
+            n_deleted, after = n_deleted + batch.n_deleted, batch.after
+        return n_deleted
 
     async def aclose(self) -> None:
         """See ``twin.log.port.Log``."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
+import msgspec
 from sqlalchemy import Connection, Select, and_, desc, exists, or_, select
 
 from twin.events.envelope import DeviceKey, RecordedFact, RecordedObservation
 from twin.events.ids import DeviceId, Micros, SiteId
-from twin.log.chain import ChainHead, ChainHeads, Link, chained, content_after, origin
+from twin.log.chain import ChainHead, ChainHeads, CutsHead, Link, chained, content_after, origin
+from twin.log.cuts import Anchor, CutRecord, Cuts, Thinning, check_facts, check_observations, cut_of
 from twin.log.port import Heads, Refusal, Snapshot, at_positions
 from twin.log.sql import schema
 from twin.log.sql.rows import FACT_COLUMNS, OBSERVATION_COLUMNS, recorded_fact, recorded_observation
@@ -17,7 +19,7 @@ from twin.log.sql.rows import FACT_COLUMNS, OBSERVATION_COLUMNS, recorded_fact, 
 _CHUNK = 500
 _Query = Select[*tuple[Any, ...]]
 
-_h, _o, _f, _s = schema.heads.c, schema.observations.c, schema.facts.c, schema.supersessions.c
+_h, _o, _f, _s, _c = schema.heads.c, schema.observations.c, schema.facts.c, schema.supersessions.c, schema.cuts.c
 
 
 def sites(connection: Connection) -> list[SiteId]:
@@ -35,11 +37,44 @@ def chain(connection: Connection, site: SiteId) -> ChainHeads:
     """See ``twin.log.port.Log``."""
     row = connection.execute(select(schema.heads).where(_h.site == site)).one_or_none()
     if row is None:
-        return ChainHeads(observations=chained(site, "observations", ()), facts=chained(site, "facts", ()))
+        return ChainHeads(
+            observations=chained(site, "observations", ()), facts=chained(site, "facts", ()), kept=chained(site, "kept", ())
+        )
+    last = connection.execute(
+        select(_c.number, _c.digest).where(_c.site == site).order_by(_c.number.desc()).limit(1)
+    ).one_or_none()
     seen, concluded = Link(row.observations_content, row.observations_times), Link(row.facts_content, row.facts_times)
     return ChainHeads(
-        observations=ChainHead(position=row.observations, link=seen), facts=ChainHead(position=row.facts, link=concluded)
+        observations=ChainHead(position=row.observations, link=seen),
+        facts=ChainHead(position=row.facts, link=concluded),
+        kept=ChainHead(position=row.kept, link=Link(row.kept_content, row.kept_times)),
+        cuts=CutsHead(number=last.number, digest=last.digest) if last else None,
     )
+
+
+def cuts(connection: Connection, site: SiteId) -> Cuts:
+    """See ``twin.log.port.Log``; one that cannot be read counts as none, which ``twin.log.sql.verify`` tells."""
+    newest = {
+        log: connection.execute(select(schema.cuts).where(_c.site == site, _c.log == log).order_by(_c.number.desc()).limit(1))
+        .mappings()
+        .one_or_none()
+        for log in ("observations", "facts")
+    }
+    rows = {log: row for log, row in newest.items() if row is not None}
+    if not rows:
+        return Cuts()
+    made: dict[str, Any] = {log: cut_in(row) for log, row in rows.items()}
+    last = max(rows.values(), key=lambda row: row["number"])
+    return Cuts(anchor=made.get("observations"), thinning=made.get("facts"), number=last["number"], digest=last["digest"])
+
+
+def cut_in(row: Mapping[Any, Any]) -> Anchor | Thinning | None:
+    """The cut in a row of ``cuts``; None where its body is gone or damaged."""
+    record = CutRecord(**{name: row[name] for name in CutRecord.__struct_fields__})
+    try:
+        return cut_of(record, row["body"] or b"")
+    except (msgspec.DecodeError, msgspec.ValidationError, TypeError):
+        return None
 
 
 def observations_digest(connection: Connection, site: SiteId, position: int) -> bytes:
@@ -51,6 +86,7 @@ def observations_digest(connection: Connection, site: SiteId, position: int) -> 
         ),
         select(batches.cursor, batches.digest).where(batches.site == site, batches.cursor <= position),
     ]
+    links.append(select(_c.position, _c.content).where(_c.site == site, _c.log == "observations"))
     newest = (connection.execute(one.order_by(desc(one.selected_columns[0])).limit(1)).one_or_none() for one in links)
     after, content = max((tuple(row) for row in newest if row is not None), default=(0, origin(site, "observations").content))
     rows = connection.execute(
@@ -64,13 +100,20 @@ def observations_digest(connection: Connection, site: SiteId, position: int) -> 
 def observations(connection: Connection, site: SiteId, after: int, limit: int) -> list[RecordedObservation]:
     """See ``twin.log.port.Log``."""
     query = select(*OBSERVATION_COLUMNS).where(_o.site == site, _o.position > after).order_by(_o.position).limit(limit)
-    return [recorded_observation(row) for row in connection.execute(query)]
+    found = [recorded_observation(row) for row in connection.execute(query)]
+    check_observations(site, after, connection.scalar(select(_h.observations_cut).where(_h.site == site)) or 0)
+    return found
 
 
-def facts(connection: Connection, site: SiteId, after: int, limit: int, types: Sequence[str]) -> list[RecordedFact]:
+def facts(
+    connection: Connection, site: SiteId, after: int, limit: int, types: Sequence[str], thinned: bool
+) -> list[RecordedFact]:
     """See ``twin.log.port.Log``."""
     query = _of(select(*FACT_COLUMNS).where(_f.site == site, _f.position > after), types, None)
-    return [recorded_fact(row) for row in connection.execute(query.order_by(_f.position).limit(limit))]
+    found = [recorded_fact(row) for row in connection.execute(query.order_by(_f.position).limit(limit))]
+    if not thinned:
+        check_facts(site, after, types, _facts_cut(connection, site))
+    return found
 
 
 def facts_at(connection: Connection, site: SiteId, positions: Sequence[int]) -> list[RecordedFact]:
@@ -79,7 +122,7 @@ def facts_at(connection: Connection, site: SiteId, positions: Sequence[int]) -> 
     for start in range(0, len(positions), _CHUNK):
         query = select(*FACT_COLUMNS).where(_f.site == site, _f.position.in_(positions[start : start + _CHUNK]))
         found |= {fact.position: fact for fact in map(recorded_fact, connection.execute(query))}
-    return at_positions(site, found, positions)
+    return at_positions(site, found, positions, _facts_cut(connection, site))
 
 
 def facts_between(
@@ -118,6 +161,28 @@ def position_at(connection: Connection, site: SiteId, recorded_at: Micros) -> in
     """See ``twin.log.port.Log``."""
     query = select(_f.position).where(_f.site == site, _f.recorded_at <= recorded_at)
     return connection.scalar(query.order_by(_f.recorded_at.desc(), _f.position.desc()).limit(1)) or 0
+
+
+def first_occurred_at(connection: Connection, site: SiteId, after: int) -> Micros | None:
+    """See ``twin.log.port.Log``; by the index of valid times alone."""
+    query = select(_f.occurred_at).where(_f.site == site, _f.position > after)
+    return connection.scalar(query.order_by(_f.occurred_at, _f.position).limit(1))
+
+
+def observed_at(connection: Connection, site: SiteId, recorded_at: Micros) -> int:
+    """See ``twin.log.port.Log``; halves the positions, since times rise with them and have no index."""
+    row = connection.execute(select(_h.observations_cut, _h.observations).where(_h.site == site)).one_or_none()
+    low, high = (row.observations_cut, row.observations) if row else (0, 0)
+    while low < high:
+        middle = (low + high + 1) // 2
+        at = connection.scalar(select(_o.recorded_at).where(_o.site == site, _o.position == middle))
+        low, high = (middle, high) if at is not None and at <= recorded_at else (low, middle - 1)
+    return low
+
+
+def _facts_cut(connection: Connection, site: SiteId) -> int:
+    """Read after the facts themselves: what was cut before them is then known to be."""
+    return connection.scalar(select(_h.facts_cut).where(_h.site == site)) or 0
 
 
 def refusals(connection: Connection, site: SiteId, limit: int) -> list[Refusal]:

@@ -27,8 +27,36 @@ heads = Table(
         for log in ("observations", "facts")
         for part in ("content", "times")
     ],
+    _number("kept"),
+    _number("kept_recorded_at"),
+    Column("kept_content", LargeBinary(32), nullable=False),
+    Column("kept_times", LargeBinary(32), nullable=False),
+    _number("observations_cut"),
+    _number("facts_cut"),
 )
-"""One row a site, locked to commit: positions are handed out under it. The last columns are the hash chains' heads."""
+"""One row a site, locked to commit: positions are handed out under it.
+
+The last columns are the hash chains' heads, the third over the facts that are kept for good, and up to where retention cut.
+"""
+
+cuts = Table(
+    "cuts",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("log", String(12), nullable=False),
+    _number("position"),
+    _number("made_at"),
+    _number("recorded_at"),
+    _number("at"),
+    Column("content", LargeBinary(32), nullable=False),
+    Column("times", LargeBinary(32), nullable=False),
+    Column("body_hash", LargeBinary(32), nullable=False),
+    Column("body", LargeBinary),  # NULL: a later cut of this log is complete
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("is_swept", Integer, nullable=False),  # 0: not all that is cut is deleted yet
+)
+"""What retention cut, and what stands for it; see ``twin.log.cuts``."""
 
 chain_marks = Table(
     "chain_marks",

@@ -9,21 +9,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import Connection, insert, select
 
 from twin.errors import Conflict, CursorConflict
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent
 from twin.events.ids import Micros, SiteId
-from twin.log.chain import Link, LogName, following, observation_content, origin, times_after
+from twin.log.chain import ChainName, Link, following, observation_content, origin, times_after
 from twin.log.clock import Clock
 from twin.log.columns import fact_row, observation_values
 from twin.log.content import Content
+from twin.log.cuts import MOVEMENT, Anchor, Cuts, Thinning, digest_after, record_of
+from twin.log.devices import Devices
 from twin.log.fencing import check_commit
 from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt
 from twin.log.sql import reader, schema, streams
 from twin.log.sql.dialect import upsert
 from twin.log.sql.notices import announce
-from twin.log.sql.places import Newest, Places
+from twin.log.sql.places import Newest, Place, Places
 from twin.log.sql.prepared import Statements, together
 from twin.log.sql.streams import StreamPlace
 from twin.log.tail import Topic
@@ -52,21 +56,58 @@ class Head:
     observations_times: bytes = b""
     facts_content: bytes = b""
     facts_times: bytes = b""
+    kept: int = 0
+    kept_recorded_at: Micros = 0
+    kept_content: bytes = b""
+    kept_times: bytes = b""
+    observations_cut: int = 0
+    facts_cut: int = 0
 
     @classmethod
     def fresh(cls, site: SiteId) -> Head:
         """Of a site without events."""
-        seen, concluded = origin(site, "observations"), origin(site, "facts")
-        return cls(site, 0, 0, 0, 0, "", 0, 0, seen.content, seen.times, concluded.content, concluded.times)
+        seen, concluded, kept = origin(site, "observations"), origin(site, "facts"), origin(site, "kept")
+        return cls(
+            site,
+            observations_content=seen.content,
+            observations_times=seen.times,
+            facts_content=concluded.content,
+            facts_times=concluded.times,
+            kept_content=kept.content,
+            kept_times=kept.times,
+        )
+
+
+class Expired:
+    """The marks of the devices whose observations are cut, read again when a later cut was made."""
+
+    def __init__(self) -> None:
+        self._known: dict[SiteId, tuple[int, Devices]] = {}
+
+    def covers(self, connection: Connection, head: Head, key: DeviceKey) -> bool:
+        """Whether a key that is not stored was cut, or comes after what was cut of its device."""
+        cut, devices = self._known.get(head.site, (0, Devices()))
+        if cut != head.observations_cut:
+            anchor = reader.cuts(connection, head.site).anchor
+            devices = Devices(anchor.devices if anchor else b"")
+            self._known[head.site] = head.observations_cut, devices
+        return devices.judge(key, b"")[0] is not Outcome.STORED
 
 
 class Transaction:
     """What requests may do to the log; it reads at once and writes in ``flush``, just before the commit."""
 
     def __init__(
-        self, connection: Connection, statements: Statements, newest: Newest, clock: Clock, sites: Iterable[SiteId]
+        self,
+        connection: Connection,
+        statements: Statements,
+        newest: Newest,
+        expired: Expired,
+        clock: Clock,
+        sites: Iterable[SiteId],
     ) -> None:
         self.connection = connection
+        self._expired = expired
         self._statements = statements
         self.topics: set[Topic] = set()
         self.now = clock()
@@ -89,13 +130,21 @@ class Transaction:
             key = event.key
             places = self._places.by_epoch[event.site, key.device, key.boot_epoch]
             place = places.get(key.sequence)
-            if place is None:
+            if self._heads[event.site].observations_cut and self._is_expired(event, place):
+                receipts.append(Receipt(outcome=Outcome.EXPIRED, position=0))
+            elif place is None:
                 position = self._store(event, content)
                 places[key.sequence] = position, content.hash
                 receipts.append(Receipt(outcome=_STORED, position=position))
             else:
                 receipts.append(self._again(event, content, *place))
         return receipts
+
+    def _is_expired(self, event: ObservationEvent, place: Place | None) -> bool:
+        """Whether an observation was had and cut, swept already or not yet."""
+        head = self._heads[event.site]
+        is_cut = place is None or place[0] <= head.observations_cut
+        return is_cut and self._expired.covers(self.connection, head, event.key)
 
     def _again(self, event: ObservationEvent, content: Content, position: int, stored_hash: bytes) -> Receipt:
         if stored_hash == content.hash:
@@ -188,15 +237,42 @@ class Transaction:
         head.facts_content, head.facts_times = link
         if head.facts % MARK_EVERY == 0:
             self._mark(head.site, "facts", head.facts, link)
+        if content.type not in MOVEMENT:
+            self._keep(head, row)
         self._rows["supersessions"] += (
             {"site": head.site, "fact_id": one, "by_position": head.facts} for one in dict.fromkeys(event.supersedes)
         )
         self._fact_ids.add((head.site, event.id))
         self.topics.add(("facts", head.site))
 
-    def _mark(self, site: SiteId, log: LogName, position: int, link: Link) -> None:
+    def _keep(self, head: Head, row: dict[str, Any]) -> None:
+        """The chain over the facts that retention never takes; its marks are where it passes a thousandth position."""
+        link = following(Link(head.kept_content, head.kept_times), "facts", row, head.kept_recorded_at)
+        if row["position"] // MARK_EVERY != head.kept // MARK_EVERY:
+            self._mark(head.site, "kept", row["position"], link)
+        head.kept, head.kept_recorded_at = row["position"], row["recorded_at"]
+        head.kept_content, head.kept_times = link
+
+    def _mark(self, site: SiteId, log: ChainName, position: int, link: Link) -> None:
         mark = {"site": site, "log": log, "position": position, "content": link.content, "times": link.times}
         self._rows["chain_marks"].append(mark)
+
+    def cut(self, site: SiteId, cut: Anchor | Thinning) -> Cuts:
+        """Note a cut, with the site's head; what is cut is deleted later. One that is not beyond the last changes nothing."""
+        head, before = self._heads[site], reader.cuts(self.connection, site)
+        newest = before.observations if isinstance(cut, Anchor) else before.movement
+        if cut.position <= newest:
+            return before
+        record, body = record_of(cut, number=before.number + 1, made_at=self.now)
+        digest = digest_after(before.digest, site, record)
+        row = {"site": site, **msgspec.structs.asdict(record), "body": body, "digest": digest, "is_swept": 0}
+        self.connection.execute(insert(schema.cuts).values(row))
+        self._change(site)
+        if isinstance(cut, Anchor):
+            head.observations_cut = cut.position
+            return replace(before, anchor=cut, number=record.number, digest=digest)
+        head.facts_cut = cut.position
+        return replace(before, thinning=cut, number=record.number, digest=digest)
 
     def flush(self) -> None:
         """Write what the requests changed."""

@@ -15,6 +15,8 @@ from twin.events.ids import Micros, SiteId, fact_id
 from twin.log.chain import ChainHead, ChainHeads, Link, LogName, following, origin
 from twin.log.content import observation_hash
 from twin.log.sql import reader, schema, streams
+from twin.log.sql.fault import Fault
+from twin.log.sql.verify_cuts import DeclaredCut, declared_cuts, last_cut, verify_cuts, verify_kept
 
 _CHUNK = 5_000
 _MOST_FAULTS = 1_000
@@ -22,25 +24,18 @@ _MISSING = "missing, or cannot be read"
 _OTHER_DIGEST = "the batch of facts made of the observations up to here names other ones"
 
 
-class Fault(Struct, frozen=True, kw_only=True):
-    """Positions ``first`` to ``last`` of a log are not what was written there."""
-
-    log: LogName
-    first: int
-    last: int
-    what: str
-
-
 class Verified(Struct, frozen=True, kw_only=True):
     """What was found of one site; ``heads`` are what the database says, right or wrong.
 
     Attributes:
         faults: in the order of logs and positions, the first thousand of each log.
+        cuts: what retention took, all of it declared; the newest last.
     """
 
     site: SiteId
     heads: ChainHeads
     faults: tuple[Fault, ...]
+    cuts: tuple[DeclaredCut, ...] = ()
 
 
 def verify(connection: Connection, site: SiteId, known: ChainHeads | None = None) -> Verified:
@@ -56,12 +51,15 @@ def verify(connection: Connection, site: SiteId, known: ChainHeads | None = None
         known_kept = None  # it covers what a broker keeps: ``twin.log.kafka.verify``
     observed = _Walk(connection, site, "observations", kept, known_kept)
     concluded = _Walk(connection, site, "facts", heads.facts, known.facts if known else None)
-    faults = [*observed.run(_start(site, "observations")), *concluded.run(_start(site, "facts"))]
+    in_facts = concluded.run(concluded.beginning())
+    cut = concluded.beginning().position
+    for_good = [one for one in verify_kept(connection, site, heads, known) if one.first <= cut or not in_facts]
+    faults = [*observed.run(observed.beginning()), *in_facts, *for_good, *verify_cuts(connection, site, heads, known)]
     cursor = reader.heads(connection, site).cursor
     if cursor > heads.observations.position:
         what = f"the cursor is at {cursor}, past the last observation, {heads.observations.position}"
         faults.append(Fault(log="facts", first=heads.facts.position, last=heads.facts.position, what=what))
-    return Verified(site=site, heads=heads, faults=tuple(faults))
+    return Verified(site=site, heads=heads, faults=tuple(faults), cuts=declared_cuts(connection, site))
 
 
 def verify_all(connection: Connection, known: Mapping[SiteId, ChainHeads]) -> list[Verified]:
@@ -97,10 +95,6 @@ def _kept(connection: Connection, site: SiteId, head: ChainHead) -> ChainHead:
     return head if place is None else ChainHead(position=place.position, link=place.link)
 
 
-def _start(site: SiteId, log: LogName) -> ChainHead:
-    return ChainHead(position=0, link=origin(site, log))
-
-
 @dataclass
 class _Walk:
     """Along one log, link by link; after damage it goes on from the next mark, so that what follows is told apart."""
@@ -111,13 +105,22 @@ class _Walk:
     head: ChainHead
     known: ChainHead | None
     faults: list[Fault] = field(default_factory=list)
+    cut: ChainHead | None = None
+    _cut_at: Micros = 0
     _digests: dict[int, bytes] = field(default_factory=dict)  # of the batches of facts whose cursors are in this chunk
 
+    def __post_init__(self) -> None:
+        self.cut, self._cut_at = last_cut(self.connection, self.site, self.log)
+
+    def beginning(self) -> ChainHead:
+        """Where retention cut; the origin where it did not."""
+        return self.cut or ChainHead(position=0, link=origin(self.site, self.log))
+
     def last_mark(self) -> ChainHead:
-        """The last before the head; the origin where there is none."""
+        """The last before the head; the beginning where there is none."""
         marks = self._marks()
         before = max((position for position in marks if position < self.head.position), default=0)
-        return ChainHead(position=before, link=marks[before]) if before else _start(self.site, self.log)
+        return ChainHead(position=before, link=marks[before]) if before else self.beginning()
 
     def run(self, start: ChainHead) -> list[Fault]:
         """Walk from there to the head."""
@@ -143,12 +146,14 @@ class _Walk:
                 link, checked, unfit = marks[position], position, []
         if position < self.head.position:
             self._fault(position + 1, self.head.position, _MISSING)
-        elif position == 0 and self.head.link != link:
-            self._fault(0, 0, "the head is not that of an empty log")
+        elif position == start.position and self.head.link != link:
+            self._fault(position, position, "the head is not that of a log that ends here")
         self._check_beyond()
         return sorted(self.faults, key=lambda fault: (fault.first, fault.last))[:_MOST_FAULTS]
 
     def _recorded_at(self, position: int) -> Micros:
+        if self.cut is not None and position == self.cut.position:
+            return self._cut_at
         table = schema.metadata.tables[self.log].c
         return self.connection.scalar(select(table.recorded_at).where(table.site == self.site, table.position == position)) or 0
 
@@ -156,7 +161,9 @@ class _Walk:
         table = schema.chain_marks.c
         query = select(table.position, table.content, table.times).where(table.site == self.site, table.log == self.log)
         marks = {position: Link(content, times) for position, content, times in self.connection.execute(query)}
-        return {at: link for at, link in marks.items() if at < self.head.position} | {self.head.position: self.head.link}
+        first = self.beginning().position
+        between = {at: link for at, link in marks.items() if first < at < self.head.position}
+        return between | {self.head.position: self.head.link}
 
     def _rows(self, after: int) -> Iterator[Mapping[str, Any]]:
         while after < self.head.position:
