@@ -22,6 +22,7 @@ _h, _o = schema.heads.c, schema.observations.c
 HEAD_COLUMNS = (
     _h.site, _h.observations, _h.facts, _h.cursor, _h.token, _h.worker, _h.observations_recorded_at, _h.facts_recorded_at,
     _h.observations_content, _h.observations_times, _h.facts_content, _h.facts_times,
+    _h.kept, _h.kept_recorded_at, _h.kept_content, _h.kept_times, _h.observations_cut, _h.facts_cut,
 )  # fmt: skip
 
 _FIND_HEAD = select(*HEAD_COLUMNS).where(_h.site == bindparam("site")).with_for_update()
