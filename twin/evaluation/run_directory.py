@@ -79,6 +79,7 @@ class Tables:
     def write(self, run: Path) -> int:
         """Write ``tracks.parquet`` and ``sessions.parquet``, sessions by id; returns the number of sessions."""
         newest = {row["session"]: row for row in self._sessions.values()}
+        newest = {name: row for name, row in newest.items() if row["status"] != "void"}  # another session is that stay
         pq.write_table(pa.Table.from_pylist(self._track_rows(), TRACKS), run / "tracks.parquet")
         pq.write_table(pa.Table.from_pylist([newest[name] for name in sorted(newest)], SESSIONS), run / "sessions.parquet")
         return len(newest)
@@ -108,7 +109,8 @@ def track_row(event: FactEvent) -> dict[str, Any] | None:
         case VehicleLeft() as fact:
             place, state = (None,) * 6, "left"
         case IdentitiesMerged() as fact:
-            return dict(zip(TRACKS.names, (fact.merged, event.occurred_at, *(None,) * 6, "merged"), strict=True))
+            # of the one that is no more; readers of runs know no other word for it
+            return dict(zip(TRACKS.names, (fact.merged, event.occurred_at, *(None,) * 6, "left"), strict=True))
         case _:
             return None
     return dict(zip(TRACKS.names, (fact.vehicle, event.occurred_at, *place, state), strict=True))
