@@ -99,9 +99,12 @@ def _groups(true: Ints, named: Ints) -> Ints:
 
 
 def _solved(true: Ints, track: Ints, score: Floats) -> Ints:
-    trues, row = np.unique(true, return_inverse=True)
-    tracks, column = np.unique(track, return_inverse=True)
-    table, number = np.zeros((len(trues), len(tracks))), np.full((len(trues), len(tracks)), -1)
+    if len(true) == 1:
+        return np.zeros(1, dtype=np.int64)
+    rows, columns = dict[int, int](), dict[int, int]()
+    row = [rows.setdefault(one, len(rows)) for one in true.tolist()]
+    column = [columns.setdefault(one, len(columns)) for one in track.tolist()]
+    table, number = np.zeros((len(rows), len(columns))), np.full((len(rows), len(columns)), -1)
     table[row, column], number[row, column] = score, np.arange(len(score))
     chosen = number[linear_sum_assignment(table, maximize=True)]
     return chosen[chosen >= 0]

@@ -29,12 +29,12 @@ def tracking(run: Path) -> Scored:
         BadInput: a table is absent or faulty, or truth and tracks do not overlap in time.
     """
     grid, truth, tracks, counts = scene_of(run)
-    truth, tracks, pairs = without_ignored(truth, tracks, counts)
+    truth, tracks, pairs = without_ignored(truth, tracks, pairs_of(truth, tracks), counts)
     clear = clear_matches(truth, tracks, pairs, WITHIN_M)
     owner, agreed = identities(truth, tracks, pairs, WITHIN_M)
     figures: dict[str, Figure] = {**_hota(truth, tracks, hota_counts(truth, tracks, pairs), owner)}
     figures["idf1"] = _idf1(truth, tracks, owner, agreed)
-    figures["idf1_moving"] = _idf1_moving(truth, tracks, grid)
+    figures["idf1_moving"] = _idf1_moving(truth, tracks, pairs, grid)
     figures |= _clear(truth, tracks, pairs, clear, owner)
     cases = [*_switches(truth, tracks, pairs, clear, grid), *_missed(truth, pairs, clear, grid)]
     return Scored(n=len(truth), figures=figures, cases=[*cases, *_made_up(tracks, pairs, clear, grid)])
@@ -59,9 +59,8 @@ def scene_of(run: Path) -> tuple[Ints, Samples, Samples, Bools]:
     return grid, truth, sampled(track_table, grid), on_visit(truth, grid, visits)
 
 
-def without_ignored(truth: Samples, tracks: Samples, counts: Bools) -> tuple[Samples, Samples, Pairs]:
+def without_ignored(truth: Samples, tracks: Samples, pairs: Pairs, counts: Bools) -> tuple[Samples, Samples, Pairs]:
     """Only the true samples that count; track samples that are best explained by one that does not are left out too."""
-    pairs = pairs_of(truth, tracks)
     best = best_pairs(pairs.true, pairs.track, 1.0 + 1e-9 - pairs.distance_m / 3.0)
     is_kept = np.ones(len(tracks), dtype=bool)
     is_kept[pairs.track[best][~counts[pairs.true[best]]]] = False
@@ -71,10 +70,10 @@ def without_ignored(truth: Samples, tracks: Samples, counts: Bools) -> tuple[Sam
     return truth.where(counts), tracks.where(is_kept), kept
 
 
-def _idf1_moving(truth: Samples, tracks: Samples, grid: Ints) -> Sums:
+def _idf1_moving(truth: Samples, tracks: Samples, pairs: Pairs, grid: Ints) -> Sums:
     """Vehicles that stand are left out on both sides, and tracks that stand unless they are where a vehicle moves."""
     moves = in_motion(truth, grid)
-    scored, shown, pairs = without_ignored(truth, tracks, moves)
+    scored, shown, pairs = without_ignored(truth, tracks, pairs, moves)
     is_claimed = in_motion(shown, grid)
     is_claimed[pairs.track[pairs.distance_m <= WITHIN_M]] = True
     kept = np.cumsum(is_claimed) - 1
