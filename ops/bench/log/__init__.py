@@ -111,10 +111,8 @@ def _latency(report: dict[str, Any], _: int) -> None:
 def _growth(report: dict[str, Any], _: int) -> None:
     largest = int(os.environ.get("BENCH_LOG_ROWS", "1000000"))
     sizes = [size for size in SIZES if size <= largest] or [largest]
-    rates: dict[str, dict[int, int]] = {}
-    for name, measure in (("ours", growth.ours), ("reference", growth.raw)):
-        with _folder() as folder:
-            rates[name] = measure(folder / "log.db", sizes)
+    with _folder() as folder:
+        rates = growth.measure(folder, sizes)
     for size in sizes:
         sides = {name: by_size[size] for name, by_size in rates.items()}
         _note(report, f"sqlite_batch_100_after_{size}_rows", sides)

@@ -1,4 +1,7 @@
-"""Whether appending stays as fast while the log grows: 100-row batches at each size, ours and raw ``sqlite3``."""
+"""Whether appending stays as fast while the log grows: 100-row batches at each size, ours and raw ``sqlite3`` in turn.
+
+Both grow side by side and take turns batch by batch: what else the machine does meanwhile then slows both.
+"""
 
 from __future__ import annotations
 
@@ -15,42 +18,34 @@ from .workload import batches
 
 _FILL = 1_000
 _SIZE = 100
-_N_MEASURED = 50  # batches at each size
+_N_MEASURED = 50  # batches of each side at each size
 
 
-def ours(path: Path, sizes: Sequence[int]) -> dict[int, int]:
-    """Rows/s by rows that are in the log before."""
+def measure(folder: Path, sizes: Sequence[int]) -> dict[str, dict[int, int]]:
+    """Rows/s of "ours" and of the "reference", by rows that are there before."""
+    return asyncio.run(_measure(folder, sizes))
 
-    async def measure() -> dict[int, int]:
-        rates: dict[int, int] = {}
-        n_rows = 0
-        log = SqlLog.open(path)
-        try:
+
+async def _measure(folder: Path, sizes: Sequence[int]) -> dict[str, dict[int, int]]:
+    rates: dict[str, dict[int, int]] = {"ours": {}, "reference": {}}
+    n_rows = 0
+    log = SqlLog.open(folder / "ours.db")
+    try:
+        with raw_sqlite.table(folder / "raw.db") as connection:
             for size in sizes:
                 for batch in batches(size - n_rows, _FILL, n_rows):
                     await log.append(batch)
-                watch = Stopwatch()
-                for batch in batches(_N_MEASURED * _SIZE, _SIZE, size):
-                    with watch.running():
+                raw_sqlite.insert(connection, size - n_rows, _FILL, n_rows, Stopwatch())
+                n_rows = size
+                ours, raw = Stopwatch(), Stopwatch()
+                for batch in batches(_N_MEASURED * _SIZE, _SIZE, n_rows):
+                    with ours.running():
                         await log.append(batch)
-                rates[size], n_rows = _rate(watch), size + _N_MEASURED * _SIZE
-        finally:
-            await log.aclose()
-        return rates
-
-    return asyncio.run(measure())
-
-
-def raw(path: Path, sizes: Sequence[int]) -> dict[int, int]:
-    """The same of raw ``sqlite3``."""
-    rates: dict[int, int] = {}
-    n_rows = 0
-    with raw_sqlite.table(path) as connection:
-        for size in sizes:
-            raw_sqlite.insert(connection, size - n_rows, _FILL, n_rows, Stopwatch())
-            watch = Stopwatch()
-            raw_sqlite.insert(connection, _N_MEASURED * _SIZE, _SIZE, size, watch)
-            rates[size], n_rows = _rate(watch), size + _N_MEASURED * _SIZE
+                    raw_sqlite.insert(connection, _SIZE, _SIZE, n_rows, raw)
+                    n_rows += _SIZE
+                rates["ours"][size], rates["reference"][size] = _rate(ours), _rate(raw)
+    finally:
+        await log.aclose()
     return rates
 
 
