@@ -155,15 +155,10 @@ def _start_fusion(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], 
 
 
 def _start_retention(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], background: Background) -> None:
-    """For every site, where the settings bound what is kept; raises BadInput where a broker keeps the observations."""
+    """For every site, where the settings bound what is kept."""
     keep = Keep(observations_days=settings.keep_observations_days, movement_days=settings.keep_movement_days)
     if keep == Keep():
         return
-    if logs.kafka is not None:
-        raise BadInput(
-            "observations are kept in a broker, which has a retention of its own: leave TWIN_KEEP_OBSERVATIONS_DAYS and "
-            "TWIN_KEEP_MOVEMENT_DAYS out"
-        )
     for name, site in sites.items():
         retention = Retention(logs.log, logs.keys, Fold(site), SqlSubscriptions(logs.sql))
         background.start(f"retention of {name}", retention.run(keep, every_s=settings.retention_every_s))

@@ -29,11 +29,10 @@ class Processes:
     folder: Path
     started: list[subprocess.Popen] = field(default_factory=list)
 
-    def spawn(self, *words: str, name: str) -> subprocess.Popen:
+    def spawn(self, *words: str, name: str, under: tuple[str, ...] = ()) -> subprocess.Popen:
         with (self.folder / f"{name}.err").open("ab") as errors, (self.folder / f"{name}.out").open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *words], stdout=out, stderr=errors, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": ""}
-            )
+            command = [*under, sys.executable, "-m", *words]
+            process = subprocess.Popen(command, stdout=out, stderr=errors, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": ""})
         self.started.append(process)
         return process
 

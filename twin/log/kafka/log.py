@@ -8,17 +8,20 @@ from functools import partial
 
 from twin.errors import BadInput, DamagedLog, LogClosed, NotFound, Overloaded
 from twin.events.envelope import ObservationEvent, RecordedObservation
-from twin.events.ids import SiteId
-from twin.log.cuts import Cuts
+from twin.events.ids import Micros, SiteId
+from twin.log.cuts import Anchor, Cuts
 from twin.log.kafka.broker import Topic, ensure_topic, reading
 from twin.log.kafka.records import encoded
 from twin.log.kafka.sending import Sender
 from twin.log.kafka.stream import SiteStream
+from twin.log.kafka.verify import verify_streamed
 from twin.log.passing import PassingLog
 from twin.log.port import Outcome, Receipt
 from twin.log.sql import SqlLog, streams
+from twin.log.sql.cutting import facts_until
 from twin.log.sql.streams import StreamPlace
 from twin.log.sql.transaction import Transaction
+from twin.log.sql.verify import verify
 from twin.log.tail import BATCH
 
 N_QUEUED_EVENTS = 20_000
@@ -91,31 +94,69 @@ class KafkaLog(PassingLog):
     ) -> list[RecordedObservation]:
         """Positions after ``after``, read from ``start`` on, at most to the fold's cursor."""
         until = min(after + limit, head.position)
-        found: list[RecordedObservation] = []
         if after >= until:
-            return found
+            return []
         stream = SiteStream(site, start)
-        async with reading(self.topic, start.partition) as reader:
-            await reader.seek(start.next_offset)
+        taken = await self._read_to(stream, until, start.partition)
+        return [one for one in taken if after < one.position <= until]
+
+    async def _read_to(self, stream: SiteStream, until: int, partition: int) -> list[RecordedObservation]:
+        """Let a stream take records until it has given this position; gives what it gave, which may be more."""
+        taken: list[RecordedObservation] = []
+        async with reading(self.topic, partition) as reader:
+            await reader.seek(stream.next_offset)
             try:
                 while stream.position < until:
                     async with asyncio.timeout(_PATIENCE_S):
                         records = await reader.some()
-                    taken = stream.take([one for one in records if one.site == site])
-                    found += (one for one in taken if after < one.position <= until)
+                    taken += stream.take([one for one in records if one.site == stream.site])
             except TimeoutError:
                 raise DamagedLog(
-                    f"observation {stream.position + 1} of site '{site}' should be in partition {start.partition} of topic "
+                    f"observation {stream.position + 1} of site '{stream.site}' should be in partition {partition} of topic "
                     f"'{self.topic.name}' from offset {stream.next_offset} on, but the broker does not have it"
                 ) from None
-        return found
+        return taken
+
+    async def observed_at(self, site: SiteId, recorded_at: Micros) -> int:
+        """See ``twin.log.port.Log``."""
+        place = await self.sql.read(streams.newest_by, site, recorded_at)
+        if place is None:
+            return await super().observed_at(site, recorded_at)
+        later = await self.observations(site, after=place.position, limit=streams.KEEP_EVERY)
+        return max((one.position for one in later if one.recorded_at <= recorded_at), default=place.position)
 
     async def cut_observations(self, site: SiteId, *, until: int, version: str, state: bytes) -> Cuts:
-        """See ``twin.log.port.Log``; only of what is in the database."""
-        raise BadInput(
-            f"the observations of site '{site}' are in topic '{self.topic.name}', whose own retention takes them; see "
-            "ops/docs/kafka.md"
+        """See ``twin.log.port.Log``; the topic's own retention may then take what is before the anchor."""
+        first, made = await self.sql.read(streams.first, site), await self.cuts(site)
+        if first is None or until <= max(first.position, made.observations):
+            return await super().cut_observations(site, until=until, version=version, state=state)
+        cursor = (await self.heads(site)).cursor
+        if until > cursor:
+            raise BadInput(f"the observations of site '{site}' are folded up to {cursor}; {until} cannot be an anchor")
+        kept_here = await self.sql.read(verify, site)
+        for fault in (*kept_here.faults, *await verify_streamed(self, site)):
+            raise DamagedLog(f"{fault.log} {fault.first} to {fault.last} of site '{site}': {fault.what}; nothing is cut of it")
+        place = await self._place_at(site, until)
+        anchor = Anchor(
+            position=until,
+            link=place.link,
+            recorded_at=place.recorded_at,
+            facts=await self.sql.read(facts_until, site, until),
+            version=version,
+            state=state,
+            devices=place.devices,
         )
+        return await self.sql.cut(site, anchor, place)
+
+    async def _place_at(self, site: SiteId, position: int) -> StreamPlace:
+        """Where the observations after a position are, which is folded."""
+        before = await self.sql.read(streams.newest, site, position)
+        assert before is not None
+        if before.position == position:
+            return before
+        stream = SiteStream(site, before)
+        await self._read_to(stream, position, before.partition)
+        return stream.committed(position)
 
     async def backlog(self, site: SiteId) -> int:
         """See ``twin.log.port.Log``; records of the whole partition, as the broker counts them."""

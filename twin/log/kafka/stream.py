@@ -51,7 +51,7 @@ class SiteStream:
     """One site's records from a place on. The same records from the same place give the same positions."""
 
     def __init__(self, site: SiteId, place: StreamPlace) -> None:
-        self._site = site
+        self.site = site
         self._committed = place
         self._committed_devices = Devices(place.devices)
         self._place = place  # of the last record taken; its devices are kept beside

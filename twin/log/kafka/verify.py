@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
 from twin.errors import TwinError
 from twin.events.ids import SiteId
 from twin.log.kafka.broker import PartitionReader, reading
-from twin.log.kafka.log import KafkaLog
 from twin.log.kafka.stream import SiteStream
 from twin.log.sql import schema, streams
 from twin.log.sql.streams import StreamPlace
 from twin.log.sql.verify import Fault
+
+if TYPE_CHECKING:
+    from twin.log.kafka.log import KafkaLog
 
 _PATIENCE_S = 10.0
 
@@ -23,7 +26,7 @@ async def verify_streamed(log: KafkaLog, site: SiteId) -> list[Fault]:
     """Faults between the places that are kept, in order; empty as well where a site has no observations in a broker."""
     places = await log.sql.read(streams.all_of, site)
     faults: list[Fault] = []
-    if not places:
+    if len(places) < 2:
         return faults
     digests = await log.sql.read(_digests, site)
     async with reading(log.topic, places[0].partition) as reader:

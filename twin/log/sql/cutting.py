@@ -16,6 +16,7 @@ from twin.log.chain import Link, LogName, following, origin
 from twin.log.cuts import MOVEMENT, Anchor, Thinning, check_follows, left_digest, wants_movement
 from twin.log.devices import Devices
 from twin.log.sql import reader, schema, streams
+from twin.log.sql.streams import StreamPlace
 from twin.log.sql.transaction import Transaction
 from twin.log.subscriptions import Filter
 
@@ -48,8 +49,8 @@ def anchor_at(connection: Connection, site: SiteId, until: int, version: str, st
         raise BadInput(f"the observations of site '{site}' are folded up to {cursor}; {until} cannot be an anchor")
     if (place := streams.first(connection, site)) is not None:
         raise BadInput(
-            f"the observations of site '{site}' after {place.position} are in topic '{place.topic}', whose own retention takes "
-            "them; see ops/docs/kafka.md"
+            f"the observations of site '{site}' after {place.position} are in topic '{place.topic}', and those before are cut "
+            "with them: set TWIN_KAFKA_BROKERS, and cut after that position"
         )
     before = reader.cuts(connection, site).anchor
     walk = _Walk(connection, site, "observations", before)
@@ -63,7 +64,7 @@ def anchor_at(connection: Connection, site: SiteId, until: int, version: str, st
         position=until,
         link=link,
         recorded_at=recorded_at,
-        facts=_facts_until(connection, site, until),
+        facts=facts_until(connection, site, until),
         version=version,
         state=state,
         devices=devices.pack(),
@@ -99,11 +100,16 @@ def left_rows(connection: Connection, site: SiteId, left: Sequence[int]) -> list
     return found
 
 
-def make(transaction: Transaction, site: SiteId, cut: Anchor | Thinning) -> None:
-    """Store a cut; raises Conflict where a subscription has yet to see a fact that it takes."""
+def make(transaction: Transaction, site: SiteId, cut: Anchor | Thinning, place: StreamPlace | None = None) -> None:
+    """Store a cut; raises Conflict where a subscription has yet to see a fact that it takes.
+
+    Args:
+        place: where the observations after an anchor are that a broker keeps.
+    """
     if isinstance(cut, Thinning):
         _check_acknowledged(transaction.connection, site, cut.position)
-    transaction.cut(site, cut)
+    if transaction.cut(site, cut).anchor == cut and place is not None:
+        streams.begin_at(transaction.connection, site, place)
 
 
 def is_to_sweep(connection: Connection, site: SiteId) -> bool:
@@ -186,7 +192,7 @@ def _finish(connection: Connection, site: SiteId, observations: int, movement: i
     connection.execute(update(schema.cuts).where(_c.site == site).values(is_swept=1))
 
 
-def _facts_until(connection: Connection, site: SiteId, cause: int) -> int:
+def facts_until(connection: Connection, site: SiteId, cause: int) -> int:
     """The last fact that follows from observations up to a position; causes rise with positions."""
     batch = select(func.max(_b.position)).where(_b.site == site, _b.cursor <= cause)
     after = max(connection.scalar(batch) or 0, _facts_before(connection, site))

@@ -291,10 +291,10 @@ class SqlLog:
         thinning = await self.read(cutting.thinning_at, site, until, from_at, tuple(left))
         return await self.cut(site, thinning)
 
-    async def cut(self, site: SiteId, cut: Anchor | Thinning) -> Cuts:
-        """Store a cut, then delete what it covers."""
+    async def cut(self, site: SiteId, cut: Anchor | Thinning, place: StreamPlace | None = None) -> Cuts:
+        """Store a cut, then delete what it covers; ``place`` is where the observations after it are that a broker keeps."""
         await self.sweep(site)  # of the cut before: what it left is known from the newest one alone
-        await self.write(lambda transaction: cutting.make(transaction, site, cut), site)
+        await self.write(lambda transaction: cutting.make(transaction, site, cut, place), site)
         await self.sweep(site)
         return await self.cuts(site)
 

@@ -96,6 +96,18 @@ def first(connection: Connection, site: SiteId) -> StreamPlace | None:
     return _place(connection.execute(query.limit(1)).mappings().one_or_none())
 
 
+def newest_by(connection: Connection, site: SiteId, recorded_at: Micros) -> StreamPlace | None:
+    """The last place of a site that was recorded at or before a time; None: there is none as old."""
+    query = select(_places).where(_p.site == site, _p.recorded_at <= recorded_at).order_by(_p.position.desc())
+    return _place(connection.execute(query.limit(1)).mappings().one_or_none())
+
+
+def begin_at(connection: Connection, site: SiteId, place: StreamPlace) -> None:
+    """Let this place, at an anchor, be the first; those before it are forgotten."""
+    connection.execute(delete(_places).where(_p.site == site, _p.position <= place.position))
+    connection.execute(insert(_places).values(_row(site, place)))
+
+
 def all_of(connection: Connection, site: SiteId) -> list[StreamPlace]:
     """Every place that is kept, by position."""
     query = select(_places).where(_p.site == site).order_by(_p.position)

@@ -7,7 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from twin.errors import BadInput, CursorConflict, DamagedLog, LogClosed, NotFound, Overloaded, TooLarge
+from twin.errors import BadInput, CursorConflict, Cut, DamagedLog, LogClosed, NotFound, Overloaded, TooLarge
 from twin.events.ids import SiteId
 from twin.log.kafka.broker import ensure_topic, reading
 from twin.log.kafka.folding import PartitionFeed
@@ -15,6 +15,7 @@ from twin.log.kafka.log import KafkaLog, stored_place
 from twin.log.kafka.verify import verify_streamed
 from twin.log.port import FoldCommit, Heads, Outcome
 from twin.log.sql import SqlLog, streams
+from twin.log.sql.verify import verify
 
 
 @asynccontextmanager
@@ -277,3 +278,31 @@ async def test_what_is_in_the_broker_is_verified_against_what_was_folded(kafka_l
             await log.sql.write(spoil, site)
         told = [(fault.first, fault.last) for fault in await verify_streamed(log, site)]
         assert told == [(6, 15), (16, 25), (26, 35)]
+
+
+async def test_a_log_in_a_broker_is_cut_anywhere_and_goes_on_from_there(kafka_log, make, monkeypatch):
+    monkeypatch.setattr(streams, "KEEP_EVERY", 10)
+    async with kafka_log() as log:
+        events = make.observations(60)
+        site = events[0].site
+        await log.append(events)
+        found = await folded(log, site, 60, make)
+        by_then = max(one.position for one in found if one.recorded_at <= found[34].recorded_at)
+        assert await log.observed_at(site, found[34].recorded_at) == by_then
+        with pytest.raises(BadInput, match="folded up to 60"):
+            await log.cut_observations(site, until=61, version="1:c", state=b"state")
+        made = await log.cut_observations(site, until=33, version="1:c", state=b"state")
+        assert (made.observations, made.anchor.facts, made.anchor.state) == (33, 3, b"state")
+        assert await log.cut_observations(site, until=33, version="1:c", state=b"other") == made
+        with pytest.raises(Cut):
+            await log.observations(site, after=32)
+        assert await log.observations(site, after=33, limit=100) == found[33:]
+        assert await verify_streamed(log, site) == []
+        assert (await log.sql.read(verify, site)).faults == ()
+        await log.append([events[3], *make.observations(5)])  # a resend from before the cut, and what is new
+        assert [one.position for one in await folded(log, site, 5, make)] == [61, 62, 63, 64, 65]
+    async with kafka_log() as log:
+        assert [one.position for one in await log.observations(site, after=33, limit=100)] == list(range(34, 66))
+        assert (await log.cut_observations(site, until=65, version="1:c", state=b"last")).observations == 65
+        assert await log.observations(site, after=65) == await verify_streamed(log, site) == []
+        assert (await log.sql.read(verify, site)).faults == ()
