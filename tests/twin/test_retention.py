@@ -26,7 +26,7 @@ from twin.projections.naive import replay
 from twin.projections.sessions import sessions
 from twin.projections.timeline import Timeline
 from twin.retention import Keep, Retention
-from twin.rules.fold import Fold
+from twin.rules.fold import FOLD_VERSION, Fold
 from twin.service import FusionWorker, check
 
 SECONDS, SECOND = 120, 1_000_000
@@ -182,13 +182,15 @@ async def test_the_fold_goes_on_from_the_anchor_when_it_has_no_snapshot():
 
 
 class NextFold(Fold):
-    version = "2"
+    version = f"{FOLD_VERSION} and after"
 
 
 async def test_another_version_of_the_fold_says_what_it_cannot_do_and_begins_afresh_when_told_to():
     async with trimmed(lambda clock: MemoryLog(clock=clock), [(1.0, 0.5)]) as day:
         name, fold = day.site.name, NextFold(day.site)
-        with pytest.raises(FoldMismatch, match=r"is of fold version 1; version 2 cannot go on.*twin log afresh"):
+        with pytest.raises(
+            FoldMismatch, match=f"is of fold version {FOLD_VERSION}; version {NextFold.version} cannot go on.*twin log afresh"
+        ):
             await day.folded(fold)
         with pytest.raises(FoldMismatch, match="which may give other facts"):
             await check(day.log, day.keys, fold)

@@ -33,7 +33,7 @@ def test_a_covered_vehicle_is_nearer_than_its_box_says_and_less_sure():
     clear = centres(camera, seen, heading, np.array([False]))
     hidden = centres(camera, seen, heading, np.array([True]))
     assert clear.is_valid.all()
-    assert hidden.points_m[0, 1] < clear.points_m[0, 1] - 0.5
+    assert hidden.points_m[0, 1] < clear.points_m[0, 1] - 0.3
     assert hidden.points_m[0, 0] == clear.points_m[0, 0]
     assert (hidden.covariance_m2[0, [0, 2]] > clear.covariance_m2[0, [0, 2]] + 0.3).all()
     assert np.array_equal(centres(camera, seen, heading).points_m, clear.points_m)
