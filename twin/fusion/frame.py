@@ -12,6 +12,7 @@ from twin.events.observations import DetectedBox
 from twin.fusion.appearance import log_likelihood_ratio
 from twin.fusion.association import LINK_NATS, assign, squared_mahalanobis
 from twin.fusion.motion import Cov2, Motion, predict
+from twin.fusion.place import CLEAR, COVERED, CUT
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, PendingFrame, Track, TrackId
 from twin.spatial.camera import Bools, Floats, GroundCamera
@@ -31,6 +32,7 @@ class Measured(Struct, frozen=True):
     point_m: tuple[float, float]
     covariance_m2: Cov2
     is_fresh: bool  # False: an unchanged tracklet's last full box
+    rank: int = CLEAR
 
 
 class Seen(Struct, frozen=True):
@@ -53,7 +55,8 @@ def measure(pending: PendingFrame, camera: GroundCamera, level: LevelId, state: 
         if (link := state.tracklets.get(name)) is not None and link.camera == pending.camera
     ]
     headings = _headings(boxes, camera, level, state, scene)
-    ground = centres(camera, boxes, headings, covered(boxes, [*boxes, *(link.box for link in unchanged)]))
+    is_covered = covered(boxes, [*boxes, *(link.box for link in unchanged)])
+    ground = centres(camera, boxes, headings, is_covered)
     floor = scene.parameters.floor_sigma_m * scene.parameters.floor_sigma_m
     measured: list[Measured] = []
     invisible: list[DetectedBox] = []
@@ -63,7 +66,8 @@ def measure(pending: PendingFrame, camera: GroundCamera, level: LevelId, state: 
             continue
         x, y = ground.points_m[n].tolist()
         xx, xy, yy = ground.covariance_m2[n].tolist()
-        measured.append(Measured(box, (x, y), (xx + floor, xy, yy + floor), True))
+        rank = CUT if box.truncated else COVERED if is_covered[n] else CLEAR
+        measured.append(Measured(box, (x, y), (xx + floor, xy, yy + floor), True, rank))
     measured += (Measured(link.box, link.point_m, link.covariance_m2, False) for link in unchanged)
     return Seen(pending.at, pending, level, camera, tuple(measured), tuple(invisible))
 

@@ -18,13 +18,15 @@ from twin.events.facts import (
     VehicleMoved,
     VehicleParked,
 )
-from twin.events.ids import SECOND, CameraId, Micros, VehicleId, ZoneId
+from twin.events.ids import SECOND, CameraId, Micros, StallId, VehicleId, ZoneId
 from twin.events.observations import VehicleKind
 from twin.fusion.appearance import with_views
 from twin.fusion.arithmetic import micro, mm
 from twin.fusion.emission import Emission
+from twin.fusion.frame import Measured
 from twin.fusion.identity import evidence_of_absence, reappeared
 from twin.fusion.motion import Cov2, Motion, born
+from twin.fusion.place import Look, fused, looked
 from twin.fusion.portals import Crossing, crossings, crossings_before, extrapolated
 from twin.fusion.scene import Scene
 from twin.fusion.state import Emitted, FusionState, Track, TrailPoint
@@ -33,7 +35,10 @@ _TRAIL_POINTS = 15
 _BACK_EXTRAPOLATION_US = 2 * SECOND
 _AHEAD_EXTRAPOLATION_US = 1_500_000
 _RATE_GAIN = 0.05
-_DRIFT_M = 1.0  # standing still may wander so far
+_DRIFT_M = 1.0  # a camera's look may be so far off its own mean of a standing vehicle, beyond its noise
+_NOISE_SHARE = 0.5  # of a look's standard deviation: what looks of one camera do not have in common
+_TOLD_M = 0.15  # a parked vehicle's place is told again when it is off by more
+_STANDING_SIGMA_M = 0.1
 _EXTRAPOLATED_CERTAINTY = 0.8
 
 
@@ -110,30 +115,62 @@ class Lifecycle:
         for crossing in crossings(track, self._portals(track), self._parameters.portal_side_m):
             self._cross(track, crossing)
 
-    def settle(self, track: Track) -> None:
-        """Park a moving vehicle that has stood long enough."""
-        motion, still = track.motion, track.still
-        is_slow = motion.speed2 < self._parameters.still_mps * self._parameters.still_mps
-        if not is_slow or still is None or _away(still, motion.x, motion.y) > _DRIFT_M:
-            track.still = TrailPoint(motion.at, motion.x, motion.y) if is_slow else None
+    def settle(self, track: Track, measured: Measured, camera: CameraId) -> None:
+        """Park a moving vehicle that has stood long enough: no camera saw it leave its own mean of looks."""
+        motion = track.motion
+        if motion.speed2 >= self._parameters.still_mps * self._parameters.still_mps:
+            track.still, track.looks = None, {}
             return
-        stall = self._scene.map.stall_at(track.level, motion.x, motion.y)
+        if track.still is None or (measured.is_fresh and self._is_off(track.looks.get(camera), measured, _DRIFT_M)):
+            track.still, track.looks = TrailPoint(motion.at, motion.x, motion.y), {}
+        self._look(track, measured, camera)
+        place = fused(track.looks)
+        if place is None:
+            return
+        stall = self._scene.map.stall_at(track.level, place[0], place[1])
         needed = self._parameters.park_us if stall is None else self._parameters.stall_park_us
-        if motion.at - still.at >= needed:
-            self._park(track)
+        if motion.at - track.still.at >= needed:
+            self._park(track, place, stall)
 
-    def measure_parked(self, track: Track, x: float, y: float, covariance_m2: Cov2, at: Micros) -> None:
+    def measure_parked(self, track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:
         """Another look at a parked vehicle: it stands, or it is off, twice in a row, and so moves."""
         track.absence, track.absent_since = 0.0, None
-        dx, dy = x - track.motion.x, y - track.motion.y
-        allowed = self._parameters.depart_m + math.sqrt(covariance_m2[0] + covariance_m2[2])
-        if dx * dx + dy * dy <= allowed * allowed:
-            track.away = 0
-            track.motion = replace(track.motion, at=at)
+        if measured.is_fresh and self._has_left(track, measured, camera):
+            track.away += 1
+            if track.away >= 2:
+                (x, y), covariance_m2 = measured.point_m, measured.covariance_m2
+                self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
             return
-        track.away += 1
-        if track.away >= 2:
-            self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
+        track.away = 0
+        self._look(track, measured, camera)
+        place = fused(track.looks)
+        if place is not None:
+            self._stand(track, place, at)
+            if _away(track.emitted, track.motion.x, track.motion.y) > _TOLD_M:
+                self._tell_parked(track)
+
+    def _has_left(self, track: Track, measured: Measured, camera: CameraId) -> bool:
+        own = track.looks.get(camera)
+        if own is not None and own.n > 1 and own.rank == measured.rank:
+            return self._is_off(own, measured, self._parameters.depart_m)
+        (x, y), (xx, _, yy) = measured.point_m, measured.covariance_m2
+        allowed = self._parameters.depart_m + math.sqrt(xx + yy)
+        return _away(track.motion, x, y) > allowed
+
+    @staticmethod
+    def _is_off(own: Look | None, measured: Measured, by_m: float) -> bool:
+        """Whether a camera's look is off its own mean by more than its noise."""
+        if own is None or own.rank != measured.rank:
+            return False
+        xx, _, yy = measured.covariance_m2
+        return _away(own, *measured.point_m) > by_m + _NOISE_SHARE * math.sqrt(xx + yy)
+
+    @staticmethod
+    def _look(track: Track, measured: Measured, camera: CameraId) -> None:
+        if measured.is_fresh:
+            x, y = measured.point_m
+            look = looked(track.looks.get(camera), x, y, measured.covariance_m2, measured.rank)
+            track.looks = {**track.looks, camera: look}
 
     def unite(self, elder: Track, younger: Track, at: Micros) -> None:
         """Two tracks are one vehicle: the elder's name stays, and so does what is known better."""
@@ -155,10 +192,11 @@ class Lifecycle:
         elder.sides = {**younger.sides, **elder.sides}
 
     def depart(self, track: Track, motion: Motion) -> None:
-        """A parked vehicle moves again."""
+        """A parked vehicle moves again; its trail goes on from where it was last seen to stand."""
+        stood = TrailPoint(track.motion.at, track.motion.x, track.motion.y)
         track.status, track.motion, track.still, track.away, track.stall = "moving", motion, None, 0, None
-        track.absence, track.absent_since = 0.0, None
-        track.trail = (*track.trail[-1:], TrailPoint(motion.at, motion.x, motion.y))
+        track.absence, track.absent_since, track.looks = 0.0, None, {}
+        track.trail = (stood, TrailPoint(motion.at, motion.x, motion.y))
         self.move(track, is_due=True)
 
     def miss_parked(self, track: Track, camera: CameraId, at: Micros) -> None:
@@ -202,29 +240,38 @@ class Lifecycle:
         if is_ambiguous and "ambiguous_identity" not in track.flags:
             track.flags = (*track.flags, "ambiguous_identity")
 
-    def _park(self, track: Track) -> None:
-        motion = track.motion
-        stall = self._scene.map.stall_at(track.level, motion.x, motion.y)
+    def _park(self, track: Track, place: tuple[float, float, Cov2], stall: StallId | None) -> None:
         track.status, track.stall, track.away = "parked", stall, 0
-        xx, xy, yy = motion.covariance_m2
-        track.motion = Motion(motion.at, motion.x, motion.y, 0.0, 0.0, (xx, xy, 0.0, 0.0, yy, 0.0, 0.0, 0.0, 0.0, 0.0))
+        self._stand(track, place, track.motion.at)
         if stall is not None:
-            track.heading = self._scene.map.heading_at(track.level, motion.x, motion.y)
+            track.heading = self._scene.map.heading_at(track.level, track.motion.x, track.motion.y)
+        self._tell_parked(track)
+
+    def _stand(self, track: Track, place: tuple[float, float, Cov2], at: Micros) -> None:
+        x, y, (xx, xy, yy) = place
+        least = _STANDING_SIGMA_M * _STANDING_SIGMA_M
+        track.motion = Motion(at, x, y, 0.0, 0.0, (xx + least, xy, 0.0, 0.0, yy + least, 0.0, 0.0, 0.0, 0.0, 0.0))
+
+    def _tell_parked(self, track: Track) -> None:
+        """Where a parked vehicle stands; again when more looks place it elsewhere."""
+        motion = track.motion
         assert track.vehicle is not None
+        zone = self._zone(track)
+        track.emitted = Emitted(motion.at, motion.x, motion.y, zone)
         fact = VehicleParked(
             vehicle=track.vehicle,
             level=track.level,
             position_m=(mm(motion.x), mm(motion.y)),
             covariance_m2=_rounded(motion.covariance_m2),
-            zone=self._zone(track),
-            stall=stall,
+            zone=zone,
+            stall=track.stall,
             evidence=track.evidence,
         )
         self._emission.emit(motion.at, fact)
 
     def _hide(self, track: Track, at: Micros) -> None:
         assert track.vehicle is not None
-        track.status, track.stall, track.still = "hidden", None, None
+        track.status, track.stall, track.still, track.looks = "hidden", None, None, {}
         position = (mm(track.motion.x), mm(track.motion.y))
         self._emission.emit(
             at, VehicleHidden(vehicle=track.vehicle, level=track.level, position_m=position, zone=self._zone(track))
@@ -304,7 +351,9 @@ def _rounded(covariance: Cov2) -> Cov2:
     return micro(covariance[0]), micro(covariance[1]), micro(covariance[2])
 
 
-def _away(point: TrailPoint, x: float, y: float) -> float:
+def _away(point: TrailPoint | Emitted | Look | Motion | None, x: float, y: float) -> float:
+    if point is None:
+        return math.inf
     return math.sqrt((point.x - x) * (point.x - x) + (point.y - y) * (point.y - y))
 
 

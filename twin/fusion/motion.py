@@ -72,6 +72,15 @@ def predict(motion: Motion, at: Micros, q: float) -> Motion:
     return Motion(at, motion.x + t * motion.vx, motion.y + t * motion.vy, motion.vx, motion.vy, p)
 
 
+def stopped(motion: Motion, sigma_mps: float) -> Motion:
+    """The estimate after a look that shows no motion: a measured velocity of 0, each axis by itself; the place is as it was."""
+    xx, xy, xu, xv, yy, yu, yv, uu, uv, vv = motion.p
+    var = sigma_mps * sigma_mps
+    ku, kv = var / (uu + var), var / (vv + var)
+    p: Upper = (xx, xy, xu * ku, xv * kv, yy, yu * ku, yv * kv, uu * ku, uv * ku * kv, vv * kv)
+    return Motion(motion.at, motion.x, motion.y, motion.vx * ku, motion.vy * kv, p)
+
+
 def with_floor(motion: Motion, sigma_m: float) -> Motion:
     """The same estimate, its place no surer than ``sigma_m`` in x and in y."""
     xx, xy, xu, xv, yy, *velocity = motion.p

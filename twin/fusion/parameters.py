@@ -61,7 +61,7 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
     inner_birth_us: Micros = 2 * SECOND
     tentative_us: Micros = SECOND
     hidden_us: Micros = 2 * SECOND
-    still_mps: float = 0.4
+    still_mps: float = 1.5
     park_us: Micros = 6 * SECOND
     stall_park_us: Micros = 2_500_000
     depart_m: float = 1.2

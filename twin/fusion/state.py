@@ -14,6 +14,7 @@ from twin.events.ids import CameraId, EventId, LevelId, Micros, PortalId, StallI
 from twin.events.observations import CameraCalibrated, DetectedBox, FrameObserved, VehicleKind
 from twin.fusion.appearance import Gallery
 from twin.fusion.motion import Cov2, Motion
+from twin.fusion.place import Look
 
 TrackId = int
 Calibrations = tuple[tuple[Micros, CameraCalibrated], ...]
@@ -88,6 +89,7 @@ class Track(Struct, kw_only=True):
         sure_hits: detections whose score alone says that it is a vehicle.
         born_beside: tracks that were seen near by when this one was born: of these it may be a double.
         still: where and since when it stands, while it does.
+        looks: each camera's mean of its looks at it since then.
         away: consecutive measurements off a parked place.
         absence: nats of evidence that a parked vehicle is gone, since ``absent_since``.
         seen_rate: how often each camera sees it, when it must.
@@ -114,6 +116,7 @@ class Track(Struct, kw_only=True):
     vehicle: VehicleId | None = None
     trail: tuple[TrailPoint, ...] = ()
     still: TrailPoint | None = None
+    looks: dict[CameraId, Look] = field(default_factory=dict[CameraId, Look])
     away: int = 0
     absence: float = 0.0
     absent_since: Micros | None = None

@@ -14,7 +14,7 @@ from twin.fusion.appearance import with_views
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen, heading_of, match, measure
 from twin.fusion.lifecycle import Lifecycle, likeliest
-from twin.fusion.motion import born, predict, update, with_floor
+from twin.fusion.motion import born, predict, stopped, update, with_floor
 from twin.fusion.scene import Scene
 from twin.fusion.sight import visible
 from twin.fusion.state import FusionState, PendingFrame, Track, TrackId, TrackletLink
@@ -22,6 +22,7 @@ from twin.fusion.state import FusionState, PendingFrame, Track, TrackId, Trackle
 _WARM_UP: Micros = 5 * SECOND  # a camera that watches for less does not know yet what was there before
 _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come back
 _N_VIEWS = 4_096
+_UNCHANGED_SIGMA_MPS = 0.1  # of the speed of what a camera says has not changed
 _N_EVIDENCE = 2
 _EDGE_SHARE = 0.06  # of the frame: boxes that near its edge may just have come in
 _FAR_SHARE = 0.6  # of the range: where detection begins
@@ -99,11 +100,14 @@ class Step:
             self._note(track, measured.box, seen)
         if track.status == "parked":
             self._life.note_rate(track, seen.pending.camera, was_seen=True)
-            self._life.measure_parked(track, x, y, measured.covariance_m2, seen.at)
+            self._life.measure_parked(track, measured, seen.pending.camera, seen.at)
         else:
             ahead = predict(track.motion, seen.at, self._scene.parameters.acceleration_m2ps3)
-            updated = update(ahead, x, y, measured.covariance_m2)
-            track.motion = with_floor(updated, self._scene.parameters.bias_sigma_m)
+            if measured.is_fresh:
+                updated = update(ahead, x, y, measured.covariance_m2)
+                track.motion = with_floor(updated, self._scene.parameters.bias_sigma_m)
+            else:
+                track.motion = stopped(ahead, _UNCHANGED_SIGMA_MPS)
             track.heading = heading_of(track.motion, track.heading)
             self._life.extend_trail(track)
         self._link(track, measured, seen)
@@ -115,7 +119,7 @@ class Step:
             self._life.check_portals(track)
             if track.status == "moving":  # it has not just left
                 self._life.move(track)
-                self._life.settle(track)
+                self._life.settle(track, measured, seen.pending.camera)
 
     def _note(self, track: Track, box: DetectedBox, seen: Seen) -> None:
         track.kind_scores = {**track.kind_scores, box.kind: track.kind_scores.get(box.kind, 0.0) + box.score}

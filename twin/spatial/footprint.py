@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twin.events.observations import DetectedBox, VehicleKind
 from twin.spatial.camera import Bools, Floats, GroundCamera, GroundPoints
@@ -36,6 +37,7 @@ on rendered car parks with exact truth: 1.1 m too far for parked vehicles, 0.9 m
 1.4 m along, 0.7 and 0.9 m across. A detector that draws boxes round what it cannot see has no bias, so half of it is taken."""
 _COVERING_SHARE = 0.25  # of a box's width
 _COVERING_PX = 2.0
+_TOLD_CUT_SHARE = 0.1
 _CUT_SHARE = 0.5  # of the box's size: how wrong an edge may be that the frame cuts
 
 
@@ -57,12 +59,14 @@ def centres(
         return GroundPoints(points_m=empty, covariance_m2=np.zeros((0, 3)), is_valid=np.zeros(0, dtype=np.bool_))
     corners = np.array([box.box_px for box in boxes])
     bottom = np.stack(((corners[:, 0] + corners[:, 2]) / 2, corners[:, 3]), axis=1)
-    ground = camera.to_ground(bottom, _sigmas(boxes, corners))
+    cut = np.array([_cut_side(box) for box in boxes])
+    is_known = (headings[:, 0] != 0) | (headings[:, 1] != 0)
+    ground = camera.to_ground(bottom, _sigmas(boxes, corners, is_known))
     sizes = np.array([SIZE_M[box.kind] for box in boxes])
     sight = _unit(ground.points_m - np.array(camera.origin_m))
-    is_known = (headings[:, 0] != 0) | (headings[:, 1] != 0)
     points = ground.points_m + sight * _reach(sizes, sight, headings, is_known)[:, None]
-    points = _refined(camera, points, sizes, headings, is_known & ground.is_valid, bottom)
+    bottom[:, 0] = np.where(cut < 0, corners[:, 2], np.where(cut > 0, corners[:, 0], bottom[:, 0]))
+    points = _refined(camera, points, sizes, headings, is_known & ground.is_valid, bottom, cut)
     spread = np.where(is_known, _KNOWN_SIGMA_M, _UNKNOWN_SIGMA_M)
     aside = np.zeros(len(boxes))
     if is_covered is not None:
@@ -91,11 +95,19 @@ def _covers(other: DetectedBox, box: DetectedBox) -> bool:
     return min(right, x2) - max(left, x1) > _COVERING_SHARE * (x2 - x1)
 
 
-def _sigmas(boxes: Sequence[DetectedBox], corners: Floats) -> Floats:
+def _cut_side(box: DetectedBox) -> int:
+    """-1 where the frame cuts the box on its left only, +1 on its right only, else 0."""
+    return int("right" in box.truncated) - int("left" in box.truncated)
+
+
+def _sigmas(boxes: Sequence[DetectedBox], corners: Floats, is_known: Bools) -> Floats:
+    """Standard deviations of the boxes' bottom centres; of a cuboid that is cut at one side the other side tells where it is."""
     sigma = np.array([box.box_sigma_px for box in boxes])
     is_cut_aside = np.array(["left" in box.truncated or "right" in box.truncated for box in boxes])
+    is_told = is_known & np.array([_cut_side(box) != 0 for box in boxes])
     is_cut_below = np.array(["bottom" in box.truncated for box in boxes])
-    sigma[:, 0] += np.where(is_cut_aside, _CUT_SHARE * (corners[:, 2] - corners[:, 0]), 0.0)
+    share = np.where(is_told, _TOLD_CUT_SHARE, _CUT_SHARE)
+    sigma[:, 0] += np.where(is_cut_aside, share * (corners[:, 2] - corners[:, 0]), 0.0)
     sigma[:, 1] += np.where(is_cut_below, _CUT_SHARE * (corners[:, 3] - corners[:, 1]), 0.0)
     return sigma
 
@@ -108,20 +120,30 @@ def _reach(sizes: Floats, sight: Floats, headings: Floats, is_known: Bools) -> F
     return np.where(is_known, support, (sizes[:, 0] + sizes[:, 1]) / 4)
 
 
-def _refined(camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats, is_usable: Bools, bottom: Floats) -> Floats:
-    """Move the cuboids until their projections' bottom and middle meet the boxes'."""
+def _refined(
+    camera: GroundCamera,
+    points: Floats,
+    sizes: Floats,
+    headings: Floats,
+    is_usable: Bools,
+    bottom: Floats,
+    cut: NDArray[np.int64],
+) -> Floats:
+    """Move the cuboids until their projections' bottom and middle, or the side that is not cut, meet the boxes'."""
     ones = np.ones_like(bottom)
     wanted = camera.to_ground(bottom, ones)
     for _ in range(_REFINEMENTS):
-        middle, is_seen = _projected(camera, points, sizes, headings)
-        now = camera.to_ground(middle, ones)
+        place, is_seen = _projected(camera, points, sizes, headings, cut)
+        now = camera.to_ground(place, ones)
         may_move = is_usable & is_seen & now.is_valid & wanted.is_valid
         points = points + np.where(may_move[:, None], wanted.points_m - now.points_m, 0.0)
     return points
 
 
-def _projected(camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats) -> tuple[Floats, Bools]:
-    """Bottom-centre pixels of the cuboids' boxes, (N, 2), and whether all corners are in front."""
+def _projected(
+    camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats, cut: NDArray[np.int64]
+) -> tuple[Floats, Bools]:
+    """Bottom pixels of the cuboids' boxes, (N, 2), at their middle or at the side away from the cut, and whether all is in front."""
     lefts = np.stack((-headings[:, 1], headings[:, 0]), axis=1)
     corners: list[Floats] = []
     for ahead in (0.5, -0.5):
@@ -130,10 +152,10 @@ def _projected(camera: GroundCamera, points: Floats, sizes: Floats, headings: Fl
             corners += [np.concatenate((corner, camera.elevation_m + up * sizes[:, 2:]), axis=1) for up in (0.0, 1.0)]
     seen = camera.to_pixels(np.concatenate(corners))
     pixels = seen.points_px.reshape(len(corners), len(points), 2)
-    u, v = pixels[:, :, 0], pixels[:, :, 1]
-    bottom = np.stack(((u.min(axis=0) + u.max(axis=0)) / 2, v.max(axis=0)), axis=1)
+    left, right, low = pixels[:, :, 0].min(axis=0), pixels[:, :, 0].max(axis=0), pixels[:, :, 1].max(axis=0)
+    across = np.where(cut < 0, right, np.where(cut > 0, left, (left + right) / 2))
     is_seen: Bools = np.min(seen.is_in_front.reshape(len(corners), len(points)), axis=0, initial=True)
-    return bottom, is_seen
+    return np.stack((across, low), axis=1), is_seen
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -1,0 +1,88 @@
+"""Where a standing vehicle stands: each camera's own mean of its looks, and all cameras' together.
+
+What a camera gets wrong about a vehicle that stands (its size, what hides its lower edge, the calibration) it gets wrong in
+every frame alike. So more frames of one camera make a place only so much surer, while another camera does; and a vehicle that
+starts to move is told by one camera's looks against its own mean, from which that error drops out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from twin.fusion.motion import Cov2
+
+CLEAR, COVERED, CUT = 0, 1, 2
+"""How much of a vehicle a box is of: all, not its lower edge, not one of its sides. Less is better."""
+
+_MEMORY = 30  # looks after which the oldest begin to fade
+_SYSTEMATIC = 0.3  # share of a look's variance that all looks of the camera have in common
+
+
+class Look(Struct, frozen=True, array_like=True):
+    """One camera's mean of its looks at a standing vehicle.
+
+    Attributes:
+        covariance_m2: of one look.
+        rank: the best kind of box so far; only such boxes are in the mean.
+    """
+
+    n: int
+    x: float
+    y: float
+    covariance_m2: Cov2
+    rank: int
+
+
+def looked(before: Look | None, x: float, y: float, covariance_m2: Cov2, rank: int) -> Look:
+    """The mean with another look; a better kind of box replaces all worse ones, and a worse one adds nothing."""
+    if before is None or rank < before.rank:
+        return Look(1, x, y, covariance_m2, rank)
+    if rank > before.rank:
+        return before
+    gain = 1.0 / min(before.n + 1, _MEMORY)
+    return Look(
+        min(before.n + 1, _MEMORY),
+        before.x + gain * (x - before.x),
+        before.y + gain * (y - before.y),
+        _mean(before.covariance_m2, covariance_m2, gain),
+        rank,
+    )
+
+
+def fused(looks: Mapping[str, Look]) -> tuple[float, float, Cov2] | None:
+    """The place that all cameras' looks tell together, with its covariance; None without any.
+
+    Weighted by information: x = (Σ Rᵢ⁻¹)⁻¹ Σ Rᵢ⁻¹ xᵢ, with Rᵢ = R (s + (1 - s) / n).
+    """
+    return _fused(looks[name] for name in sorted(looks))
+
+
+def without(looks: Mapping[str, Look], camera: str) -> tuple[float, float, Cov2] | None:
+    """As ``fused``, of what the other cameras see clearly."""
+    return _fused(looks[name] for name in sorted(looks) if name != camera and looks[name].rank == CLEAR)
+
+
+def _fused(looks: Iterable[Look]) -> tuple[float, float, Cov2] | None:
+    a = b = c = p = q = 0.0
+    for look in looks:
+        share = _SYSTEMATIC + (1.0 - _SYSTEMATIC) / look.n
+        xx, xy, yy = (share * value for value in look.covariance_m2)
+        determinant = xx * yy - xy * xy
+        ia, ib, ic = yy / determinant, -xy / determinant, xx / determinant
+        a, b, c = a + ia, b + ib, c + ic
+        p, q = p + ia * look.x + ib * look.y, q + ib * look.x + ic * look.y
+    determinant = a * c - b * b
+    if not determinant > 0.0:
+        return None
+    xx, xy, yy = c / determinant, -b / determinant, a / determinant
+    return xx * p + xy * q, xy * p + yy * q, (xx, xy, yy)
+
+
+def _mean(before: Cov2, after: Cov2, gain: float) -> Cov2:
+    return (
+        before[0] + gain * (after[0] - before[0]),
+        before[1] + gain * (after[1] - before[1]),
+        before[2] + gain * (after[2] - before[2]),
+    )
