@@ -16,7 +16,8 @@ CHECK_EVERY: Micros = SECOND
 _APART_FOR: Micros = 20 * SECOND  # how long having been seen side by side keeps two tracks apart
 _NOTE_EVERY: Micros = SECOND
 _WATCHED: Micros = SECOND  # a track unseen for longer tells nothing of where it is
-_N_APART = 3
+_N_APART = 15  # points: five for a second of two boxes beside each other, two for boxes of which one hides much of the other
+_N_APART_AT_BIRTH = 5
 _BOX_OVERLAP = 0.5  # boxes that share more may be two of one vehicle, or one that hides the other
 _SECOND_BOX = 0.8
 _BESIDE_M = 6.0
@@ -24,6 +25,7 @@ _ONE_PLACE_M = 1.7  # nearer than the centres of two parked vehicles can be, err
 _ONE_STALL_M = 2.6
 _ONE_MOVING_M = 3.0
 _SAME_SPEED_MPS = 1.5
+_DRIVING_MPS = 1.5
 _STANDING: Micros = 3 * SECOND
 _MOVING: Micros = 2 * SECOND
 
@@ -35,8 +37,9 @@ def note_apart(seen: Sequence[tuple[Track, DetectedBox]], at: Micros) -> None:
             known = one.apart.get(other.id)
             if (known is not None and at - known.last_at < _NOTE_EVERY) or _distance2(one, other) > _BESIDE_M * _BESIDE_M:
                 continue
-            if overlap(box, other_box) <= _BOX_OVERLAP:
-                noted = Apart(1 if known is None else known.n + 1, at)
+            weight = _weight(overlap(box, other_box))
+            if weight:
+                noted = Apart(weight + (0 if known is None else known.n), at)
                 one.apart = {**_fresh(one.apart, at), other.id: noted}
                 other.apart = {**_fresh(other.apart, at), one.id: noted}
 
@@ -52,10 +55,24 @@ def beside(newborn: Track, tracks: Iterable[Track]) -> tuple[TrackId, ...]:
     )
 
 
+def know_apart(newborn: Track, others: Iterable[Track], at: Micros) -> None:
+    """Write into these tracks that the newborn one is none of them."""
+    noted = Apart(_N_APART, at)
+    for other in others:
+        newborn.apart = {**newborn.apart, other.id: noted}
+        other.apart = {**_fresh(other.apart, at), newborn.id: noted}
+
+
 def are_two(one: Track, other: Track) -> bool:
     """Whether a camera had a box of each in one frame, several seconds long."""
     known = one.apart.get(other.id)
     return known is not None and known.n >= _N_APART
+
+
+def seem_two(one: Track, other: Track) -> bool:
+    """As ``are_two``, for a track too young to have been seen for several seconds."""
+    known = one.apart.get(other.id)
+    return known is not None and known.n >= _N_APART_AT_BIRTH
 
 
 def is_second_box(box: DetectedBox, others: Iterable[DetectedBox]) -> bool:
@@ -96,6 +113,15 @@ def is_sure(pair: Suspicion, elder: Track, younger: Track, at: Micros) -> bool:
     return at - pair.since_at >= (_STANDING if is_standing else _MOVING)
 
 
+def _weight(shared: float) -> int:
+    return 5 if shared <= _BOX_OVERLAP else 2 if shared <= _SECOND_BOX else 0
+
+
+def drives(track: Track) -> bool:
+    """Whether it moves faster than what stands seems to."""
+    return track.status != "parked" and track.motion.speed2 > _DRIVING_MPS * _DRIVING_MPS
+
+
 def _is_watched(track: Track, at: Micros) -> bool:
     return track.status in ("moving", "parked") and _is_seen(track, at)
 
@@ -113,7 +139,7 @@ def _may_be_one(one: Track, other: Track, at: Micros) -> bool:
     reach = _ONE_MOVING_M
     if one.status == "parked" and other.status == "parked":
         reach = _ONE_STALL_M if one.stall is not None and one.stall == other.stall else _ONE_PLACE_M
-    elif "parked" in (one.status, other.status):
+    elif not (drives(one) and drives(other)):
         reach = _ONE_PLACE_M
     if _distance2(one, other) > reach * reach:
         return False

@@ -7,9 +7,10 @@ import math
 import numpy as np
 from msgspec import Struct
 
-from twin.events.ids import LevelId, Micros, TrackletId
+from twin.events.ids import CameraId, LevelId, Micros, TrackletId
 from twin.events.observations import DetectedBox
 from twin.fusion.appearance import log_likelihood_ratio
+from twin.fusion.arithmetic import ln1
 from twin.fusion.association import LINK_NATS, assign, squared_mahalanobis
 from twin.fusion.motion import Cov2, Motion, predict
 from twin.fusion.place import CLEAR, COVERED, CUT
@@ -22,6 +23,8 @@ from twin.spatial.zones import UNKNOWN, Unit
 _TRUST_HEADING_MPS2 = 1.0
 _NEAR_M = 4.0  # a box's nearest ground point to the centre of the vehicle that it may show
 _LINKED_GATE = 4.0  # a linked pair may be this many times farther off
+_KNOWN_LOOKS = 3
+_OWN_SHARE = 0.35  # of a look's variance: what a camera's looks at one place do not have in common
 _APPEARANCE_WEIGHT = 0.5  # views of one tracklet are not independent of its link
 
 
@@ -111,12 +114,32 @@ def _matched(
         return []
     tracks = [tracks[row] for row in rows]
     d2, ln_determinant = squared_mahalanobis(mean[rows], cov[rows], points, point_cov)
+    _know_own(d2, ln_determinant, tracks, measured, points, seen.pending.camera)
     links = _links(tracks, measured, state)
     cost = 0.5 * (d2 + ln_determinant) - LINK_NATS * links
     is_allowed = (d2 <= gate) | ((links > 0) & (d2 <= _LINKED_GATE * gate))
+    is_allowed &= ~np.array([[one.box.tracklet in track.refused for one in measured] for track in tracks])
     is_allowed &= _is_reachable(tracks, seen.at, points, scene)
     _add_appearance(cost, is_allowed, tracks, measured, state)
     return [(tracks[row].id, columns[column]) for row, column in assign(cost, is_allowed)]
+
+
+def _know_own(
+    d2: Floats, ln_determinant: Floats, tracks: list[Track], measured: list[Measured], points: Floats, camera: CameraId
+) -> None:
+    """A parked vehicle that this camera knows: its boxes come where they came before, up to their noise."""
+    ranks = np.array([one.rank for one in measured])
+    for row, track in enumerate(tracks):
+        own = track.looks.get(camera)
+        if track.status != "parked" or own is None or own.n < _KNOWN_LOOKS:
+            continue
+        xx, xy, yy = (_OWN_SHARE * value for value in own.covariance_m2)
+        dx, dy = points[:, 0] - own.x, points[:, 1] - own.y
+        determinant = xx * yy - xy * xy
+        off = (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / determinant
+        is_known = ranks == own.rank
+        d2[row] = np.where(is_known, off, d2[row])
+        ln_determinant[row] = np.where(is_known, ln1(determinant), ln_determinant[row])
 
 
 def _near(mean: Floats, cov: Floats, points: Floats, point_cov: Floats, gate: float) -> list[int]:

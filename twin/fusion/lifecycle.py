@@ -62,6 +62,8 @@ class Lifecycle:
         age = track.seen_at - track.born_at
         if track.sure_hits < self._parameters.sure_hits:
             return False
+        if track.score < self._parameters.sure_mean:
+            return track.hits >= self._parameters.unsure_hits and age >= self._parameters.unsure_us
         if not track.gallery and age < self._parameters.looks_us:
             return False
         if track.is_inner_birth:

@@ -26,6 +26,8 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
         birth_hits, birth_us: detections and time until a new track is a vehicle, at the edge of what is watched.
         sure_score, sure_hits: so many of these detections have at least this score: what is never more than a likeness, such as
             a shadow, stays one however long it is seen.
+        sure_mean: mean score of what is taken to be a vehicle after the usual hits and time.
+        unsure_hits, unsure_us: hits and time until what scores less is one.
         inner_birth_hits, inner_birth_us: as above, in the middle of a watched area, where nothing can come from.
         tentative_us: an unconfirmed track unseen for so long is dropped.
         hidden_us: a moving vehicle unseen for so long is hidden.
@@ -57,6 +59,9 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
     birth_us: Micros = 700_000
     sure_score: float = 0.45
     sure_hits: int = 3
+    sure_mean: float = 0.5
+    unsure_hits: int = 50
+    unsure_us: Micros = 6 * SECOND
     inner_birth_hits: int = 15
     inner_birth_us: Micros = 2 * SECOND
     tentative_us: Micros = SECOND

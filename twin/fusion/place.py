@@ -17,6 +17,9 @@ CLEAR, COVERED, CUT = 0, 1, 2
 """How much of a vehicle a box is of: all, not its lower edge, not one of its sides. Less is better."""
 
 _MEMORY = 30  # looks after which the oldest begin to fade
+_ENOUGH_LOOKS = 4
+_STRANGE_D2 = 11.8  # chi-squared, 2 degrees of freedom, 99.7 %
+_STRANGE_M = 1.3  # nearer than this there is no room for another vehicle
 _SYSTEMATIC = 0.3  # share of a look's variance that all looks of the camera have in common
 
 
@@ -62,6 +65,26 @@ def fused(looks: Mapping[str, Look]) -> tuple[float, float, Cov2] | None:
 def without(looks: Mapping[str, Look], camera: str) -> tuple[float, float, Cov2] | None:
     """As ``fused``, of what the other cameras see clearly."""
     return _fused(looks[name] for name in sorted(looks) if name != camera and looks[name].rank == CLEAR)
+
+
+def is_stranger(looks: Mapping[str, Look], camera: str) -> bool:
+    """Whether what a camera sees is not what the others see: its mean is off theirs, and it knows less well than they do.
+
+    d² of the difference of the two means against the sum of their covariances.
+    """
+    own = looks.get(camera)
+    if own is None or own.n < _ENOUGH_LOOKS:
+        return False
+    others = _fused(looks[name] for name in sorted(looks) if name != camera and looks[name].n >= _ENOUGH_LOOKS)
+    ours = _fused((own,))
+    if others is None or ours is None:
+        return False
+    (x, y, (xx, xy, yy)), (u, v, (uu, uv, vv)) = ours, others
+    if xx + yy < uu + vv:
+        return False
+    a, b, c, dx, dy = xx + uu, xy + uv, yy + vv, x - u, y - v
+    d2 = (c * dx * dx - 2.0 * b * dx * dy + a * dy * dy) / (a * c - b * b)
+    return d2 > _STRANGE_D2 and dx * dx + dy * dy > _STRANGE_M * _STRANGE_M
 
 
 def _fused(looks: Iterable[Look]) -> tuple[float, float, Cov2] | None:

@@ -66,7 +66,7 @@ class TrailPoint(Struct, frozen=True, array_like=True):
 
 
 class Apart(Struct, frozen=True, array_like=True):
-    """In how many seconds two tracks were seen beside each other, and when last."""
+    """Points for the seconds in which two tracks were seen beside each other, and when last."""
 
     n: int
     last_at: Micros
@@ -86,6 +86,7 @@ class Track(Struct, kw_only=True):
 
     Attributes:
         heading: unit vector of its last real motion, or of the stall or lane it stands in; (0, 0) if unknown.
+        score: of its detections, a mean that follows the newest.
         sure_hits: detections whose score alone says that it is a vehicle.
         born_beside: tracks that were seen near by when this one was born: of these it may be a double.
         still: where and since when it stands, while it does.
@@ -95,6 +96,7 @@ class Track(Struct, kw_only=True):
         seen_rate: how often each camera sees it, when it must.
         sides: last definite side of each portal that it is near: +1 left ("in"), -1 right.
         certainty: 0..1, how sure its identity is.
+        refused: tracklets that were taken for this one, and are not.
         apart: other tracks near by of which one camera had a box beside this one's in the same frame.
     """
 
@@ -111,6 +113,7 @@ class Track(Struct, kw_only=True):
     hits: int
     seen_at: Micros
     seen_by: CameraId
+    score: float = 0.0
     sure_hits: int = 0
     born_beside: tuple[TrackId, ...] = ()
     vehicle: VehicleId | None = None
@@ -126,6 +129,7 @@ class Track(Struct, kw_only=True):
     sides: dict[PortalId, int] = field(default_factory=dict[PortalId, int])
     gallery: Gallery = ()
     tracklets: tuple[TrackletId, ...] = ()
+    refused: tuple[TrackletId, ...] = ()
     flags: tuple[SessionFlag, ...] = ()
     certainty: float = 1.0
     evidence: tuple[EventId, ...] = ()  # newest observations that updated it

@@ -15,6 +15,7 @@ from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen, heading_of, match, measure
 from twin.fusion.lifecycle import Lifecycle, likeliest
 from twin.fusion.motion import born, predict, stopped, update, with_floor
+from twin.fusion.place import is_stranger
 from twin.fusion.scene import Scene
 from twin.fusion.sight import visible
 from twin.fusion.state import FusionState, PendingFrame, Track, TrackId, TrackletLink
@@ -24,6 +25,8 @@ _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come bac
 _N_VIEWS = 4_096
 _UNCHANGED_SIGMA_MPS = 0.1  # of the speed of what a camera says has not changed
 _N_EVIDENCE = 2
+_SCORE_GAIN = 0.2
+_N_REFUSED = 8
 _EDGE_SHARE = 0.06  # of the frame: boxes that near its edge may just have come in
 _FAR_SHARE = 0.6  # of the range: where detection begins
 _SAME_PARKED_M = 1.8  # nearer than two parked vehicles' centres can be
@@ -110,6 +113,9 @@ class Step:
                 track.motion = stopped(ahead, _UNCHANGED_SIGMA_MPS)
             track.heading = heading_of(track.motion, track.heading)
             self._life.extend_trail(track)
+        if measured.is_fresh and is_stranger(track.looks, seen.pending.camera):
+            self._refuse(track, measured, seen)
+            return
         self._link(track, measured, seen)
         if track.status == "tentative" and not track.gallery:
             track.gallery = with_views(track.gallery, self.state.views.get(measured.box.tracklet, ()))
@@ -121,9 +127,19 @@ class Step:
                 self._life.move(track)
                 self._life.settle(track, measured, seen.pending.camera)
 
+    def _refuse(self, track: Track, measured: Measured, seen: Seen) -> None:
+        """A camera's looks are of another vehicle that stands near by: its tracklet is no longer this track's."""
+        name = measured.box.tracklet
+        track.refused = (*track.refused, name)[-_N_REFUSED:]
+        track.tracklets = tuple(one for one in track.tracklets if one != name)
+        track.looks = {camera: look for camera, look in track.looks.items() if camera != seen.pending.camera}
+        self.state.tracklets.pop(name, None)
+        self._bear(measured, seen)
+
     def _note(self, track: Track, box: DetectedBox, seen: Seen) -> None:
         track.kind_scores = {**track.kind_scores, box.kind: track.kind_scores.get(box.kind, 0.0) + box.score}
         track.kind = likeliest(track.kind_scores)
+        track.score += _SCORE_GAIN * (box.score - track.score)
         track.sure_hits += box.score >= self._scene.parameters.sure_score
         track.evidence = (*track.evidence, seen.pending.observation)[-_N_EVIDENCE:]
 
@@ -171,9 +187,9 @@ class Step:
             if other.vehicle is None or other.status == "hidden" or other.level != track.level or other.id == track.id:
                 continue
             dx, dy = other.motion.x - track.motion.x, other.motion.y - track.motion.y
-            reach = _SAME_PARKED_M if other.status == "parked" else _SAME_MOVING_M
+            reach = _SAME_MOVING_M if doubles.drives(track) and doubles.drives(other) else _SAME_PARKED_M
             is_watched = track.motion.at - other.seen_at <= SECOND // 2
-            if is_watched and dx * dx + dy * dy < reach * reach and not doubles.are_two(track, other):
+            if is_watched and dx * dx + dy * dy < reach * reach and not doubles.seem_two(track, other):
                 return other
         return None
 
@@ -209,12 +225,14 @@ class Step:
             first_m=(x, y),
             is_inner_birth=self._is_inner(measured, seen),
             hits=1,
+            score=box.score,
             sure_hits=int(box.score >= parameters.sure_score),
             seen_at=seen.at,
             seen_by=seen.pending.camera,
             evidence=(seen.pending.observation,),
         )
         track.born_beside = doubles.beside(track, self.state.tracks.values())
+        doubles.know_apart(track, (one for one in self.state.tracks.values() if box.tracklet in one.refused), seen.at)
         self._life.extend_trail(track)
         self.state.tracks[track.id] = track
         self._link(track, measured, seen)
