@@ -23,6 +23,7 @@ from twin.spatial.zones import UNKNOWN, Unit
 _TRUST_HEADING_MPS2 = 1.0
 _NEAR_M = 4.0  # a box's nearest ground point to the centre of the vehicle that it may show
 _LINKED_GATE = 4.0  # a linked pair may be this many times farther off
+_NEIGHBOUR_M = 1.5  # a new box this near is nobody else's
 _KNOWN_LOOKS = 3
 _OWN_SHARE = 0.35  # of a look's variance: what a camera's looks at one place do not have in common
 _APPEARANCE_WEIGHT = 0.5  # views of one tracklet are not independent of its link
@@ -118,6 +119,7 @@ def _matched(
     links = _links(tracks, measured, state)
     cost = 0.5 * (d2 + ln_determinant) - LINK_NATS * links
     is_allowed = (d2 <= gate) | ((links > 0) & (d2 <= _LINKED_GATE * gate))
+    is_allowed &= (links != 0) | _is_near_parked(tracks, points)
     is_allowed &= ~np.array([[one.box.tracklet in track.refused for one in measured] for track in tracks])
     is_allowed &= _is_reachable(tracks, seen.at, points, scene)
     _add_appearance(cost, is_allowed, tracks, measured, state)
@@ -142,6 +144,17 @@ def _know_own(
         ln_determinant[row] = np.where(is_known, ln1(determinant), ln_determinant[row])
 
 
+def _is_near_parked(tracks: list[Track], points: Floats) -> Bools:
+    """(T, D) whether a box of a tracklet that belongs to nobody may be a parked vehicle: nearer than its neighbours are.
+
+    What is farther begins a track of its own, which is told to be a double once more of its boxes say where it is.
+    """
+    places = np.array([(track.motion.x, track.motion.y) for track in tracks])
+    is_moving = np.array([track.status != "parked" for track in tracks])
+    dx, dy = (points[None, :, k] - places[:, None, k] for k in range(2))
+    return is_moving[:, None] | (dx * dx + dy * dy <= _NEIGHBOUR_M * _NEIGHBOUR_M)
+
+
 def _near(mean: Floats, cov: Floats, points: Floats, point_cov: Floats, gate: float) -> list[int]:
     """Rows of the tracks that any box can be inside the gate of: d² is at least the squared distance over the trace of S."""
     trace = (cov[:, 0] + cov[:, 2])[:, None] + (point_cov[:, 0] + point_cov[:, 2])[None, :]
@@ -152,8 +165,9 @@ def _near(mean: Floats, cov: Floats, points: Floats, point_cov: Floats, gate: fl
 
 
 def predicted_at(track: Track, at: Micros, acceleration: float) -> Motion:
-    """Where a track should be: parked ones stay."""
-    return track.motion if track.status == "parked" else predict(track.motion, at, acceleration)
+    """Where a track should be: what stands stays."""
+    is_standing = track.status == "parked" or (track.status == "tentative" and track.still is not None)
+    return track.motion if is_standing else predict(track.motion, at, acceleration)
 
 
 def _headings(boxes: tuple[DetectedBox, ...], camera: GroundCamera, level: LevelId, state: FusionState, scene: Scene) -> Floats:

@@ -117,8 +117,8 @@ class Lifecycle:
         for crossing in crossings(track, self._portals(track), self._parameters.portal_side_m):
             self._cross(track, crossing)
 
-    def settle(self, track: Track, measured: Measured, camera: CameraId) -> None:
-        """Park a moving vehicle that has stood long enough: no camera saw it leave its own mean of looks."""
+    def watch_still(self, track: Track, measured: Measured, camera: CameraId) -> None:
+        """Whether a track that is not parked stands: no camera sees it leave its own mean of looks, and it is not fast."""
         motion = track.motion
         if motion.speed2 >= self._parameters.still_mps * self._parameters.still_mps:
             track.still, track.looks = None, {}
@@ -126,12 +126,15 @@ class Lifecycle:
         if track.still is None or (measured.is_fresh and self._is_off(track.looks.get(camera), measured, _DRIFT_M)):
             track.still, track.looks = TrailPoint(motion.at, motion.x, motion.y), {}
         self._look(track, measured, camera)
+
+    def settle(self, track: Track) -> None:
+        """Park a moving vehicle that has stood long enough."""
         place = fused(track.looks)
-        if place is None:
+        if track.still is None or place is None:
             return
         stall = self._scene.map.stall_at(track.level, place[0], place[1])
         needed = self._parameters.park_us if stall is None else self._parameters.stall_park_us
-        if motion.at - track.still.at >= needed:
+        if track.motion.at - track.still.at >= needed:
             self._park(track, place, stall)
 
     def measure_parked(self, track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:

@@ -30,6 +30,7 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
         unsure_hits, unsure_us: hits and time until what scores less is one.
         inner_birth_hits, inner_birth_us: as above, in the middle of a watched area, where nothing can come from.
         tentative_us: an unconfirmed track unseen for so long is dropped.
+        tentative_still_us: the same for one that stands: what is half hidden is seen now and then.
         hidden_us: a moving vehicle unseen for so long is hidden.
         still_mps: slower is standing.
         park_us, stall_park_us: standing for so long is parked, outside and inside a stall.
@@ -65,6 +66,7 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
     inner_birth_hits: int = 15
     inner_birth_us: Micros = 2 * SECOND
     tentative_us: Micros = SECOND
+    tentative_still_us: Micros = 6 * SECOND
     hidden_us: Micros = 2 * SECOND
     still_mps: float = 1.5
     park_us: Micros = 6 * SECOND

@@ -73,7 +73,8 @@ class Step:
             unseen = closed_at - track.seen_at
             if track.status == "moving" and unseen > parameters.hidden_us:
                 self._life.lose_sight(track)
-            is_over = track.status == "tentative" and unseen > parameters.tentative_us
+            patience = parameters.tentative_us if track.still is None else parameters.tentative_still_us
+            is_over = track.status == "tentative" and unseen > patience
             if is_over or (track.status == "left" and unseen > parameters.hidden_us):
                 del tracks[track.id]
         for name in [name for name, link in self.state.tracklets.items() if closed_at - link.seen_at > _FORGET]:
@@ -106,6 +107,7 @@ class Step:
             self._life.measure_parked(track, measured, seen.pending.camera, seen.at)
         else:
             ahead = predict(track.motion, seen.at, self._scene.parameters.acceleration_m2ps3)
+            self._life.watch_still(track, measured, seen.pending.camera)
             if measured.is_fresh:
                 updated = update(ahead, x, y, measured.covariance_m2)
                 track.motion = with_floor(updated, self._scene.parameters.bias_sigma_m)
@@ -125,7 +127,7 @@ class Step:
             self._life.check_portals(track)
             if track.status == "moving":  # it has not just left
                 self._life.move(track)
-                self._life.settle(track, measured, seen.pending.camera)
+                self._life.settle(track)
 
     def _refuse(self, track: Track, measured: Measured, seen: Seen) -> None:
         """A camera's looks are of another vehicle that stands near by: its tracklet is no longer this track's."""
