@@ -37,6 +37,9 @@ _AHEAD_EXTRAPOLATION_US = 1_500_000
 _RATE_GAIN = 0.05
 _DRIFT_M = 1.0  # a camera's look may be so far off its own mean of a standing vehicle, beyond its noise
 _NOISE_SHARE = 0.5  # of a look's standard deviation: what looks of one camera do not have in common
+_AWAY_LOOKS = 3
+_FIRST_LOOKS = 10  # of a camera at a parked vehicle come as they come, later ones
+_LOOK_EVERY = SECOND  # no faster than this
 _TOLD_M = 0.15  # a parked vehicle's place is told again when it is off by more
 _STANDING_SIGMA_M = 0.1
 _EXTRAPOLATED_CERTAINTY = 0.8
@@ -125,7 +128,7 @@ class Lifecycle:
             return
         if track.still is None or (measured.is_fresh and self._is_off(track.looks.get(camera), measured, _DRIFT_M)):
             track.still, track.looks = TrailPoint(motion.at, motion.x, motion.y), {}
-        self._look(track, measured, camera)
+        self._look(track, measured, camera, motion.at)
 
     def settle(self, track: Track) -> None:
         """Park a moving vehicle that has stood long enough."""
@@ -138,29 +141,36 @@ class Lifecycle:
             self._park(track, place, stall)
 
     def measure_parked(self, track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:
-        """Another look at a parked vehicle: it stands, or it is off, twice in a row, and so moves."""
+        """Another look at a parked vehicle: it stands, or it is off, several times in a row, and so moves."""
         track.absence, track.absent_since = 0.0, None
-        if measured.is_fresh and self._has_left(track, measured, camera):
+        has_left = self._has_left(track, measured, camera) if measured.is_fresh else False
+        if has_left:
             track.away += 1
-            if track.away >= 2:
+            if track.away >= _AWAY_LOOKS:
                 (x, y), covariance_m2 = measured.point_m, measured.covariance_m2
                 self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
             return
-        track.away = 0
-        self._look(track, measured, camera)
+        track.away = track.away if has_left is None else 0
+        if measured.is_fresh and track.away == 0 and self._is_due(track.looks.get(camera), at):
+            self._look(track, measured, camera, at)
         place = fused(track.looks)
         if place is not None:
             self._stand(track, place, at)
             if _away(track.emitted, track.motion.x, track.motion.y) > _TOLD_M:
                 self._tell_parked(track)
 
-    def _has_left(self, track: Track, measured: Measured, camera: CameraId) -> bool:
+    def _has_left(self, track: Track, measured: Measured, camera: CameraId) -> bool | None:
+        """Whether a look is off the vehicle's place; None where the camera cannot tell: it has no like look to compare with."""
         own = track.looks.get(camera)
         if own is not None and own.n > 1 and own.rank == measured.rank:
             return self._is_off(own, measured, self._parameters.depart_m)
         (x, y), (xx, _, yy) = measured.point_m, measured.covariance_m2
-        allowed = self._parameters.depart_m + math.sqrt(xx + yy)
-        return _away(track.motion, x, y) > allowed
+        return True if _away(track.motion, x, y) > self._parameters.depart_m + math.sqrt(xx + yy) else None
+
+    @staticmethod
+    def _is_due(own: Look | None, at: Micros) -> bool:
+        """Boxes that come fast come of something that begins to move: they must not take the place with them."""
+        return own is None or own.n < _FIRST_LOOKS or at - own.at >= _LOOK_EVERY
 
     @staticmethod
     def _is_off(own: Look | None, measured: Measured, by_m: float) -> bool:
@@ -171,10 +181,9 @@ class Lifecycle:
         return _away(own, *measured.point_m) > by_m + _NOISE_SHARE * math.sqrt(xx + yy)
 
     @staticmethod
-    def _look(track: Track, measured: Measured, camera: CameraId) -> None:
+    def _look(track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:
         if measured.is_fresh:
-            x, y = measured.point_m
-            look = looked(track.looks.get(camera), x, y, measured.covariance_m2, measured.rank)
+            look = looked(track.looks.get(camera), at, measured.point_m, measured.covariance_m2, measured.rank)
             track.looks = {**track.looks, camera: look}
 
     def unite(self, elder: Track, younger: Track, at: Micros) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from twin.events.ids import Micros
 from twin.fusion.motion import Cov2
 
 CLEAR, COVERED, CUT = 0, 1, 2
@@ -32,21 +33,24 @@ class Look(Struct, frozen=True, array_like=True):
     """
 
     n: int
+    at: Micros
     x: float
     y: float
     covariance_m2: Cov2
     rank: int
 
 
-def looked(before: Look | None, x: float, y: float, covariance_m2: Cov2, rank: int) -> Look:
+def looked(before: Look | None, at: Micros, point_m: tuple[float, float], covariance_m2: Cov2, rank: int) -> Look:
     """The mean with another look; a better kind of box replaces all worse ones, and a worse one adds nothing."""
+    x, y = point_m
     if before is None or rank < before.rank:
-        return Look(1, x, y, covariance_m2, rank)
+        return Look(1, at, x, y, covariance_m2, rank)
     if rank > before.rank:
         return before
     gain = 1.0 / min(before.n + 1, _MEMORY)
     return Look(
         min(before.n + 1, _MEMORY),
+        at,
         before.x + gain * (x - before.x),
         before.y + gain * (y - before.y),
         _mean(before.covariance_m2, covariance_m2, gain),
