@@ -115,8 +115,8 @@ def _matched(
         return []
     tracks = [tracks[row] for row in rows]
     d2, ln_determinant = squared_mahalanobis(mean[rows], cov[rows], points, point_cov)
-    _know_own(d2, ln_determinant, tracks, measured, points, seen.pending.camera)
     links = _links(tracks, measured, state)
+    _know_own(d2, ln_determinant, links, tracks, measured, points, seen.pending.camera)
     cost = 0.5 * (d2 + ln_determinant) - LINK_NATS * links
     is_allowed = (d2 <= gate) | ((links > 0) & (d2 <= _LINKED_GATE * gate))
     is_allowed &= (links != 0) | _is_near_parked(tracks, points)
@@ -127,9 +127,15 @@ def _matched(
 
 
 def _know_own(
-    d2: Floats, ln_determinant: Floats, tracks: list[Track], measured: list[Measured], points: Floats, camera: CameraId
+    d2: Floats,
+    ln_determinant: Floats,
+    links: Floats,
+    tracks: list[Track],
+    measured: list[Measured],
+    points: Floats,
+    camera: CameraId,
 ) -> None:
-    """A parked vehicle that this camera knows: its boxes come where they came before, up to their noise."""
+    """A parked vehicle that this camera knows: new boxes of it come where they came before; its tracklet's may drive off."""
     ranks = np.array([one.rank for one in measured])
     for row, track in enumerate(tracks):
         own = track.looks.get(camera)
@@ -139,7 +145,7 @@ def _know_own(
         dx, dy = points[:, 0] - own.x, points[:, 1] - own.y
         determinant = xx * yy - xy * xy
         off = (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / determinant
-        is_known = ranks == own.rank
+        is_known = (ranks == own.rank) & (links[row] <= 0)
         d2[row] = np.where(is_known, off, d2[row])
         ln_determinant[row] = np.where(is_known, ln1(determinant), ln_determinant[row])
 

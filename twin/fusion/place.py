@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from twin.events.ids import Micros
+from twin.events.ids import CameraId, Micros
 from twin.fusion.motion import Cov2
 
 CLEAR, COVERED, CUT = 0, 1, 2
@@ -58,7 +58,7 @@ def looked(before: Look | None, at: Micros, point_m: tuple[float, float], covari
     )
 
 
-def fused(looks: Mapping[str, Look]) -> tuple[float, float, Cov2] | None:
+def fused(looks: Mapping[CameraId, Look]) -> tuple[float, float, Cov2] | None:
     """The place that all cameras' looks tell together, with its covariance; None without any.
 
     Weighted by information: x = (Σ Rᵢ⁻¹)⁻¹ Σ Rᵢ⁻¹ xᵢ, with Rᵢ = R (s + (1 - s) / n).
@@ -66,12 +66,12 @@ def fused(looks: Mapping[str, Look]) -> tuple[float, float, Cov2] | None:
     return _fused(looks[name] for name in sorted(looks))
 
 
-def without(looks: Mapping[str, Look], camera: str) -> tuple[float, float, Cov2] | None:
+def without(looks: Mapping[CameraId, Look], camera: CameraId) -> tuple[float, float, Cov2] | None:
     """As ``fused``, of what the other cameras see clearly."""
     return _fused(looks[name] for name in sorted(looks) if name != camera and looks[name].rank == CLEAR)
 
 
-def is_stranger(looks: Mapping[str, Look], camera: str) -> bool:
+def is_stranger(looks: Mapping[CameraId, Look], camera: CameraId) -> bool:
     """Whether what a camera sees is not what the others see: its mean is off theirs, and it knows less well than they do.
 
     d² of the difference of the two means against the sum of their covariances.

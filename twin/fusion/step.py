@@ -15,7 +15,7 @@ from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen, heading_of, match, measure
 from twin.fusion.lifecycle import Lifecycle, likeliest
 from twin.fusion.motion import born, predict, stopped, update, with_floor
-from twin.fusion.place import is_stranger
+from twin.fusion.place import fused, is_stranger
 from twin.fusion.scene import Scene
 from twin.fusion.sight import visible
 from twin.fusion.state import FusionState, PendingFrame, Track, TrackId, TrackletLink
@@ -30,6 +30,7 @@ _N_REFUSED = 8
 _EDGE_SHARE = 0.06  # of the frame: boxes that near its edge may just have come in
 _FAR_SHARE = 0.6  # of the range: where detection begins
 _SAME_PARKED_M = 1.8  # nearer than two parked vehicles' centres can be
+_SAME_D2 = 6.0  # chi-squared, 2 degrees of freedom, 95 %
 _SAME_MOVING_M = 3.5  # two views of one moving vehicle may differ so much where one of them is cut
 
 
@@ -184,14 +185,12 @@ class Step:
                 self.state.tracklets[name] = self._assigned(name, replace(link, track=track.id), track.vehicle, at)
 
     def _double_of(self, track: Track) -> Track | None:
-        """The vehicle that this track also is: as near as one vehicle's length, and no camera ever saw both at once."""
+        """The vehicle that this track also is: as near as what is known of both allows, and no camera ever saw both at once."""
         for other in self.state.tracks.values():
             if other.vehicle is None or other.status == "hidden" or other.level != track.level or other.id == track.id:
                 continue
-            dx, dy = other.motion.x - track.motion.x, other.motion.y - track.motion.y
-            reach = _SAME_MOVING_M if doubles.drives(track) and doubles.drives(other) else _SAME_PARKED_M
             is_watched = track.motion.at - other.seen_at <= SECOND // 2
-            if is_watched and dx * dx + dy * dy < reach * reach and not doubles.seem_two(track, other):
+            if is_watched and _is_in_reach(track, other) and not doubles.seem_two(track, other):
                 return other
         return None
 
@@ -296,6 +295,22 @@ def calibrate(state: FusionState, at: Micros, payload: CameraCalibrated) -> Fusi
     known = state.calibrations.get(payload.camera, ())
     ordered = tuple(sorted((*known, (at, payload)), key=lambda one: one[0]))
     return replace(state, calibrations={**state.calibrations, payload.camera: ordered})
+
+
+def _is_in_reach(newborn: Track, other: Track) -> bool:
+    """Whether a new track may be a known one: within a length, or, where both stand, within what their places leave open."""
+    dx, dy = other.motion.x - newborn.motion.x, other.motion.y - newborn.motion.y
+    away2 = dx * dx + dy * dy
+    if doubles.drives(newborn) and doubles.drives(other):
+        return away2 < _SAME_MOVING_M * _SAME_MOVING_M
+    place = fused(newborn.looks)
+    if away2 < _SAME_PARKED_M * _SAME_PARKED_M or place is None or other.status != "parked":
+        return away2 < _SAME_PARKED_M * _SAME_PARKED_M
+    x, y, own = place
+    a, b, c = (mine + theirs for mine, theirs in zip(own, other.motion.covariance_m2, strict=True))
+    dx, dy = other.motion.x - x, other.motion.y - y
+    d2 = (c * dx * dx - 2.0 * b * dx * dy + a * dy * dy) / (a * c - b * b)
+    return d2 < _SAME_D2
 
 
 def _own(track: Track) -> Track:

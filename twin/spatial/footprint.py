@@ -101,7 +101,7 @@ def _cut_side(box: DetectedBox) -> int:
 
 
 def _sigmas(boxes: Sequence[DetectedBox], corners: Floats, is_known: Bools) -> Floats:
-    """Standard deviations of the boxes' bottom centres; of a cuboid that is cut at one side the other side tells where it is."""
+    """Standard deviations of the boxes' bottom centres; where the frame cuts one side, the other tells where a cuboid is."""
     sigma = np.array([box.box_sigma_px for box in boxes])
     is_cut_aside = np.array(["left" in box.truncated or "right" in box.truncated for box in boxes])
     is_told = is_known & np.array([_cut_side(box) != 0 for box in boxes])
@@ -143,7 +143,7 @@ def _refined(
 def _projected(
     camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats, cut: NDArray[np.int64]
 ) -> tuple[Floats, Bools]:
-    """Bottom pixels of the cuboids' boxes, (N, 2), at their middle or at the side away from the cut, and whether all is in front."""
+    """Bottom pixels of the cuboids' boxes, (N, 2), in the middle or at the side that is not cut; whether all is in front."""
     lefts = np.stack((-headings[:, 1], headings[:, 0]), axis=1)
     corners: list[Floats] = []
     for ahead in (0.5, -0.5):
@@ -152,8 +152,11 @@ def _projected(
             corners += [np.concatenate((corner, camera.elevation_m + up * sizes[:, 2:]), axis=1) for up in (0.0, 1.0)]
     seen = camera.to_pixels(np.concatenate(corners))
     pixels = seen.points_px.reshape(len(corners), len(points), 2)
-    left, right, low = pixels[:, :, 0].min(axis=0), pixels[:, :, 0].max(axis=0), pixels[:, :, 1].max(axis=0)
-    across = np.where(cut < 0, right, np.where(cut > 0, left, (left + right) / 2))
+    u, v = pixels[:, :, 0], pixels[:, :, 1]
+    left: Floats = u.min(axis=0)
+    right: Floats = u.max(axis=0)
+    low: Floats = v.max(axis=0)
+    across: Floats = np.where(cut < 0, right, np.where(cut > 0, left, (left + right) / 2))
     is_seen: Bools = np.min(seen.is_in_front.reshape(len(corners), len(points)), axis=0, initial=True)
     return np.stack((across, low), axis=1), is_seen
 
