@@ -12,7 +12,14 @@ from msgspec.structs import replace
 
 from twin.errors import LogClosed, TwinError
 from twin.events.envelope import RecordedFact
-from twin.events.facts import VehicleConfirmed, VehicleHidden, VehicleLeft, VehicleMoved, VehicleParked
+from twin.events.facts import (
+    VehicleConfirmed,
+    VehicleDismissed,
+    VehicleHidden,
+    VehicleLeft,
+    VehicleMoved,
+    VehicleParked,
+)
 from twin.events.ids import SECOND, Micros, SiteId, VehicleId
 from twin.feeds.delivery import acknowledged_to
 from twin.fold_state import SNAPSHOT_KIND, SiteFold, state_at, version_of
@@ -212,7 +219,8 @@ class Retention:
 
 
 _MOVING = tuple(
-    str(kind.__struct_config__.tag) for kind in (VehicleConfirmed, VehicleHidden, VehicleLeft, VehicleMoved, VehicleParked)
+    str(kind.__struct_config__.tag)
+    for kind in (VehicleConfirmed, VehicleDismissed, VehicleHidden, VehicleLeft, VehicleMoved, VehicleParked)
 )
 
 
@@ -236,9 +244,11 @@ class _Runs:
         """Facts about vehicles, in the order in which they occurred."""
         for fact in facts:
             payload = fact.event.payload
-            assert isinstance(payload, VehicleConfirmed | VehicleHidden | VehicleLeft | VehicleMoved | VehicleParked)
+            assert isinstance(
+                payload, VehicleConfirmed | VehicleDismissed | VehicleHidden | VehicleLeft | VehicleMoved | VehicleParked
+            )
             vehicle = payload.vehicle
-            if isinstance(payload, VehicleLeft):
+            if isinstance(payload, VehicleDismissed | VehicleLeft):
                 self._first.pop(vehicle, None)
                 self._last.pop(vehicle, None)
                 self._measured.pop(vehicle, None)

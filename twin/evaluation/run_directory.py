@@ -25,6 +25,7 @@ from twin.events.facts import (
     SessionOpened,
     SessionOrphaned,
     VehicleConfirmed,
+    VehicleDismissed,
     VehicleHidden,
     VehicleLeft,
     VehicleMoved,
@@ -106,7 +107,7 @@ def track_row(event: FactEvent) -> dict[str, Any] | None:
             place, state = (fact.level, *fact.position_m, *fact.covariance_m2), "parked"
         case VehicleHidden() as fact:
             place, state = (fact.level, *fact.position_m, None, None, None), "hidden"
-        case VehicleLeft() as fact:
+        case VehicleLeft() | VehicleDismissed() as fact:
             place, state = (None,) * 6, "left"
         case IdentitiesMerged() as fact:
             # of the one that is no more; readers of runs know no other word for it

@@ -76,6 +76,18 @@ class VehicleLeft(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
     evidence: tuple[EventId, ...] = ()
 
 
+class VehicleDismissed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="vehicle.dismissed.v1"):
+    """What was taken for a vehicle went out of sight after so few detections that it was none, or another one's double.
+
+    Only what was never seen to enter is dismissed: it has no stay, and no stay ends with it.
+    """
+
+    vehicle: VehicleId
+    level: LevelId
+    position_m: tuple[float, float]
+    n_detections: int
+
+
 class TrackletAssigned(Struct, frozen=True, kw_only=True, tag_field="type", tag="tracklet.assigned.v1"):
     """A camera's tracklet belongs to this vehicle."""
 
@@ -201,6 +213,7 @@ Fact = (
     | VehicleParked
     | VehicleHidden
     | VehicleLeft
+    | VehicleDismissed
     | TrackletAssigned
     | PortalCrossed
     | IdentitiesMerged

@@ -15,7 +15,7 @@ from twin.errors import ShapeError
 from twin.fusion.arithmetic import ln
 from twin.spatial.camera import Bools, Floats
 
-LINK_NATS = 6.0
+LINK_NATS = 3.0
 """What a tracklet id is worth: an edge tracker swaps two that cross about once in ten times, so it can be overruled."""
 MISS_NATS = 8.0
 """Cost of leaving a detection and a track apart: a pair that costs more is not made."""

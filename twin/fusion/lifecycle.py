@@ -13,6 +13,7 @@ from twin.events.facts import (
     IdentitiesMerged,
     PortalCrossed,
     VehicleConfirmed,
+    VehicleDismissed,
     VehicleHidden,
     VehicleLeft,
     VehicleMoved,
@@ -42,6 +43,8 @@ _FIRST_LOOKS = 10  # of a camera at a parked vehicle come as they come, later on
 _LOOK_EVERY = SECOND  # no faster than this
 _TOLD_M = 0.15  # a parked vehicle's place is told again when it is off by more
 _STANDING_SIGMA_M = 0.1
+_LEFT_BEHIND: Micros = 20 * SECOND
+_SAME_PLACE_M = 1.8
 _EXTRAPOLATED_CERTAINTY = 0.8
 
 
@@ -202,15 +205,35 @@ class Lifecycle:
         elder.kind = likeliest(elder.kind_scores)
         elder.gallery = with_views(elder.gallery, younger.gallery)
         elder.tracklets = (*elder.tracklets, *(one for one in younger.tracklets if one not in elder.tracklets))[-8:]
+        elder.has_entered |= younger.has_entered
+        elder.hits += younger.hits
         elder.seen_rate = {**younger.seen_rate, **elder.seen_rate}
         elder.sides = {**younger.sides, **elder.sides}
+
+    def is_left_behind(self, track: Track, other: Track) -> bool:
+        """Whether ``other`` is the vehicle that ``track`` was: it came up where ``track`` had stood until it drove off.
+
+        Two boxes that cross may exchange their tracklets, and one that passes then takes a parked vehicle's name with it.
+        """
+        stood = track.stood
+        if stood is None or other.vehicle is None or other.status not in ("parked", "moving") or not other.is_inner_birth:
+            return False
+        is_then = -SECOND <= other.born_at - stood.at <= _LEFT_BEHIND
+        return other.level == track.level and is_then and _away(stood, *other.first_m) <= _SAME_PLACE_M
+
+    def take_back(self, track: Track, other: Track, at: Micros) -> None:
+        """``other`` is the vehicle that ``track`` was until it drove off: it gets the name back, and ``track`` is no more."""
+        self.unite(track, other, at)
+        other.vehicle, other.flags, other.has_entered = track.vehicle, track.flags, track.has_entered
+        other.kind_scores, other.kind, other.gallery = track.kind_scores, track.kind, track.gallery
+        other.certainty = round(min(track.certainty, other.certainty), 3)
 
     def depart(self, track: Track, motion: Motion) -> None:
         """A parked vehicle moves again; its trail goes on from where it was last seen to stand."""
         stood = TrailPoint(track.motion.at, track.motion.x, track.motion.y)
         track.status, track.motion, track.still, track.away, track.stall = "moving", motion, None, 0, None
         track.absence, track.absent_since, track.looks = 0.0, None, {}
-        track.trail = (stood, TrailPoint(motion.at, motion.x, motion.y))
+        track.stood, track.trail = stood, (stood, TrailPoint(motion.at, motion.x, motion.y))
         self.move(track, is_due=True)
 
     def miss_parked(self, track: Track, camera: CameraId, at: Micros) -> None:
@@ -250,7 +273,7 @@ class Lifecycle:
         track.gallery = known.gallery + tuple(view for view in track.gallery if view not in known.gallery)
         track.gallery = track.gallery[-4:]
         track.certainty = round(known.certainty * certainty, 3)
-        track.flags = known.flags
+        track.flags, track.has_entered, track.hits = known.flags, known.has_entered, known.hits + track.hits
         if is_ambiguous and "ambiguous_identity" not in track.flags:
             track.flags = (*track.flags, "ambiguous_identity")
 
@@ -285,8 +308,13 @@ class Lifecycle:
 
     def _hide(self, track: Track, at: Micros) -> None:
         assert track.vehicle is not None
-        track.status, track.stall, track.still, track.looks = "hidden", None, None, {}
         position = (mm(track.motion.x), mm(track.motion.y))
+        if not track.has_entered and track.hits < self._parameters.sure_detections:
+            track.status, track.stall = "left", None
+            gone = VehicleDismissed(vehicle=track.vehicle, level=track.level, position_m=position, n_detections=track.hits)
+            self._emission.emit(at, gone)
+            return
+        track.status, track.stall, track.still, track.looks = "hidden", None, None, {}
         self._emission.emit(
             at, VehicleHidden(vehicle=track.vehicle, level=track.level, position_m=position, zone=self._zone(track))
         )
@@ -310,6 +338,7 @@ class Lifecycle:
         self._emission.emit(crossing.at, fact)
         if crossing.portal.role == "level" and crossing.portal.to_level is not None:
             track.level, track.sides = crossing.portal.to_level, {}
+        track.has_entered |= crossing.portal.role == "boundary" and crossing.direction == "in"
         if crossing.portal.role == "boundary" and crossing.direction == "out":
             track.status = "left"
             left = VehicleLeft(vehicle=track.vehicle, portal=crossing.portal.id, evidence=track.evidence)

@@ -37,6 +37,7 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
         depart_m: a parked vehicle measured farther off than this and a sigma, several times in a row, is moving.
         absence_nats: evidence of not being seen where it must be seen that ends a parked vehicle's stay there.
         absence_us: least time over which that evidence is gathered.
+        sure_detections: a vehicle that never entered and is lost after fewer was none.
         emit_us, emit_m: least time and way between two VehicleMoved.
         portal_side_m: distance beyond a portal that counts as being across.
         reach_mps, reach_slack_m: how fast, and how far off, a hidden vehicle may come up again.
@@ -74,6 +75,7 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
     depart_m: float = 0.9
     absence_nats: float = 12.0
     absence_us: Micros = 3 * SECOND
+    sure_detections: int = 60
     emit_us: Micros = 200_000
     emit_m: float = 0.05
     portal_side_m: float = 0.5

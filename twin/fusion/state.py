@@ -91,10 +91,12 @@ class Track(Struct, kw_only=True):
         born_beside: tracks that were seen near by when this one was born: of these it may be a double.
         still: where and since when it stands, while it does.
         looks: each camera's mean of its looks at it since then.
+        stood: where it was parked last, and when it was last seen there.
         away: consecutive measurements off a parked place.
         absence: nats of evidence that a parked vehicle is gone, since ``absent_since``.
         seen_rate: how often each camera sees it, when it must.
         sides: last definite side of each portal that it is near: +1 left ("in"), -1 right.
+        has_entered: whether it was seen to come in through a boundary.
         certainty: 0..1, how sure its identity is.
         refused: tracklets that were taken for this one, and are not.
         apart: other tracks near by of which one camera had a box beside this one's in the same frame.
@@ -120,6 +122,7 @@ class Track(Struct, kw_only=True):
     trail: tuple[TrailPoint, ...] = ()
     still: TrailPoint | None = None
     looks: dict[CameraId, Look] = field(default_factory=dict[CameraId, Look])
+    stood: TrailPoint | None = None
     away: int = 0
     absence: float = 0.0
     absent_since: Micros | None = None
@@ -131,6 +134,7 @@ class Track(Struct, kw_only=True):
     tracklets: tuple[TrackletId, ...] = ()
     refused: tuple[TrackletId, ...] = ()
     flags: tuple[SessionFlag, ...] = ()
+    has_entered: bool = False
     certainty: float = 1.0
     evidence: tuple[EventId, ...] = ()  # newest observations that updated it
     apart: dict[TrackId, Apart] = field(default_factory=dict[TrackId, Apart])

@@ -73,13 +73,24 @@ class Step:
         for track in list(tracks.values()):
             unseen = closed_at - track.seen_at
             if track.status == "moving" and unseen > parameters.hidden_us:
-                self._life.lose_sight(track)
+                self._lose_sight(track)
             patience = parameters.tentative_us if track.still is None else parameters.tentative_still_us
+            if track.id not in tracks:
+                continue
             is_over = track.status == "tentative" and unseen > patience
             if is_over or (track.status == "left" and unseen > parameters.hidden_us):
                 del tracks[track.id]
         for name in [name for name, link in self.state.tracklets.items() if closed_at - link.seen_at > _FORGET]:
             del self.state.tracklets[name]
+
+    def _lose_sight(self, track: Track) -> None:
+        for other in self.state.tracks.values():
+            if other.id != track.id and self._life.is_left_behind(track, other):
+                self._life.take_back(track, other, track.seen_at + self._scene.parameters.hidden_us)
+                self._hand_over(other.id, other, track.seen_at + self._scene.parameters.hidden_us)
+                del self.state.tracks[track.id]
+                return
+        self._life.lose_sight(track)
 
     def _frame(self, seen: Seen) -> None:
         camera = seen.pending.camera

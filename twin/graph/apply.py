@@ -23,6 +23,7 @@ from twin.events.facts import (
     StallChanged,
     TrackletAssigned,
     VehicleConfirmed,
+    VehicleDismissed,
     VehicleHidden,
     VehicleLeft,
     VehicleMoved,
@@ -112,6 +113,10 @@ def _hidden(graph: SiteGraph, fact: VehicleHidden, at: Micros) -> None:
 
 
 def _left(graph: SiteGraph, fact: VehicleLeft, at: Micros) -> None:
+    _drop(graph, fact.vehicle)
+
+
+def _dismissed(graph: SiteGraph, fact: VehicleDismissed, at: Micros) -> None:
     _drop(graph, fact.vehicle)
 
 
@@ -212,6 +217,7 @@ _CHANGES: dict[type, Callable[[SiteGraph, Any, Micros], None]] = {
     VehicleHidden: _hidden,
     VehicleLeft: _left,
     IdentitiesMerged: _merged,
+    VehicleDismissed: _dismissed,
     TrackletAssigned: _assigned,
     PortalCrossed: _crossed,
     StallChanged: _stall,

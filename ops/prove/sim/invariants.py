@@ -18,6 +18,7 @@ from twin.events.facts import (
     SessionOrphaned,
     StallChanged,
     VehicleConfirmed,
+    VehicleDismissed,
     VehicleHidden,
     VehicleLeft,
     VehicleMoved,
@@ -25,7 +26,7 @@ from twin.events.facts import (
 )
 from twin.events.ids import EventId, Micros
 
-_OfVehicle = VehicleMoved | VehicleParked | VehicleHidden | VehicleLeft
+_OfVehicle = VehicleMoved | VehicleParked | VehicleHidden | VehicleLeft | VehicleDismissed
 
 
 class Violation(Exception):
@@ -128,7 +129,7 @@ class Facts:
             case VehicleConfirmed():
                 must(payload.vehicle not in self.vehicles, f"{where} confirms {payload.vehicle} again")
                 self.vehicles.add(payload.vehicle)
-            case VehicleMoved() | VehicleParked() | VehicleHidden() | VehicleLeft():
+            case VehicleMoved() | VehicleParked() | VehicleHidden() | VehicleLeft() | VehicleDismissed():
                 self._check_vehicle(payload, where)
             case StallChanged():
                 self._check_stall(payload, where)
@@ -181,7 +182,9 @@ class Facts:
     def _check_vehicle(self, payload: _OfVehicle, where: str) -> None:
         must(payload.vehicle in self.vehicles, f"{where} is of {payload.vehicle}, which was never confirmed")
         must(payload.vehicle not in self.gone, f"{where} is of {payload.vehicle}, which had left")
-        if isinstance(payload, VehicleLeft):
+        if isinstance(payload, VehicleDismissed):
+            must(payload.vehicle not in self.open, f"{where} dismisses {payload.vehicle}, which has a stay")
+        if isinstance(payload, VehicleDismissed | VehicleLeft):
             self.gone[payload.vehicle] = self.cause
 
     def _check_stall(self, payload: StallChanged, where: str) -> None:

@@ -7,6 +7,7 @@ const SAYINGS = {
   "vehicle.parked.v1": ({ stall, zone }) => (stall ? `Parked in stall ${stall}` : `Stopped${inZone(zone)}`),
   "vehicle.hidden.v1": ({ zone }) => `Out of every camera's sight${inZone(zone)}`,
   "vehicle.left.v1": ({ portal }) => `Left the site through ${portal}`,
+  "vehicle.dismissed.v1": ({ n_detections }) => `Seen ${n_detections} times only: no vehicle`,
   "portal.crossed.v1": ({ portal, direction, speed_mps }) => `Crossed ${portal} ${direction}wards at ${(speed_mps * 3.6).toFixed(0)} km/h`,
   "tracklet.assigned.v1": ({ camera }) => `Seen by camera ${camera}`,
   "stall.changed.v1": ({ stall, state }) => `Stall ${stall} became ${state}`,
