@@ -19,6 +19,8 @@ StallState = Literal["free", "occupied", "unknown"]
 CameraState = Literal["active", "idle"]
 SessionStatus = Literal["open", "closed", "orphan", "void"]
 AmendReason = Literal["identities_merged"]
+LateFate = Literal["not_fused", "fused_later"]
+RetractReason = Literal["late_data"]
 SessionFlag = Literal["unverified", "no_entry", "no_exit", "camera_gap", "ambiguous_identity"]
 
 
@@ -199,12 +201,36 @@ class SessionAmended(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     evidence: tuple[EventId, ...] = ()
 
 
-class ObservationLate(Struct, frozen=True, kw_only=True, tag_field="type", tag="observation.late.v1"):
-    """A frame arrived after its tick was closed; it is kept in the log, and not fused."""
+class ObservationLate(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="observation.late.v1"):
+    """An observation arrived after its tick was closed; it is kept in the log whatever becomes of it.
+
+    Attributes:
+        late_by_us: negative: so far ahead of the logged clock.
+        fate: "fused_later": inside the horizon, corrections follow where it changes anything; "not_fused": `twin refuse` does.
+    """
 
     camera: CameraId
     observation: EventId
     late_by_us: int
+    fate: LateFate = "not_fused"
+
+
+class FactRetracted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="fact.retracted.v1"):
+    """What the superseded facts said is no longer so, and nothing of their type is said of their subject instead.
+
+    Attributes:
+        kind: their type.
+        reason: why it is no longer so.
+        session, stall, vehicle, tracklet, camera: their subject, as they named it.
+    """
+
+    kind: str
+    reason: RetractReason
+    session: SessionId | None = None
+    stall: StallId | None = None
+    vehicle: VehicleId | None = None
+    tracklet: TrackletId | None = None
+    camera: CameraId | None = None
 
 
 Fact = (
@@ -224,4 +250,5 @@ Fact = (
     | SessionOrphaned
     | SessionAmended
     | ObservationLate
+    | FactRetracted
 )

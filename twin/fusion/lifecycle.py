@@ -19,7 +19,7 @@ from twin.events.facts import (
     VehicleMoved,
     VehicleParked,
 )
-from twin.events.ids import SECOND, CameraId, Micros, StallId, VehicleId, ZoneId
+from twin.events.ids import SECOND, CameraId, Micros, StallId, VehicleId, ZoneId, name_of
 from twin.events.observations import VehicleKind
 from twin.fusion.appearance import with_views
 from twin.fusion.arithmetic import micro, mm
@@ -91,7 +91,7 @@ class Lifecycle:
         if known is not None:
             self._continue(track, known.track, known.certainty, known.is_ambiguous)
         else:
-            track.vehicle = VehicleId(self._emission.new_name("v"))
+            track.vehicle = _named(track)
             self._emission.emit(track.trail[0].at, self._confirmed(track))
         self._tell_trail(track)
         for crossing in earlier:
@@ -382,6 +382,12 @@ class Lifecycle:
             zone=self._zone(track),
             evidence=track.evidence,
         )
+
+
+def _named(track: Track) -> VehicleId:
+    """A new vehicle's name: of what bore it, so that late observations of others do not change it."""
+    first_mm = (str(round(1000.0 * along)) for along in track.first_m)
+    return VehicleId(name_of("v", *track.tracklets[:1], str(track.born_at), track.level, *first_mm))
 
 
 def likeliest(scores: Mapping[VehicleKind, float]) -> VehicleKind:

@@ -1,8 +1,8 @@
-"""Frames in event time: they wait for their tick, and a tick closes by watermarks or by a logged clock.
+"""Observations in event time: they wait for their tick, and a tick closes by watermarks or by a logged clock.
 
 A tick closes when the newest frame of every active camera is past its end, or when a logged clock is ``hold_us`` and the
 cameras' usual delay past it.
-A frame for a closed tick is late; one far ahead of the logged clock is refused as well, for it would wait for ever.
+What comes for a closed tick is late; a frame far ahead of the logged clock is refused, for it would wait for ever.
 """
 
 from __future__ import annotations
@@ -10,73 +10,94 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from twin.events.envelope import ObservationEvent
-from twin.events.facts import CameraStateChanged
 from twin.events.ids import CameraId, Micros
-from twin.events.observations import ClockTicked, FrameObserved
+from twin.events.observations import ClockTicked, FrameObserved, Personal, TrackletEmbedded
 from twin.fusion.clock_offset import delay_us, observe, offset_us
 from twin.fusion.parameters import FusionParameters
-from twin.fusion.state import CameraWatch, OrderingState, PendingFrame
+from twin.fusion.state import CameraWatch, OrderingState, PendingFrame, PendingLook, Tick
 
 _NEVER: Micros = -(2**62)
-Changes = list[tuple[Micros, CameraStateChanged]]
 MAX_PENDING_TICKS = 2_000
 """Ticks that may wait; beyond it the oldest close. Reached only without a clock, when one camera stops for minutes."""
 
 
 def accept(
     state: OrderingState, event: ObservationEvent, frame: FrameObserved, parameters: FusionParameters
-) -> tuple[OrderingState, Changes, int | None]:
+) -> tuple[OrderingState, PendingFrame, int | None]:
     """Take a frame into its tick.
 
     Returns:
-        The new state, whether its camera came back, and by how much the frame is late (negative: ahead), or None.
+        The new state, the frame at its corrected time, and by how much it is late (negative: ahead) and so waits for no tick.
     """
     watch = state.cameras.get(frame.camera, CameraWatch(newest_at=_NEVER, is_active=False))
     if state.is_wall_clock and state.clock_at is not None:
         watch = observe(watch, state.clock_at - event.occurred_at, state.clock_at)
     offset = offset_us(watch, frame.clock, parameters.deadband_us)
-    watch, at = replace(watch, delay_us=delay_us(watch, offset)), event.occurred_at + offset
+    watch, at = replace(watch, delay_us=delay_us(watch, offset), offset_us=offset), event.occurred_at + offset
+    pending = PendingFrame(at, frame.camera, event.key.boot_epoch, event.key.sequence, event.id, frame)
     if state.is_wall_clock and state.clock_at is not None and at > state.clock_at + parameters.ahead_us:
-        return state, [], state.clock_at - at
-    changes: Changes = [] if watch.is_active else [(at, CameraStateChanged(camera=frame.camera, state="active"))]
+        return state, pending, state.clock_at - at
     cameras = {**state.cameras, frame.camera: replace(watch, newest_at=max(watch.newest_at, at), is_active=True)}
+    state = replace(state, cameras=cameras)
     if state.closed_at is not None and at < state.closed_at:
-        return replace(state, cameras=cameras), changes, state.closed_at - at
-    key = event.key
-    pending = PendingFrame(at, frame.camera, key.boot_epoch, key.sequence, event.id, frame)
-    number = at // parameters.tick_us
-    waiting = {**state.pending, number: (*state.pending.get(number, ()), pending)}
-    return replace(state, cameras=cameras, pending=waiting), changes, None
+        return state, pending, state.closed_at - at
+    return replace(state, pending=with_one(state.pending, pending, parameters)), pending, None
 
 
-def tick_clock(
-    state: OrderingState, at: Micros, tick: ClockTicked, parameters: FusionParameters
-) -> tuple[OrderingState, Changes]:
-    """Take a logged clock; cameras that fell silent become idle when frames are due for longer than the bound."""
+def accept_look(
+    state: OrderingState,
+    event: ObservationEvent,
+    payload: TrackletEmbedded,
+    personal: Personal | None,
+    parameters: FusionParameters,
+) -> tuple[OrderingState, PendingLook | None, int | None]:
+    """Take a look at a tracklet into the tick of its frame; returns as ``accept``. An erased look is nothing."""
+    if personal is None or not personal.embedding:
+        return state, None, None
+    watch = state.cameras.get(payload.camera)
+    at, key = event.occurred_at + (0 if watch is None else watch.offset_us), event.key
+    look = PendingLook(at, payload.camera, key.boot_epoch, key.sequence, payload.tracklet, personal.embedding)
+    if state.is_wall_clock and state.clock_at is not None and at > state.clock_at + parameters.ahead_us:
+        return state, look, state.clock_at - at
+    if state.closed_at is not None and at < state.closed_at:
+        return state, look, state.closed_at - at
+    return replace(state, pending=with_one(state.pending, look, parameters)), look, None
+
+
+def with_one(ticks: dict[int, Tick], one: PendingFrame | PendingLook, parameters: FusionParameters) -> dict[int, Tick]:
+    """Ticks by number, with one observation in its place."""
+    number = one.at // parameters.tick_us
+    before = ticks.get(number, Tick())
+    if isinstance(one, PendingFrame):
+        tick = Tick(tuple(sorted((*before.frames, one), key=_order)), before.looks)
+    else:
+        tick = Tick(before.frames, tuple(sorted((*before.looks, one), key=_order)))
+    return {**ticks, number: tick}
+
+
+def tick_clock(state: OrderingState, at: Micros, tick: ClockTicked, parameters: FusionParameters) -> OrderingState:
+    """Take a logged clock; nothing waits any more for cameras that fell silent when frames were due for the bound."""
     at = at if state.clock_at is None else max(at, state.clock_at)
-    idle_at = {
-        name: watch.newest_at + watch.delay_us + parameters.idle_us
-        for name, watch in sorted(state.cameras.items())
-        if watch.is_active
+    cameras: dict[CameraId, CameraWatch] = {
+        name: replace(watch, is_active=False)
+        if watch.is_active and at > watch.newest_at + watch.delay_us + parameters.idle_us
+        else watch
+        for name, watch in state.cameras.items()
     }
-    silent = [name for name, since_at in idle_at.items() if at > since_at]
-    cameras: dict[CameraId, CameraWatch] = dict(state.cameras)
-    for name in silent:
-        cameras[name] = replace(cameras[name], is_active=False)
-    changes: Changes = [(idle_at[name], CameraStateChanged(camera=name, state="idle")) for name in silent]
-    return replace(state, cameras=cameras, clock_at=at, is_wall_clock=tick.source == "wall"), changes
+    return replace(state, cameras=cameras, clock_at=at, is_wall_clock=tick.source == "wall")
 
 
-def close(state: OrderingState, parameters: FusionParameters) -> tuple[OrderingState, list[tuple[PendingFrame, ...]]]:
-    """Close what can be closed; returns the closed ticks' frames, each tick in (time, camera, sequence) order."""
+def close(state: OrderingState, parameters: FusionParameters) -> tuple[OrderingState, list[tuple[int, Tick]]]:
+    """Close what can be closed; returns the closed ticks with their numbers, oldest first."""
     until = _closable_until(state, parameters)
     if until is None or (state.closed_at is not None and until <= state.closed_at):
         return state, []
     numbers = sorted(number for number in state.pending if (number + 1) * parameters.tick_us <= until)
-    ticks = [tuple(sorted(state.pending[number], key=_order)) for number in numbers]
-    waiting = (
-        {number: frames for number, frames in state.pending.items() if number not in set(numbers)} if numbers else state.pending
-    )
+    ticks = [(number, state.pending[number]) for number in numbers]
+    if not ticks:
+        return replace(state, closed_at=until), []
+    closed = {number for number, _ in ticks}
+    waiting = {number: tick for number, tick in state.pending.items() if number not in closed}
     return replace(state, pending=waiting, closed_at=until), ticks
 
 
@@ -91,5 +112,5 @@ def _closable_until(state: OrderingState, parameters: FusionParameters) -> Micro
     return max(ends) // parameters.tick_us * parameters.tick_us if ends else None
 
 
-def _order(frame: PendingFrame) -> tuple[Micros, CameraId, int, int]:
-    return frame.at, frame.camera, frame.boot_epoch, frame.sequence
+def _order(one: PendingFrame | PendingLook) -> tuple[Micros, CameraId, int, int]:
+    return one.at, one.camera, one.boot_epoch, one.sequence

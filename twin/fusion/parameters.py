@@ -14,6 +14,9 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
         tick_us: width of a tick of event time.
         hold_us: how far a logged clock must be past a tick's end, beyond the cameras' usual delay, to close it without all.
         idle_us: how far a logged clock must be past a camera's newest frame, beyond its usual delay, to call it idle.
+        horizon_us: what comes for a closed tick is fused after all if the tick ended no longer ago than this.
+        refuse_every_us: how long the first late one waits for others: so often, at most, is the past fused again.
+        checkpoint_us: how far apart the states are kept from which the past is fused again.
         ahead_us: frames further ahead of the logged clock are not fused.
         deadband_us: estimated clock offsets smaller than this are taken as 0.
         gate_d2: chi-squared, 2 degrees of freedom, 99 %.
@@ -49,6 +52,9 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
     tick_us: Micros = 100_000
     hold_us: Micros = 250_000
     idle_us: Micros = 2 * SECOND
+    horizon_us: Micros = 30 * SECOND
+    refuse_every_us: Micros = 5 * SECOND
+    checkpoint_us: Micros = 2_500_000
     ahead_us: Micros = 10 * SECOND
     deadband_us: Micros = 150_000
     gate_d2: float = 9.21

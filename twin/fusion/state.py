@@ -32,10 +32,28 @@ class PendingFrame(Struct, frozen=True, array_like=True):
     frame: FrameObserved
 
 
+class PendingLook(Struct, frozen=True, array_like=True):
+    """How a tracklet looked, as it waits for its tick to close: a personal field, opened."""
+
+    at: Micros
+    camera: CameraId
+    boot_epoch: int
+    sequence: int
+    tracklet: TrackletId
+    embedding: bytes
+
+
+class Tick(Struct, frozen=True, array_like=True):
+    """What was seen within a tick, each in (time, camera, sequence) order."""
+
+    frames: tuple[PendingFrame, ...] = ()
+    looks: tuple[PendingLook, ...] = ()
+
+
 class CameraWatch(Struct, frozen=True, array_like=True):
     """What is known of a camera's time: its newest frame, the least lag behind the clock in two windows, and the usual lag.
 
-    ``delay_us`` is how late its frames usually come, after its clock was put right.
+    ``delay_us`` is how late its frames usually come, after its clock was put right by ``offset_us``.
     """
 
     newest_at: Micros
@@ -45,12 +63,13 @@ class CameraWatch(Struct, frozen=True, array_like=True):
     window_from_at: Micros = 0
     usual_lag_us: int = 0
     delay_us: int = 0
+    offset_us: int = 0
 
 
 class OrderingState(Struct, frozen=True):
-    """Frames by tick number, and how far ticks are closed."""
+    """Ticks by number, and how far they are closed."""
 
-    pending: dict[int, tuple[PendingFrame, ...]] = field(default_factory=dict[int, tuple[PendingFrame, ...]])
+    pending: dict[int, Tick] = field(default_factory=dict[int, Tick])
     cameras: dict[CameraId, CameraWatch] = field(default_factory=dict[CameraId, CameraWatch])
     closed_at: Micros | None = None
     clock_at: Micros | None = None  # newest logged clock
@@ -182,3 +201,8 @@ class FusionState(Struct, frozen=True):
     )
     watched_since: dict[CameraId, Micros] = field(default_factory=dict[CameraId, Micros])
     suspicions: tuple[Suspicion, ...] = ()
+
+
+def replaceable(state: FusionState) -> set[EventId]:
+    """Facts that a later fact may supersede: by these ids, or by those that they were said anew under."""
+    return {link.assigned for link in state.tracklets.values() if link.assigned is not None}

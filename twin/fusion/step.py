@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from twin.events.facts import TrackletAssigned
 from twin.events.ids import SECOND, Micros, StallId, TrackletId, VehicleId
-from twin.events.observations import CameraCalibrated, DetectedBox, Personal, TrackletEmbedded
+from twin.events.observations import CameraCalibrated, DetectedBox
 from twin.fusion import doubles, stalls
 from twin.fusion.appearance import with_views
 from twin.fusion.emission import Emission
@@ -18,7 +18,7 @@ from twin.fusion.motion import born, predict, stopped, update, with_floor
 from twin.fusion.place import fused, is_stranger
 from twin.fusion.scene import Scene
 from twin.fusion.sight import visible
-from twin.fusion.state import FusionState, PendingFrame, Track, TrackId, TrackletLink
+from twin.fusion.state import FusionState, PendingFrame, PendingLook, Track, TrackId, TrackletLink
 
 _WARM_UP: Micros = 5 * SECOND  # a camera that watches for less does not know yet what was there before
 _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come back
@@ -286,18 +286,16 @@ class Step:
         stalls.occupy(self.state.stalls, parked, at, self._emission)
 
 
-def embed(state: FusionState, payload: TrackletEmbedded, personal: Personal | None) -> FusionState:
-    """Note how a tracklet looks; the track it belongs to learns it too. An erased look is nothing."""
-    if personal is None or not personal.embedding:
-        return state
-    views = {**state.views, payload.tracklet: with_views(state.views.get(payload.tracklet, ()), [personal.embedding])}
+def embed(state: FusionState, look: PendingLook) -> FusionState:
+    """Note how a tracklet looks; the track it belongs to learns it too."""
+    views = {**state.views, look.tracklet: with_views(state.views.get(look.tracklet, ()), [look.embedding])}
     while len(views) > _N_VIEWS:
         del views[next(iter(views))]
-    link = state.tracklets.get(payload.tracklet)
+    link = state.tracklets.get(look.tracklet)
     if link is None or link.track not in state.tracks:
         return replace(state, views=views)
     track = _own(state.tracks[link.track])
-    track.gallery = with_views(track.gallery, [personal.embedding])
+    track.gallery = with_views(track.gallery, [look.embedding])
     return replace(state, views=views, tracks={**state.tracks, track.id: track})
 
 

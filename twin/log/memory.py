@@ -200,7 +200,11 @@ class MemoryLog:
     async def facts_disturbing(self, site: SiteId, *, at: Micros, after: int, until: int) -> bool:
         """See ``twin.log.port.Log``."""
         facts = self._sites.get(site, _SiteLog()).facts
-        return any(after < fact.position <= until and (fact.event.occurred_at <= at or fact.event.supersedes) for fact in facts)
+        told = facts[bisect_right(facts, after, key=_position) : bisect_right(facts, until, key=_position)]
+        corrected = {one for fact in told for one in fact.event.supersedes}
+        return any(fact.event.occurred_at <= at for fact in told) or any(
+            fact.event.id in corrected and fact.event.occurred_at <= at for fact in facts
+        )
 
     async def position_at(self, site: SiteId, recorded_at: Micros) -> int:
         """See ``twin.log.port.Log``."""

@@ -176,7 +176,7 @@ class Log(Protocol):
         ...
 
     async def facts_disturbing(self, site: SiteId, *, at: Micros, after: int, until: int) -> bool:
-        """Whether a fact in positions (``after``, ``until``] has occurred_at <= ``at`` or supersedes anything."""
+        """Whether a fact in positions (``after``, ``until``] has occurred_at <= ``at`` or supersedes one that did."""
         ...
 
     async def position_at(self, site: SiteId, recorded_at: Micros) -> int:

@@ -1,7 +1,7 @@
 """The site at any (``at``, ``known_at``): the nearest saved graph that nothing has disturbed, and the facts since.
 
 A graph saved at (t_s, p_s) serves (t, p) if t_s <= t, p_s <= p, and no fact in positions (p_s, p] occurred at or before t_s or
-supersedes anything: then it holds exactly the net facts, as known at p, that occurred until t_s.
+supersedes one that did: then it holds exactly the net facts, as known at p, that occurred until t_s.
 """
 
 from __future__ import annotations

@@ -13,14 +13,18 @@ from twin.errors import CodecError
 from twin.events.codec import canonical_json
 from twin.events.envelope import FactEvent, RecordedObservation
 from twin.events.facts import ObservationLate
+from twin.events.ids import Micros
 from twin.events.observations import CameraCalibrated, ClockTicked, FrameObserved, Personal, TrackletEmbedded
 from twin.fusion import ordering
 from twin.fusion.emission import Emission
 from twin.fusion.parameters import DEFAULTS, FusionParameters
 from twin.fusion.scene import Scene
-from twin.fusion.state import FusionState, OrderingState
-from twin.fusion.step import Step, calibrate, embed
-from twin.rules.sessions import Sessions, SessionsState
+from twin.fusion.state import OrderingState, PendingFrame, PendingLook, Tick
+from twin.fusion.step import calibrate
+from twin.rules.differences import Said, corrections
+from twin.rules.passage import Passage
+from twin.rules.sessions import Sessions
+from twin.rules.window import Core, Window, marked, reaches, trimmed, with_late
 
 FOLD_VERSION = "2"
 """Changes whenever the same observations could give other facts."""
@@ -30,8 +34,8 @@ class FoldState(Struct, frozen=True):
     """Everything that the fold remembers."""
 
     order: OrderingState = field(default_factory=OrderingState)
-    fusion: FusionState = field(default_factory=FusionState)
-    sessions: SessionsState = field(default_factory=SessionsState)
+    core: Core = field(default_factory=Core)
+    window: Window = field(default_factory=Window)
 
 
 class Fold:
@@ -63,31 +67,31 @@ class Fold:
         Args:
             personal: the observation's personal fields, opened; None when it has none, or they were erased.
         """
-        event, payload = recorded.event, recorded.event.payload
-        sessions = Sessions(self.site, state.sessions)
-        emission = Emission(self.site.name, self.version, recorded.position, sessions.react)
-        order, fusion = state.order, state.fusion
+        event, payload, parameters = recorded.event, recorded.event.payload, self._parameters
+        order, core, window = state.order, state.core, state.window
+        late: tuple[FactEvent, ...] = ()
         match payload:
             case FrameObserved():
-                order, changes, late_by = ordering.accept(order, event, payload, self._parameters)
-                for at, change in changes:
-                    emission.emit(at, change)
+                order, frame, late_by = ordering.accept(order, event, payload, parameters)
                 if late_by is not None:
-                    late = ObservationLate(camera=payload.camera, observation=event.id, late_by_us=late_by)
-                    emission.emit(event.occurred_at, late)
-            case ClockTicked():
-                order, changes = ordering.tick_clock(order, event.occurred_at, payload, self._parameters)
-                for at, change in changes:
-                    emission.emit(at, change)
+                    window, late = self._late(window, order, recorded, frame, late_by)
             case TrackletEmbedded():
-                fusion = embed(fusion, payload, personal)
+                order, look, late_by = ordering.accept_look(order, event, payload, personal, parameters)
+                if look is not None and late_by is not None:
+                    window, late = self._late(window, order, recorded, look, late_by)
+            case ClockTicked():
+                order = ordering.tick_clock(order, event.occurred_at, payload, parameters)
             case CameraCalibrated():
-                fusion = calibrate(fusion, event.occurred_at, payload)
+                core, window = self._calibrated(core, window, order, event.occurred_at, payload)
             case _:
                 pass
-        order, fusion = self._close(order, fusion, emission)
-        after = replace(state, order=order, fusion=fusion, sessions=sessions.finished())
-        return after, tuple(emission.facts)
+        before = order.closed_at
+        order, ticks = ordering.close(order, parameters)
+        state = FoldState(order, core, window)
+        if order.closed_at == before or order.closed_at is None:
+            return state, late
+        state, facts = self._closed(state, ticks, order.closed_at, recorded.position, len(late))
+        return state, (*late, *facts)
 
     def pack(self, state: FoldState) -> bytes:
         """A state as bytes."""
@@ -100,14 +104,67 @@ class Fold:
         except (msgspec.DecodeError, msgspec.ValidationError) as wrong:
             raise CodecError(f"a saved state of the fold cannot be read: {wrong}; delete the snapshot") from None
 
-    def _close(self, order: OrderingState, fusion: FusionState, emission: Emission) -> tuple[OrderingState, FusionState]:
-        before = order.closed_at
-        order, ticks = ordering.close(order, self._parameters)
-        if order.closed_at == before or order.closed_at is None:
-            return order, fusion
-        step = Step(fusion, self._scene, emission)
-        for frames in ticks:
-            step.expire(frames[0].at // self._parameters.tick_us * self._parameters.tick_us)
-            step.fuse(frames)
-        step.expire(order.closed_at)
-        return order, step.finished()
+    def _closed(
+        self, state: FoldState, ticks: list[tuple[int, Tick]], closed_at: Micros, cause: int, after: int
+    ) -> tuple[FoldState, tuple[FactEvent, ...]]:
+        """Fuse closed ticks, or, where late observations have waited long enough, all since before the first of them."""
+        window = replace(state.window, ticks={**state.window.ticks, **dict(ticks)}) if ticks else state.window
+        if window.due_at is not None and closed_at >= window.due_at:
+            core, window, facts = self._refused(window, closed_at, cause, after)
+        else:
+            sessions = Sessions(self.site, state.core.sessions)
+            emission = Emission(self.site.name, self.version, cause, sessions.react, after=after, renamed=window.renamed)
+            passage = Passage(state.core, window.stretches, self._scene, sessions, emission)
+            for number, tick in ticks:
+                passage.fuse(number, tick)
+            core, stretches = passage.finished(closed_at)
+            window, facts = replace(window, stretches=stretches), tuple(emission.facts)
+        return FoldState(state.order, core, trimmed(window, closed_at, self._parameters)), facts
+
+    def _refused(self, window: Window, closed_at: Micros, cause: int, after: int) -> tuple[Core, Window, tuple[FactEvent, ...]]:
+        """Fuse again from the newest state before the oldest late observation; the facts are the differences."""
+        assert window.late_at is not None
+        first = max(n for n, stretch in enumerate(window.stretches) if stretch.from_at <= window.late_at)
+        begin = window.stretches[first]
+        said = Said(fact for stretch in window.stretches[first:] for fact in stretch.said)
+        sessions = Sessions(self.site, begin.core.sessions)
+        emission = Emission(
+            self.site.name, self.version, cause, sessions.react, after=after, recall=said, renamed=window.renamed
+        )
+        again = (*window.stretches[:first], replace(begin, said=()))
+        passage = Passage(begin.core, again, self._scene, sessions, emission)
+        for number in sorted(number for number in window.ticks if number * self._parameters.tick_us >= begin.from_at):
+            passage.fuse(number, window.ticks[number])
+        core, stretches = passage.finished(closed_at)
+        corrected = corrections(window, stretches, first, said.left(), emission)
+        return core, corrected.window, corrected.facts
+
+    def _late(
+        self,
+        window: Window,
+        order: OrderingState,
+        recorded: RecordedObservation,
+        one: PendingFrame | PendingLook,
+        late_by: int,
+    ) -> tuple[Window, tuple[FactEvent, ...]]:
+        """Say that an observation is late, or ahead; one inside the horizon is fused later."""
+        fate, event = "not_fused", recorded.event
+        if late_by > 0 and order.closed_at is not None and reaches(window, one.at, order.closed_at, self._parameters):
+            fate, window = "fused_later", with_late(window, one, order.closed_at, self._parameters)
+        emission = Emission(self.site.name, self.version, recorded.position, lambda _: [])
+        late = ObservationLate(camera=one.camera, observation=event.id, late_by_us=late_by, fate=fate)
+        emission.emit(event.occurred_at, late)
+        return window, tuple(emission.facts)
+
+    def _calibrated(
+        self, core: Core, window: Window, order: OrderingState, at: Micros, payload: CameraCalibrated
+    ) -> tuple[Core, Window]:
+        """Use a camera's new geometry; what was seen since and is still known is fused again with it."""
+        stretches = tuple(
+            replace(stretch, core=replace(stretch.core, fusion=calibrate(stretch.core.fusion, at, payload)))
+            for stretch in window.stretches
+        )
+        window = replace(window, stretches=stretches)
+        if order.closed_at is not None and at < order.closed_at:
+            window = marked(window, at, order.closed_at, self._parameters)
+        return replace(core, fusion=calibrate(core.fusion, at, payload)), window

@@ -19,7 +19,7 @@ from twin.events.facts import (
     SessionOpened,
     SessionOrphaned,
 )
-from twin.events.ids import EventId, Micros, SessionId, VehicleId
+from twin.events.ids import EventId, Micros, SessionId, VehicleId, name_of
 
 
 class OpenSession(Struct, frozen=True, array_like=True):
@@ -63,7 +63,7 @@ class Sessions:
         return [self._orphaned(event, fact) if known is None else self._closed(event, fact, known)]
 
     def _opened(self, event: FactEvent, fact: PortalCrossed) -> tuple[Micros, Fact]:
-        session = SessionId(f"s-{event.cause:x}-{event.ordinal:x}")
+        session = _named(event, fact)
         stay = OpenSession(session, event.occurred_at, fact.certainty, _flags(fact), (event.id,))
         self._open = {**self._open, fact.vehicle: stay}
         opened = SessionOpened(
@@ -109,13 +109,18 @@ class Sessions:
 
     def _orphaned(self, event: FactEvent, fact: PortalCrossed) -> tuple[Micros, Fact]:
         orphaned = SessionOrphaned(
-            session=SessionId(f"s-{event.cause:x}-{event.ordinal:x}"),
+            session=_named(event, fact),
             vehicle=fact.vehicle,
             portal=fact.portal,
             exit_at=event.occurred_at,
             evidence=(event.id,),
         )
         return event.occurred_at, orphaned
+
+
+def _named(event: FactEvent, fact: PortalCrossed) -> SessionId:
+    """A stay's name: of its vehicle, and of the crossing that began it or, for an orphan, ended it."""
+    return SessionId(name_of("s", fact.vehicle, fact.portal, fact.direction, str(event.occurred_at)))
 
 
 def _amended(stay: OpenSession, vehicle: VehicleId, status: Literal["open", "void"]) -> SessionAmended:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from twin.events.codec import to_json
@@ -11,12 +11,14 @@ from twin.events.envelope import DeviceKey, ObservationEvent, RecordedFact, Reco
 from twin.events.facts import (
     Fact,
     IdentitiesMerged,
+    ObservationLate,
     PortalCrossed,
     SessionAmended,
     SessionClosed,
     SessionOpened,
     SessionOrphaned,
     StallChanged,
+    TrackletAssigned,
     VehicleConfirmed,
     VehicleDismissed,
     VehicleHidden,
@@ -25,18 +27,11 @@ from twin.events.facts import (
     VehicleParked,
 )
 from twin.events.ids import EventId, Micros
+from twin.projections.naive import net_of
+
+from .net_facts import Stay, Violation, must, standing
 
 _OfVehicle = VehicleMoved | VehicleParked | VehicleHidden | VehicleLeft | VehicleDismissed
-
-
-class Violation(Exception):
-    """A promise is broken."""
-
-
-def must(holds: bool, what: str) -> None:
-    """Raise Violation unless it holds."""
-    if not holds:
-        raise Violation(what)
 
 
 @dataclass
@@ -66,16 +61,13 @@ def _same(made: ObservationEvent, stored: ObservationEvent) -> bool:
 
 
 @dataclass
-class _Stay:
-    vehicle: str
-    entry_at: Micros
-    session: str
-    version: int = 1
-
-
-@dataclass
 class Facts:
-    """The fact log of one site, fact by fact; ``end_of_cause`` when all facts of one observation are known."""
+    """The fact log of one site, fact by fact; ``end_of_cause`` when all facts of one observation are known.
+
+    Attributes:
+        is_awaited: something late is to be fused: what seems wrong may be a correction, and net facts must be right.
+        is_corrected: this cause corrects.
+    """
 
     boundaries: frozenset[str]
     n: int = 0
@@ -86,10 +78,13 @@ class Facts:
     superseded: set[EventId] = field(default_factory=set)
     vehicles: set[str] = field(default_factory=set)
     gone: dict[str, int] = field(default_factory=dict)  # with which cause
-    open: dict[str, _Stay] = field(default_factory=dict)
+    open: dict[str, Stay] = field(default_factory=dict)
     sessions: set[str] = field(default_factory=set)
     by_stall: dict[str, str] = field(default_factory=dict)
     merged: list[tuple[str, str]] = field(default_factory=list)  # by this cause: who is left, who is no more
+    log: list[RecordedFact] = field(default_factory=list)
+    is_awaited: bool = False
+    is_corrected: bool = False
     crossings: list[tuple[EventId, PortalCrossed]] = field(default_factory=list)
     counted: Counter[str] = field(default_factory=Counter)
 
@@ -109,19 +104,48 @@ class Facts:
             must(one in self.ids, f"fact {fact.position} supersedes {one}, which there is not")
             must(one not in self.superseded, f"fact {fact.position} supersedes {one} for the second time")
             self.superseded.add(one)
+            self.is_corrected |= not isinstance(self.ids[one], TrackletAssigned)
         self.n, self.recorded_at, self.cause, self.ordinal = fact.position, fact.recorded_at, event.cause, event.ordinal
         self.ids[event.id] = event.payload
-        self._check_payload(fact)
+        self.log.append(fact)
+        self.is_awaited |= isinstance(event.payload, ObservationLate) and event.payload.fate == "fused_later"
+        self._unless_awaited(lambda: self._check_payload(fact))
 
     def end_of_cause(self) -> None:
         """What must hold between two observations."""
+        self._unless_awaited(self._check_cause)
+        if self.is_corrected:
+            must(self.is_awaited, f"cause {self.cause} corrects, and nothing late was to be fused")
+            self._stand_anew()
+        self.merged.clear()
+        self.crossings.clear()
+        self.ordinal = -1
+
+    def _unless_awaited(self, check: Callable[[], None]) -> None:
+        """Facts of a second fusion need not come in order; those that are left must be right."""
+        if self.is_corrected:
+            return
+        try:
+            check()
+        except Violation:
+            if not self.is_awaited:
+                raise
+            self.is_corrected = True
+
+    def _stand_anew(self) -> None:
+        """Net facts must be right; from where they leave the site, facts are checked one by one again."""
+        found = standing(net_of(self.log), self.boundaries)
+        self.vehicles, self.open, self.sessions = found.vehicles, found.open, found.sessions
+        self.by_stall, self.counted = found.by_stall, found.counted
+        self.gone = {vehicle: self.gone.get(vehicle, self.cause) for vehicle in sorted(found.gone)}
+        self.is_awaited = self.is_corrected = False
+
+    def _check_cause(self) -> None:
         must(not self.crossings, f"crossing {self.crossings[0][0] if self.crossings else ''} did nothing to any stay")
         twice = [vehicle for vehicle, n in Counter(self.by_stall.values()).items() if n > 1]
         must(not twice, f"vehicle {twice[0] if twice else ''} is in two stalls")
-        self.merged.clear()
         inside = self.counted["opened"] - self.counted["closed"] - self.counted["void"]
         must(inside == len(self.open), f"{inside} more entries than exits, but {len(self.open)} stays are open")
-        self.ordinal = -1
 
     def _check_payload(self, fact: RecordedFact) -> None:
         payload, where = fact.event.payload, f"fact {fact.position}"
@@ -177,7 +201,7 @@ class Facts:
             self.counted["void"] += 1
             return
         must(not others, f"{where} leaves {payload.vehicle} with two stays")
-        self.open[payload.vehicle] = _Stay(payload.vehicle, stay.entry_at, stay.session, payload.version)
+        self.open[payload.vehicle] = Stay(payload.vehicle, stay.entry_at, stay.session, payload.version)
 
     def _check_vehicle(self, payload: _OfVehicle, where: str) -> None:
         must(payload.vehicle in self.vehicles, f"{where} is of {payload.vehicle}, which was never confirmed")
@@ -211,7 +235,7 @@ class Facts:
                 must(payload.session not in self.sessions, f"{where} opens {payload.session} again")
                 must(payload.entry_at == at, f"{where} opened at {at} says {payload.entry_at}")
                 self.sessions.add(payload.session)
-                self.open[payload.vehicle] = _Stay(payload.vehicle, payload.entry_at, payload.session)
+                self.open[payload.vehicle] = Stay(payload.vehicle, payload.entry_at, payload.session)
                 self.counted["opened"] += 1
             case SessionClosed():
                 must(stay is not None, f"{where} closes a stay of {payload.vehicle}, which has none")

@@ -262,10 +262,12 @@ async def test_a_superseded_fact_is_net_until_the_position_that_supersedes_it(lo
 
     assert await known_at(2) == [wrong, unrelated]
     assert await known_at(3) == [right, unrelated]
-    assert await log.facts_disturbing("lot", at=4, after=2, until=3)  # it supersedes
+    assert not await log.facts_disturbing("lot", at=4, after=2, until=3)  # what it supersedes is later, too
+    assert await log.facts_disturbing("lot", at=5, after=2, until=3)
     assert not await log.facts_disturbing("lot", at=4, after=0, until=2)
     assert await log.facts_disturbing("lot", at=10, after=0, until=1)  # it is no later
     assert not await log.facts_disturbing("lot", at=10, after=1, until=2)
+    assert await log.facts_disturbing("lot", at=10, after=2, until=3)
 
 
 small = st.integers(0, 6)
@@ -310,7 +312,9 @@ async def test_facts_between_equals_a_naive_search(log, make, specs, after_at, u
             if (not types or type_name(one.event.payload) in types)
             and (subject is None or getattr(one.event.payload, "stall", "v1") == subject)
         ]
-    disturbs = any(fact.occurred_at <= until_at or fact.supersedes for position, fact in known if position > split)
+    told = [fact for position, fact in known if position > split]
+    changed = {one for fact in told for one in fact.supersedes} | {fact.id for fact in told}
+    disturbs = any(fact.occurred_at <= until_at for fact in facts if fact.id in changed)
     assert await log.facts_disturbing(site, at=until_at, after=split, until=until_position) == disturbs
 
 

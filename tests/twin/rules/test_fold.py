@@ -2,8 +2,10 @@
 
 import math
 import os
+import random
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -12,20 +14,25 @@ from site_models.camera_entries import look_at
 from site_models.schema import Camera, Datum, Lane, Level, Pinhole, Portal, Site, Stall, Zone
 from twin.errors import CodecError
 from twin.events.codec import to_json
-from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded
+from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded, RecordedFact
 from twin.events.facts import (
     CameraStateChanged,
+    FactRetracted,
+    ObservationLate,
     PortalCrossed,
     SessionClosed,
     SessionOpened,
     SessionOrphaned,
     StallChanged,
+    TrackletAssigned,
     VehicleConfirmed,
     VehicleHidden,
     VehicleLeft,
 )
 from twin.events.ids import SECOND
-from twin.events.observations import ClockTicked, DetectedBox, FrameObserved, Personal, TrackletEmbedded
+from twin.events.observations import CameraCalibrated, ClockTicked, DetectedBox, FrameObserved, Personal, TrackletEmbedded
+from twin.fusion.parameters import DEFAULTS
+from twin.projections.naive import net_of
 from twin.rules.fold import Fold
 from twin.rules.sessions import Sessions, SessionsState
 from twin.spatial.camera import GroundCamera
@@ -183,7 +190,7 @@ def test_a_parked_car_outlives_hours_of_silence():
     assert [fact.payload.state for fact in of(later, CameraStateChanged)] == ["idle"]
     assert of(later, VehicleLeft, VehicleHidden, SessionClosed) == []
     assert len(of(facts, SessionOpened)) == 1
-    assert [track.status for track in state.fusion.tracks.values()] == ["parked"]
+    assert [track.status for track in state.core.fusion.tracks.values()] == ["parked"]
 
 
 def test_a_car_that_went_while_nobody_looked_is_missed_when_its_place_is_seen_empty():
@@ -215,6 +222,123 @@ def test_hash_order_of_the_process_changes_no_byte(visit):
         sums.add(done.stdout)
     assert len(sums) == 1
     assert all(to_json(fact) for fact in visit[1])
+
+
+def delayed(events, by_s, is_late):
+    """Events by arrival, with clock ticks as they were: what is late comes so many seconds after its time."""
+    arrivals = [(one.occurred_at + (by_s * SECOND if is_late(one) else 0), n, one) for n, one in enumerate(events)]
+    return [one for _, _, one in sorted(arrivals, key=lambda arrival: arrival[:2])]
+
+
+def frames_between(first_s, last_s):
+    return lambda one: isinstance(one.payload, FrameObserved) and first_s * SECOND <= one.occurred_at - START < last_s * SECOND
+
+
+def net(facts):
+    """Net facts as text, without their ids and what is about arrival."""
+    recorded = [RecordedFact(position=n, recorded_at=0, event=fact) for n, fact in enumerate(facts, 1)]
+    kept = [fact.event for fact in net_of(recorded) if not isinstance(fact.event.payload, ObservationLate | FactRetracted)]
+    return sorted(f"{fact.occurred_at} {without_evidence(fact.payload)}" for fact in kept)
+
+
+def without_evidence(payload):
+    return {name: getattr(payload, name) for name in payload.__struct_fields__ if name != "evidence"}
+
+
+def lately(facts):
+    return Counter(fact.payload.fate for fact in facts if isinstance(fact.payload, ObservationLate))
+
+
+@pytest.fixture(scope="module")
+def in_order():
+    return net(run(observations())[1])
+
+
+@pytest.mark.parametrize("by_s", [1, 9, 25])
+@pytest.mark.parametrize("seconds", [(0.0, 1.5), (3.0, 8.0), (64.0, 66.5)])
+def test_frames_late_inside_the_horizon_change_nothing_in_the_end(in_order, by_s, seconds):
+    events = [
+        *observations(),
+        *(event("clock", 9_000 + n, START + (70 + n) * SECOND, ClockTicked(worker="w")) for n in range(40)),
+    ]
+    expected = net(run(events)[1])
+    _, facts = run(delayed(events, by_s, frames_between(*seconds)))
+    assert lately(facts).keys() == {"fused_later"}
+    assert net(facts) == expected
+
+
+def test_a_frame_later_than_the_horizon_is_marked_and_changes_nothing():
+    events = observations()
+    _, without = run([one for one in events if not frames_between(20, 21)(one)])
+    _, facts = run(delayed(events, 32, frames_between(20, 21)))
+    assert lately(facts) == {"not_fused": 10}
+    assert net(facts) == net(without)
+
+
+def test_a_published_fact_never_changes_and_none_is_superseded_twice():
+    draw = random.Random(1)
+    events = delayed(observations(), 6, lambda one: isinstance(one.payload, FrameObserved) and draw.random() < 0.2)
+    _, facts = run(events)
+    ids = [fact.id for fact in facts]
+    superseded = [one for fact in facts for one in fact.supersedes]
+    assert len(set(ids)) == len(ids)
+    assert len(set(superseded)) == len(superseded)
+    assert set(superseded) <= set(ids)
+
+
+def test_a_late_frame_that_changes_nothing_gives_no_correction():
+    events = observations()
+    _, facts = run(delayed(events, 5, frames_between(30, 30.2)))
+    assert lately(facts) == {"fused_later": 2}
+    changed = [fact for fact in facts if fact.supersedes and not isinstance(fact.payload, TrackletAssigned)]
+    assert changed == [], "a parked car seen once more is where it was"
+
+
+def test_names_do_not_tell_when_something_arrived():
+    late = delayed(observations(), 9, frames_between(2.0, 3.0))
+    names = [
+        {fact.payload.vehicle for fact in run(events)[1] if isinstance(fact.payload, VehicleConfirmed)}
+        for events in (observations(), late)
+    ]
+    assert names[0] == names[1]
+
+
+def test_saved_and_loaded_while_something_late_waits_the_fold_goes_on_the_same():
+    fold, events = Fold(SITE), delayed(observations(), 9, frames_between(63.0, 66.0))
+    _, whole = run(events, fold=fold)
+    for cut in range(1_300, len(events), 25):
+        state, before = run(events[:cut], fold=fold)
+        _, after = run(events[cut:], fold=fold, state=fold.unpack(fold.pack(state)), after=cut)
+        assert before + after == whole
+
+
+def test_what_is_remembered_of_the_past_is_bounded_by_the_horizon():
+    state, _ = run(observations())
+    window = state.window
+    begin, closed_at = window.stretches[0].from_at, state.order.closed_at
+    assert closed_at - begin <= DEFAULTS.horizon_us + 2 * DEFAULTS.checkpoint_us
+    assert min(window.ticks) * DEFAULTS.tick_us >= begin
+    assert len(window.stretches) <= 2 + (DEFAULTS.horizon_us + DEFAULTS.checkpoint_us) // DEFAULTS.checkpoint_us
+
+
+def test_a_calibration_of_earlier_is_used_for_what_was_seen_since():
+    look = {"frame_px": CAMERA.frame_px, "geometry": CAMERA.geometry, "sigma_m": 0.0, "range_m": CAMERA.range_m}
+    events, late = observations(80), event("mast", 99_999, START, CameraCalibrated(camera="mast", level="0", **look))
+    _, in_time = run([late, *events])
+    _, afterwards = run([*events[:60], late, *events[60:]])
+    assert net(afterwards) == net(in_time)
+
+
+def test_a_stay_s_end_that_moves_supersedes_the_one_that_was_said():
+    events = [
+        *observations(),
+        *(event("clock", 9_000 + n, START + (70 + n) * SECOND, ClockTicked(worker="w")) for n in range(20)),
+    ]
+    facts = run(delayed(events, 4, frames_between(64.5, 65.6)))[1]
+    closed = [fact for fact in facts if isinstance(fact.payload, SessionClosed)]
+    assert len(closed) >= 1
+    standing = {fact.id for fact in closed} - {one for fact in facts for one in fact.supersedes}
+    assert len(standing) == 1
 
 
 def crossed(direction, at, vehicle="v", certainty=1.0, flags=()):

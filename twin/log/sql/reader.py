@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import Connection, Select, and_, desc, exists, or_, select
+from sqlalchemy import Connection, Select, and_, desc, exists, select
 
 from twin.events.envelope import DeviceKey, RecordedFact, RecordedObservation
 from twin.events.ids import DeviceId, Micros, SiteId
@@ -150,11 +150,16 @@ def facts_between(
 
 def facts_disturbing(connection: Connection, site: SiteId, at: Micros, after: int, until: int) -> bool:
     """See ``twin.log.port.Log``."""
-    query = select(_f.position).where(
-        and_(_f.site == site, _f.position > after, _f.position <= until),
-        or_(_f.occurred_at <= at, _f.supersedes != ""),
-    )
-    return connection.execute(query.limit(1)).first() is not None
+    told = and_(_f.site == site, _f.position > after, _f.position <= until)
+    if connection.execute(select(_f.position).where(told, _f.occurred_at <= at).limit(1)).first() is not None:
+        return True
+    rows = connection.scalars(select(_f.supersedes).where(told, _f.supersedes != "").order_by(_f.position))
+    corrected = [one for named in rows for one in named.split(",")]
+    for start in range(0, len(corrected), _CHUNK):
+        old = select(_f.position).where(_f.site == site, _f.id.in_(corrected[start : start + _CHUNK]), _f.occurred_at <= at)
+        if connection.execute(old.limit(1)).first() is not None:
+            return True
+    return False
 
 
 def position_at(connection: Connection, site: SiteId, recorded_at: Micros) -> int:
