@@ -17,7 +17,7 @@ from twin.fusion.place import CLEAR, COVERED, CUT
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, PendingFrame, Track, TrackId
 from twin.spatial.camera import Bools, Floats, GroundCamera
-from twin.spatial.footprint import centres, covered
+from twin.spatial.footprint import covered
 from twin.spatial.zones import UNKNOWN, Unit
 
 _TRUST_HEADING_MPS2 = 1.0
@@ -59,18 +59,16 @@ def measure(pending: PendingFrame, camera: GroundCamera, level: LevelId, state: 
         if (link := state.tracklets.get(name)) is not None and link.camera == pending.camera
     ]
     headings = _headings(boxes, camera, level, state, scene)
-    is_covered = covered(boxes, [*boxes, *(link.box for link in unchanged)])
-    ground = centres(camera, boxes, headings, is_covered)
+    is_covered: list[bool] = covered(boxes, [*boxes, *(link.box for link in unchanged)]).tolist()
+    places = scene.placing.places(pending.observation, camera, boxes, headings, is_covered)
     floor = scene.parameters.floor_sigma_m * scene.parameters.floor_sigma_m
     measured: list[Measured] = []
     invisible: list[DetectedBox] = []
-    for n, box in enumerate(boxes):
-        if not ground.is_valid[n] or "bottom" in box.truncated:
+    for box, is_hidden, (x, y, xx, xy, yy, is_valid) in zip(boxes, is_covered, places, strict=True):
+        if not is_valid or "bottom" in box.truncated:
             invisible.append(box)
             continue
-        x, y = ground.points_m[n].tolist()
-        xx, xy, yy = ground.covariance_m2[n].tolist()
-        rank = CUT if box.truncated else COVERED if is_covered[n] else CLEAR
+        rank = CUT if box.truncated else COVERED if is_hidden else CLEAR
         measured.append(Measured(box, (x, y), (xx + floor, xy, yy + floor), True, rank))
     measured += (Measured(link.box, link.point_m, link.covariance_m2, False) for link in unchanged)
     return Seen(pending.at, pending, level, camera, tuple(measured), tuple(invisible))
@@ -176,8 +174,10 @@ def predicted_at(track: Track, at: Micros, acceleration: float) -> Motion:
     return track.motion if is_standing else predict(track.motion, at, acceleration)
 
 
-def _headings(boxes: tuple[DetectedBox, ...], camera: GroundCamera, level: LevelId, state: FusionState, scene: Scene) -> Floats:
-    """(D, 2) headings: of the track that the tracklet belongs to, or that is near; else what is usual there, or (0, 0)."""
+def _headings(
+    boxes: tuple[DetectedBox, ...], camera: GroundCamera, level: LevelId, state: FusionState, scene: Scene
+) -> list[Unit]:
+    """D headings: of the track that the tracklet belongs to, or that is near; else what is usual there, or (0, 0)."""
     found: list[Unit | None] = []
     for box in boxes:
         link = state.tracklets.get(box.tracklet)
@@ -191,7 +191,7 @@ def _headings(boxes: tuple[DetectedBox, ...], camera: GroundCamera, level: Level
         for row, n in enumerate(unknown):
             x, y = ground.points_m[row].tolist()
             found[n] = _heading_near(level, x, y, state, scene) if ground.is_valid[row] else UNKNOWN
-    return np.array(found).reshape(len(boxes), 2)
+    return [heading or UNKNOWN for heading in found]
 
 
 def _heading_of(track: Track, scene: Scene) -> Unit | None:

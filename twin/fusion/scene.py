@@ -8,6 +8,7 @@ from site_models.schema import Camera, LevelId, Portal, Site, StallId
 from twin.events.ids import CameraId, Micros
 from twin.events.observations import CameraCalibrated
 from twin.fusion.parameters import FusionParameters
+from twin.fusion.placing import Placing
 from twin.fusion.portals import side_m
 from twin.fusion.state import Calibrations
 from twin.spatial.camera import GroundCamera
@@ -43,6 +44,7 @@ class Scene:
             name: GroundCamera(one.geometry, one.frame_px, self._elevation[one.level], one.sigma_m, one.range_m)
             for name, one in self._configured.items()
         }
+        self.placing = Placing()
         self._calibrated: dict[bytes, GroundCamera] = {}
 
     def is_edge(self, level: LevelId, x_m: float, y_m: float) -> bool:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from twin.events.observations import DetectedBox
 from twin.fusion.frame import Seen
+from twin.fusion.placing import Placing
 
 _MARGIN_PX = 8.0
 _BODY_M = 0.7
 _COVER_SHARE = 0.15  # how far into another box a place must be to count as hidden
 
 
-def visible(seen: Seen, places_m: list[tuple[float, float]], own: list[str | None]) -> list[bool]:
+def visible(seen: Seen, placing: Placing, places_m: list[tuple[float, float]], own: list[str | None]) -> list[bool]:
     """Whether each place is in clear view of the frame's camera.
 
     Args:
@@ -21,17 +20,16 @@ def visible(seen: Seen, places_m: list[tuple[float, float]], own: list[str | Non
     """
     if not places_m:
         return []
-    camera, (width, height) = seen.camera, seen.pending.frame.frame_px
-    points = np.array([(x, y, camera.elevation_m + _BODY_M) for x, y in places_m])
-    image = camera.to_pixels(points)
-    away = points[:, :2] - np.array(camera.origin_m)
-    is_near = away[:, 0] * away[:, 0] + away[:, 1] * away[:, 1] < camera.range_m * camera.range_m
+    width, height = seen.pending.frame.frame_px
     boxes = [*(one.box for one in seen.measured), *seen.invisible]
     results: list[bool] = []
-    for n, (u, v) in enumerate(image.points_px.tolist()):
-        in_frame = _MARGIN_PX <= u <= width - _MARGIN_PX and _MARGIN_PX <= v <= height - _MARGIN_PX
-        is_clear = not any(_covers(box, u, v) for box in boxes if box.tracklet != own[n])
-        results.append(bool(image.is_in_front[n] and is_near[n] and in_frame and is_clear))
+    for pixel, name in zip(placing.pixels(seen.camera, places_m, _BODY_M), own, strict=True):
+        is_shown = (
+            pixel is not None and _MARGIN_PX <= pixel[0] <= width - _MARGIN_PX and _MARGIN_PX <= pixel[1] <= height - _MARGIN_PX
+        )
+        results.append(
+            is_shown and pixel is not None and not any(_covers(box, *pixel) for box in boxes if box.tracklet != name)
+        )
     return results
 
 

@@ -269,7 +269,7 @@ class Step:
             if track.status == "parked" and track.level == seen.level and track.id not in matched and camera in track.seen_rate
         ]
         own = [next((name for name in reversed(track.tracklets)), None) for track in missed]
-        clear = visible(seen, [(track.motion.x, track.motion.y) for track in missed], list(own))
+        clear = visible(seen, self._scene.placing, [(track.motion.x, track.motion.y) for track in missed], list(own))
         for track, is_clear in zip(missed, clear, strict=True):
             if is_clear:
                 self._life.miss_parked(track, camera, seen.at)

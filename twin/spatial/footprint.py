@@ -29,6 +29,8 @@ SIZE_M: Mapping[VehicleKind, tuple[float, float, float]] = MappingProxyType(
 """Length, width, height. Rounded means of common models; cars after the European fleet's B to D segments."""
 
 _REFINEMENTS = 2
+_FEW = 4
+"""Up to so many cuboids are projected one by one."""
 _KNOWN_SIGMA_M = 0.4  # spread of half a length and width within a kind, and of how far wheels and bumpers stand back
 _UNKNOWN_SIGMA_M = 0.8  # as above, and the heading may be any
 _COVERED_BIAS_M, _COVERED_SIGMA_M, _COVERED_ASIDE_SIGMA_M = 0.4, 1.3, 0.6
@@ -144,6 +146,8 @@ def _projected(
     camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats, cut: NDArray[np.int64]
 ) -> tuple[Floats, Bools]:
     """Bottom pixels of the cuboids' boxes, (N, 2), in the middle or at the side that is not cut; whether all is in front."""
+    if len(points) <= _FEW:
+        return _few_projected(camera, points, sizes, headings, cut)
     lefts = np.stack((-headings[:, 1], headings[:, 0]), axis=1)
     corners: list[Floats] = []
     for ahead in (0.5, -0.5):
@@ -159,6 +163,30 @@ def _projected(
     across: Floats = np.where(cut < 0, right, np.where(cut > 0, left, (left + right) / 2))
     is_seen: Bools = np.min(seen.is_in_front.reshape(len(corners), len(points)), axis=0, initial=True)
     return np.stack((across, low), axis=1), is_seen
+
+
+def _few_projected(
+    camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats, cut: NDArray[np.int64]
+) -> tuple[Floats, Bools]:
+    """``_projected`` cuboid by cuboid, to the same bits."""
+    corners: list[tuple[float, float, float]] = []
+    for (x, y), (length, width, height), (hx, hy) in zip(points.tolist(), sizes.tolist(), headings.tolist(), strict=True):
+        for ahead in (0.5, -0.5):
+            for aside in (0.5, -0.5):
+                east = x + hx * (ahead * length) + -hy * (aside * width)
+                north = y + hy * (ahead * length) + hx * (aside * width)
+                corners += [(east, north, camera.elevation_m + up * height) for up in (0.0, 1.0)]
+    seen = camera.to_pixels(np.array(corners))
+    pixels: list[list[float]] = seen.points_px.tolist()
+    ahead_of: list[bool] = seen.is_in_front.tolist()
+    places: list[tuple[float, float]] = []
+    for n, side in enumerate(cut.tolist()):
+        own = pixels[8 * n : 8 * n + 8]
+        left, right = min(u for u, _ in own), max(u for u, _ in own)
+        across = right if side < 0 else left if side > 0 else (left + right) / 2
+        places.append((across, max(v for _, v in own)))
+    is_seen = [all(ahead_of[8 * n : 8 * n + 8]) for n in range(len(places))]
+    return np.array(places), np.array(is_seen)
 
 
 def _unit(vectors: Floats) -> Floats:
