@@ -146,7 +146,10 @@ class Lifecycle:
     def measure_parked(self, track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:
         """Another look at a parked vehicle: it stands, or it is off, several times in a row, and so moves."""
         track.absence, track.absent_since = 0.0, None
-        has_left = self._has_left(track, measured, camera) if measured.is_fresh else False
+        if not measured.is_fresh:
+            track.away, track.motion = 0, replace(track.motion, at=at)
+            return
+        has_left = self._has_left(track, measured, camera)
         if has_left:
             track.away += 1
             if track.away >= _AWAY_LOOKS:
@@ -154,7 +157,7 @@ class Lifecycle:
                 self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
             return
         track.away = track.away if has_left is None else 0
-        if measured.is_fresh and track.away == 0 and self._is_due(track.looks.get(camera), at):
+        if track.away == 0 and self._is_due(track.looks.get(camera), at):
             self._look(track, measured, camera, at)
         place = fused(track.looks)
         if place is not None:
