@@ -13,7 +13,6 @@ import logging
 import os
 import random
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,6 +26,7 @@ from twin.log.sql.verify import verify
 from . import postgres
 from .disk import Recorder, Step, after_power_cut
 from .outcome import Outcome, tried
+from .scratch import scratch
 from .workload import SITE, batches
 
 RUNS, FULL_RUNS = 100, 25_000
@@ -75,7 +75,7 @@ class _Cuts:
         first = recording.acknowledged_after[0]
         cut = draw.randint(first, len(recording.steps))
         n_acknowledged = sum(after <= cut for after in recording.acknowledged_after)
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch() as folder:
             for name, body in after_power_cut(recording.steps[:cut], draw).items():
                 (Path(folder) / name).write_bytes(body)
             wrong = asyncio.run(_wrong_in(Path(folder) / "log.db", recording.batches, n_acknowledged))
@@ -92,7 +92,7 @@ def _recorded(number: int) -> _Recording:
             after.append(len(recorder.steps))
         await log.aclose()
 
-    with tempfile.TemporaryDirectory() as folder, recorder.recording():
+    with scratch() as folder, recorder.recording():
         asyncio.run(append(Path(folder) / "log.db"))
     return _Recording(recorder.steps, made, after)
 
@@ -100,7 +100,7 @@ def _recorded(number: int) -> _Recording:
 def _killed(seed: int) -> str | None:
     draw = random.Random(f"kill {seed}")
     made = batches(draw, 2_000)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         n_acknowledged = _appended_until_killed(Path(folder) / "log.db", made, draw.uniform(0.0, _LONGEST_LIFE_S))
         wrong = asyncio.run(_wrong_in(Path(folder) / "log.db", made, n_acknowledged))
     return wrong and f"killed after {n_acknowledged} acknowledged batches: {wrong}"

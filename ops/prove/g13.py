@@ -14,7 +14,6 @@ import os
 import random
 import signal
 import sqlite3
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from twin.events.ids import CameraId, CropId, DeviceId, Micros, TrackletId
 from twin.events.observations import FrameObserved, LossDeclared, Observation, Personal, TrackletEmbedded
 
 from .outcome import Outcome, tried
+from .scratch import scratch
 from .workload import SITE
 
 RUNS, FULL_RUNS = 24, 6_000
@@ -84,7 +84,7 @@ def _offline(seed: int) -> str | None:
     draw, service = random.Random(f"offline {seed}"), _Service()
     max_bytes = draw.choice((20_000, 100_000, 400_000))
     produced: list[Emission] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         spool = _opened(Path(folder), max_bytes)
         for step in range(_HOURS * _STEPS_AN_HOUR):
             at = step * 3_600_000_000 // _STEPS_AN_HOUR
@@ -111,7 +111,7 @@ def _offline(seed: int) -> str | None:
 def _killed(seed: int) -> str | None:
     draw, service = random.Random(f"kill {seed}"), _Service()
     made = [[_emission(draw, number * 1_000 + one) for one in range(draw.randint(1, _LARGEST))] for number in range(3_000)]
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         n_appended = _appended_until_killed(Path(folder), made, draw.uniform(0.0, _LONGEST_LIFE_S))
         spool = _opened(Path(folder), 60_000)
         service.take_all(spool)

@@ -8,7 +8,6 @@ import signal
 import socket
 import sqlite3
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from twin.log.sql import SqlLog
 from twin.log.sql.subscriptions import SqlSubscriptions
 
 from .effects import PLACE, Effects, app_of
+from .scratch import scratch
 from .workload import SITE, observation
 
 FACTS, KILLS = 2_000, 5
@@ -39,7 +39,7 @@ def refuted(seed: int, n_facts: int = FACTS, n_kills: int = KILLS) -> str | None
 
 async def _refuted(seed: int, n_facts: int, n_kills: int) -> str | None:
     draw = random.Random(f"kills {seed}")
-    with tempfile.TemporaryDirectory() as name:
+    with scratch() as name:
         folder, port = Path(name), _free_port()
         effects = _effects(folder)
         server = await _child("serve", name, str(port), str(n_facts))

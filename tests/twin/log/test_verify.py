@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
@@ -13,6 +13,7 @@ from twin.errors import DamagedLog
 from twin.log.content import observation_hash
 from twin.log.port import FoldCommit
 from twin.log.sql import SqlLog, transaction
+from twin.log.sql.packing import unpacked
 from twin.log.sql.verify import verify
 
 N_OBSERVATIONS, N_FACTS, MARK_EVERY = 47, 23, 10
@@ -151,6 +152,8 @@ async def test_no_edit_of_one_byte_is_missed(path, data):
         rowid = data.draw(st.sampled_from(rowids))
         before = connection.execute(f"select {column} from {table} where rowid = ?", (rowid,)).fetchone()[0]
     after = _changed(before, data)
+    if column == "payload" and _is_same(before, after):
+        reject()  # a bit of the packing that means nothing: the event is what it was
     try:
         edit(path, f"update {table} set {column} = ? where rowid = ?", after, rowid)
     except sqlite3.IntegrityError:
@@ -159,6 +162,12 @@ async def test_no_edit_of_one_byte_is_missed(path, data):
         assert await found(path) != [], (table, column, rowid, before, after)
     finally:
         edit(path, f"update {table} set {column} = ? where rowid = ?", before, rowid)
+
+
+def _is_same(before, after):
+    with suppress(DamagedLog):
+        return unpacked(before) == unpacked(after)
+    return False
 
 
 def _changed(value, data):

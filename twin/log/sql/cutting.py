@@ -16,6 +16,7 @@ from twin.log.chain import Link, LogName, following, origin
 from twin.log.cuts import MOVEMENT, Anchor, Thinning, check_follows, left_digest, wants_movement
 from twin.log.devices import Devices
 from twin.log.sql import reader, schema, streams
+from twin.log.sql.rows import as_found
 from twin.log.sql.streams import StreamPlace
 from twin.log.sql.transaction import Transaction
 from twin.log.subscriptions import Filter
@@ -95,7 +96,7 @@ def left_rows(connection: Connection, site: SiteId, left: Sequence[int]) -> list
     found: list[Mapping[Any, Any]] = []
     ordered = sorted(left)
     for start in range(0, len(ordered), _IN):
-        query = select(schema.facts).where(_f.site == site, _f.position.in_(ordered[start : start + _IN]))
+        query = select(*as_found(schema.facts)).where(_f.site == site, _f.position.in_(ordered[start : start + _IN]))
         found += connection.execute(query.order_by(_f.position)).mappings()
     return found
 
@@ -253,7 +254,7 @@ class _Walk:
 
     def _chunk(self, until: int) -> list[Mapping[str, Any]]:
         columns = self._table.c
-        query = select(self._table).where(
+        query = select(*as_found(self._table)).where(
             columns.site == self._site, columns.position > self.position, columns.position <= until
         )
         rows = self._connection.execute(query.order_by(columns.position).limit(_CHUNK)).mappings().all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -73,13 +74,15 @@ def _is_current(engine: Engine) -> bool:
     return revision == newest_revision()
 
 
+@cache  # reading the revisions takes longer than opening a log
 def newest_revision() -> str:
     """The revision that this release writes."""
     return str(_scripts().get_current_head())
 
 
-def _known_revisions() -> set[str]:
-    return {script.revision for script in _scripts().walk_revisions()}
+@cache
+def _known_revisions() -> frozenset[str]:
+    return frozenset(script.revision for script in _scripts().walk_revisions())
 
 
 def _scripts() -> ScriptDirectory:

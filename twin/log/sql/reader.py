@@ -163,9 +163,18 @@ def facts_disturbing(connection: Connection, site: SiteId, at: Micros, after: in
 
 
 def position_at(connection: Connection, site: SiteId, recorded_at: Micros) -> int:
-    """See ``twin.log.port.Log``."""
-    query = select(_f.position).where(_f.site == site, _f.recorded_at <= recorded_at)
-    return connection.scalar(query.order_by(_f.recorded_at.desc(), _f.position.desc()).limit(1)) or 0
+    """See ``twin.log.port.Log``; halves the positions, as ``observed_at`` does; where one is cut, that before it counts."""
+    found, low = 0, 0
+    high = connection.scalar(select(_h.facts).where(_h.site == site)) or 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        query = select(_f.position, _f.recorded_at).where(_f.site == site, _f.position <= middle)
+        row = connection.execute(query.order_by(_f.position.desc()).limit(1)).one_or_none()
+        if row is not None and row.recorded_at > recorded_at:
+            high = row.position - 1
+        else:
+            found, low = row.position if row is not None else 0, middle
+    return found
 
 
 def first_occurred_at(connection: Connection, site: SiteId, after: int) -> Micros | None:

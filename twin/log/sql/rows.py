@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import ColumnElement, Row, Table, type_coerce
 
 from twin.events.codec import unpack_fact, unpack_observation
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.ids import EventId
 from twin.log.sql import schema
+from twin.log.sql.packing import Payload
 
 _o, _f = schema.observations.c, schema.facts.c
 
@@ -20,6 +21,13 @@ FACT_COLUMNS = (
     _f.site, _f.position, _f.recorded_at, _f.occurred_at, _f.type, _f.fold_version, _f.cause, _f.ordinal, _f.supersedes,
     _f.payload,
 )  # fmt: skip
+
+
+def as_found(table: Table) -> list[ColumnElement[Any]]:
+    """The columns of a log's table for those who check it: a payload that cannot be unpacked comes as it is stored."""
+    log = "observations" if table is schema.observations else "facts"
+    payload = type_coerce(table.c.payload, Payload(log, strict=False)).label("payload")
+    return [payload if column.name == "payload" else column for column in table.c]
 
 
 def recorded_observation(row: Row[*tuple[Any, ...]]) -> RecordedObservation:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
 
+from twin.log.sql.packing import Payload
+
 metadata = MetaData()
 
 
@@ -82,7 +84,7 @@ observations = Table(
     _number("boot_epoch"),
     _number("sequence"),
     Column("content_hash", LargeBinary(16), nullable=False),
-    Column("payload", LargeBinary, nullable=False),
+    Column("payload", Payload("observations"), nullable=False),
     UniqueConstraint("site", "device", "boot_epoch", "sequence", name="observations_device_key"),
 )
 
@@ -114,12 +116,11 @@ facts = Table(
     _number("cause"),
     Column("ordinal", Integer, nullable=False),
     Column("supersedes", Text, nullable=False),  # fact ids joined by commas, in the event's order
-    Column("payload", LargeBinary, nullable=False),
+    Column("payload", Payload("facts"), nullable=False),
     UniqueConstraint("site", "id", name="facts_id"),
     Index("facts_by_time", "site", "occurred_at", "position"),
     Index("facts_by_subject", "site", "subject", "occurred_at"),
     Index("facts_by_type", "site", "type", "occurred_at"),
-    Index("facts_by_recording", "site", "recorded_at", "position"),
 )
 
 fact_batches = Table(

@@ -12,10 +12,13 @@ from twin.errors import Conflict
 from twin.events.envelope import DeviceKey
 from twin.events.ids import Micros, SiteId
 from twin.log.chain import Link
-from twin.log.sql import schema
+from twin.log.devices import Devices
+from twin.log.sql import reader, schema
 
 KEEP_EVERY = 1_000
 """Observations between two places that are kept."""
+
+_CHUNK = 5_000
 
 _places, _p = schema.stream_places, schema.stream_places.c
 
@@ -68,10 +71,23 @@ def begin(connection: Connection, site: SiteId, *, topic: str, partition: int, n
         next_offset=next_offset,
         recorded_at=head.observations_recorded_at,
         link=Link(head.observations_content, head.observations_times),
-        devices=b"",
+        devices=_devices(connection, site),
     )
     connection.execute(insert(_places).values(_row(site, place)))
     return place
+
+
+def _devices(connection: Connection, site: SiteId) -> bytes:
+    """What the database has of each device, cut or not: a resend of it into the broker is not stored again."""
+    columns = schema.observations.c
+    anchor = reader.cuts(connection, site).anchor
+    devices = Devices(anchor.devices if anchor else b"")
+    query = select(columns.position, columns.device, columns.boot_epoch, columns.sequence, columns.content_hash)
+    kept = query.where(columns.site == site, columns.position > (anchor.position if anchor else 0))
+    for rows in connection.execute(kept.order_by(columns.position)).partitions(_CHUNK):
+        for position, device, boot_epoch, sequence, content_hash in rows:
+            devices.stored(DeviceKey(device=device, boot_epoch=boot_epoch, sequence=sequence), position, content_hash)
+    return devices.pack()
 
 
 def move(connection: Connection, site: SiteId, place: StreamPlace, *, after: int) -> None:

@@ -27,6 +27,7 @@ from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt
 from twin.log.sql import reader, schema, streams
 from twin.log.sql.dialect import upsert
 from twin.log.sql.notices import announce
+from twin.log.sql.packing import packed
 from twin.log.sql.places import Newest, Place, Places
 from twin.log.sql.prepared import Statements, together
 from twin.log.sql.streams import StreamPlace
@@ -277,9 +278,14 @@ class Transaction:
     def flush(self) -> None:
         """Write what the requests changed."""
         if self._observations:
-            self._statements.insert["observations"].values(self.connection, self._observations)
+            stored = packed("observations", [row[-1] for row in self._observations])
+            rows = [(*row[:-1], payload) for row, payload in zip(self._observations, stored, strict=True)]
+            self._statements.insert["observations"].values(self.connection, rows)
             self._changed |= self._appended
             self.topics.update(("observations", site) for site in self._appended)
+        facts = self._rows["facts"]
+        for row, payload in zip(facts, packed("facts", [row["payload"] for row in facts]), strict=True):
+            row["payload"] = payload
         with together(self.connection):
             for name, rows in self._rows.items():
                 if rows:

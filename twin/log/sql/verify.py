@@ -16,6 +16,7 @@ from twin.log.chain import ChainHead, ChainHeads, Link, LogName, following, orig
 from twin.log.content import observation_hash
 from twin.log.sql import reader, schema, streams
 from twin.log.sql.fault import Fault
+from twin.log.sql.rows import as_found
 from twin.log.sql.verify_cuts import DeclaredCut, declared_cuts, last_cut, verify_cuts, verify_kept
 
 _CHUNK = 5_000
@@ -188,7 +189,9 @@ class _Walk:
     def _chunk(self, after: int, limit: int) -> list[Mapping[str, Any]] | None:
         """The next rows, fewer where one of them cannot be read; None: the very next one cannot."""
         table = schema.metadata.tables[self.log]
-        query = select(table).where(table.c.site == self.site, table.c.position > after, table.c.position <= self.head.position)
+        query = select(*as_found(table)).where(
+            table.c.site == self.site, table.c.position > after, table.c.position <= self.head.position
+        )
         try:
             found = self.connection.execute(query.order_by(table.c.position).limit(limit)).mappings().all()
             return cast("list[Mapping[str, Any]]", found)

@@ -16,6 +16,7 @@ from twin.log.cuts import MOVEMENT, CutRecord, Thinning, body_hash, digest_after
 from twin.log.sql import reader, schema
 from twin.log.sql.cutting import left_rows
 from twin.log.sql.fault import Fault
+from twin.log.sql.rows import as_found
 
 _CHUNK = 5_000
 _CUT_SINCE = "cut since this head was exported, so that nothing is left to compare; use heads that were exported later"
@@ -130,7 +131,7 @@ def _rows(connection: Connection, site: SiteId) -> list[Mapping[str, Any]]:
 def _kept(connection: Connection, site: SiteId) -> Iterator[Mapping[str, Any]]:
     after = 0
     while True:
-        query = select(schema.facts).where(_f.site == site, _f.position > after, _f.type.not_in(MOVEMENT))
+        query = select(*as_found(schema.facts)).where(_f.site == site, _f.position > after, _f.type.not_in(MOVEMENT))
         rows = connection.execute(query.order_by(_f.position).limit(_CHUNK)).mappings().all()
         if not rows:
             return

@@ -124,6 +124,21 @@ async def test_observations_go_on_in_a_broker_where_those_in_sql_end(kafka_log, 
         assert await log.observations(site, after=5, limit=6) == found[5:11]
 
 
+async def test_a_resend_of_what_sql_holds_is_not_stored_again_in_a_broker(kafka_log, make, tmp_path):
+    events = make.observations(12)
+    site = events[0].site
+    before = SqlLog.open(tmp_path / "log.db")
+    await before.append([*events[:4], *events[6:8]])  # the fifth and sixth come late
+    token = await before.acquire(site, "w")
+    await before.commit(FoldCommit(token=token, after=0, cursor=6))
+    await before.aclose()
+    async with kafka_log() as log:
+        await log.append([*events[:8], *events[:8], *events[8:]])
+        await folded(log, site, 6, make)
+        found = [one.event for one in await log.observations(site)]
+        assert found == [*events[:4], *events[6:8], *events[4:6], *events[8:]]
+
+
 async def test_what_is_not_folded_in_sql_is_folded_there_first(kafka_log, make, tmp_path):
     before = SqlLog.open(tmp_path / "log.db")
     await before.append(make.observations(3))
