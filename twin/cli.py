@@ -14,6 +14,7 @@ from twin.commands import AsJson, DataDir, SiteName, builtins, micros_of, print_
 from twin.errors import BadInput, TwinError
 from twin.eval_cli import evaluate
 from twin.log_cli import backup, db_app, log_app, restore
+from twin.refuse_cli import refuse
 
 app = typer.Typer(
     help="The twin service: what is true on a site, and what was known when.",
@@ -28,6 +29,7 @@ app.add_typer(db_app, name="db")
 app.command()(backup)
 app.command()(restore)
 app.command("eval")(evaluate)
+app.command()(refuse)
 
 At = Annotated[str | None, typer.Option("--at", help="Valid time, RFC 3339. Absent: everything known.")]
 Out = Annotated[Path, typer.Option("--out", help="The run folder to write.")]

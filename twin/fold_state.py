@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Any, Protocol, TypeVar
 
@@ -11,9 +10,7 @@ from twin.errors import Cut, FoldMismatch
 from twin.events.envelope import FactEvent, RecordedObservation
 from twin.events.observations import Personal
 from twin.log.cuts import Anchor
-from twin.log.keys import KeyRing
 from twin.log.port import Log
-from twin.log.sealing import personal_of
 
 SNAPSHOT_KIND = "fusion"
 
@@ -83,17 +80,6 @@ async def latest_state(log: Log, fold: SiteFold[StateT], *, until: int) -> tuple
     if anchor.position > until:
         raise Cut(f"the observations of site '{site}' begin after {anchor.position}; the fold at {until} is not known any more")
     return anchor.position, _adopted(fold, anchor)
-
-
-async def state_at(log: Log, keys: KeyRing, fold: SiteFold[StateT], position: int) -> StateT:
-    """The fold after an observation, from the newest state before it; raises as ``latest_state``."""
-    after, state = await latest_state(log, fold, until=position)
-    while after < position:
-        for recorded in await log.observations(fold.site.name, after=after, limit=min(_PAGE, position - after)):
-            state, _ = fold.step(state, recorded, await personal_of(keys, recorded.event))
-            after = recorded.position
-            await asyncio.sleep(0)
-    return state
 
 
 def same_fold(fold: SiteFold[StateT], anchor: Anchor) -> StateT:

@@ -22,7 +22,7 @@ from twin.events.facts import (
 )
 from twin.events.ids import SECOND, Micros, SiteId, VehicleId
 from twin.feeds.delivery import acknowledged_to
-from twin.fold_state import SNAPSHOT_KIND, SiteFold, state_at, version_of
+from twin.fold_state import SNAPSHOT_KIND, SiteFold, version_of
 from twin.log.clock import Clock, system_clock
 from twin.log.cuts import MOVEMENT, wants_movement
 from twin.log.keys import KeyRing
@@ -31,6 +31,7 @@ from twin.log.subscriptions import SubscriptionStore
 from twin.projections.moment import FOREVER, Moment
 from twin.projections.net import net_facts
 from twin.projections.timeline import KIND as GRAPH_KIND
+from twin.refusal import is_asked, state_at
 
 CANDIDATE_KIND = "anchor"
 """Snapshots of the fold that are kept until retention comes to them."""
@@ -115,6 +116,9 @@ class Retention:
         if before is None:
             return made
         cursor = (await self._log.heads(self._site)).cursor
+        if await is_asked(self._log, self._site, after=cursor):
+            _logger.info("site %s is not trimmed before a request to fuse again is answered", self._site)
+            return made
         return max(made, min(cursor, await self._log.observed_at(self._site, before - 1)))
 
     async def _cut_observations(self, until: int, state: bytes) -> None:

@@ -19,7 +19,7 @@ from twin.fold_state import SNAPSHOT_KIND, SiteFold, latest_state, same_fold, ve
 from twin.log.clock import Clock, system_clock
 from twin.log.keys import KeyRing
 from twin.log.port import FencingToken, FoldCommit, Log, Snapshot
-from twin.log.sealing import personal_of
+from twin.refusal import stepped
 
 TICKER = DeviceId("twin-worker")
 
@@ -126,7 +126,7 @@ class FusionWorker:
         self._snapshot_at = self._cursor
         while self._cursor < cursor:
             page = await self._log.observations(self.site, after=self._cursor, limit=min(_PAGE, cursor - self._cursor))
-            self._state, _ = await self._folded(page)
+            self._state, _ = await self._folded(page, is_committed=True)
             self._cursor = page[-1].position
         _logger.info("worker %s folds site %s from position %d", self._worker_id, self.site, cursor)
 
@@ -160,10 +160,10 @@ class FusionWorker:
         self.counters.commits += 1
         self.counters.lag = max(0, self.counters.lag - len(batch))
 
-    async def _folded(self, batch: Sequence[RecordedObservation]) -> tuple[Any, list[FactEvent]]:
+    async def _folded(self, batch: Sequence[RecordedObservation], *, is_committed: bool = False) -> tuple[Any, list[FactEvent]]:
         state, facts = self._state, list[FactEvent]()
         for recorded in batch:
-            state, triggered = self._fold.step(state, recorded, await personal_of(self._keys, recorded.event))
+            state, triggered = await stepped(self._log, self._keys, self._fold, state, recorded, is_committed=is_committed)
             facts += triggered
             await asyncio.sleep(0)  # ingest and reads share this loop
         return state, facts
@@ -253,7 +253,7 @@ async def check(log: Log, keys: KeyRing, fold: SiteFold[Any]) -> CheckReport:
         aclosing(_stored_observations(log, site, after, heads.cursor)) as observations,
     ):
         async for recorded in observations:
-            state, again = fold.step(state, recorded, await personal_of(keys, recorded.event))
+            state, again = await stepped(log, keys, fold, state, recorded)
             for event in again:
                 n_facts += 1
                 _compare(n_facts, await anext(stored, None), event)

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from twin.errors import TwinError
 from twin.events.codec import to_json
 from twin.feeds.subscriptions import Subscriptions
-from twin.fold_state import state_at, version_of
+from twin.fold_state import version_of
 from twin.log.keys import MemoryKeyRing
 from twin.log.memory import MemoryLog
 from twin.log.port import FoldCommit, Log
@@ -29,6 +29,7 @@ from twin.log.sealing import SealingLog
 from twin.log.sql import SqlLog
 from twin.log.sql.subscriptions import SqlSubscriptions
 from twin.log.subscriptions import Filter, MemorySubscriptions, SubscriptionStore
+from twin.refusal import state_at
 from twin.rules.fold import Fold
 from twin.service import FusionWorker
 

@@ -11,6 +11,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from perception.synthetic.run_files import write_run
@@ -129,6 +130,7 @@ def test_a_log_is_trimmed_and_says_what_it_does_not_know_any_more(data_dir, tmp_
     checked = json.loads(twin("replay", *given, "--check").stdout)
     assert (checked["is_equal"], checked["cut"], checked["observations"]) == (True, told["observations"], 0)
     assert "are cut" in twin("log", "tail", *given, "--no-follow").stderr
+    assert "ask for a later time" in twin("refuse", *given, "--from", "2026-01-05T06:00:04Z", expect=1).stderr
     assert "were cut by retention" in twin("log", "tail", *given, "--no-follow", "--after", 0, expect=1).stderr
     facts = [json.loads(line) for line in twin("log", "tail", *given, "--facts", "--no-follow").stdout.splitlines()]
     # No fact stays behind the anchor, which would say from when on states are known: movement is not taken.
@@ -136,6 +138,35 @@ def test_a_log_is_trimmed_and_says_what_it_does_not_know_any_more(data_dir, tmp_
     assert twin("at", *given).stdout == twin("at", "--site", "demo_lot", "--data-dir", data_dir).stdout
     assert "begins with an empty site after" in twin("log", "afresh", *given).stderr
     assert "say what to cut" in twin("log", "trim", *given, expect=1).stderr
+
+
+async def append(folder, *events):
+    log = SqlLog.open(folder / "log.db")
+    await log.append(list(events))
+    await log.aclose()
+
+
+def late_frame(data_dir):
+    """A frame that was not there: a moment after one with boxes in the sixth second."""
+    events = read_observations(data_dir / "run" / "observations.jsonl.zst")
+    seen = next(one for one in events if getattr(one.payload, "boxes", ()) and one.occurred_at > START + 5_000_000)
+    key = msgspec.structs.replace(seen.key, sequence=100_000)
+    return msgspec.structs.replace(seen, key=key, occurred_at=seen.occurred_at + 20_000)
+
+
+def test_what_came_too_late_is_fused_when_it_is_asked_for_and_the_facts_still_follow_from_the_log(data_dir, tmp_path):
+    shutil.copytree(data_dir, tmp_path / "late")
+    given = ["--site", "demo_lot", "--data-dir", tmp_path / "late"]
+    asyncio.run(append(tmp_path / "late", late_frame(data_dir)))
+    asked = ("refuse", *given, "--from", "2026-01-05T06:00:04Z", "--json")
+    told = json.loads(twin(*asked).stdout)
+    assert (told["schema"], told["answered"]) == ("twin.refuse/1", True)
+    assert told["facts"] > 1
+    assert told["superseded"] > 0
+    assert json.loads(twin("replay", *given, "--check").stdout)["is_equal"]
+    assert "the service answers" in twin(*asked[:-1], "--ask-only").stderr
+    trim = ("log", "trim", *given, "--keep-days", "0", "--json")
+    assert json.loads(twin(*trim).stdout)["observations"] == 0, "what an open request needs stays"
 
 
 def test_a_backup_is_made_and_restored(data_dir, tmp_path):

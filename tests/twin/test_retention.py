@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twin.errors import Cut, FoldMismatch
 from twin.evaluation.proofs import part
 from twin.events.codec import canonical_json, to_json
-from twin.fold_state import SNAPSHOT_KIND, state_at, version_of
+from twin.fold_state import SNAPSHOT_KIND, version_of
 from twin.log.keys import MemoryKeyRing
 from twin.log.memory import MemoryLog
 from twin.log.port import Outcome, Snapshot
@@ -25,6 +25,7 @@ from twin.projections.moment import FOREVER, Moment
 from twin.projections.naive import replay
 from twin.projections.sessions import sessions
 from twin.projections.timeline import Timeline
+from twin.refusal import state_at
 from twin.retention import Keep, Retention
 from twin.rules.fold import FOLD_VERSION, Fold
 from twin.service import FusionWorker, check

@@ -16,7 +16,7 @@ from twin.errors import BadInput, CodecError, TooLarge
 from twin.events.codec import from_cloudevent
 from twin.events.envelope import FactEvent, ObservationEvent
 from twin.events.ids import SiteId
-from twin.events.observations import ClockTicked, TrackletEmbedded
+from twin.events.observations import ClockTicked, RefuseRequested, TrackletEmbedded
 from twin.log.port import Outcome, Receipt
 
 NAME_LENGTH = 200
@@ -107,6 +107,8 @@ def _check_key(event: ObservationEvent, reserved: frozenset[str]) -> None:
 def _check_payload(event: ObservationEvent) -> None:
     if isinstance(event.payload, ClockTicked):
         raise BadInput("'clock.ticked.v1' is the fold's own clock; it is not taken from outside")
+    if isinstance(event.payload, RefuseRequested):
+        raise BadInput("'fold.refuse_requested.v1' is for who runs the site: `twin refuse`")
     if isinstance(event.payload, TrackletEmbedded) and (event.payload.sealed is not None or event.payload.personal is None):
         raise BadInput("'tracklet.embedded.v1' is sealed here, not outside; give 'personal' and leave 'sealed' out")
 

@@ -116,4 +116,15 @@ class LossDeclared(Struct, frozen=True, kw_only=True, tag_field="type", tag="los
     reason: str
 
 
-Observation = FrameObserved | TrackletEmbedded | ClockTicked | CameraCalibrated | LossDeclared
+class RefuseRequested(Struct, frozen=True, kw_only=True, tag_field="type", tag="fold.refuse_requested.v1"):
+    """A person asked that all that was seen from a time on be fused again, with what came too late for it.
+
+    It is an observation, so that the same log gives the same facts: it works where it stands in the log.
+    """
+
+    from_at: Micros
+    author: str
+    reason: str
+
+
+Observation = FrameObserved | TrackletEmbedded | ClockTicked | CameraCalibrated | LossDeclared | RefuseRequested

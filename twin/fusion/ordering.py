@@ -65,9 +65,11 @@ def accept_look(
 
 
 def with_one(ticks: dict[int, Tick], one: PendingFrame | PendingLook, parameters: FusionParameters) -> dict[int, Tick]:
-    """Ticks by number, with one observation in its place."""
+    """Ticks by number, with one observation in its place; one that is there already is not there twice."""
     number = one.at // parameters.tick_us
     before = ticks.get(number, Tick())
+    if one in before.frames or one in before.looks:
+        return ticks
     if isinstance(one, PendingFrame):
         tick = Tick(tuple(sorted((*before.frames, one), key=_order)), before.looks)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct, field
@@ -14,9 +15,17 @@ from twin.events.codec import canonical_json
 from twin.events.envelope import FactEvent, RecordedObservation
 from twin.events.facts import ObservationLate
 from twin.events.ids import Micros
-from twin.events.observations import CameraCalibrated, ClockTicked, FrameObserved, Personal, TrackletEmbedded
+from twin.events.observations import (
+    CameraCalibrated,
+    ClockTicked,
+    FrameObserved,
+    Personal,
+    RefuseRequested,
+    TrackletEmbedded,
+)
 from twin.fusion import ordering
 from twin.fusion.emission import Emission
+from twin.fusion.ordering import with_one
 from twin.fusion.parameters import DEFAULTS, FusionParameters
 from twin.fusion.scene import Scene
 from twin.fusion.state import OrderingState, PendingFrame, PendingLook, Tick
@@ -26,6 +35,7 @@ from twin.rules.passage import Passage
 from twin.rules.sessions import Sessions
 from twin.rules.window import Core, Window, marked, reaches, trimmed, with_late
 
+_NEVER: Micros = -(2**62)
 FOLD_VERSION = "2"
 """Changes whenever the same observations could give other facts."""
 
@@ -67,6 +77,13 @@ class Fold:
         Args:
             personal: the observation's personal fields, opened; None when it has none, or they were erased.
         """
+        state, facts = self.remembering(state, recorded, personal)
+        return self._forgotten(state), facts
+
+    def remembering(
+        self, state: FoldState, recorded: RecordedObservation, personal: Personal | None
+    ) -> tuple[FoldState, tuple[FactEvent, ...]]:
+        """As ``step``, but what is older than the horizon is kept, so that ``refuse`` can go back to it."""
         event, payload, parameters = recorded.event, recorded.event.payload, self._parameters
         order, core, window = state.order, state.core, state.window
         late: tuple[FactEvent, ...] = ()
@@ -92,6 +109,54 @@ class Fold:
             return state, late
         state, facts = self._closed(state, ticks, order.closed_at, recorded.position, len(late))
         return state, (*late, *facts)
+
+    def knows_until(self, state: FoldState) -> Micros:
+        """Until when ticks are closed: of a later time, nothing came too late yet."""
+        return _NEVER if state.order.closed_at is None else state.order.closed_at
+
+    def unfused(
+        self, state: FoldState, recorded: RecordedObservation, personal: Personal | None
+    ) -> PendingFrame | PendingLook | None:
+        """The observation in its place in time, if it is the next of this state and came too late to be fused by ``step``."""
+        event, payload, order = recorded.event, recorded.event.payload, state.order
+        match payload:
+            case FrameObserved():
+                _, one, late_by = ordering.accept(order, event, payload, self._parameters)
+            case TrackletEmbedded():
+                _, one, late_by = ordering.accept_look(order, event, payload, personal, self._parameters)
+            case _:
+                return None
+        if one is None or late_by is None or late_by <= 0 or order.closed_at is None:
+            return None
+        return None if reaches(state.window, one.at, order.closed_at, self._parameters) else one
+
+    def refuse(
+        self,
+        state: FoldState,
+        unfused: Iterable[PendingFrame | PendingLook],
+        recorded: RecordedObservation,
+        *,
+        forgets: bool = True,
+    ) -> tuple[FoldState, tuple[FactEvent, ...]]:
+        """Answer a request: fuse again from a time on, together with what came too late; the facts are the differences.
+
+        Args:
+            state: it remembers everything since the time that the request names.
+            unfused: what came too late for ``step`` since then.
+        """
+        payload, order = recorded.event.payload, state.order
+        assert isinstance(payload, RefuseRequested)
+        if order.closed_at is None or payload.from_at >= order.closed_at:
+            return state, ()
+        ticks = state.window.ticks
+        for one in unfused:
+            if payload.from_at <= one.at < order.closed_at:
+                ticks = with_one(ticks, one, self._parameters)
+        late_at = payload.from_at if state.window.late_at is None else min(payload.from_at, state.window.late_at)
+        window = replace(state.window, ticks=ticks, late_at=late_at)
+        core, window, facts = self._refused(window, order.closed_at, recorded.position, 0)
+        state = FoldState(order, core, window)
+        return self._forgotten(state) if forgets else state, facts
 
     def pack(self, state: FoldState) -> bytes:
         """A state as bytes."""
@@ -119,7 +184,12 @@ class Fold:
                 passage.fuse(number, tick)
             core, stretches = passage.finished(closed_at)
             window, facts = replace(window, stretches=stretches), tuple(emission.facts)
-        return FoldState(state.order, core, trimmed(window, closed_at, self._parameters)), facts
+        return FoldState(state.order, core, window), facts
+
+    def _forgotten(self, state: FoldState) -> FoldState:
+        if state.order.closed_at is None:
+            return state
+        return replace(state, window=trimmed(state.window, state.order.closed_at, self._parameters))
 
     def _refused(self, window: Window, closed_at: Micros, cause: int, after: int) -> tuple[Core, Window, tuple[FactEvent, ...]]:
         """Fuse again from the newest state before the oldest late observation; the facts are the differences."""
@@ -166,5 +236,6 @@ class Fold:
         )
         window = replace(window, stretches=stretches)
         if order.closed_at is not None and at < order.closed_at:
-            window = marked(window, at, order.closed_at, self._parameters)
+            from_at = max(at, order.closed_at - self._parameters.horizon_us)
+            window = marked(window, from_at, order.closed_at, self._parameters)
         return replace(core, fusion=calibrate(core.fusion, at, payload)), window
