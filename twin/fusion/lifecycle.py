@@ -18,7 +18,7 @@ from twin.events.facts import (
     VehicleMoved,
     VehicleParked,
 )
-from twin.events.ids import SECOND, CameraId, Micros, VehicleId, ZoneId
+from twin.events.ids import SECOND, CameraId, EventId, Micros, VehicleId, ZoneId
 from twin.events.observations import VehicleKind
 from twin.fusion.appearance import with_views
 from twin.fusion.arithmetic import micro, mm
@@ -135,7 +135,7 @@ class Lifecycle:
         if track.away >= 2:
             self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
 
-    def unite(self, elder: Track, younger: Track, at: Micros) -> None:
+    def unite(self, elder: Track, younger: Track, at: Micros, decision: EventId | None = None) -> None:
         """Two tracks are one vehicle: the elder's name stays, and so does what is known better."""
         assert elder.vehicle is not None
         assert younger.vehicle is not None
@@ -145,6 +145,7 @@ class Lifecycle:
             level=younger.level,
             position_m=(mm(younger.motion.x), mm(younger.motion.y)),
             evidence=younger.evidence,
+            decision=decision,
         )
         self._emission.emit(at, fact)
         elder.kind_scores = _sum(elder.kind_scores, younger.kind_scores)

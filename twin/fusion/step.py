@@ -6,7 +6,7 @@ from copy import copy
 
 from msgspec.structs import replace
 
-from twin.events.facts import TrackletAssigned
+from twin.events.facts import Fact, IdentitiesMerged, TrackletAssigned
 from twin.events.ids import SECOND, Micros, StallId, TrackletId, VehicleId
 from twin.events.observations import CameraCalibrated, DetectedBox, Personal, TrackletEmbedded
 from twin.fusion import doubles, stalls
@@ -50,6 +50,22 @@ class Step:
     def finished(self) -> FusionState:
         """The new state."""
         return replace(self.state, n_tracks=self._n_tracks, suspicions=self._suspicions)
+
+    def followed(self) -> frozenset[VehicleId]:
+        """Vehicles on the site, by the names they have now."""
+        return frozenset(one.vehicle for one in self.state.tracks.values() if one.vehicle is not None and one.status != "left")
+
+    def tell(self, at: Micros, fact: Fact) -> None:
+        """Emit what a person's decision came to; where both of two names that are one are followed, one track goes on."""
+        if isinstance(fact, IdentitiesMerged):
+            by_name = {one.vehicle: one for one in self.state.tracks.values() if one.status != "left"}
+            elder, younger = by_name.get(fact.vehicle), by_name.get(fact.merged)
+            if elder is not None and younger is not None:
+                self._life.unite(elder, younger, at, decision=fact.decision)
+                self._hand_over(younger.id, elder, at)
+                del self.state.tracks[younger.id]
+                return
+        self._emission.emit(at, fact)
 
     def fuse(self, frames: tuple[PendingFrame, ...]) -> None:
         """Fuse a closed tick's frames."""

@@ -12,15 +12,25 @@ from site_models.schema import Site
 from twin.errors import CodecError
 from twin.events.codec import canonical_json
 from twin.events.envelope import FactEvent, RecordedObservation
-from twin.events.facts import ObservationLate
-from twin.events.observations import CameraCalibrated, ClockTicked, FrameObserved, Personal, TrackletEmbedded
+from twin.events.facts import LedgerClosed, ObservationLate
+from twin.events.observations import (
+    CameraCalibrated,
+    ClockTicked,
+    FrameObserved,
+    InvoiceClosed,
+    OperatorDecided,
+    Personal,
+    TrackletEmbedded,
+)
 from twin.fusion import ordering
 from twin.fusion.emission import Emission
 from twin.fusion.parameters import DEFAULTS, FusionParameters
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, OrderingState
 from twin.fusion.step import Step, calibrate, embed
+from twin.rules.decisions import decide
 from twin.rules.sessions import Sessions, SessionsState
+from twin.rules.tariff import Pricing, TariffBook
 
 FOLD_VERSION = "2"
 """Changes whenever the same observations could give other facts."""
@@ -44,9 +54,13 @@ class Fold:
 
     version = FOLD_VERSION
 
-    def __init__(self, site: Site, parameters: FusionParameters = DEFAULTS) -> None:
+    def __init__(self, site: Site, parameters: FusionParameters = DEFAULTS, tariffs: tuple[Pricing, ...] | None = None) -> None:
+        """``tariffs`` are others than the site's own; their names are part of the configuration, their code is not."""
         self.site = site
+        self._tariffs = TariffBook.of(site.tariffs) if tariffs is None else TariffBook(tariffs)
         configuration = {"site": msgspec.to_builtins(site), "parameters": msgspec.to_builtins(parameters)}
+        if tariffs is not None:
+            configuration["tariffs"] = [[one.name, one.from_us] for one in tariffs]
         self.config_hash = hashlib.blake2b(canonical_json(configuration), digest_size=16).hexdigest()
         self._scene = Scene(site, parameters)
         self._parameters = parameters
@@ -64,7 +78,7 @@ class Fold:
             personal: the observation's personal fields, opened; None when it has none, or they were erased.
         """
         event, payload = recorded.event, recorded.event.payload
-        sessions = Sessions(self.site, state.sessions)
+        sessions = Sessions(self.site, state.sessions, self._tariffs)
         emission = Emission(self.site.name, self.version, recorded.position, sessions.react)
         order, fusion = state.order, state.fusion
         match payload:
@@ -83,6 +97,13 @@ class Fold:
                 fusion = embed(fusion, payload, personal)
             case CameraCalibrated():
                 fusion = calibrate(fusion, event.occurred_at, payload)
+            case OperatorDecided():
+                step = Step(fusion, self._scene, emission)
+                for at, fact in decide(sessions, event, payload, step.followed()):
+                    step.tell(at, fact)
+                fusion = step.finished()
+            case InvoiceClosed():
+                emission.emit(event.occurred_at, LedgerClosed(invoice=payload.invoice, until_at=payload.until_at))
             case _:
                 pass
         order, fusion = self._close(order, fusion, emission)
