@@ -204,11 +204,11 @@ def _cached_step() -> None:
 
 def _time_of_the_crossing_s_record() -> None:
     def make(new: Any) -> Any:
-        def rounded(self: Any, stay: Any) -> Any:
-            (at, told), *others = new(self, stay)
+        def rounded(self: Any, stay: Any, at: Any) -> Any:
+            (told_at, told), *others = new(self, stay, at)
             if stay.entry_at is not None:
                 told = replace(told, entry_at=told.entry_at // 1_000_000 * 1_000_000)
-            return [(at, told), *others]
+            return [(told_at, told), *others]
 
         return rounded
 
@@ -217,9 +217,9 @@ def _time_of_the_crossing_s_record() -> None:
 
 def _exit_without_entry() -> None:
     def make(new: Any) -> Any:
-        def invented(self: Any, stay: Any) -> Any:
+        def invented(self: Any, stay: Any, at: Any) -> Any:
             if stay.entry_at is not None:
-                return new(self, stay)
+                return new(self, stay, at)
             invented = replace(stay, entry_at=stay.exit_at, status="closed", confidence=1.0, version=1)
             return self._closed(invented, invented)
 

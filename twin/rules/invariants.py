@@ -72,11 +72,13 @@ class Billing:
     stays: dict[SessionId, _Stay] = field(default_factory=dict[SessionId, _Stay])
     _by_vehicle: dict[VehicleId, set[SessionId]] = field(default_factory=dict[VehicleId, set[SessionId]])
     _kept: dict[VehicleId, VehicleId] = field(default_factory=dict[VehicleId, VehicleId])
+    _apart: set[tuple[VehicleId, VehicleId]] = field(default_factory=set[tuple[VehicleId, VehicleId]])
     _crossings: dict[EventId, PortalCrossed] = field(default_factory=dict[EventId, PortalCrossed])
     _waiting: dict[EventId, Micros] = field(default_factory=dict[EventId, Micros])  # crossings of this cause without an answer
     _touched: set[VehicleId] = field(default_factory=set[VehicleId])
     _voided: list[tuple[SessionId, _Stay]] = field(default_factory=list[tuple[SessionId, _Stay]])  # by a merge, in this cause
     _is_retold: bool = False  # stays are made anew in this cause: names became one or two, or a crossing is late or superseded
+    _is_crossed: bool = False  # this cause has crossings; without any, a person's decision has stays made anew
     _newest: dict[VehicleId, Micros] = field(default_factory=dict[VehicleId, Micros])
     _counted: Counter[str] = field(default_factory=Counter[str])
     _ledger: LedgerState = field(default_factory=LedgerState)
@@ -91,15 +93,18 @@ class Billing:
             case PortalCrossed() if fact.portal in self.boundaries:
                 self._crossings[event.id] = fact
                 self._waiting[event.id] = event.occurred_at
-                self._note_lateness(self._root(fact.vehicle), event.occurred_at)
+                self._is_crossed = True
+                self._note_lateness(fact.vehicle, event.occurred_at)
             case IdentitiesMerged():
                 self._is_retold = True
                 vehicle, merged = self._root(fact.vehicle), self._root(fact.merged)
-                if vehicle != merged:
+                if vehicle != merged and (fact.decision is not None or (vehicle, merged) not in self._apart):
                     self._kept[merged] = vehicle
             case IdentitiesSplit():
                 self._is_retold = True
                 must(fact.split in self._kept, f"{where} splits {fact.split} off, which was not merged")
+                vehicle = self._root(fact.split)
+                self._apart |= {(vehicle, fact.split), (fact.split, vehicle)}
                 del self._kept[fact.split]
             case SessionOpened() | SessionClosed() | SessionOrphaned():
                 self._check_crossing(fact, where)
@@ -128,32 +133,37 @@ class Billing:
         self._waiting.clear()
         self._touched.clear()
         self._voided.clear()
-        self._is_retold = False
+        self._is_retold = self._is_crossed = False
 
     def _note_lateness(self, vehicle: VehicleId, at: Micros) -> None:
         """A crossing before one that is known gives all that came after it another meaning."""
-        self._touched.add(vehicle)
-        newest = max((self._newest[one] for one in self._newest if self._root(one) == vehicle), default=at)
+        root = self._root(vehicle)
+        self._touched.add(root)
+        newest = max((self._newest[one] for one in self._newest if self._root(one) == root), default=at)
         self._is_retold = self._is_retold or at < newest
-        self._newest[vehicle] = max(newest, at)
+        self._newest[vehicle] = max(self._newest.get(vehicle, at), at)
 
     def _check_crossing(self, fact: SessionOpened | SessionClosed | SessionOrphaned, where: str) -> None:
         """Each rests on a crossing, of this cause unless all is told anew, of its own vehicle."""
         direction = "in" if isinstance(fact, SessionOpened) else "out"
-        pool = self._crossings if self._is_retold else self._waiting
+        pool = self._crossings if self._is_anew(fact.vehicle) else self._waiting
         rests_on = [one for one in fact.evidence if one in pool and self._crossings[one].direction == direction]
-        is_enough = len(rests_on) >= 1 if self._is_retold else len(rests_on) == 1
+        is_enough = len(rests_on) == 1 if pool is self._waiting else len(rests_on) >= 1
         must(is_enough, f"{where} rests on {len(rests_on)} crossings")
         for one in rests_on:
             is_its_own = self._root(self._crossings[one].vehicle) == fact.vehicle
             must(is_its_own, f"{where} is of {fact.vehicle}, its crossing of another")
             self._waiting.pop(one, None)
 
+    def _is_anew(self, vehicle: VehicleId) -> bool:
+        """Its stays may be made anew in this cause, from crossings of earlier ones."""
+        return self._is_retold or not self._is_crossed or any(one.is_decided for one in self._of(vehicle))
+
     def _check_told(self, fact: SessionOpened | SessionClosed | SessionOrphaned, at: Micros, where: str) -> None:
         known = self.stays.get(fact.session)
         match fact:
             case SessionOpened():
-                is_open = not self._is_retold and any(one.status == "open" for one in self._of(fact.vehicle))
+                is_open = not self._is_anew(fact.vehicle) and any(one.status == "open" for one in self._of(fact.vehicle))
                 must(not is_open, f"{where} opens a second stay of {fact.vehicle}")
                 must(known is None, f"{where} opens {fact.session} again")
                 must(fact.entry_at == at, f"{where} opened at {at} says {fact.entry_at}")
@@ -164,7 +174,7 @@ class Billing:
                 assert known is not None
                 must(known.entry_at == fact.entry_at, f"{where} has another entry time than its stay")
                 must(fact.exit_at >= fact.entry_at, f"{where}: a stay of {fact.exit_at - fact.entry_at} us")
-                is_sure = fact.exit_at == at or "unverified" in fact.flags
+                is_sure = fact.exit_at == at or "unverified" in fact.flags or (known.version > 1 and fact.exit_at < at)
                 must(is_sure, f"{where}: the exit is not the crossing's, and nothing says so")
                 must(fact.version == known.version + 1, f"{where} is version {fact.version}, after {known.version}")
                 closed = _Stay(fact.vehicle, "closed", fact.version, fact.entry_at, fact.exit_at, fact.tariff)
@@ -172,7 +182,7 @@ class Billing:
                 self._set(fact.session, closed)
                 self._counted["closed"] += 1
             case SessionOrphaned():
-                is_open = not self._is_retold and any(one.status == "open" for one in self._of(fact.vehicle))
+                is_open = not self._is_anew(fact.vehicle) and any(one.status == "open" for one in self._of(fact.vehicle))
                 must(not is_open, f"{where}: the exit of {fact.vehicle} is an orphan, though its stay is open")
                 must(known is None, f"{where} tells {fact.session} again")
                 self._set(fact.session, _Stay(fact.vehicle, "orphan", 1, None, fact.exit_at))
@@ -235,14 +245,14 @@ class Billing:
             must(is_over, f"two stays of {vehicle} at once: {one.entry_at} to {one.exit_at}, and from {after.entry_at}")
 
     def _check_taken_over(self, session: SessionId, stay: _Stay) -> None:
-        """No minute of a stay is lost that a merge made void, unless a person said when the other one ended."""
+        """Both ends of a stay that a merge made void are in stays that stand, or the exit is an orphan: nothing is lost."""
         assert stay.entry_at is not None
-        taker = next(
-            (one for one in self._of(self._root(stay.vehicle)) if one.status != "void" and one.covers(stay.entry_at)), None
-        )
-        must(taker is not None, f"no stay takes over from {session}, which is void")
-        is_whole = taker is None or taker.is_decided or stay.exit_at is None or taker.covers(stay.exit_at)
-        must(is_whole, f"the stay that takes over from {session} ends before {stay.exit_at}")
+        its = [one for one in self._of(self._root(stay.vehicle)) if one.status != "void"]
+        must(any(one.covers(stay.entry_at) for one in its), f"no stay takes over from {session}, which is void")
+        end = stay.exit_at
+        is_told = end is None or any(one.covers(end) or (one.status == "orphan" and one.exit_at == end) for one in its)
+        is_decided = any(one.is_decided for one in self._of(self._root(stay.vehicle)))
+        must(is_told or is_decided, f"the exit at {end} of {session}, which is void, is in no other stay")
 
     def _check_ledger(self, event: FactEvent, where: str) -> None:
         """Each version is charged once and taken back once; what stands is what the latest version costs."""

@@ -50,11 +50,21 @@ class Pin(Struct, frozen=True, array_like=True):
 
 
 class Piece(Struct, frozen=True, array_like=True):
-    """An entry, the exit after it, or both."""
+    """An entry, the exit after it, or both.
+
+    Attributes:
+        sessions: what it is called, and what its further entries, which say nothing new, would have been called.
+        pinned_exit_at: when a person said that it ended.
+        is_again: a further entry of who is inside, as far as this name's crossings say.
+        again: such entries before the exit.
+    """
 
     entry: Passage | None
     exit: Passage | None
+    sessions: tuple[SessionId, ...]
     pinned_exit_at: Micros | None = None
+    is_again: bool = False
+    again: tuple[Passage, ...] = ()
 
     @property
     def first(self) -> Passage:
@@ -76,6 +86,14 @@ class Piece(Struct, frozen=True, array_like=True):
         return None if self.exit is None else self.exit.at
 
 
+def rest_after(piece: Piece, ended_at: Micros | None) -> Piece | None:
+    """What is left of a piece of a stay that ended before its exit: the next entry begins another one."""
+    if piece.exit is None or ended_at is None or piece.exit.at <= ended_at:
+        return None
+    later = tuple(one for one in piece.again if one.at >= ended_at)
+    return Piece(later[0], piece.exit, tuple(one.session for one in later), again=later[1:]) if later else None
+
+
 def with_passage(passages: tuple[Passage, ...], added: Passage) -> tuple[Passage, ...]:
     """Passages of one name by time; an exit that is told just after its entry is not before it, and is marked."""
     last = passages[-1] if passages else None
@@ -91,19 +109,27 @@ def pieces_of(passages: Sequence[Passage], pins: Mapping[SessionId, Pin], denied
     """
     pieces: list[Piece] = []
     entry: Passage | None = None
+    sessions: tuple[SessionId, ...] = ()
+    again: tuple[Passage, ...] = ()
     for passage in passages:
-        pin = _NONE if entry is None else pins.get(entry.session, _NONE)
+        pinned = pinned_exit_at(sessions, pins)
         if passage.direction == "in":
-            if entry is not None and pin.exit_at is not None and pin.exit_at <= passage.at:
-                pieces.append(Piece(entry, None, pin.exit_at))
-                entry = None
-            entry = entry or passage
+            if entry is not None and pinned is not None and pinned <= passage.at:
+                pieces.append(Piece(entry, None, sessions, pinned))
+                entry, sessions, again = None, (), ()
+            if entry is not None:
+                again = (*again, passage)
+            entry, sessions = entry or passage, (*sessions, passage.session)
         elif passage.fact not in denied:
-            pieces.append(Piece(entry, passage, pin.exit_at))
-            entry = None
+            pieces.append(Piece(entry, passage, sessions or (passage.session,), pinned, again=again))
+            entry, sessions, again = None, (), ()
     if entry is not None:
-        pieces.append(Piece(entry, None, pins.get(entry.session, _NONE).exit_at))
+        pieces.append(Piece(entry, None, sessions, pinned_exit_at(sessions, pins)))
+        pieces += (Piece(one, None, (one.session,), is_again=True) for one in again)
     return pieces
 
 
-_NONE = Pin()
+def pinned_exit_at(sessions: Sequence[SessionId], pins: Mapping[SessionId, Pin]) -> Micros | None:
+    """When people last said that a stay ended which is known by these names; None: they did not, or took it back."""
+    known = [(pins[one].at, one) for one in sessions if one in pins]
+    return pins[max(known)[1]].exit_at if known else None

@@ -54,14 +54,14 @@ class SessionsState(Struct, frozen=True):
     Attributes:
         passages: boundary crossings of each vehicle, under the name that it had then.
         kept: for each name that is no more, the one that it is.
-        apart: pairs of names of which a person said that they are two.
+        apart: pairs of names of which a person said that they are two, and when.
         swept_at: when what is over was last forgotten.
     """
 
     passages: dict[VehicleId, tuple[Passage, ...]] = field(default_factory=dict[VehicleId, tuple[Passage, ...]])
     kept: dict[VehicleId, VehicleId] = field(default_factory=dict[VehicleId, VehicleId])
     merges: tuple[Merge, ...] = ()
-    apart: tuple[tuple[VehicleId, VehicleId], ...] = ()
+    apart: dict[str, Micros] = field(default_factory=dict[str, Micros])
     pins: dict[SessionId, Pin] = field(default_factory=dict[SessionId, Pin])
     stays: dict[SessionId, Stay] = field(default_factory=dict[SessionId, Stay])
     swept_at: Micros = 0
@@ -146,25 +146,25 @@ class Sessions:
         pair, is_decided = _pair(vehicle, merged), fact.decision is not None
         if vehicle == merged or (pair in self.state.apart and not is_decided):
             return []
-        if not any(name in self.state.passages for one in pair for name in self.state.names(one)):
-            return []
         merge = Merge(vehicle, merged, event.occurred_at, event.id, is_decided)
         self.state = replace(
             self.state,
             kept={**self.state.kept, merged: vehicle},
             merges=(*self.state.merges, merge),
-            apart=tuple(one for one in self.state.apart if one != pair),
+            apart={one: at for one, at in self.state.apart.items() if one != pair},
         )
         return self._told([vehicle], vehicle, event.occurred_at, event.id, "identities_merged", were=(merged,))
 
     def _split(self, event: FactEvent, fact: IdentitiesSplit) -> Told:
         """Each name has again what it did; as if they had never been one."""
-        vehicle = self.state.root(fact.vehicle)
+        if fact.split not in self.state.kept:
+            return []
+        vehicle = self.state.root(fact.split)
         self.state = replace(
             self.state,
             kept={name: kept for name, kept in self.state.kept.items() if name != fact.split},
             merges=tuple(one for one in self.state.merges if one.merged != fact.split),
-            apart=(*self.state.apart, _pair(vehicle, fact.split)),
+            apart={**self.state.apart, _pair(vehicle, fact.split): event.occurred_at},
         )
         return self._told([vehicle, fact.split], vehicle, event.occurred_at, event.id, "identities_split")
 
@@ -192,8 +192,8 @@ class Sessions:
             void = replace(stay, vehicle=vehicle, status="void", exit_at=None, portal_out=None, confidence=0.0, exits=())
             told += self._amended(stay, replace(void, evidence=(cause,)), at, reason)
         for stay in sorted(after.values(), key=_begins):
-            known = before.get(stay.session)
-            told += self._new(stay) if known is None else self._changed(known, stay, at, cause, reason)
+            known = self.state.stays.get(stay.session)
+            told += self._new(stay, at) if known is None else self._changed(known, stay, at, cause, reason)
         return told
 
     def _stays_of(self, vehicle: VehicleId) -> list[Stay]:
@@ -201,7 +201,7 @@ class Sessions:
         merges = [one for one in self.state.merges if one.merged in names]
         return stays_of(vehicle, [self.state.passages.get(name, ()) for name in names], self.state.pins, merges)
 
-    def _new(self, stay: Stay) -> Told:
+    def _new(self, stay: Stay, at: Micros) -> Told:
         if stay.entry_at is None:
             assert stay.portal_out is not None
             assert stay.exit_at is not None
@@ -215,19 +215,23 @@ class Sessions:
             )
             return [(stay.exit_at, orphaned)]
         tariff = self._tariffs.held_at(stay.entry_at)
-        begun = replace(stay, tariff=None if tariff is None else tariff.name, version=1, said_at=stay.entry_at)
-        self._keep(begun)
+        entry_at, name = stay.entry_at, None if tariff is None else tariff.name
+        stay = replace(stay, tariff=name, version=1, said_at=entry_at)
+        begun = self._keep(replace(stay, status="open", exit_at=None))
         opened = SessionOpened(
             session=stay.session,
             vehicle=stay.vehicle,
             portal=stay.portal_in,
-            entry_at=stay.entry_at,
+            entry_at=entry_at,
             confidence=stay.confidence,
             flags=stay.flags,
             evidence=stay.evidence,
             tariff=begun.tariff,
         )
-        return [(stay.entry_at, opened), *(self._closed(begun, begun) if stay.status == "closed" else [])]
+        told: Told = [(entry_at, opened)]
+        if stay.pinned_at is not None:
+            return told + self._amended(begun, stay, at, "operator") if stay.status == "closed" or stay.is_waived else told
+        return told + self._closed(begun, stay) if stay.status == "closed" else told
 
     def _changed(self, known: Stay, stay: Stay, at: Micros, cause: EventId, reason: AmendReason) -> Told:
         stay = replace(stay, tariff=known.tariff, version=known.version, said_at=known.said_at)
@@ -300,6 +304,7 @@ class Sessions:
             return
         state = replace(self.state, swept_at=at)
         alive = {one.vehicle for one in state.stays.values() if one.status == "open" or one.said_at > at - CORRECTABLE}
+        alive |= {state.root(one.vehicle) for one in state.merges if one.at > at - CORRECTABLE}
         names = {name for name in (*state.passages, *state.kept) if state.root(name) in alive}
         stays = {name: one for name, one in state.stays.items() if one.vehicle in alive}
         self.state = replace(
@@ -307,7 +312,7 @@ class Sessions:
             passages={name: had for name, had in state.passages.items() if name in names},
             kept={name: kept for name, kept in state.kept.items() if name in names},
             merges=tuple(one for one in state.merges if one.merged in names),
-            apart=tuple(pair for pair in state.apart if any(name in names for name in pair)),
+            apart={pair: said_at for pair, said_at in state.apart.items() if said_at > at - CORRECTABLE},
             pins={name: pin for name, pin in state.pins.items() if name in stays},
             stays=stays,
         )
@@ -327,5 +332,6 @@ def _begins(stay: Stay) -> tuple[Micros, SessionId]:
     return at or 0, stay.session
 
 
-def _pair(one: VehicleId, other: VehicleId) -> tuple[VehicleId, VehicleId]:
-    return (one, other) if one < other else (other, one)
+def _pair(one: VehicleId, other: VehicleId) -> str:
+    """Two names in either order; a name has no space."""
+    return " ".join(sorted((one, other)))

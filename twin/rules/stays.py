@@ -6,6 +6,7 @@ known, and what differs is said. So a split after a merge gives what was before 
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 
 from twin.events.facts import SessionFlag
 from twin.events.ids import EventId, Micros, PortalId, SessionId, VehicleId
-from twin.rules.passages import UNSURE, Passage, Piece, Pin, pieces_of
+from twin.rules.passages import UNSURE, Passage, Piece, Pin, pieces_of, rest_after
 
 StayStatus = Literal["open", "closed", "orphan", "void"]
 
@@ -70,12 +71,19 @@ def stays_of(
     """
     denied = frozenset(fact for pin in pins.values() for fact in pin.denied)
     pieces = [piece for of_name in passages for piece in pieces_of(of_name, pins, denied)]
-    found: list[_Making] = []
-    for piece in sorted(pieces, key=lambda one: (one.at, one.first.fact)):
+    queue, found = sorted(pieces, key=_begins), list[_Making]()
+    while queue:
+        piece = queue.pop(0)
         last = found[-1] if found else None
         if last is None or not last.takes(piece):
             found.append(_Making(piece, pins))
+        elif (rest := rest_after(piece, last.exit_at)) is not None:
+            insort(queue, rest, key=_begins)
     return [_with_merges(one.stay(vehicle), merges) for one in found]
+
+
+def _begins(piece: Piece) -> tuple[Micros, EventId]:
+    return piece.at, piece.first.fact
 
 
 class _Making:
@@ -84,25 +92,26 @@ class _Making:
     def __init__(self, first: Piece, pins: Mapping[SessionId, Pin]) -> None:
         self._pins = pins
         self._first = first
-        self._session = first.first.session
-        self._sessions = [self._session]
+        self._sessions = list(first.sessions)
         self._passages = [one for one in (first.entry, first.exit) if one is not None]
         self._pinned_exit_at = first.exit_at if first.entry is not None and first.pinned_exit_at is not None else None
-        self._exit_at = first.exit_at
+        self.exit_at = first.exit_at
         self._portal_out = first.exit.portal if first.exit is not None else None
 
     def takes(self, piece: Piece) -> bool:
         """Take a later piece in, if it is of the same stay: it began inside, or is the exit that was missing."""
-        if self._first.entry is None or (self._exit_at is not None and piece.at >= self._exit_at and not self._is_end(piece)):
+        if self._first.entry is None or (self.exit_at is not None and piece.at >= self.exit_at and not self._is_end(piece)):
             return False
+        self._sessions += piece.sessions
+        if piece.is_again:
+            return True
         if piece.entry is not None:
-            self._sessions.append(piece.entry.session)
             self._passages.append(piece.entry)
         if piece.exit is not None:
             self._passages.append(piece.exit)
         ends_at = piece.exit_at
-        if self._pinned_exit_at is None and ends_at is not None and (self._exit_at is None or ends_at > self._exit_at):
-            self._exit_at, self._portal_out = ends_at, piece.exit.portal if piece.exit is not None else self._portal_out
+        if self._pinned_exit_at is None and ends_at is not None and (self.exit_at is None or ends_at > self.exit_at):
+            self.exit_at, self._portal_out = ends_at, piece.exit.portal if piece.exit is not None else self._portal_out
         return True
 
     def _is_end(self, piece: Piece) -> bool:
@@ -115,13 +124,13 @@ class _Making:
         pins = [self._pins[one] for one in self._sessions if one in self._pins]
         entry, exits = self._first.entry, [one for one in self._passages if one.direction == "out"]
         return Stay(
-            session=self._session,
+            session=self._first.first.session,
             vehicle=vehicle,
-            status="orphan" if entry is None else "open" if self._exit_at is None else "closed",
+            status="orphan" if entry is None else "open" if self.exit_at is None else "closed",
             entry_at=None if entry is None else entry.at,
-            exit_at=self._exit_at,
+            exit_at=self.exit_at,
             portal_in=None if entry is None else entry.portal,
-            portal_out=None if self._exit_at is None else self._portal_out,
+            portal_out=None if self.exit_at is None else self._portal_out,
             confidence=0.0 if entry is None else min(one.certainty for one in self._passages),
             flags=_flags(self._passages),
             evidence=(*(one.fact for one in self._passages), *(one for pin in pins for one in pin.evidence)),
