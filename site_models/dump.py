@@ -8,6 +8,7 @@ from pathlib import Path
 from site_models.frame import SiteFrame
 from site_models.map_features import collection
 from site_models.schema import Camera, GroundHomography, Site
+from site_models.tariff_entries import time_text
 
 
 def dump_site(site: Site, folder: Path) -> None:
@@ -26,6 +27,12 @@ def _site_toml(site: Site) -> str:
     lines += [f"longitude = {datum.longitude}", f"bearing_deg = {datum.bearing_deg}"]
     for level in site.levels:
         lines += ["", "[[levels]]", f"id = {_text(level.id)}", f"elevation_m = {level.elevation_m}"]
+    for tariff in site.tariffs:
+        lines += ["", "[[tariffs]]", f"id = {_text(tariff.id)}", f"version = {tariff.version}"]
+        lines += [f"currency = {_text(tariff.currency)}", f"holds_from = {time_text(tariff.from_us)}"]
+        for name in ("grace_minutes", "step_minutes", "price_minor", "day_cap_minor", "max_minor"):
+            if (value := getattr(tariff, name)) is not None:
+                lines.append(f"{name} = {value}")
     return "\n".join(lines) + "\n"
 
 

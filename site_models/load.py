@@ -33,6 +33,7 @@ from site_models.schema import (
     Stall,
     Zone,
 )
+from site_models.tariff_entries import TariffEntry, tariffs_of
 from twin.errors import NotFound, SiteFault
 
 PACKAGED = Path(__file__).parent / "sites"
@@ -57,6 +58,7 @@ class _SiteFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
     datum: _DatumEntry
     levels: Annotated[tuple[_LevelEntry, ...], Meta(min_length=1)]
+    tariffs: tuple[TariffEntry, ...] = ()
 
 
 class _CamerasFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -200,6 +202,7 @@ def _assembled(head: _SiteFile, datum: Datum, cameras: list[Camera], features: l
         landmarks=of(Landmark),
         obstacles=of(Obstacle),
         cameras=tuple(sorted(cameras, key=lambda one: one.id)),
+        tariffs=tariffs_of(head.tariffs, faults),
     )
 
 

@@ -17,6 +17,7 @@ LaneId = NewType("LaneId", str)
 PortalId = NewType("PortalId", str)
 LandmarkId = NewType("LandmarkId", str)
 CameraId = NewType("CameraId", str)
+TariffId = NewType("TariffId", str)
 
 Point = tuple[float, float]
 Ring = tuple[Point, ...]  # counter-clockwise, first point not repeated
@@ -150,8 +151,32 @@ class Camera(Struct, frozen=True, kw_only=True):
     region_px: tuple[Point, ...] = ()  # detections whose bottom centre lies outside are not used; empty: all are
 
 
+class Tariff(Struct, frozen=True, kw_only=True):
+    """What a stay costs: so much for each started step, by days of 24 hours counted from its entry.
+
+    Amounts are integers in the currency's minor unit, such as cents.
+
+    Attributes:
+        from_us: stays that begin at or after this time have it, until a later one's; microseconds since 1970 UTC.
+        currency: three letters of ISO 4217.
+        grace_minutes: a stay that is no longer costs nothing; a longer one costs from its first minute.
+        day_cap_minor: most that 24 hours cost; None: no such bound.
+        max_minor: most that a stay costs; None: no such bound.
+    """
+
+    id: TariffId
+    version: int
+    currency: str
+    step_minutes: int
+    price_minor: int
+    from_us: int = 0
+    grace_minutes: int = 0
+    day_cap_minor: int | None = None
+    max_minor: int | None = None
+
+
 class Site(Struct, frozen=True, kw_only=True):
-    """A whole site; every collection is sorted by id."""
+    """A whole site; every collection is sorted by id, tariffs by the time from which they hold."""
 
     name: SiteId
     datum: Datum
@@ -163,3 +188,4 @@ class Site(Struct, frozen=True, kw_only=True):
     landmarks: tuple[Landmark, ...] = ()
     obstacles: tuple[Obstacle, ...] = ()
     cameras: tuple[Camera, ...] = ()
+    tariffs: tuple[Tariff, ...] = ()

@@ -203,25 +203,29 @@ def _cached_step() -> None:
 
 
 def _time_of_the_crossing_s_record() -> None:
-    def make(opened: Any) -> Any:
-        def rounded(self: Any, event: Any, fact: Any) -> Any:
-            at, told = opened(self, event, fact)
-            return at, replace(told, entry_at=told.entry_at // 1_000_000 * 1_000_000)
+    def make(new: Any) -> Any:
+        def rounded(self: Any, stay: Any, at: Any) -> Any:
+            (told_at, told), *others = new(self, stay, at)
+            if stay.entry_at is not None:
+                told = replace(told, entry_at=told.entry_at // 1_000_000 * 1_000_000)
+            return [(told_at, told), *others]
 
         return rounded
 
-    _swap(sessions.Sessions, "_opened", make)
+    _swap(sessions.Sessions, "_new", make)
 
 
 def _exit_without_entry() -> None:
-    def make(orphaned: Any) -> Any:
-        def invented(self: Any, event: Any, fact: Any) -> Any:
-            stay = sessions.OpenSession(sessions.SessionId(f"s-{event.cause:x}"), event.occurred_at, 1.0, (), (event.id,))
-            return self._closed(event, fact, stay)
+    def make(new: Any) -> Any:
+        def invented(self: Any, stay: Any, at: Any) -> Any:
+            if stay.entry_at is not None:
+                return new(self, stay, at)
+            invented = replace(stay, entry_at=stay.exit_at, status="closed", confidence=1.0, version=1)
+            return self._closed(invented, invented)
 
         return invented
 
-    _swap(sessions.Sessions, "_orphaned", make)
+    _swap(sessions.Sessions, "_new", make)
 
 
 def _stall_not_freed() -> None:

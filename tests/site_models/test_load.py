@@ -240,3 +240,37 @@ def test_the_motorways_published_residuals_are_those_of_the_matrix_in_use():
 def _projected(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     seen = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     return seen[:, :2] / seen[:, 2:]
+
+
+TARIFF = '[[tariffs]]\nid = "day"\nversion = 1\ncurrency = "EUR"\nstep_minutes = 15\nprice_minor = 60\n'
+
+
+def test_tariffs_come_back_as_they_were(folder, tmp_path):
+    later = TARIFF.replace("version = 1", "version = 2") + "holds_from = 2026-07-01T00:00:00+02:00\nmax_minor = 900\n"
+    path = folder / "site.toml"
+    path.write_text(path.read_text() + TARIFF + later)
+    site = load_site(folder)
+    assert [(one.version, one.from_us, one.max_minor) for one in site.tariffs] == [
+        (1, 0, None),
+        (2, 1_782_856_800_000_000, 900),
+    ]
+    dump_site(site, tmp_path / "again")
+    assert load_site(tmp_path / "again").tariffs == site.tariffs
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (TARIFF + TARIFF, "is there twice"),
+        (TARIFF + TARIFF.replace("version = 1", "version = 2"), "holds from the same time"),
+        (TARIFF.replace("60", "0.6"), "price_minor"),
+        (TARIFF.replace("EUR", "euro"), "currency"),
+        (TARIFF + "colour = 3\n", "colour"),
+        (TARIFF + "holds_from = 2026-07-01T00:00:00\n", "no UTC offset"),
+    ],
+)
+def test_a_fault_of_a_tariff_is_said(folder, given, message):
+    path = folder / "site.toml"
+    path.write_text(path.read_text() + given)
+    _, faults = check_site(folder)
+    assert any(message in line for line in faults), faults

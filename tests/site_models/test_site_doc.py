@@ -11,6 +11,7 @@ from site_models.camera_entries import CameraEntry
 from site_models.load import _DatumEntry, _LevelEntry, _SiteFile, check_site
 from site_models.map_features import Properties
 from site_models.schema import ClockSource, LandmarkKind, PortalDirection, PortalRole, ZoneKind
+from site_models.tariff_entries import TariffEntry
 
 PAGE = (Path(__file__).parents[2] / "ops" / "docs" / "site.md").read_text()
 
@@ -23,7 +24,16 @@ def test_the_example_loads_without_a_fault(tmp_path):
     site, faults = check_site(tmp_path)
     assert faults == ()
     assert site is not None
-    for group in (site.zones, site.stalls, site.lanes, site.portals, site.landmarks, site.obstacles, site.cameras):
+    for group in (
+        site.zones,
+        site.stalls,
+        site.lanes,
+        site.portals,
+        site.landmarks,
+        site.obstacles,
+        site.cameras,
+        site.tariffs,
+    ):
         assert group, "the example has one of every kind"
 
 
@@ -35,7 +45,7 @@ def test_every_key_is_on_the_page(kind):
     assert tag is None or f"`{tag}`" in PAGE
 
 
-@pytest.mark.parametrize("kind", [_SiteFile, _DatumEntry, _LevelEntry], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [_SiteFile, _DatumEntry, _LevelEntry, TariffEntry], ids=lambda kind: kind.__name__)
 def test_every_key_of_the_site_file_is_in_its_section(kind):
     section = PAGE.split("## site.toml")[1].split("\n## ")[0]
     assert [name for name in kind.__struct_fields__ if f"`{name}`" not in section] == []

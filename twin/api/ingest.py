@@ -30,10 +30,11 @@ async def post_observations(request: Request) -> Response:
     events = read_events(body, site.name, most=services.limits.ingest_events, reserved=services.reserved_devices)
     receipts = await services.log.append(events)
     services.metrics.ingested(site.name, receipts)
-    return json({"receipts": [_told(receipt) for receipt in receipts]})
+    return json({"receipts": [told(receipt) for receipt in receipts]})
 
 
-def _told(receipt: Receipt) -> dict[str, str]:
+def told(receipt: Receipt) -> dict[str, str]:
+    """A receipt as ``ReceiptView`` describes it."""
     if receipt.outcome in (Outcome.ACCEPTED, Outcome.EXPIRED):
         return {"outcome": receipt.outcome.value}
     return {"outcome": receipt.outcome.value, "position": str(receipt.position)}

@@ -11,6 +11,7 @@ from twin.events.observations import VehicleKind
 from twin.graph.nodes import VehicleState
 from twin.graph.query import VehicleView
 from twin.projections.history import SightingView
+from twin.projections.ledger import LedgerLineView
 from twin.projections.sessions import SessionView
 
 CloudEvent = dict[str, Any]
@@ -77,6 +78,13 @@ class Sessions(Struct, frozen=True, kw_only=True):
 
     position: str
     sessions: list[SessionView]
+
+
+class Ledger(Struct, frozen=True, kw_only=True):
+    """Lines of the ledger in the order in which they were added."""
+
+    position: str
+    lines: list[LedgerLineView]
 
 
 class Facts(Struct, frozen=True, kw_only=True):

@@ -5,14 +5,15 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from twin.api.endpoint import MOMENT, Endpoint, Parameter
+from twin.api.endpoint import KNOWN_AT, MOMENT, Endpoint, Parameter
 from twin.api.exchange import count_of, json, moment_of, services_of, site_of
-from twin.api.schemas import Facts, Sessions, Vehicles, VehicleTold
+from twin.api.schemas import Facts, Ledger, Sessions, Vehicles, VehicleTold
 from twin.errors import NotFound
 from twin.events.codec import to_cloudevent
 from twin.events.ids import VehicleId
 from twin.graph.query import StateView
 from twin.projections.history import as_events, sightings, vehicle_facts
+from twin.projections.ledger import ledger
 from twin.projections.occupancy import OccupancyView, occupancy
 from twin.projections.sessions import sessions
 
@@ -66,6 +67,15 @@ async def read_sessions(request: Request) -> Response:
     found = await sessions(services_of(request).log, site_of(request).name, moment, vehicle=request.query_params.get("vehicle"))
     limit = count_of(request, "limit", default=SESSIONS, most=SESSIONS_MOST)
     return json({"position": str(moment.known_at), "sessions": found[max(0, len(found) - limit) :]})
+
+
+async def read_ledger(request: Request) -> Response:
+    """What stays cost, line by line; known only as of a position, as lines have no other time."""
+    moment = await moment_of(request)
+    session = request.query_params.get("session")
+    lines = await ledger(services_of(request).log, site_of(request).name, moment.known_at, session=session)
+    limit = count_of(request, "limit", default=SESSIONS, most=SESSIONS_MOST)
+    return json({"position": str(moment.known_at), "lines": lines[max(0, len(lines) - limit) :]})
 
 
 async def read_facts(request: Request) -> Response:
@@ -126,6 +136,18 @@ ENDPOINTS = (
         parameters=(
             *MOMENT,
             Parameter(name="vehicle", about="Of this vehicle only.", schema={"type": "string"}),
+            Parameter(name="limit", about=f"The last so many; {SESSIONS} if absent.", schema=_COUNT),
+        ),
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        path=f"{_SITE}/ledger",
+        handler=read_ledger,
+        about="What stays cost: charges, and reversals of what was corrected, in the order in which they became known.",
+        answer=Ledger,
+        parameters=(
+            KNOWN_AT,
+            Parameter(name="session", about="Of this session only.", schema={"type": "string"}),
             Parameter(name="limit", about=f"The last so many; {SESSIONS} if absent.", schema=_COUNT),
         ),
         refusals=_REFUSALS,

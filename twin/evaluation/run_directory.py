@@ -118,19 +118,19 @@ def track_row(event: FactEvent) -> dict[str, Any] | None:
 
 
 def session_row(fact: Fact) -> dict[str, Any] | None:
-    """The row of ``sessions`` that a fact gives, or None. Amounts are null until a tariff makes them."""
+    """The row of ``sessions`` that a fact gives, or None. Amounts are null while a stay is open, and without a tariff."""
     match fact:
         case SessionOpened():
-            stay = (fact.entry_at, None, "open", fact.confidence)
+            stay = (fact.entry_at, None, "open", fact.confidence, None)
         case SessionClosed():
-            stay = (fact.entry_at, fact.exit_at, "closed", fact.confidence)
+            stay = (fact.entry_at, fact.exit_at, "closed", fact.confidence, fact.amount_minor)
         case SessionAmended():
-            stay = (fact.entry_at, fact.exit_at, fact.status, fact.confidence)
+            stay = (fact.entry_at, fact.exit_at, fact.status, fact.confidence, fact.amount_minor)
         case SessionOrphaned():
-            stay = (None, fact.exit_at, "orphan", 0.0)
+            stay = (None, fact.exit_at, "orphan", 0.0, None)
         case _:
             return None
-    return dict(zip(SESSIONS.names, (fact.session, fact.vehicle, *stay, None), strict=True))
+    return dict(zip(SESSIONS.names, (fact.session, fact.vehicle, *stay), strict=True))
 
 
 def prepare(run: Path) -> Path:

@@ -12,15 +12,16 @@ from typing import Literal
 from msgspec import Struct
 
 from twin.events.ids import CameraId, EventId, LevelId, Micros, PortalId, SessionId, StallId, TrackletId, VehicleId, ZoneId
-from twin.events.observations import VehicleKind
+from twin.events.observations import Decision, VehicleKind
 
 Direction = Literal["in", "out"]
 StallState = Literal["free", "occupied", "unknown"]
 CameraState = Literal["active", "idle"]
 SessionStatus = Literal["open", "closed", "orphan", "void"]
-AmendReason = Literal["identities_merged"]
+AmendReason = Literal["identities_merged", "identities_split", "operator", "late_data"]
 LateFate = Literal["not_fused", "fused_later"]
 RetractReason = Literal["late_data"]
+RefusalReason = Literal["unknown_session", "unknown_vehicle", "no_stay", "not_merged", "exit_before_entry", "already_so"]
 SessionFlag = Literal["unverified", "no_entry", "no_exit", "camera_gap", "ambiguous_identity"]
 
 
@@ -120,13 +121,29 @@ class IdentitiesMerged(Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     """Two vehicles were one: ``merged`` is no more, and what it did was done by ``vehicle``.
 
     Its tracklets are assigned anew, and its stays are amended, by facts of the same cause.
+
+    Attributes:
+        level, position_m: of ``merged`` when it was found out; None where it was not followed any more.
+        decision: the observation by which a person said so; None: the twin found out.
     """
 
     vehicle: VehicleId
     merged: VehicleId
-    level: LevelId
-    position_m: tuple[float, float]  # of ``merged`` when it was found out
+    level: LevelId | None = None
+    position_m: tuple[float, float] | None = None
     evidence: tuple[EventId, ...] = ()
+    decision: EventId | None = None
+
+
+class IdentitiesSplit(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="identities.split.v1"):
+    """A person said that two names are two vehicles after all: what ``split`` did before they were merged was its own.
+
+    Its stays are amended by facts of the same cause. Whoever is followed keeps the name ``vehicle``.
+    """
+
+    vehicle: VehicleId
+    split: VehicleId
+    decision: EventId
 
 
 class StallChanged(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="stall.changed.v1"):
@@ -146,7 +163,11 @@ class CameraStateChanged(Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class SessionOpened(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="session.opened.v1"):
-    """A billable stay began."""
+    """A billable stay began; version 1 of it.
+
+    Attributes:
+        tariff: name of the one that held at its entry, such as ``public@2``, for good; None: nothing is billed.
+    """
 
     session: SessionId
     vehicle: VehicleId
@@ -155,19 +176,33 @@ class SessionOpened(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     confidence: float
     flags: tuple[SessionFlag, ...] = ()
     evidence: tuple[EventId, ...] = ()
+    tariff: str | None = None
 
 
 class SessionClosed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="session.closed.v1"):
-    """A billable stay ended; its duration is exit minus entry in valid time."""
+    """A billable stay ended; its duration is exit minus entry in valid time.
+
+    Attributes:
+        portal: None where a person said that it ended.
+        version: of the stay; the releases before amendments left it out, and had nothing but 2.
+        final_at: it is provisional until then: later, only a person or the repair of late data changes it. None: it is
+            in doubt, and provisional until a person decides.
+        amount_minor: what it costs, in minor units of ``currency``, under ``tariff``; None without one.
+    """
 
     session: SessionId
     vehicle: VehicleId
-    portal: PortalId
+    portal: PortalId | None
     entry_at: Micros
     exit_at: Micros
     confidence: float
     flags: tuple[SessionFlag, ...] = ()
     evidence: tuple[EventId, ...] = ()
+    version: int = 2
+    final_at: Micros | None = None
+    tariff: str | None = None
+    currency: str | None = None
+    amount_minor: int | None = None
 
 
 class SessionOrphaned(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="session.orphaned.v1"):
@@ -186,19 +221,53 @@ class SessionAmended(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     Attributes:
         version: of the stay: 1 when it opened, 1 more with each fact about it.
         status: "void" where there was no such stay: another one is it.
+        was: its status before.
         reason: why it was amended.
+        entry_at: None for what is or was an orphan.
+        is_waived: a person said that it costs nothing.
+        final_at, tariff, currency, amount_minor: as of ``session.closed.v1``.
     """
 
     session: SessionId
     vehicle: VehicleId
     version: int
-    status: Literal["open", "closed", "void"]
+    status: SessionStatus
+    was: SessionStatus
     reason: AmendReason
-    entry_at: Micros
+    entry_at: Micros | None
     exit_at: Micros | None = None
+    portal_out: PortalId | None = None
     confidence: float = 0.0
     flags: tuple[SessionFlag, ...] = ()
     evidence: tuple[EventId, ...] = ()
+    is_waived: bool = False
+    final_at: Micros | None = None
+    tariff: str | None = None
+    currency: str | None = None
+    amount_minor: int | None = None
+
+
+class DecisionRefused(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="decision.refused.v1"):
+    """A person's decision was not carried out, and changed nothing.
+
+    Attributes:
+        decision: the observation that it was.
+        reason: ``unknown_session`` and ``unknown_vehicle`` also where it is over for longer than can be corrected.
+    """
+
+    decision: EventId
+    kind: Decision
+    reason: RefusalReason
+    session: SessionId | None = None
+    vehicle: VehicleId | None = None
+    other: VehicleId | None = None
+
+
+class LedgerClosed(Struct, frozen=True, kw_only=True, tag_field="type", tag="ledger.closed.v1"):
+    """What stays that ended by ``until_at`` cost is invoiced; what changes in it from now on is an adjustment."""
+
+    invoice: str
+    until_at: Micros
 
 
 class ObservationLate(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="observation.late.v1"):
@@ -243,12 +312,15 @@ Fact = (
     | TrackletAssigned
     | PortalCrossed
     | IdentitiesMerged
+    | IdentitiesSplit
     | StallChanged
     | CameraStateChanged
     | SessionOpened
     | SessionClosed
     | SessionOrphaned
     | SessionAmended
+    | DecisionRefused
+    | LedgerClosed
     | ObservationLate
     | FactRetracted
 )

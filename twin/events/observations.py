@@ -11,9 +11,10 @@ from typing import Literal
 from msgspec import Struct
 
 from site_models.schema import CameraGeometry, ClockSource
-from twin.events.ids import CameraId, CropId, LevelId, Micros, TrackletId
+from twin.events.ids import CameraId, CropId, LevelId, Micros, SessionId, TrackletId, VehicleId
 
 VehicleKind = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle"]
+Decision = Literal["merge", "split", "close", "reopen", "waive"]
 Edge = Literal["left", "top", "right", "bottom"]
 
 
@@ -127,4 +128,38 @@ class RefuseRequested(Struct, frozen=True, kw_only=True, tag_field="type", tag="
     reason: str
 
 
-Observation = FrameObserved | TrackletEmbedded | ClockTicked | CameraCalibrated | LossDeclared | RefuseRequested
+class OperatorDecided(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="operator.decided.v1"):
+    """A person decided about a stay or about two names of vehicles; it holds whatever is observed later.
+
+    Attributes:
+        decision: ``close``, ``reopen`` and ``waive`` are of ``session``; ``merge`` says that ``vehicle`` and ``other`` are
+            one vehicle, ``split`` that ``other``, which was merged into ``vehicle``, is another one.
+        exit_at: when a closed stay ended; None: when it was decided.
+    """
+
+    decision: Decision
+    author: str
+    reason: str
+    session: SessionId | None = None
+    vehicle: VehicleId | None = None
+    other: VehicleId | None = None
+    exit_at: Micros | None = None
+
+
+class InvoiceClosed(Struct, frozen=True, kw_only=True, tag_field="type", tag="invoice.closed.v1"):
+    """The accounts invoiced what is in the ledger of stays that ended by ``until_at``."""
+
+    invoice: str
+    until_at: Micros
+
+
+Observation = (
+    FrameObserved
+    | TrackletEmbedded
+    | ClockTicked
+    | CameraCalibrated
+    | LossDeclared
+    | RefuseRequested
+    | OperatorDecided
+    | InvoiceClosed
+)

@@ -25,8 +25,8 @@ class Emission:
     """The facts triggered by one observation, in order.
 
     Attributes:
-        facts: the new ones.
-        concluded: those, and the ones that were said before and are concluded again.
+        facts: the new ones, and what the rules answered.
+        concluded: without the answers, and with what was said before and is concluded again.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class Emission:
     def emit(self, at: Micros, fact: Fact, *, supersedes: tuple[EventId, ...] = ()) -> EventId:
         """Add a fact and what the rules conclude from it; returns the fact's id."""
         event = self._add(at, fact, tuple(self._renamed.get(one, one) for one in supersedes))
-        for concluded_at, concluded in self._react(event):
-            self._add(concluded_at, concluded, ())
+        for concluded_at, answer in self._react(event):
+            self.new(concluded_at, answer, ())
         return event.id
 
     def _add(self, at: Micros, fact: Fact, supersedes: tuple[EventId, ...]) -> FactEvent:

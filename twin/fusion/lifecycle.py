@@ -19,7 +19,7 @@ from twin.events.facts import (
     VehicleMoved,
     VehicleParked,
 )
-from twin.events.ids import SECOND, CameraId, Micros, StallId, VehicleId, ZoneId, name_of
+from twin.events.ids import SECOND, CameraId, EventId, Micros, StallId, VehicleId, ZoneId, name_of
 from twin.events.observations import VehicleKind
 from twin.fusion.appearance import with_views
 from twin.fusion.arithmetic import micro, mm
@@ -192,7 +192,7 @@ class Lifecycle:
             look = looked(track.looks.get(camera), at, measured.point_m, measured.covariance_m2, measured.rank)
             track.looks = {**track.looks, camera: look}
 
-    def unite(self, elder: Track, younger: Track, at: Micros) -> None:
+    def unite(self, elder: Track, younger: Track, at: Micros, decision: EventId | None = None) -> None:
         """Two tracks are one vehicle: the elder's name stays, and so does what is known better."""
         assert elder.vehicle is not None
         assert younger.vehicle is not None
@@ -202,6 +202,7 @@ class Lifecycle:
             level=younger.level,
             position_m=(mm(younger.motion.x), mm(younger.motion.y)),
             evidence=younger.evidence,
+            decision=decision,
         )
         self._emission.emit(at, fact)
         elder.kind_scores = _sum(elder.kind_scores, younger.kind_scores)

@@ -180,6 +180,15 @@ class Suspicion(Struct, frozen=True, array_like=True):
     since_at: Micros
 
 
+class DecidedMerge(Struct, frozen=True, array_like=True):
+    """A person said that two vehicles that are followed are one, from when on, and by which observation."""
+
+    at: Micros
+    vehicle: VehicleId
+    merged: VehicleId
+    decision: EventId
+
+
 class StallBelief(Struct, frozen=True, array_like=True):
     """A stall's state, and for how many looks a free one was seen empty."""
 
@@ -201,6 +210,7 @@ class FusionState(Struct, frozen=True):
     )
     watched_since: dict[CameraId, Micros] = field(default_factory=dict[CameraId, Micros])
     suspicions: tuple[Suspicion, ...] = ()
+    merges: tuple[DecidedMerge, ...] = ()
 
 
 def replaceable(state: FusionState) -> set[EventId]:

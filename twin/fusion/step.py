@@ -18,7 +18,7 @@ from twin.fusion.motion import born, predict, stopped, update, with_floor
 from twin.fusion.place import fused, is_stranger
 from twin.fusion.scene import Scene
 from twin.fusion.sight import visible
-from twin.fusion.state import FusionState, PendingFrame, PendingLook, Track, TrackId, TrackletLink
+from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, PendingLook, Track, TrackId, TrackletLink
 
 _WARM_UP: Micros = 5 * SECOND  # a camera that watches for less does not know yet what was there before
 _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come back
@@ -50,6 +50,7 @@ class Step:
             stalls=dict(state.stalls),
             calibrations=state.calibrations,
             watched_since=dict(state.watched_since),
+            merges=state.merges,
         )
 
     def finished(self) -> FusionState:
@@ -70,6 +71,7 @@ class Step:
     def expire(self, closed_at: Micros) -> None:
         """What not having been seen until now means for each track; forgets old tracklets."""
         parameters, tracks = self._scene.parameters, self.state.tracks
+        self._merge_decided(closed_at)
         for track in list(tracks.values()):
             unseen = closed_at - track.seen_at
             if track.status == "moving" and unseen > parameters.hidden_us:
@@ -82,6 +84,20 @@ class Step:
                 del tracks[track.id]
         for name in [name for name, link in self.state.tracklets.items() if closed_at - link.seen_at > _FORGET]:
             del self.state.tracklets[name]
+
+    def _merge_decided(self, at: Micros) -> None:
+        """Of two tracks that a person said are one vehicle, one goes on."""
+        due = [one for one in self.state.merges if one.at <= at]
+        if not due:
+            return
+        for one in due:
+            by_name = {track.vehicle: track for track in self.state.tracks.values() if track.status != "left"}
+            elder, younger = by_name.get(one.vehicle), by_name.get(one.merged)
+            if elder is not None and younger is not None:
+                self._life.unite(elder, younger, one.at, decision=one.decision)
+                self._hand_over(younger.id, elder, one.at)
+                del self.state.tracks[younger.id]
+        self.state = replace(self.state, merges=tuple(one for one in self.state.merges if one.at > at))
 
     def _lose_sight(self, track: Track) -> None:
         for other in self.state.tracks.values():
@@ -284,6 +300,16 @@ class Step:
                 if track.stall not in parked or is_holder:
                     parked[track.stall] = track.vehicle
         stalls.occupy(self.state.stalls, parked, at, self._emission)
+
+
+def followed(state: FusionState) -> frozenset[VehicleId]:
+    """Vehicles on the site, by the names they have now."""
+    return frozenset(one.vehicle for one in state.tracks.values() if one.vehicle is not None and one.status != "left")
+
+
+def with_merge(state: FusionState, merge: DecidedMerge) -> FusionState:
+    """Let two tracks be one from a time on, which the state may be before or after."""
+    return replace(state, merges=(*state.merges, merge))
 
 
 def embed(state: FusionState, look: PendingLook) -> FusionState:

@@ -20,6 +20,7 @@ from twin.events.facts import (
     SessionClosed,
     SessionOpened,
     SessionOrphaned,
+    SessionStatus,
     StallChanged,
     TrackletAssigned,
     VehicleConfirmed,
@@ -200,14 +201,20 @@ def _orphaned(graph: SiteGraph, fact: SessionOrphaned, at: Micros) -> None:
 
 
 def _amended(graph: SiteGraph, fact: SessionAmended, at: Micros) -> None:
-    if graph.now("session", fact.session) is None:
-        return
-    graph.drop("session", fact.session)
-    if fact.status == "open":
+    """The stay as it is now; the counts lose what it was and gain what it is."""
+    if graph.now("session", fact.session) is not None:
+        graph.drop("session", fact.session)
+    if fact.status == "open" and fact.entry_at is not None:
         graph.put("session", fact.session, SessionNow(vehicle=fact.vehicle, entry_at=fact.entry_at))
         graph.link(("session", fact.session), ("vehicle", fact.vehicle), "of")
-    elif fact.status == "void":
-        graph.tally = replace(graph.tally, n_void=graph.tally.n_void + 1)
+    _count(graph, fact, fact.was, -1)
+    _count(graph, fact, fact.status, 1)
+
+
+def _count(graph: SiteGraph, fact: SessionAmended, status: SessionStatus, by: int) -> None:
+    counted = {"closed": "n_closed", "orphan": "n_orphaned", "void": None if fact.entry_at is None else "n_void"}.get(status)
+    if counted is not None:
+        graph.tally = replace(graph.tally, **{counted: getattr(graph.tally, counted) + by})
 
 
 _CHANGES: dict[type, Callable[[SiteGraph, Any, Micros], None]] = {

@@ -10,6 +10,7 @@ from twin.events.codec import to_cloudevent
 from twin.events.envelope import RecordedFact
 from twin.events.facts import (
     IdentitiesMerged,
+    IdentitiesSplit,
     SessionAmended,
     SessionClosed,
     SessionOpened,
@@ -26,7 +27,16 @@ from twin.projections.net import net_facts
 # The log files these under the session or the stall that they are about, not under the vehicle.
 _FILED_ELSEWHERE = tuple(
     str(kind.__struct_config__.tag)
-    for kind in (IdentitiesMerged, SessionAmended, SessionClosed, SessionOpened, SessionOrphaned, StallChanged, VehicleParked)
+    for kind in (
+        IdentitiesMerged,
+        IdentitiesSplit,
+        SessionAmended,
+        SessionClosed,
+        SessionOpened,
+        SessionOrphaned,
+        StallChanged,
+        VehicleParked,
+    )
 )
 
 
@@ -49,7 +59,8 @@ async def vehicle_facts(log: Log, site: SiteId, vehicle: VehicleId, moment: Mome
 
 def _named(fact: RecordedFact) -> tuple[str | None, str | None]:
     payload = fact.event.payload
-    return getattr(payload, "vehicle", None), payload.merged if isinstance(payload, IdentitiesMerged) else None
+    other = {IdentitiesMerged: "merged", IdentitiesSplit: "split"}.get(type(payload))
+    return getattr(payload, "vehicle", None), None if other is None else getattr(payload, other)
 
 
 def sightings(facts: list[RecordedFact]) -> list[SightingView]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from msgspec import Struct
 
 from twin.events.codec import rfc3339
 from twin.events.envelope import RecordedFact
-from twin.events.facts import SessionAmended, SessionClosed, SessionFlag, SessionOpened, SessionOrphaned
-from twin.events.ids import SECOND, SiteId
+from twin.events.facts import SessionAmended, SessionClosed, SessionFlag, SessionOpened, SessionOrphaned, SessionStatus
+from twin.events.ids import SECOND, Micros, SiteId
 from twin.log.port import Log
 from twin.projections.moment import Moment
 from twin.projections.net import net_facts
@@ -24,11 +22,14 @@ class SessionView(Struct, frozen=True, kw_only=True):
         portal_in: None where no entry was seen.
         duration_s: exit minus entry in valid time; None unless closed.
         confidence: of the latest fact; None for an orphan, which claims no stay.
+        version: 1 when it was first told, 1 more with each fact about it.
+        final_at: it is provisional until then; None while it is open, or in doubt until a person decides.
+        amount_minor: what it costs, in minor units of ``currency``; None while it is open, and without a tariff.
     """
 
     session: str
     vehicle: str
-    status: Literal["open", "closed", "orphan", "void"]
+    status: SessionStatus
     portal_in: str | None
     portal_out: str | None
     entry_at: str | None
@@ -36,6 +37,11 @@ class SessionView(Struct, frozen=True, kw_only=True):
     duration_s: float | None
     confidence: float | None
     flags: tuple[SessionFlag, ...]
+    version: int = 1
+    final_at: str | None = None
+    tariff: str | None = None
+    currency: str | None = None
+    amount_minor: int | None = None
 
 
 async def sessions(log: Log, site: SiteId, moment: Moment, *, vehicle: str | None = None) -> list[SessionView]:
@@ -74,6 +80,7 @@ def _opened(fact: SessionOpened) -> SessionView:
         duration_s=None,
         confidence=fact.confidence,
         flags=fact.flags,
+        tariff=fact.tariff,
     )
 
 
@@ -89,6 +96,11 @@ def _closed(before: SessionView | None, fact: SessionClosed) -> SessionView:
         duration_s=(fact.exit_at - fact.entry_at) / SECOND,
         confidence=fact.confidence,
         flags=fact.flags,
+        version=fact.version,
+        final_at=_text(fact.final_at),
+        tariff=fact.tariff,
+        currency=fact.currency,
+        amount_minor=fact.amount_minor,
     )
 
 
@@ -102,13 +114,22 @@ def _amend(views: dict[str, SessionView], fact: SessionAmended, vehicle: str | N
         vehicle=fact.vehicle,
         status=fact.status,
         portal_in=before.portal_in if before else None,
-        portal_out=before.portal_out if before else None,
-        entry_at=rfc3339(fact.entry_at),
-        exit_at=None if fact.exit_at is None else rfc3339(fact.exit_at),
-        duration_s=None if fact.exit_at is None else (fact.exit_at - fact.entry_at) / SECOND,
-        confidence=fact.confidence,
+        portal_out=fact.portal_out,
+        entry_at=_text(fact.entry_at),
+        exit_at=_text(fact.exit_at),
+        duration_s=None if fact.exit_at is None or fact.entry_at is None else (fact.exit_at - fact.entry_at) / SECOND,
+        confidence=None if fact.status == "orphan" else fact.confidence,
         flags=fact.flags,
+        version=fact.version,
+        final_at=_text(fact.final_at),
+        tariff=fact.tariff,
+        currency=fact.currency,
+        amount_minor=fact.amount_minor,
     )
+
+
+def _text(at: Micros | None) -> str | None:
+    return None if at is None else rfc3339(at)
 
 
 def _orphaned(fact: SessionOrphaned) -> SessionView:

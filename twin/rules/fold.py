@@ -11,14 +11,16 @@ from msgspec.structs import replace
 
 from site_models.schema import Site
 from twin.errors import CodecError
-from twin.events.codec import canonical_json
+from twin.events.codec import canonical_json, type_name
 from twin.events.envelope import FactEvent, RecordedObservation
-from twin.events.facts import ObservationLate
+from twin.events.facts import Fact, FactRetracted, IdentitiesMerged, LedgerClosed, ObservationLate
 from twin.events.ids import Micros
 from twin.events.observations import (
     CameraCalibrated,
     ClockTicked,
     FrameObserved,
+    InvoiceClosed,
+    OperatorDecided,
     Personal,
     RefuseRequested,
     TrackletEmbedded,
@@ -28,16 +30,21 @@ from twin.fusion.emission import Emission
 from twin.fusion.ordering import with_one
 from twin.fusion.parameters import DEFAULTS, FusionParameters
 from twin.fusion.scene import Scene
-from twin.fusion.state import OrderingState, PendingFrame, PendingLook, Tick
-from twin.fusion.step import calibrate
+from twin.fusion.state import DecidedMerge, OrderingState, PendingFrame, PendingLook, Tick
+from twin.fusion.step import calibrate, followed, with_merge
+from twin.rules.decisions import decide
 from twin.rules.differences import Said, corrections
 from twin.rules.passage import Passage
-from twin.rules.sessions import Sessions
+from twin.rules.sessions import Sessions, SessionsState
+from twin.rules.tariff import Pricing, TariffBook
 from twin.rules.window import Core, Window, marked, reaches, trimmed, with_late
 
 _NEVER: Micros = -(2**62)
 FOLD_VERSION = "2"
 """Changes whenever the same observations could give other facts."""
+
+
+_OF_STAYS = frozenset({"portal.crossed.v1", "identities.merged.v1"})
 
 
 class FoldState(Struct, frozen=True):
@@ -46,6 +53,7 @@ class FoldState(Struct, frozen=True):
     order: OrderingState = field(default_factory=OrderingState)
     core: Core = field(default_factory=Core)
     window: Window = field(default_factory=Window)
+    sessions: SessionsState = field(default_factory=SessionsState)
 
 
 class Fold:
@@ -58,9 +66,13 @@ class Fold:
 
     version = FOLD_VERSION
 
-    def __init__(self, site: Site, parameters: FusionParameters = DEFAULTS) -> None:
+    def __init__(self, site: Site, parameters: FusionParameters = DEFAULTS, tariffs: tuple[Pricing, ...] | None = None) -> None:
+        """``tariffs`` are others than the site's own; their names are part of the configuration, their code is not."""
         self.site = site
+        self._tariffs = TariffBook.of(site.tariffs) if tariffs is None else TariffBook(tariffs)
         configuration = {"site": msgspec.to_builtins(site), "parameters": msgspec.to_builtins(parameters)}
+        if tariffs is not None:
+            configuration["tariffs"] = [[one.name, one.from_us] for one in tariffs]
         self.config_hash = hashlib.blake2b(canonical_json(configuration), digest_size=16).hexdigest()
         self._scene = Scene(site, parameters)
         self._parameters = parameters
@@ -86,29 +98,35 @@ class Fold:
         """As ``step``, but what is older than the horizon is kept, so that ``refuse`` can go back to it."""
         event, payload, parameters = recorded.event, recorded.event.payload, self._parameters
         order, core, window = state.order, state.core, state.window
-        late: tuple[FactEvent, ...] = ()
+        sessions, told = Sessions(self.site, state.sessions, self._tariffs), tuple[FactEvent, ...]()
         match payload:
             case FrameObserved():
                 order, frame, late_by = ordering.accept(order, event, payload, parameters)
                 if late_by is not None:
-                    window, late = self._late(window, order, recorded, frame, late_by)
+                    window, told = self._late(window, order, recorded, frame, late_by)
             case TrackletEmbedded():
                 order, look, late_by = ordering.accept_look(order, event, payload, personal, parameters)
                 if look is not None and late_by is not None:
-                    window, late = self._late(window, order, recorded, look, late_by)
+                    window, told = self._late(window, order, recorded, look, late_by)
             case ClockTicked():
                 order = ordering.tick_clock(order, event.occurred_at, payload, parameters)
             case CameraCalibrated():
                 core, window = self._calibrated(core, window, order, event.occurred_at, payload)
+            case OperatorDecided():
+                core, window, told = self._decided(core, window, order, sessions, recorded)
+            case InvoiceClosed():
+                emission = Emission(self.site.name, self.version, recorded.position, sessions.react)
+                emission.emit(event.occurred_at, LedgerClosed(invoice=payload.invoice, until_at=payload.until_at))
+                told = tuple(emission.facts)
             case _:
                 pass
         before = order.closed_at
         order, ticks = ordering.close(order, parameters)
-        state = FoldState(order, core, window)
+        state = FoldState(order, core, window, sessions.finished())
         if order.closed_at == before or order.closed_at is None:
-            return state, late
-        state, facts = self._closed(state, ticks, order.closed_at, recorded.position, len(late))
-        return state, (*late, *facts)
+            return state, told
+        state, facts = self._closed(state, ticks, order.closed_at, recorded.position, len(told))
+        return state, (*told, *facts)
 
     def knows_until(self, state: FoldState) -> Micros:
         """Until when ticks are closed: of a later time, nothing came too late yet."""
@@ -154,8 +172,9 @@ class Fold:
                 ticks = with_one(ticks, one, self._parameters)
         late_at = payload.from_at if state.window.late_at is None else min(payload.from_at, state.window.late_at)
         window = replace(state.window, ticks=ticks, late_at=late_at)
-        core, window, facts = self._refused(window, order.closed_at, recorded.position, 0)
-        state = FoldState(order, core, window)
+        sessions = Sessions(self.site, state.sessions, self._tariffs)
+        core, window, facts = self._refused(window, sessions, order.closed_at, recorded.position, 0)
+        state = FoldState(order, core, window, sessions.finished())
         return self._forgotten(state) if forgets else state, facts
 
     def pack(self, state: FoldState) -> bytes:
@@ -174,40 +193,72 @@ class Fold:
     ) -> tuple[FoldState, tuple[FactEvent, ...]]:
         """Fuse closed ticks, or, where late observations have waited long enough, all since before the first of them."""
         window = replace(state.window, ticks={**state.window.ticks, **dict(ticks)}) if ticks else state.window
+        sessions = Sessions(self.site, state.sessions, self._tariffs)
         if window.due_at is not None and closed_at >= window.due_at:
-            core, window, facts = self._refused(window, closed_at, cause, after)
+            core, window, facts = self._refused(window, sessions, closed_at, cause, after)
         else:
-            sessions = Sessions(self.site, state.core.sessions)
             emission = Emission(self.site.name, self.version, cause, sessions.react, after=after, renamed=window.renamed)
-            passage = Passage(state.core, window.stretches, self._scene, sessions, emission)
+            passage = Passage(state.core, window.stretches, self._scene, emission)
             for number, tick in ticks:
                 passage.fuse(number, tick)
             core, stretches = passage.finished(closed_at)
             window, facts = replace(window, stretches=stretches), tuple(emission.facts)
-        return FoldState(state.order, core, window), facts
+        return FoldState(state.order, core, window, sessions.finished()), facts
 
     def _forgotten(self, state: FoldState) -> FoldState:
         if state.order.closed_at is None:
             return state
         return replace(state, window=trimmed(state.window, state.order.closed_at, self._parameters))
 
-    def _refused(self, window: Window, closed_at: Micros, cause: int, after: int) -> tuple[Core, Window, tuple[FactEvent, ...]]:
-        """Fuse again from the newest state before the oldest late observation; the facts are the differences."""
+    def _refused(
+        self, window: Window, sessions: Sessions, closed_at: Micros, cause: int, after: int
+    ) -> tuple[Core, Window, tuple[FactEvent, ...]]:
+        """Fuse again from the newest state before the oldest late observation; the facts are the differences.
+
+        The rules answer the differences: a stay is amended, and never said again.
+        """
         assert window.late_at is not None
         first = max(n for n, stretch in enumerate(window.stretches) if stretch.from_at <= window.late_at)
         begin = window.stretches[first]
         said = Said(fact for stretch in window.stretches[first:] for fact in stretch.said)
-        sessions = Sessions(self.site, begin.core.sessions)
-        emission = Emission(
-            self.site.name, self.version, cause, sessions.react, after=after, recall=said, renamed=window.renamed
-        )
+        emission = Emission(self.site.name, self.version, cause, _unanswered, after=after, recall=said, renamed=window.renamed)
         again = (*window.stretches[:first], replace(begin, said=()))
-        passage = Passage(begin.core, again, self._scene, sessions, emission)
+        passage = Passage(begin.core, again, self._scene, emission)
         for number in sorted(number for number in window.ticks if number * self._parameters.tick_us >= begin.from_at):
             passage.fuse(number, window.ticks[number])
         core, stretches = passage.finished(closed_at)
         corrected = corrections(window, stretches, first, said.left(), emission)
-        return core, corrected.window, corrected.facts
+        answers = Emission(self.site.name, self.version, cause, _unanswered, after=after + len(corrected.facts))
+        for fact in corrected.facts:
+            if _is_of_stays(fact):
+                for at, answer in sessions.react(fact):
+                    answers.new(at, answer, ())
+        return core, corrected.window, (*corrected.facts, *answers.facts)
+
+    def _decided(
+        self, core: Core, window: Window, order: OrderingState, sessions: Sessions, recorded: RecordedObservation
+    ) -> tuple[Core, Window, tuple[FactEvent, ...]]:
+        """Carry a person's decision out. Where two are one that are both followed, the fusion says so with its next tick,
+        and again whenever those seconds are fused again."""
+        event, decided = recorded.event, recorded.event.payload
+        assert isinstance(decided, OperatorDecided)
+        emission = Emission(self.site.name, self.version, recorded.position, sessions.react)
+        seen = followed(core.fusion)
+        for at, fact in decide(sessions, event, decided, seen):
+            if isinstance(fact, IdentitiesMerged) and {fact.vehicle, fact.merged} <= seen:
+                since_at = at if order.closed_at is None else order.closed_at
+                core, window = self._with_merge(core, window, DecidedMerge(since_at, fact.vehicle, fact.merged, event.id))
+            else:
+                emission.emit(at, fact)
+        return core, window, tuple(emission.facts)
+
+    @staticmethod
+    def _with_merge(core: Core, window: Window, merge: DecidedMerge) -> tuple[Core, Window]:
+        stretches = tuple(
+            replace(stretch, core=replace(stretch.core, fusion=with_merge(stretch.core.fusion, merge)))
+            for stretch in window.stretches
+        )
+        return replace(core, fusion=with_merge(core.fusion, merge)), replace(window, stretches=stretches)
 
     def _late(
         self,
@@ -221,7 +272,7 @@ class Fold:
         fate, event = "not_fused", recorded.event
         if late_by > 0 and order.closed_at is not None and reaches(window, one.at, order.closed_at, self._parameters):
             fate, window = "fused_later", with_late(window, one, order.closed_at, self._parameters)
-        emission = Emission(self.site.name, self.version, recorded.position, lambda _: [])
+        emission = Emission(self.site.name, self.version, recorded.position, _unanswered)
         late = ObservationLate(camera=one.camera, observation=event.id, late_by_us=late_by, fate=fate)
         emission.emit(event.occurred_at, late)
         return window, tuple(emission.facts)
@@ -239,3 +290,15 @@ class Fold:
             from_at = max(at, order.closed_at - self._parameters.horizon_us)
             window = marked(window, from_at, order.closed_at, self._parameters)
         return replace(core, fusion=calibrate(core.fusion, at, payload)), window
+
+
+def _unanswered(_: FactEvent) -> list[tuple[Micros, Fact]]:
+    return []
+
+
+def _is_of_stays(fact: FactEvent) -> bool:
+    """Whether stays rest on it, or on what it takes back."""
+    payload = fact.payload
+    if isinstance(payload, FactRetracted):
+        return payload.kind in _OF_STAYS
+    return type_name(payload) in _OF_STAYS

@@ -10,18 +10,15 @@ from twin.fusion.emission import Emission
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Tick
 from twin.fusion.step import Step, embed
-from twin.rules.sessions import Sessions
 from twin.rules.window import Core, Stretch
 
 
 class Passage:
-    """Goes on from a core; ``sessions`` are the rules that the emission lets answer."""
+    """Goes on from a core."""
 
-    def __init__(
-        self, core: Core, stretches: tuple[Stretch, ...], scene: Scene, sessions: Sessions, emission: Emission
-    ) -> None:
+    def __init__(self, core: Core, stretches: tuple[Stretch, ...], scene: Scene, emission: Emission) -> None:
         self._fusion, self._deliveries = core.fusion, core.deliveries
-        self._scene, self._sessions, self._emission = scene, sessions, emission
+        self._scene, self._emission = scene, emission
         self._parameters = scene.parameters
         self._stretches = list(stretches)
         self._n_told = 0  # of what was concluded: in a stretch already
@@ -63,7 +60,7 @@ class Passage:
         return self._fusion
 
     def _core(self) -> Core:
-        return Core(self._settled(), self._sessions.finished(), self._deliveries)
+        return Core(self._settled(), self._deliveries)
 
     def _tell(self) -> None:
         newest = self._stretches[-1]

@@ -1,152 +1,353 @@
-"""Billable stays, from boundary crossings. An exit without an entry is an orphan, never an invented time."""
+"""Billable stays, as facts about them: answers to crossings, to names that become one or two, and to people's decisions.
+
+The state keeps the boundary crossings of each vehicle and what was decided; each answer makes the vehicle's stays anew
+from them (``twin.rules.stays``) and tells what differs from what was told before. A fact that supersedes a crossing takes
+it out, so a part of the log that is fused again corrects the stays by telling the crossings that it differs in.
+
+What is over is kept for ``CORRECTABLE``, and then forgotten with its crossings; who is inside never is.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import TypedDict
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from site_models.schema import Portal, PortalId, Site
+from site_models.schema import PortalId, Site
 from twin.events.envelope import FactEvent
 from twin.events.facts import (
+    AmendReason,
     Fact,
     IdentitiesMerged,
+    IdentitiesSplit,
     PortalCrossed,
     SessionAmended,
     SessionClosed,
-    SessionFlag,
     SessionOpened,
     SessionOrphaned,
 )
-from twin.events.ids import EventId, Micros, SessionId, VehicleId, name_of
+from twin.events.ids import SECOND, EventId, Micros, SessionId, VehicleId, name_of
+from twin.rules.passages import Passage, Pin, with_passage
+from twin.rules.stays import Merge, Stay, stays_of
+from twin.rules.tariff import DAY, TariffBook
+
+CORRECTABLE: Micros = 7 * DAY
+"""So long after the last fact about it a closed stay can be amended, by people and by late data."""
+
+SETTLE: Micros = 30 * SECOND
+"""A stay without doubt is final so long after its exit: frames that are later do not change what was fused."""
+
+Told = list[tuple[Micros, Fact]]
 
 
-class OpenSession(Struct, frozen=True, array_like=True):
-    """A stay that has begun."""
-
-    session: SessionId
-    entry_at: Micros
-    confidence: float
-    flags: tuple[SessionFlag, ...]
-    evidence: tuple[EventId, ...]
-    version: int = 1
+class _Price(TypedDict, total=False):
+    tariff: str | None
+    currency: str
+    amount_minor: int
 
 
 class SessionsState(Struct, frozen=True):
-    """Open stays by vehicle: at most one each."""
+    """What stays are made of, and as what each was told last.
 
-    open: dict[VehicleId, OpenSession] = field(default_factory=dict[VehicleId, OpenSession])
+    Attributes:
+        passages: boundary crossings of each vehicle, under the name that it had then.
+        kept: for each name that is no more, the one that it is.
+        apart: pairs of names of which a person said that they are two, and when.
+        swept_at: when what is over was last forgotten.
+    """
+
+    passages: dict[VehicleId, tuple[Passage, ...]] = field(default_factory=dict[VehicleId, tuple[Passage, ...]])
+    kept: dict[VehicleId, VehicleId] = field(default_factory=dict[VehicleId, VehicleId])
+    merges: tuple[Merge, ...] = ()
+    apart: dict[str, Micros] = field(default_factory=dict[str, Micros])
+    pins: dict[SessionId, Pin] = field(default_factory=dict[SessionId, Pin])
+    stays: dict[SessionId, Stay] = field(default_factory=dict[SessionId, Stay])
+    swept_at: Micros = 0
+
+    @property
+    def open(self) -> dict[VehicleId, Stay]:
+        """Open stays by vehicle: at most one each."""
+        return {stay.vehicle: stay for stay in self.stays.values() if stay.status == "open"}
+
+    def root(self, vehicle: VehicleId) -> VehicleId:
+        """The name that a vehicle has now."""
+        while vehicle in self.kept:
+            vehicle = self.kept[vehicle]
+        return vehicle
+
+    def names(self, root: VehicleId) -> list[VehicleId]:
+        """Every name that a vehicle has had, its present one first."""
+        return [root, *sorted(name for name in self.kept if self.root(name) == root)]
 
 
 class Sessions:
-    """Opens and closes stays as facts are made."""
+    """Answers facts with facts about stays; ``state`` is the new state at any time, and no state is changed."""
 
-    def __init__(self, site: Site, state: SessionsState) -> None:
-        self._boundaries: dict[PortalId, Portal] = {one.id: one for one in site.portals if one.role == "boundary"}
-        self._open = state.open
+    def __init__(self, site: Site, state: SessionsState, tariffs: TariffBook | None = None) -> None:
+        self._boundaries = frozenset[PortalId](one.id for one in site.portals if one.role == "boundary")
+        self._tariffs = tariffs or TariffBook.of(site.tariffs)
+        self.state = state
 
     def finished(self) -> SessionsState:
         """The new state."""
-        return SessionsState(open=self._open)
+        return self.state
 
-    def react(self, event: FactEvent) -> list[tuple[Micros, Fact]]:
+    def react(self, event: FactEvent) -> Told:
         """What a fact means for stays."""
-        fact = event.payload
+        fact, touched = event.payload, set[VehicleId]()
+        if event.supersedes:
+            touched = self._withdrawn(event.supersedes)
+        if isinstance(fact, PortalCrossed) and fact.portal in self._boundaries:
+            self._sweep(event.occurred_at)
+            self._crossed(event, fact)
+            return self._retell(event, touched | {self.state.root(fact.vehicle)}, "late_data")
         if isinstance(fact, IdentitiesMerged):
-            return [(event.occurred_at, amended) for amended in self._merged(event, fact)]
-        if not isinstance(fact, PortalCrossed) or fact.portal not in self._boundaries:
-            return []
-        known = self._open.get(fact.vehicle)
-        if fact.direction == "in":
-            return [] if known is not None else [self._opened(event, fact)]
-        return [self._orphaned(event, fact) if known is None else self._closed(event, fact, known)]
+            told = self._merged(event, fact)
+            return [*told, *self._retell(event, touched - {self.state.root(fact.vehicle)}, "late_data")]
+        if isinstance(fact, IdentitiesSplit):
+            return self._split(event, fact)
+        return self._retell(event, touched, "late_data") if touched else []
 
-    def _opened(self, event: FactEvent, fact: PortalCrossed) -> tuple[Micros, Fact]:
-        session = _named(event, fact)
-        stay = OpenSession(session, event.occurred_at, fact.certainty, _flags(fact), (event.id,))
-        self._open = {**self._open, fact.vehicle: stay}
-        opened = SessionOpened(
-            session=session,
-            vehicle=fact.vehicle,
+    def pin(self, session: SessionId, pin: Pin, at: Micros, event: EventId) -> Told:
+        """Hold a stay to what a person decided."""
+        self.state = replace(self.state, pins={**self.state.pins, session: pin})
+        vehicle = self.state.root(self.state.stays[session].vehicle)
+        return self._told([vehicle], vehicle, at, event, "operator")
+
+    def _crossed(self, event: FactEvent, fact: PortalCrossed) -> None:
+        passage = Passage(
+            fact=event.id,
+            session=SessionId(name_of("s", fact.vehicle, fact.portal, fact.direction, str(event.occurred_at))),
+            at=event.occurred_at,
+            direction=fact.direction,
             portal=fact.portal,
-            entry_at=event.occurred_at,
+            certainty=fact.certainty,
+            flags=fact.flags,
+        )
+        passages = with_passage(self.state.passages.get(fact.vehicle, ()), passage)
+        self.state = replace(self.state, passages={**self.state.passages, fact.vehicle: passages})
+
+    def _withdrawn(self, gone: Iterable[EventId]) -> set[VehicleId]:
+        """Take crossings and merges out that others supersede; returns whose they were."""
+        taken, passages = frozenset(gone), dict(self.state.passages)
+        touched = self._parted(taken)
+        for name, had in self.state.passages.items():
+            left = tuple(one for one in had if one.fact not in taken)
+            if len(left) < len(had):
+                passages[name] = left
+                touched.add(self.state.root(name))
+        if touched:
+            self.state = replace(self.state, passages=passages)
+        return touched
+
+    def _parted(self, taken: frozenset[EventId]) -> set[VehicleId]:
+        """Take back merges that the twin no longer concludes; returns both names of each. A person's stand."""
+        undone = [one for one in self.state.merges if one.fact in taken and not one.is_decided]
+        if not undone:
+            return set()
+        names = {one.merged for one in undone}
+        touched = {self.state.root(one.vehicle) for one in undone} | names
+        self.state = replace(
+            self.state,
+            kept={name: kept for name, kept in self.state.kept.items() if name not in names},
+            merges=tuple(one for one in self.state.merges if one not in undone),
+        )
+        return touched
+
+    def _merged(self, event: FactEvent, fact: IdentitiesMerged) -> Told:
+        """All that the two names did was done by one; not where a person said that they are two."""
+        vehicle, merged = self.state.root(fact.vehicle), self.state.root(fact.merged)
+        pair, is_decided = _pair(vehicle, merged), fact.decision is not None
+        if vehicle == merged or (pair in self.state.apart and not is_decided):
+            return []
+        merge = Merge(vehicle, merged, event.occurred_at, event.id, is_decided)
+        self.state = replace(
+            self.state,
+            kept={**self.state.kept, merged: vehicle},
+            merges=(*self.state.merges, merge),
+            apart={one: at for one, at in self.state.apart.items() if one != pair},
+        )
+        return self._told([vehicle], vehicle, event.occurred_at, event.id, "identities_merged", were=(merged,))
+
+    def _split(self, event: FactEvent, fact: IdentitiesSplit) -> Told:
+        """Each name has again what it did; as if they had never been one."""
+        if fact.split not in self.state.kept:
+            return []
+        vehicle = self.state.root(fact.split)
+        self.state = replace(
+            self.state,
+            kept={name: kept for name, kept in self.state.kept.items() if name != fact.split},
+            merges=tuple(one for one in self.state.merges if one.merged != fact.split),
+            apart={**self.state.apart, _pair(vehicle, fact.split): event.occurred_at},
+        )
+        return self._told([vehicle, fact.split], vehicle, event.occurred_at, event.id, "identities_split")
+
+    def _retell(self, event: FactEvent, vehicles: Iterable[VehicleId], reason: AmendReason) -> Told:
+        told: Told = []
+        for vehicle in sorted(vehicles):
+            told += self._told([vehicle], vehicle, event.occurred_at, event.id, reason)
+        return told
+
+    def _told(
+        self,
+        vehicles: list[VehicleId],
+        vehicle: VehicleId,
+        at: Micros,
+        cause: EventId,
+        reason: AmendReason,
+        were: tuple[VehicleId, ...] = (),
+    ) -> Told:
+        """Make the stays of some vehicles anew, and tell what differs: first what is void, then the rest in order of time."""
+        before = {name: one for name, one in self.state.stays.items() if one.vehicle in (*vehicles, *were)}
+        after = {one.session: one for name in vehicles for one in self._stays_of(name)}
+        gone = [one for one in before.values() if one.status != "void" and one.session not in after]
+        told: Told = []
+        for stay in sorted(gone, key=lambda one: one.session):
+            void = replace(stay, vehicle=vehicle, status="void", exit_at=None, portal_out=None, confidence=0.0, exits=())
+            told += self._amended(stay, replace(void, evidence=(cause,)), at, reason)
+        for stay in sorted(after.values(), key=_begins):
+            known = self.state.stays.get(stay.session)
+            told += self._new(stay, at) if known is None else self._changed(known, stay, at, cause, reason)
+        return told
+
+    def _stays_of(self, vehicle: VehicleId) -> list[Stay]:
+        names = self.state.names(vehicle)
+        merges = [one for one in self.state.merges if one.merged in names]
+        return stays_of(vehicle, [self.state.passages.get(name, ()) for name in names], self.state.pins, merges)
+
+    def _new(self, stay: Stay, at: Micros) -> Told:
+        if stay.entry_at is None:
+            assert stay.portal_out is not None
+            assert stay.exit_at is not None
+            self._keep(replace(stay, version=1, said_at=stay.exit_at))
+            orphaned = SessionOrphaned(
+                session=stay.session,
+                vehicle=stay.vehicle,
+                portal=stay.portal_out,
+                exit_at=stay.exit_at,
+                evidence=stay.evidence,
+            )
+            return [(stay.exit_at, orphaned)]
+        tariff = self._tariffs.held_at(stay.entry_at)
+        entry_at, name = stay.entry_at, None if tariff is None else tariff.name
+        stay = replace(stay, tariff=name, version=1, said_at=entry_at)
+        begun = self._keep(replace(stay, status="open", exit_at=None))
+        opened = SessionOpened(
+            session=stay.session,
+            vehicle=stay.vehicle,
+            portal=stay.portal_in,
+            entry_at=entry_at,
             confidence=stay.confidence,
             flags=stay.flags,
             evidence=stay.evidence,
+            tariff=begun.tariff,
         )
-        return event.occurred_at, opened
+        told: Told = [(entry_at, opened)]
+        if stay.pinned_at is not None:
+            return told + self._amended(begun, stay, at, "operator") if stay.status == "closed" or stay.is_waived else told
+        return told + self._closed(begun, stay) if stay.status == "closed" else told
 
-    def _closed(self, event: FactEvent, fact: PortalCrossed, stay: OpenSession) -> tuple[Micros, Fact]:
-        self._open = {vehicle: one for vehicle, one in self._open.items() if vehicle != fact.vehicle}
-        flags: set[SessionFlag] = {*stay.flags, *_flags(fact)}
-        if event.occurred_at < stay.entry_at:
-            flags.add("unverified")
+    def _changed(self, known: Stay, stay: Stay, at: Micros, cause: EventId, reason: AmendReason) -> Told:
+        stay = replace(stay, tariff=known.tariff, version=known.version, said_at=known.said_at)
+        if stay == known:
+            return []
+        is_exit_seen = known.status == "open" and stay.status == "closed" and cause in stay.exits and stay.pinned_at is None
+        if is_exit_seen and reason == "late_data":
+            return self._closed(known, stay)
+        if reason == "late_data" and stay.pinned_at is not None:
+            reason = "operator"
+        return self._amended(known, stay, at, reason)
+
+    def _closed(self, known: Stay, stay: Stay) -> Told:
+        assert stay.exit_at is not None
+        stay = self._keep(replace(stay, version=known.version + 1, said_at=max(known.said_at, stay.exit_at)))
+        assert stay.entry_at is not None
+        assert stay.exit_at is not None
         closed = SessionClosed(
             session=stay.session,
-            vehicle=fact.vehicle,
-            portal=fact.portal,
+            vehicle=stay.vehicle,
+            portal=stay.portal_out,
             entry_at=stay.entry_at,
-            exit_at=max(event.occurred_at, stay.entry_at),
-            confidence=min(stay.confidence, fact.certainty),
-            flags=tuple(sorted(flags)),
-            evidence=(*stay.evidence, event.id),
+            exit_at=stay.exit_at,
+            confidence=stay.confidence,
+            flags=stay.flags,
+            evidence=stay.evidence,
+            version=stay.version,
+            final_at=_final_at(stay),
+            **self._price(stay),
         )
-        return event.occurred_at, closed
+        return [(stay.said_at, closed)]
 
-    def _merged(self, event: FactEvent, fact: IdentitiesMerged) -> list[Fact]:
-        """Of two stays of one vehicle the one that began first is it; a single one goes on under the vehicle's name."""
-        stays = [stay for name in (fact.vehicle, fact.merged) if (stay := self._open.get(name)) is not None]
-        self._open = {vehicle: stay for vehicle, stay in self._open.items() if vehicle not in (fact.vehicle, fact.merged)}
-        if not stays:
-            return []
-        first, *others = sorted(stays, key=lambda stay: (stay.entry_at, stay.session))
-        evidence = (*first.evidence, event.id)
-        kept = replace(first, version=first.version + 1, flags=_with_doubt(first.flags), evidence=evidence)
-        self._open = {**self._open, fact.vehicle: kept}
-        voided = [replace(one, version=one.version + 1, flags=_with_doubt(one.flags), evidence=(event.id,)) for one in others]
-        return [*(_amended(one, fact.vehicle, "void") for one in voided), _amended(kept, fact.vehicle, "open")]
-
-    def _orphaned(self, event: FactEvent, fact: PortalCrossed) -> tuple[Micros, Fact]:
-        orphaned = SessionOrphaned(
-            session=_named(event, fact),
-            vehicle=fact.vehicle,
-            portal=fact.portal,
-            exit_at=event.occurred_at,
-            evidence=(event.id,),
+    def _amended(self, known: Stay, stay: Stay, at: Micros, reason: AmendReason) -> Told:
+        said_at = max(known.said_at, at)
+        stay = self._keep(replace(stay, version=known.version + 1, said_at=said_at))
+        amended = SessionAmended(
+            session=stay.session,
+            vehicle=stay.vehicle,
+            version=stay.version,
+            status=stay.status,
+            was=known.status,
+            reason=reason,
+            entry_at=stay.entry_at,
+            exit_at=stay.exit_at,
+            portal_out=stay.portal_out,
+            confidence=stay.confidence,
+            flags=stay.flags,
+            evidence=stay.evidence,
+            is_waived=stay.is_waived,
+            final_at=_final_at(stay),
+            **self._price(stay),
         )
-        return event.occurred_at, orphaned
+        return [(said_at, amended)]
+
+    def _keep(self, stay: Stay) -> Stay:
+        self.state = replace(self.state, stays={**self.state.stays, stay.session: stay})
+        return stay
+
+    def _price(self, stay: Stay) -> _Price:
+        """What a stay costs under the tariff of its entry; nothing is said of one that is not over, or has none."""
+        pricing = self._tariffs.named(stay.tariff)
+        if pricing is None or stay.status != "closed" or stay.entry_at is None or stay.exit_at is None:
+            return {"tariff": stay.tariff}
+        amount = 0 if stay.is_waived else pricing.amount_minor(stay.entry_at, stay.exit_at)
+        return {"tariff": stay.tariff, "currency": pricing.currency, "amount_minor": amount}
+
+    def _sweep(self, at: Micros) -> None:
+        """Once a day, forget vehicles all of whose stays were over long ago, and all that is known of them."""
+        if at - self.state.swept_at < DAY:
+            return
+        state = replace(self.state, swept_at=at)
+        alive = {one.vehicle for one in state.stays.values() if one.status == "open" or one.said_at > at - CORRECTABLE}
+        alive |= {state.root(one.vehicle) for one in state.merges if one.at > at - CORRECTABLE}
+        names = {name for name in (*state.passages, *state.kept) if state.root(name) in alive}
+        stays = {name: one for name, one in state.stays.items() if one.vehicle in alive}
+        self.state = replace(
+            state,
+            passages={name: had for name, had in state.passages.items() if name in names},
+            kept={name: kept for name, kept in state.kept.items() if name in names},
+            merges=tuple(one for one in state.merges if one.merged in names),
+            apart={pair: said_at for pair, said_at in state.apart.items() if said_at > at - CORRECTABLE},
+            pins={name: pin for name, pin in state.pins.items() if name in stays},
+            stays=stays,
+        )
 
 
-def _named(event: FactEvent, fact: PortalCrossed) -> SessionId:
-    """A stay's name: of its vehicle, and of the crossing that began it or, for an orphan, ended it."""
-    return SessionId(name_of("s", fact.vehicle, fact.portal, fact.direction, str(event.occurred_at)))
+def _final_at(stay: Stay) -> Micros | None:
+    """From when on nothing but a person, or the repair of late data, changes it; None: a person must look at it first."""
+    if stay.status == "void" or stay.exit_at is None:
+        return None
+    if stay.pinned_at is not None:
+        return max(stay.pinned_at, stay.exit_at)
+    return None if "unverified" in stay.flags or stay.entry_at is None else stay.exit_at + SETTLE
 
 
-def _amended(stay: OpenSession, vehicle: VehicleId, status: Literal["open", "void"]) -> SessionAmended:
-    return SessionAmended(
-        session=stay.session,
-        vehicle=vehicle,
-        version=stay.version,
-        status=status,
-        reason="identities_merged",
-        entry_at=stay.entry_at,
-        confidence=stay.confidence if status == "open" else 0.0,
-        flags=stay.flags,
-        evidence=stay.evidence,
-    )
+def _begins(stay: Stay) -> tuple[Micros, SessionId]:
+    at = stay.exit_at if stay.entry_at is None else stay.entry_at
+    return at or 0, stay.session
 
 
-def _with_doubt(flags: tuple[SessionFlag, ...]) -> tuple[SessionFlag, ...]:
-    return tuple(sorted({*flags, "ambiguous_identity", "unverified"}))
-
-
-_UNSURE = 0.9
-
-
-def _flags(fact: PortalCrossed) -> tuple[SessionFlag, ...]:
-    """A crossing that is not sure makes the stay one to be looked at."""
-    flags: set[SessionFlag] = set(fact.flags)
-    if fact.certainty < _UNSURE or flags:
-        flags.add("unverified")
-    return tuple(sorted(flags))
+def _pair(one: VehicleId, other: VehicleId) -> str:
+    """Two names in either order; a name has no space."""
+    return " ".join(sorted((one, other)))

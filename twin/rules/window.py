@@ -15,16 +15,14 @@ from twin.fusion.ordering import with_one
 from twin.fusion.parameters import FusionParameters
 from twin.fusion.silence import Deliveries, Delivery
 from twin.fusion.state import CameraId, FusionState, PendingFrame, PendingLook, Tick, replaceable
-from twin.rules.sessions import SessionsState
 
 _BEFORE_ALL: Micros = -(2**62)
 
 
 class Core(Struct, frozen=True):
-    """All that follows from what was seen up to a time."""
+    """All that follows from what was seen up to a time. Stays are not among it: they are amended, never made again."""
 
     fusion: FusionState = field(default_factory=FusionState)
-    sessions: SessionsState = field(default_factory=SessionsState)
     deliveries: Deliveries = field(default_factory=dict[CameraId, Delivery])
 
 

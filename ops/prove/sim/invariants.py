@@ -13,10 +13,6 @@ from twin.events.facts import (
     IdentitiesMerged,
     ObservationLate,
     PortalCrossed,
-    SessionAmended,
-    SessionClosed,
-    SessionOpened,
-    SessionOrphaned,
     StallChanged,
     TrackletAssigned,
     VehicleConfirmed,
@@ -26,10 +22,13 @@ from twin.events.facts import (
     VehicleMoved,
     VehicleParked,
 )
-from twin.events.ids import EventId, Micros
+from twin.events.ids import EventId, Micros, PortalId
 from twin.projections.naive import net_of
+from twin.rules.invariants import Billing, Violation, must
 
-from .net_facts import Stay, Violation, must, standing
+from .net_facts import standing
+
+__all__ = ["Facts", "Observations", "Violation", "must"]
 
 _OfVehicle = VehicleMoved | VehicleParked | VehicleHidden | VehicleLeft | VehicleDismissed
 
@@ -78,15 +77,14 @@ class Facts:
     superseded: set[EventId] = field(default_factory=set)
     vehicles: set[str] = field(default_factory=set)
     gone: dict[str, int] = field(default_factory=dict)  # with which cause
-    open: dict[str, Stay] = field(default_factory=dict)
-    sessions: set[str] = field(default_factory=set)
     by_stall: dict[str, str] = field(default_factory=dict)
-    merged: list[tuple[str, str]] = field(default_factory=list)  # by this cause: who is left, who is no more
     log: list[RecordedFact] = field(default_factory=list)
     is_awaited: bool = False
     is_corrected: bool = False
-    crossings: list[tuple[EventId, PortalCrossed]] = field(default_factory=list)
-    counted: Counter[str] = field(default_factory=Counter)
+    billing: Billing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.billing = Billing(frozenset(map(PortalId, self.boundaries)))
 
     def check(self, fact: RecordedFact, n_observations: int) -> None:
         """The next fact; ``n_observations`` are stored."""
@@ -110,15 +108,15 @@ class Facts:
         self.log.append(fact)
         self.is_awaited |= isinstance(event.payload, ObservationLate) and event.payload.fate == "fused_later"
         self._unless_awaited(lambda: self._check_payload(fact))
+        self.billing.check(event, f"fact {fact.position}")
 
     def end_of_cause(self) -> None:
         """What must hold between two observations."""
+        self.billing.end_of_cause()
         self._unless_awaited(self._check_cause)
         if self.is_corrected:
             must(self.is_awaited, f"cause {self.cause} corrects, and nothing late was to be fused")
             self._stand_anew()
-        self.merged.clear()
-        self.crossings.clear()
         self.ordinal = -1
 
     def _unless_awaited(self, check: Callable[[], None]) -> None:
@@ -134,18 +132,14 @@ class Facts:
 
     def _stand_anew(self) -> None:
         """Net facts must be right; from where they leave the site, facts are checked one by one again."""
-        found = standing(net_of(self.log), self.boundaries)
-        self.vehicles, self.open, self.sessions = found.vehicles, found.open, found.sessions
-        self.by_stall, self.counted = found.by_stall, found.counted
+        found = standing(net_of(self.log))
+        self.vehicles, self.by_stall = found.vehicles, found.by_stall
         self.gone = {vehicle: self.gone.get(vehicle, self.cause) for vehicle in sorted(found.gone)}
         self.is_awaited = self.is_corrected = False
 
     def _check_cause(self) -> None:
-        must(not self.crossings, f"crossing {self.crossings[0][0] if self.crossings else ''} did nothing to any stay")
         twice = [vehicle for vehicle, n in Counter(self.by_stall.values()).items() if n > 1]
         must(not twice, f"vehicle {twice[0] if twice else ''} is in two stalls")
-        inside = self.counted["opened"] - self.counted["closed"] - self.counted["void"]
-        must(inside == len(self.open), f"{inside} more entries than exits, but {len(self.open)} stays are open")
 
     def _check_payload(self, fact: RecordedFact) -> None:
         payload, where = fact.event.payload, f"fact {fact.position}"
@@ -159,15 +153,8 @@ class Facts:
                 self._check_stall(payload, where)
             case PortalCrossed():
                 must(payload.vehicle in self.vehicles, f"{where}: {payload.vehicle} crosses, and was never confirmed")
-                is_in_again = payload.direction == "in" and payload.vehicle in self.open
-                if payload.portal in self.boundaries and not is_in_again:
-                    self.crossings.append((fact.event.id, payload))
-            case SessionOpened() | SessionClosed() | SessionOrphaned():
-                self._check_stay(payload, fact.event.occurred_at, where)
             case IdentitiesMerged():
                 self._check_merged(payload, where)
-            case SessionAmended():
-                self._check_amended(payload, where)
             case _:
                 pass
 
@@ -177,37 +164,16 @@ class Facts:
         must(payload.vehicle not in self.gone, f"{where} merges into {payload.vehicle}, which had left")
         must(payload.merged not in self.gone, f"{where} merges {payload.merged}, which had left")
         self.gone[payload.merged] = self.cause
-        self.merged.append((payload.vehicle, payload.merged))
         for stall in [stall for stall, vehicle in self.by_stall.items() if vehicle == payload.merged]:
             self.by_stall[stall] = payload.vehicle
-
-    def _check_amended(self, payload: SessionAmended, where: str) -> None:
-        """A merge leaves one stay, the one that began first, and says of any other that there was none."""
-        vehicle, stay = next(
-            ((vehicle, stay) for vehicle, stay in self.open.items() if stay.session == payload.session), (None, None)
-        )
-        must(stay is not None, f"{where} amends {payload.session}, which is not open")
-        assert stay is not None
-        assert vehicle is not None
-        must(payload.version == stay.version + 1, f"{where} is version {payload.version}, after {stay.version}")
-        must(payload.entry_at == stay.entry_at, f"{where} moves an entry")
-        pair = next((pair for pair in self.merged if vehicle in pair and payload.vehicle == pair[0]), None)
-        must(pair is not None, f"{where} gives the stay of {vehicle} to {payload.vehicle}, and no merge says so")
-        del self.open[vehicle]
-        others = [other for name in pair or () if (other := self.open.get(name)) is not None]
-        if payload.status == "void":
-            earlier = any(other.entry_at <= stay.entry_at for other in others)
-            must(earlier, f"{where}: no earlier stay takes over from a void one")
-            self.counted["void"] += 1
-            return
-        must(not others, f"{where} leaves {payload.vehicle} with two stays")
-        self.open[payload.vehicle] = Stay(payload.vehicle, stay.entry_at, stay.session, payload.version)
 
     def _check_vehicle(self, payload: _OfVehicle, where: str) -> None:
         must(payload.vehicle in self.vehicles, f"{where} is of {payload.vehicle}, which was never confirmed")
         must(payload.vehicle not in self.gone, f"{where} is of {payload.vehicle}, which had left")
         if isinstance(payload, VehicleDismissed):
-            must(payload.vehicle not in self.open, f"{where} dismisses {payload.vehicle}, which has a stay")
+            stays = self.billing.stays.values()
+            has_stay = any(one.vehicle == payload.vehicle and one.status == "open" for one in stays)
+            must(not has_stay, f"{where} dismisses {payload.vehicle}, which has a stay")
         if isinstance(payload, VehicleDismissed | VehicleLeft):
             self.gone[payload.vehicle] = self.cause
 
@@ -220,30 +186,3 @@ class Facts:
             payload.state == "occupied" or payload.vehicle is None,
             f"{where} names a vehicle in a stall that is {payload.state}",
         )
-
-    def _check_stay(self, payload: SessionOpened | SessionClosed | SessionOrphaned, at: Micros, where: str) -> None:
-        """Each rests on one boundary crossing, just before it, of its own vehicle, and takes its time from it."""
-        direction = "in" if isinstance(payload, SessionOpened) else "out"
-        rests_on = [pair for pair in self.crossings if pair[0] in payload.evidence and pair[1].direction == direction]
-        must(len(rests_on) == 1, f"{where} rests on {len(rests_on)} crossings")
-        must(rests_on[0][1].vehicle == payload.vehicle, f"{where} is of {payload.vehicle}, its crossing of another")
-        self.crossings.remove(rests_on[0])
-        stay = self.open.get(payload.vehicle)
-        match payload:
-            case SessionOpened():
-                must(stay is None, f"{where} opens a second stay of {payload.vehicle}")
-                must(payload.session not in self.sessions, f"{where} opens {payload.session} again")
-                must(payload.entry_at == at, f"{where} opened at {at} says {payload.entry_at}")
-                self.sessions.add(payload.session)
-                self.open[payload.vehicle] = Stay(payload.vehicle, payload.entry_at, payload.session)
-                self.counted["opened"] += 1
-            case SessionClosed():
-                must(stay is not None, f"{where} closes a stay of {payload.vehicle}, which has none")
-                must(stay is None or stay.entry_at == payload.entry_at, f"{where} has another entry time than its stay")
-                must(payload.exit_at >= payload.entry_at, f"{where}: a stay of {payload.exit_at - payload.entry_at} us")
-                is_sure = payload.exit_at == at
-                must(is_sure or "unverified" in payload.flags, f"{where}: the exit is not the crossing's, and nothing says so")
-                del self.open[payload.vehicle]
-                self.counted["closed"] += 1
-            case SessionOrphaned():
-                must(stay is None, f"{where}: the exit of {payload.vehicle} is an orphan, though its stay is open")

@@ -12,8 +12,9 @@ const SAYINGS = {
   "tracklet.assigned.v1": ({ camera }) => `Seen by camera ${camera}`,
   "stall.changed.v1": ({ stall, state }) => `Stall ${stall} became ${state}`,
   "session.opened.v1": ({ portal, flags }) => `Session opened${portal ? ` at ${portal}` : ""}${doubts(flags)}`,
-  "session.closed.v1": ({ portal, flags }) => `Session closed at ${portal}${doubts(flags)}`,
+  "session.closed.v1": ({ portal, flags }) => `Session closed${portal ? ` at ${portal}` : ""}${doubts(flags)}`,
   "identities.merged.v1": ({ vehicle, merged }) => `${merged} was ${vehicle}`,
+  "identities.split.v1": ({ vehicle, split }) => `${split} is not ${vehicle} after all`,
   "session.amended.v1": ({ status, reason, flags }) => `Session amended: ${status}, ${words(reason).toLowerCase()}${doubts(flags)}`,
   "session.orphaned.v1": ({ portal }) => `Exit at ${portal} without an entry`,
 };

@@ -1,0 +1,50 @@
+"""Decisions sent as plain JSON become observations, once."""
+
+import pytest
+
+from twin.events.observations import OperatorDecided
+
+URL = "/v1/sites/lot/decisions"
+WAIVED = {
+    "id": "ticket-7",
+    "decision": "waive",
+    "author": "ann",
+    "reason": "barrier stuck",
+    "at": "2026-01-01T12:00:00Z",
+    "session": "s-1",
+}
+
+
+async def test_a_decision_is_stored_once_however_often_it_is_sent(serve):
+    async with serve() as running:
+        first, again = [(await running.http.post(URL, json=WAIVED)).json() for _ in range(2)]
+        assert (first["outcome"], again["outcome"]) == ("stored", "duplicate")
+        assert first["position"] == again["position"]
+        (stored,) = await running.log.observations("lot", limit=10)
+        decided = OperatorDecided(decision="waive", author="ann", reason="barrier stuck", session="s-1")
+        assert stored.event.payload == decided
+
+
+async def test_other_words_under_the_same_id_are_refused(serve):
+    async with serve() as running:
+        await running.http.post(URL, json=WAIVED)
+        answer = await running.http.post(URL, json={**WAIVED, "reason": "another"})
+        assert answer.json()["outcome"] == "refused"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"session": None}, "needs session"),
+        ({"decision": "merge", "vehicle": "v-1"}, "needs other"),
+        ({"decision": "fine"}, "fine"),
+        ({"at": "noon"}, "noon"),
+        ({"colour": "red"}, "colour"),
+        ({"reason": ""}, "reason"),
+    ],
+)
+async def test_a_decision_that_cannot_be_read_is_refused_with_what_is_wrong(serve, change, said):
+    async with serve() as running:
+        answer = await running.http.post(URL, json={**WAIVED, **change})
+        assert answer.status_code == 422
+        assert said in answer.text

@@ -1,0 +1,63 @@
+"""The ledger as known at a position: every line, in the order in which it was added."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from twin.events.codec import rfc3339
+from twin.events.ids import SessionId, SiteId
+from twin.log.port import Log
+from twin.rules.ledger import LedgerLine, LedgerState, post
+
+PAGE = 10_000
+_TYPES = ("session.closed.v1", "session.amended.v1", "ledger.closed.v1")
+
+
+class LedgerLineView(Struct, frozen=True, kw_only=True):
+    """One line; amounts in minor units of ``currency``, of a reversal negative.
+
+    Attributes:
+        version: of the session, that is charged or taken back.
+        adjusts: the closed invoice that this line changes; None: it is still to be invoiced.
+        cause: id of the fact that made the line.
+    """
+
+    session: str
+    version: int
+    kind: str
+    amount_minor: int
+    currency: str
+    tariff: str
+    exit_at: str
+    adjusts: str | None
+    cause: str
+    fold_version: str
+
+
+async def ledger(log: Log, site: SiteId, known_at: int, *, session: str | None = None) -> list[LedgerLineView]:
+    """Lines (of one session, if named) that facts up to a position made. What was once a line stays one."""
+    state, lines, after = LedgerState(), list[LedgerLine](), 0
+    while page := await log.facts(site, after=after, limit=PAGE, types=_TYPES):
+        for fact in page:
+            if fact.position <= known_at:
+                state, added = post(state, fact.event)
+                lines += added
+        after = page[-1].position
+        if after >= known_at:
+            break
+    return [_view(line) for line in lines if session in (None, line.session)]
+
+
+def _view(line: LedgerLine) -> LedgerLineView:
+    return LedgerLineView(
+        session=SessionId(line.session),
+        version=line.version,
+        kind=line.kind,
+        amount_minor=line.amount_minor,
+        currency=line.currency,
+        tariff=line.tariff,
+        exit_at=rfc3339(line.exit_at),
+        adjusts=line.adjusts,
+        cause=line.cause,
+        fold_version=line.fold_version,
+    )
