@@ -136,7 +136,8 @@ class FusionWorker:
         if newest and newest[0].event.fold_version != self._fold.version:
             _logger.warning(
                 "site %s: facts up to %d were made by fold version %s, this is %s; vehicles inside and open stays go on under"
-                " other names. Close them by hand, or fold the observations anew (twin fuse) to see what differs",
+                " other names. Those of before stay open in what is read, are never charged, and no decision reaches them:"
+                " leave them out, or fold the observations anew (twin fuse) to see what differs",
                 self.site,
                 n_facts,
                 newest[0].event.fold_version,

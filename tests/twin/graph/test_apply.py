@@ -1,4 +1,7 @@
+import pytest
+
 from twin.events.envelope import RecordedFact
+from twin.events.facts import SessionAmended
 from twin.graph import apply, site_graph, state
 
 
@@ -90,6 +93,34 @@ def test_a_session_that_opened_before_its_vehicle_was_confirmed_is_shown_on_it(l
 def test_entries_minus_exits_are_the_open_sessions(lot, story):
     events = story.events(story.opened("p1"), story.opened("p2", "v2"), story.closed("p1"), story.orphaned())
     assert told(lot, events)["counters"] == {"entries": 2, "exits": 1, "inside": 0, "orphans": 1, "sessions_open": 1}
+
+
+def amended(session, status, was, entry_at=1):
+    return SessionAmended(
+        session=session, vehicle="v1", version=9, status=status, was=was, reason="operator", entry_at=entry_at, exit_at=None
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "was", "entry_at", "counters"),
+    [
+        ("open", "closed", 1, (2, 0, 1, 2)),
+        ("void", "closed", 1, (1, 0, 1, 1)),
+        ("closed", "closed", 1, (2, 1, 1, 1)),
+        ("void", "orphan", None, (2, 1, 0, 1)),
+    ],
+)
+def test_entries_minus_exits_are_the_open_sessions_also_after_amendments(lot, story, status, was, entry_at, counters):
+    session = "p1" if entry_at else "p9"
+    events = story.events(
+        story.opened("p1"),
+        story.opened("p2", "v2"),
+        story.closed("p1"),
+        story.orphaned(),
+        amended(session, status, was, entry_at),
+    )
+    found = told(lot, events)["counters"]
+    assert tuple(found[name] for name in ("entries", "exits", "orphans", "sessions_open")) == counters
 
 
 def test_portals_count_each_direction(lot, story):
