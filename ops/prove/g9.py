@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import msgspec
 
@@ -40,7 +39,7 @@ _DOUBLED, _DELAYED = 0.05, 0.1
 _AFTERWARDS: Micros = 60 * SECOND  # until the final watermark: every late observation is fused by then
 
 _OF_ARRIVAL = (ObservationLate, FactRetracted)
-_OF_FACTS = (SessionOpened, SessionClosed, SessionOrphaned, SessionAmended)  # their evidence is ids of facts
+_OF_STAYS = (SessionOpened, SessionClosed, SessionOrphaned, SessionAmended)  # amended, never superseded
 
 
 def prove(runs: int, seed: int) -> Outcome:
@@ -96,19 +95,39 @@ def folded(events: Iterable[ObservationEvent], parameters: FusionParameters) -> 
 
 def net_view(facts: list[RecordedFact]) -> list[str]:
     """Net facts without what is of their arrival, in an order of their own, and the graph's digest."""
-    net = [fact for fact in net_of(facts) if not isinstance(fact.event.payload, _OF_ARRIVAL)]
+    net = [fact for fact in net_of(facts) if not isinstance(fact.event.payload, (*_OF_ARRIVAL, *_OF_STAYS))]
     graph = site_graph(PROOF_SITE)
     for fact in net:
         apply(graph, fact)
     digest = hashlib.blake2b(canonical_json(state(graph, position=0)), digest_size=8).hexdigest()
-    return [*sorted(f"{fact.event.occurred_at} {_content(fact).decode()}" for fact in net), digest]
+    texts = [f"{fact.event.occurred_at} {canonical_json(fact.event.payload).decode()}" for fact in net]
+    return [*sorted([*texts, *_stays(facts)]), digest]
 
 
-def _content(fact: RecordedFact) -> bytes:
-    payload: dict[str, Any] = msgspec.to_builtins(fact.event.payload)
-    if isinstance(fact.event.payload, _OF_FACTS):
-        payload.pop("evidence", None)
-    return canonical_json(payload)
+def _stays(facts: list[RecordedFact]) -> list[str]:
+    """Each stay as it was told last; what there was not is left out, and so is how often it was told, and from which facts."""
+    latest = dict[str, str]()
+    for fact in facts:
+        match payload := fact.event.payload:
+            case SessionOpened():
+                latest[payload.session] = _stay(payload.vehicle, "open", payload.entry_at, None, payload.flags)
+            case SessionClosed():
+                stay = payload.vehicle, "closed", payload.entry_at, payload.exit_at, payload.flags
+                latest[payload.session] = _stay(*stay, payload.amount_minor)
+            case SessionOrphaned():
+                latest[payload.session] = _stay(payload.vehicle, "orphan", None, payload.exit_at, ())
+            case SessionAmended(status="void"):
+                latest.pop(payload.session, None)
+            case SessionAmended():
+                stay = payload.vehicle, payload.status, payload.entry_at, payload.exit_at, payload.flags
+                latest[payload.session] = _stay(*stay, payload.amount_minor)
+            case _:
+                pass
+    return [f"{session} {stay}" for session, stay in latest.items()]
+
+
+def _stay(*what: object) -> str:
+    return canonical_json(what).decode()
 
 
 def _first_difference(expected: list[str], found: list[str]) -> str:
