@@ -76,6 +76,7 @@ def test_runs_differ_and_have_crashes_and_facts():
     assert len({one.digest for one in ended}) == 6
     assert sum(one.n_lives for one in ended) > 6
     assert all(one.n_facts > 20 for one in ended)
+    assert any(one.n_cut > 0 for one in ended)
 
 
 def key(sequence):

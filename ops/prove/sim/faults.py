@@ -30,6 +30,8 @@ class Faults:
     disk: float = field(init=False)  # a read waits for the disk
     takeover: float = field(init=False)  # another worker starts beside the first
     clock_step: float = field(init=False)
+    trim: float = field(init=False)  # retention cuts what is older than a random time
+    trim_draw: random.Random = field(init=False)  # apart from the others, so that runs without cuts are what they were
     has_ticks: bool = field(init=False)  # without the worker's clock no frame is late, and so all are fused
     is_healed: bool = False
 
@@ -47,6 +49,8 @@ class Faults:
         self.takeover = draw.choice((0.0, 0.05, 0.2))
         self.clock_step = draw.choice((0.0, 0.0, 0.05))
         self.has_ticks = draw.random() < 0.4
+        self.trim_draw = random.Random(f"trims {self.seed}")
+        self.trim = self.trim_draw.choice((0.0, 0.05, 0.3))
 
     def heal(self) -> None:
         """Nothing goes wrong any more."""
@@ -55,6 +59,10 @@ class Faults:
     def happens(self, rate: float) -> bool:
         """Whether a fault of this rate happens now."""
         return not self.is_healed and rate > 0.0 and self.draw.random() < rate
+
+    def is_to_trim(self) -> bool:
+        """Whether retention cuts now; it goes on when the run is healed."""
+        return self.trim > 0.0 and self.trim_draw.random() < self.trim
 
     def disk_s(self) -> float:
         """How long a read takes."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from twin.api.ingest import read_events
-from twin.errors import CursorConflict, Deposed, LogClosed, Overloaded, TwinError
+from twin.errors import CursorConflict, Cut, Deposed, LogClosed, Overloaded, TwinError
+from twin.events.ids import SECOND
 from twin.feeds.subscriptions import Subscriptions
 from twin.log.clock import Clock
 from twin.log.port import Log, Receipt
 from twin.log.sealing import SealingLog
+from twin.retention import Retention
 from twin.rules.fold import Fold
 from twin.service import FusionWorker
 
@@ -24,6 +27,7 @@ T = TypeVar("T")
 
 
 _REQUEST = "request"
+_YOUNGEST_CUT, _OLDEST_CUT = 5 * SECOND, 30 * SECOND
 
 
 class Down(Exception):
@@ -58,6 +62,7 @@ class Service:
         self.subscriptions = Subscriptions(failing, subscriptions, self._fold.site, clock=self._clock)
         try:
             self._start(self._workers(self._front, keys), "workers")
+            self._start(self._trims(log, Retention(self._front, keys, self._fold, subscriptions, clock=self._clock)), "trims")
             await self._crashed.wait()
         finally:
             self._front = self.subscriptions = None
@@ -106,6 +111,18 @@ class Service:
                 if self._faults.happens(self._faults.takeover):
                     break
 
+    async def _trims(self, log: Log, retention: Retention) -> None:
+        """Cut observations at random ages; what is cut was seen before."""
+        while True:
+            await asyncio.sleep(1.0)
+            if not self._faults.is_to_trim():
+                continue
+            await self._watch.look(log)
+            age = self._faults.trim_draw.randint(_YOUNGEST_CUT, _OLDEST_CUT)
+            with suppress(Overloaded, CursorConflict):
+                trimmed = await retention.trim(before=self._clock() - age, movement_before=None)
+                self._watch.cut = max(self._watch.cut, trimmed.observations)
+
     def _start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks[task] = None
@@ -143,7 +160,7 @@ class Service:
         return await self.call(self._front.append(events))
 
 
-_ENDS = (Deposed, CursorConflict, Overloaded, LogClosed)
+_ENDS = (Deposed, CursorConflict, Overloaded, LogClosed, Cut)  # Cut: a worker that was deposed long ago
 
 
 def _expected_end(task: asyncio.Task[None]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twin.errors import LogClosed
-from twin.events.envelope import ObservationEvent
+from twin.events.envelope import ObservationEvent, RecordedObservation
 from twin.events.ids import SiteId
 from twin.log.port import FencingToken, FoldCommit, Log, Outcome, Receipt
 
@@ -23,8 +23,10 @@ class Watch:
         self.site = site
         self.observations = observations
         self.facts = facts
+        self.recorded: list[RecordedObservation] = []  # cut or not
         self.tokens: list[int] = []
         self.cursor = 0
+        self.cut = 0  # up to which retention said that it cut
         self.wrong: Exception | None = None
         self._looking = asyncio.Lock()
 
@@ -37,6 +39,7 @@ class Watch:
         added = await log.facts(self.site, after=self.facts.n, limit=_ALL)  # first: their causes are stored by then
         for one in await log.observations(self.site, after=len(self.observations.keys), limit=_ALL):
             self.observations.check(one)
+            self.recorded.append(one)
         for fact in added:
             self.facts.check(fact, len(self.observations.keys))
         heads = await log.heads(self.site)
@@ -51,7 +54,8 @@ class Watch:
             stored = self.observations.keys.get(event.key)
             if receipt.outcome is not Outcome.REFUSED:
                 must(stored is not None, f"{event.key} was answered '{receipt.outcome.value}' and is not stored")
-            must(stored == receipt.position, f"{event.key} is at {stored}, but the answer said {receipt.position}")
+            is_known = stored == receipt.position or (receipt.outcome is Outcome.EXPIRED and receipt.position == 0)
+            must(is_known, f"{event.key} is at {stored}, but the answer said {receipt.position}")
 
 
 class Watched:

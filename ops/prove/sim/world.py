@@ -59,6 +59,7 @@ class Ended(NamedTuple):
     digest: str
     n_lives: int
     n_facts: int
+    n_cut: int
 
 
 def run(seed: int) -> Ended:
@@ -130,7 +131,7 @@ class _World:
         finally:
             digest = await self._digest(log)
             await self._store.close()
-        return Ended(wrong, digest, self._service.n_lives, self._watch.facts.n)
+        return Ended(wrong, digest, self._service.n_lives, self._watch.facts.n, self._watch.cut)
 
     async def _until_rest(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         while self._loop.time() < 1.5 * SECONDS:
@@ -161,9 +162,10 @@ class _World:
         must(
             not missing, f"{len(missing)} observations were acknowledged and are not stored, such as {min(missing, default='')}"
         )
-        observations, facts = await _all(log)
+        observations, facts = self._watch.recorded, await _facts(log)
         cursor = (await log.heads(PROOF_SITE.name)).cursor
         await _check_fold(observations[:cursor], facts, keys)
+        await _check_kept(log, observations, self._watch.cut)
         await _check_chain(log, observations, facts)
         await self._check_views(log, facts)
         for fact in facts[: self._watch.facts.n - 20]:
@@ -182,7 +184,7 @@ class _World:
             )
 
     async def _digest(self, log: Log) -> str:
-        observations, facts = await _all(log)
+        observations, facts = self._watch.recorded, await _facts(log)
         digest = hashlib.blake2b(digest_size=16)
         for one in (*observations, *facts):
             digest.update(to_json(one))
@@ -190,10 +192,16 @@ class _World:
         return digest.hexdigest()
 
 
-async def _all(log: Log) -> tuple[list[RecordedObservation], list[RecordedFact]]:
-    site = PROOF_SITE.name
-    observations = await log.observations(site, limit=1_000_000)
-    return observations, await log.facts(site, limit=1_000_000)
+async def _facts(log: Log) -> list[RecordedFact]:
+    return await log.facts(PROOF_SITE.name, limit=1_000_000)
+
+
+async def _check_kept(log: Log, observations: Sequence[RecordedObservation], told: int) -> None:
+    """Cut is what was said to be cut, or more, and what is not is there as it was."""
+    cut = (await log.cuts(PROOF_SITE.name)).observations
+    must(cut >= told, f"observations were cut up to {told}, but the log says {cut}")
+    kept = await log.observations(PROOF_SITE.name, after=cut, limit=1_000_000)
+    must(kept == observations[cut:], f"after the cut at {cut}, {len(kept)} observations are not those that were stored")
 
 
 async def _check_fold(observations: Sequence[RecordedObservation], facts: Sequence[RecordedFact], keys: object) -> None:
