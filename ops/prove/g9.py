@@ -24,7 +24,7 @@ from twin.fusion.parameters import DEFAULTS, FusionParameters
 from twin.graph.apply import apply
 from twin.graph.model import site_graph
 from twin.graph.query import state
-from twin.projections.naive import net_of
+from twin.projections.naive import net_of, stays_of
 from twin.rules.fold import Fold
 
 from .outcome import Outcome, tried
@@ -101,33 +101,8 @@ def net_view(facts: list[RecordedFact]) -> list[str]:
         apply(graph, fact)
     digest = hashlib.blake2b(canonical_json(state(graph, position=0)), digest_size=8).hexdigest()
     texts = [f"{fact.event.occurred_at} {canonical_json(fact.event.payload).decode()}" for fact in net]
-    return [*sorted([*texts, *_stays(facts)]), digest]
-
-
-def _stays(facts: list[RecordedFact]) -> list[str]:
-    """Each stay as it was told last; what there was not is left out, and so is how often it was told, and from which facts."""
-    latest = dict[str, str]()
-    for fact in facts:
-        match payload := fact.event.payload:
-            case SessionOpened():
-                latest[payload.session] = _stay(payload.vehicle, "open", payload.entry_at, None, payload.flags)
-            case SessionClosed():
-                stay = payload.vehicle, "closed", payload.entry_at, payload.exit_at, payload.flags
-                latest[payload.session] = _stay(*stay, payload.amount_minor)
-            case SessionOrphaned():
-                latest[payload.session] = _stay(payload.vehicle, "orphan", None, payload.exit_at, ())
-            case SessionAmended(status="void"):
-                latest.pop(payload.session, None)
-            case SessionAmended():
-                stay = payload.vehicle, payload.status, payload.entry_at, payload.exit_at, payload.flags
-                latest[payload.session] = _stay(*stay, payload.amount_minor)
-            case _:
-                pass
-    return [f"{session} {stay}" for session, stay in latest.items()]
-
-
-def _stay(*what: object) -> str:
-    return canonical_json(what).decode()
+    stays = [f"{session} {canonical_json(stay).decode()}" for session, stay in stays_of(facts).items()]
+    return [*sorted([*texts, *stays]), digest]
 
 
 def _first_difference(expected: list[str], found: list[str]) -> str:

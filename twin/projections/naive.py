@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+from msgspec import Struct
 
 from site_models.schema import Site
 from twin.events.envelope import RecordedFact
-from twin.events.ids import Micros
+from twin.events.facts import (
+    SessionAmended,
+    SessionClosed,
+    SessionFlag,
+    SessionOpened,
+    SessionOrphaned,
+    SessionStatus,
+)
+from twin.events.ids import Micros, SessionId, VehicleId
 from twin.graph.apply import apply
 from twin.graph.model import site_graph
 from twin.graph.query import state
@@ -46,3 +57,47 @@ async def _facts_until(log: Log, site: Site, known: int) -> list[RecordedFact]:
         if page[-1].position >= known:
             break
     return facts
+
+
+class StandingStay(Struct, frozen=True, kw_only=True):
+    """A stay as it was told last."""
+
+    vehicle: VehicleId
+    status: SessionStatus
+    entry_at: Micros | None
+    exit_at: Micros | None
+    flags: tuple[SessionFlag, ...] = ()
+    amount_minor: int | None = None
+
+
+def stays_of(facts: Iterable[RecordedFact]) -> dict[SessionId, StandingStay]:
+    """Each stay as the last fact about it says, in order of position; what is void is none."""
+    latest = dict[SessionId, StandingStay]()
+    for fact in facts:
+        match told := fact.event.payload:
+            case SessionOpened():
+                stay = StandingStay(vehicle=told.vehicle, status="open", entry_at=told.entry_at, exit_at=None, flags=told.flags)
+            case SessionClosed():
+                stay = StandingStay(
+                    vehicle=told.vehicle,
+                    status="closed",
+                    entry_at=told.entry_at,
+                    exit_at=told.exit_at,
+                    flags=told.flags,
+                    amount_minor=told.amount_minor,
+                )
+            case SessionOrphaned():
+                stay = StandingStay(vehicle=told.vehicle, status="orphan", entry_at=None, exit_at=told.exit_at)
+            case SessionAmended():
+                stay = StandingStay(
+                    vehicle=told.vehicle,
+                    status=told.status,
+                    entry_at=told.entry_at,
+                    exit_at=told.exit_at,
+                    flags=told.flags,
+                    amount_minor=told.amount_minor,
+                )
+            case _:
+                continue
+        latest[told.session] = stay
+    return {session: stay for session, stay in latest.items() if stay.status != "void"}

@@ -300,16 +300,17 @@ def test_what_a_person_said_to_be_two_the_twin_does_not_make_one_again(site):
         ({"decision": "merge", "vehicle": "a"}, "unknown_vehicle"),
         ({"decision": "merge", "vehicle": "a", "other": "a"}, "already_so"),
         ({"decision": "split", "vehicle": "a", "other": "b"}, "not_merged"),
-        ({"decision": "reopen", "session": "s-1-0"}, "already_so"),
-        ({"decision": "close", "session": "s-1-0", "exit_at": T0 - 1}, "exit_before_entry"),
-        ({"decision": "close", "session": "s-2-0"}, "no_stay"),
+        ({"decision": "reopen", "session": "first"}, "already_so"),
+        ({"decision": "close", "session": "first", "exit_at": T0 - 1}, "exit_before_entry"),
+        ({"decision": "close", "session": "second"}, "no_stay"),
     ],
 )
 def test_a_decision_that_cannot_be_carried_out_is_refused_in_a_fact_and_changes_nothing(site, decided, reason):
-    site.cross(0, "a", "in", number=1)
-    site.cross(5, "b", "out", number=2)
+    (first,) = site.cross(0, "a", "in", number=1)
+    (second,) = site.cross(5, "b", "out", number=2)
     before = site.rules.state
-    (refused,) = site.decide(9, **decided)
+    named = {"first": first.session, "second": second.session}
+    (refused,) = site.decide(9, **{key: named.get(value, value) for key, value in decided.items()})
     assert refused.reason == reason
     assert site.rules.state == before
 

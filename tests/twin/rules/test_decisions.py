@@ -1,6 +1,7 @@
 """Decisions through the whole fold: answered in facts, kept in its state, and never an exception."""
 
 import pytest
+from msgspec.structs import replace
 
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded
 from twin.events.facts import DecisionRefused, LedgerClosed, PortalCrossed, SessionAmended
@@ -31,7 +32,7 @@ def begun(lot):
     for cause, vehicle in enumerate(("a", "b"), 1):
         payload = PortalCrossed(vehicle=vehicle, portal=gate, direction="in", position_m=(0.0, 0.0), speed_mps=3.0)
         rules.react(FactEvent(site="lot", fold_version="2", cause=cause, ordinal=0, occurred_at=T0 - cause, payload=payload))
-    return fold, type(state)(order=state.order, fusion=state.fusion, sessions=rules.finished())
+    return fold, replace(state, sessions=rules.finished())
 
 
 def test_a_decision_is_answered_when_it_is_folded_and_kept_in_the_state(begun):

@@ -20,6 +20,7 @@ from twin.events.facts import (
     FactRetracted,
     ObservationLate,
     PortalCrossed,
+    SessionAmended,
     SessionClosed,
     SessionOpened,
     SessionOrphaned,
@@ -32,7 +33,7 @@ from twin.events.facts import (
 from twin.events.ids import SECOND
 from twin.events.observations import CameraCalibrated, ClockTicked, DetectedBox, FrameObserved, Personal, TrackletEmbedded
 from twin.fusion.parameters import DEFAULTS
-from twin.projections.naive import net_of
+from twin.projections.naive import net_of, stays_of
 from twin.rules.fold import Fold
 from twin.rules.sessions import Sessions, SessionsState
 from twin.spatial.camera import GroundCamera
@@ -235,14 +236,11 @@ def frames_between(first_s, last_s):
 
 
 def net(facts):
-    """Net facts as text, without their ids and what is about arrival."""
+    """Net facts as text, without what is about arrival, and stays as they were told last."""
     recorded = [RecordedFact(position=n, recorded_at=0, event=fact) for n, fact in enumerate(facts, 1)]
-    kept = [fact.event for fact in net_of(recorded) if not isinstance(fact.event.payload, ObservationLate | FactRetracted)]
-    return sorted(f"{fact.occurred_at} {without_evidence(fact.payload)}" for fact in kept)
-
-
-def without_evidence(payload):
-    return {name: getattr(payload, name) for name in payload.__struct_fields__ if name != "evidence"}
+    of_arrival = ObservationLate | FactRetracted | SessionOpened | SessionClosed | SessionOrphaned | SessionAmended
+    kept = [fact.event for fact in net_of(recorded) if not isinstance(fact.event.payload, of_arrival)]
+    return sorted(f"{fact.occurred_at} {fact.payload}" for fact in kept), stays_of(recorded)
 
 
 def lately(facts):
@@ -329,7 +327,7 @@ def test_a_calibration_of_earlier_is_used_for_what_was_seen_since():
     assert net(afterwards) == net(in_time)
 
 
-def test_a_stay_s_end_that_moves_supersedes_the_one_that_was_said():
+def test_a_stay_s_end_that_moves_is_amended():
     events = [
         *observations(),
         *(event("clock", 9_000 + n, START + (70 + n) * SECOND, ClockTicked(worker="w")) for n in range(20)),
@@ -337,8 +335,9 @@ def test_a_stay_s_end_that_moves_supersedes_the_one_that_was_said():
     facts = run(delayed(events, 4, frames_between(64.5, 65.6)))[1]
     closed = [fact for fact in facts if isinstance(fact.payload, SessionClosed)]
     assert len(closed) >= 1
-    standing = {fact.id for fact in closed} - {one for fact in facts for one in fact.supersedes}
-    assert len(standing) == 1
+    recorded = [RecordedFact(position=n, recorded_at=0, event=fact) for n, fact in enumerate(facts, 1)]
+    (stay,) = stays_of(recorded).values()
+    assert stay.status == "closed"
 
 
 def crossed(direction, at, vehicle="v", certainty=1.0, flags=()):
