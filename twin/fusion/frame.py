@@ -60,7 +60,7 @@ def measure(pending: PendingFrame, camera: GroundCamera, level: LevelId, state: 
     ]
     headings = _headings(boxes, camera, level, state, scene)
     is_covered: list[bool] = covered(boxes, [*boxes, *(link.box for link in unchanged)]).tolist()
-    places = scene.placing.places(pending.observation, camera, boxes, headings, is_covered)
+    places = scene.placing.places(camera, boxes, headings, is_covered)
     floor = scene.parameters.floor_sigma_m * scene.parameters.floor_sigma_m
     measured: list[Measured] = []
     invisible: list[DetectedBox] = []

@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from twin.events.ids import EventId
-from twin.events.observations import DetectedBox
+from twin.events.observations import DetectedBox, Edge, VehicleKind
 from twin.spatial.camera import GroundCamera
 from twin.spatial.footprint import centres
 
 Place = tuple[float, float, float, float, float, bool]
 """x, y, xx, xy, yy, and whether it is valid."""
 Heading = tuple[float, float]
-_Key = tuple[EventId, int, Heading, bool, int]
+_Key = tuple[tuple[float, float, float, float], tuple[float, float], VehicleKind, tuple[Edge, ...], Heading, bool, int]
 
 Pixel = tuple[float, float]
 
@@ -27,7 +26,7 @@ _MOST = 30_000
 
 
 class Placing:
-    """Places of the newest boxes, by frame, number of the box, heading, and whether it is covered."""
+    """Places of the newest boxes, by all that they depend on."""
 
     def __init__(self) -> None:
         self._known: dict[_Key, Place] = {}
@@ -35,14 +34,16 @@ class Placing:
 
     def places(
         self,
-        frame: EventId,
         camera: GroundCamera,
         boxes: Sequence[DetectedBox],
         headings: Sequence[Heading],
         is_covered: Sequence[bool],
     ) -> list[Place]:
         """Where the boxes of a frame lie, as ``centres`` tells. The camera must outlive this."""
-        keys: list[_Key] = [(frame, n, headings[n], is_covered[n], id(camera)) for n in range(len(boxes))]
+        keys: list[_Key] = [
+            (box.box_px, box.box_sigma_px, box.kind, box.truncated, heading, is_hidden, id(camera))
+            for box, heading, is_hidden in zip(boxes, headings, is_covered, strict=True)
+        ]
         new = [n for n, key in enumerate(keys) if key not in self._known]
         if new:
             self._place(camera, [keys[n] for n in new], [boxes[n] for n in new])
@@ -67,7 +68,7 @@ class Placing:
 
     def _place(self, camera: GroundCamera, keys: Sequence[_Key], boxes: Sequence[DetectedBox]) -> None:
         self._forget(self._known)
-        ground = centres(camera, boxes, np.array([key[2] for key in keys]), np.array([key[3] for key in keys]))
+        ground = centres(camera, boxes, np.array([key[4] for key in keys]), np.array([key[5] for key in keys]))
         rows = zip(ground.points_m.tolist(), ground.covariance_m2.tolist(), ground.is_valid.tolist(), strict=True)
         for key, ((x, y), (xx, xy, yy), is_valid) in zip(keys, rows, strict=True):
             self._known[key] = (x, y, xx, xy, yy, is_valid)
