@@ -7,13 +7,14 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from twin.events.envelope import RecordedFact
-from twin.events.facts import TrackletAssigned
+from twin.events.facts import FactRetracted, TrackletAssigned
 from twin.events.ids import Micros, SiteId, TrackletId, VehicleId
 from twin.log.port import Log
-from twin.projections.moment import BEFORE_ALL, Moment
+from twin.projections.moment import Moment
 from twin.projections.net import net_facts
 
 TYPES = (str(TrackletAssigned.__struct_config__.tag),)
+RETRACTED = str(FactRetracted.__struct_config__.tag)
 PAGE = 5_000
 N_MOMENTS = 8
 
@@ -52,19 +53,15 @@ class Identities:
             return known
 
     async def _advance(self, position: int) -> None:
-        if await self._is_corrected(position):
-            self._head = await self._read(Moment(at=None, known_at=position))
-            self._position = position
-            return
         while self._position < position:
-            facts = await self._log.facts(self._site, after=self._position, limit=PAGE, types=TYPES)
+            facts = await self._log.facts(self._site, after=self._position, limit=PAGE, types=(*TYPES, RETRACTED))
+            if any(fact.event.supersedes for fact in facts if fact.position <= position):
+                self._head = await self._read(Moment(at=None, known_at=position))
+                self._position = position
+                return
             _assign(self._head, (fact for fact in facts if fact.position <= position))
             is_all = len(facts) < PAGE or facts[-1].position >= position
             self._position = position if is_all else facts[-1].position
-
-    async def _is_corrected(self, position: int) -> bool:
-        """Whether anything new supersedes an earlier fact."""
-        return await self._log.facts_disturbing(self._site, at=BEFORE_ALL, after=self._position, until=position)
 
     async def _read(self, moment: Moment) -> dict[TrackletId, _Assignment]:
         assignments: dict[TrackletId, _Assignment] = {}
@@ -76,7 +73,8 @@ class Identities:
 def _assign(assignments: dict[TrackletId, _Assignment], facts: Iterable[RecordedFact]) -> None:
     for fact in facts:
         payload = fact.event.payload
-        assert isinstance(payload, TrackletAssigned)
+        if not isinstance(payload, TrackletAssigned):
+            continue
         found: _Assignment = (fact.event.occurred_at, fact.position, payload.vehicle)
         before = assignments.get(payload.tracklet)
         assignments[payload.tracklet] = found if before is None else max(before, found)

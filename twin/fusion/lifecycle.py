@@ -189,7 +189,8 @@ class Lifecycle:
     @staticmethod
     def _look(track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:
         if measured.is_fresh:
-            look = looked(track.looks.get(camera), at, measured.point_m, measured.covariance_m2, measured.rank)
+            before, box = track.looks.get(camera), measured.box.box_px
+            look = looked(before, at, measured.point_m, measured.covariance_m2, measured.rank, box)
             track.looks = {**track.looks, camera: look}
 
     def unite(self, elder: Track, younger: Track, at: Micros, decision: EventId | None = None) -> None:

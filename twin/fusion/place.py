@@ -14,6 +14,7 @@ from msgspec import Struct
 from twin.events.ids import CameraId, Micros
 from twin.fusion.motion import Cov2
 
+BoxPx = tuple[float, float, float, float]
 CLEAR, COVERED, CUT = 0, 1, 2
 """How much of a vehicle a box is of: all, not its lower edge, not one of its sides. Less is better."""
 
@@ -30,6 +31,7 @@ class Look(Struct, frozen=True, array_like=True):
     Attributes:
         covariance_m2: of one look.
         rank: the best kind of box so far; only such boxes are in the mean.
+        box_px: the newest of them.
     """
 
     n: int
@@ -38,13 +40,16 @@ class Look(Struct, frozen=True, array_like=True):
     y: float
     covariance_m2: Cov2
     rank: int
+    box_px: BoxPx
 
 
-def looked(before: Look | None, at: Micros, point_m: tuple[float, float], covariance_m2: Cov2, rank: int) -> Look:
+def looked(
+    before: Look | None, at: Micros, point_m: tuple[float, float], covariance_m2: Cov2, rank: int, box_px: BoxPx
+) -> Look:
     """The mean with another look; a better kind of box replaces all worse ones, and a worse one adds nothing."""
     x, y = point_m
     if before is None or rank < before.rank:
-        return Look(1, at, x, y, covariance_m2, rank)
+        return Look(1, at, x, y, covariance_m2, rank, box_px)
     if rank > before.rank:
         return before
     gain = 1.0 / min(before.n + 1, _MEMORY)
@@ -55,6 +60,7 @@ def looked(before: Look | None, at: Micros, point_m: tuple[float, float], covari
         before.y + gain * (y - before.y),
         _mean(before.covariance_m2, covariance_m2, gain),
         rank,
+        box_px,
     )
 
 

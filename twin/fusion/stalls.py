@@ -33,7 +33,7 @@ def look(seen: Seen, state: FusionState, stalls: dict[StallId, StallBelief], sce
     ]
     if not unknown:
         return
-    clear = visible(seen, scene.placing, [place.centre_m for place in unknown], [None] * len(unknown))
+    clear = visible(seen, scene.placing, [place.centre_m for place in unknown], [()] * len(unknown))
     if not any(clear):
         return
     tracked = [track for track in state.tracks.values() if track.level == seen.level]

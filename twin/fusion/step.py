@@ -17,10 +17,11 @@ from twin.fusion.lifecycle import Lifecycle, likeliest
 from twin.fusion.motion import born, predict, stopped, update, with_floor
 from twin.fusion.place import fused, is_stranger
 from twin.fusion.scene import Scene
-from twin.fusion.sight import visible
+from twin.fusion.sight import is_hidden, visible
 from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, PendingLook, Track, TrackId, TrackletLink
 
 _WARM_UP: Micros = 5 * SECOND  # a camera that watches for less does not know yet what was there before
+_RECENT: Micros = 2 * SECOND  # what a camera saw so short a while ago and sees no more was missed
 _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come back
 _N_VIEWS = 4_096
 _UNCHANGED_SIGMA_MPS = 0.1  # of the speed of what a camera says has not changed
@@ -284,12 +285,25 @@ class Step:
             for track in self.state.tracks.values()
             if track.status == "parked" and track.level == seen.level and track.id not in matched and camera in track.seen_rate
         ]
-        own = [next((name for name in reversed(track.tracklets)), None) for track in missed]
-        clear = visible(seen, self._scene.placing, [(track.motion.x, track.motion.y) for track in missed], list(own))
+        if not missed:
+            return
+        recent, own = self._recent(seen), [track.tracklets for track in missed]
+        places = [(track.motion.x, track.motion.y) for track in missed]
+        clear = visible(seen, self._scene.placing, places, own, recent)
         for track, is_clear in zip(missed, clear, strict=True):
-            if is_clear:
+            look = track.looks.get(camera)
+            if is_clear and (look is None or not is_hidden(seen, look.box_px, track.tracklets, recent)):
                 self._life.miss_parked(track, camera, seen.at)
                 self._life.note_rate(track, camera, was_seen=False)
+
+    def _recent(self, seen: Seen) -> list[DetectedBox]:
+        """Boxes that this camera had a moment ago, and not in this frame."""
+        camera = seen.pending.camera
+        return [
+            link.box
+            for link in self.state.tracklets.values()
+            if link.camera == camera and 0 < seen.at - link.seen_at <= _RECENT
+        ]
 
     def _occupy(self, at: Micros) -> None:
         parked: dict[StallId, VehicleId] = {}

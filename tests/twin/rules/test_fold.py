@@ -27,6 +27,7 @@ from twin.events.facts import (
     StallChanged,
     TrackletAssigned,
     VehicleConfirmed,
+    VehicleDismissed,
     VehicleHidden,
     VehicleLeft,
 )
@@ -229,6 +230,21 @@ def delayed(events, by_s, is_late):
     """Events by arrival, with clock ticks as they were: what is late comes so many seconds after its time."""
     arrivals = [(one.occurred_at + (by_s * SECOND if is_late(one) else 0), n, one) for n, one in enumerate(events)]
     return [one for _, _, one in sorted(arrivals, key=lambda arrival: arrival[:2])]
+
+
+def test_what_is_seen_for_a_moment_in_the_middle_and_never_again_is_dismissed_and_has_no_stay():
+    events = []
+    for n in range(120):
+        at = START + n * SECOND // 10
+        boxes = (seen(0.0, 15.0, math.pi / 2, "t-ghost"),) if 60 <= n < 85 else ()
+        frame = FrameObserved(camera="mast", frame_px=(1280, 720), detector="d", clock="ntp", boxes=boxes)
+        events += [event("mast", n + 1, at, frame), event("clock", n + 1, at + 40_000, ClockTicked(worker="w"))]
+    _, facts = run(events)
+    (confirmed,) = of(facts, VehicleConfirmed)
+    (dismissed,) = of(facts, VehicleDismissed)
+    assert dismissed.payload.vehicle == confirmed.payload.vehicle
+    assert dismissed.payload.n_detections == 25
+    assert not of(facts, VehicleHidden, SessionOpened, SessionOrphaned)
 
 
 def frames_between(first_s, last_s):
