@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from site_models.schema import Site
 from twin.errors import CodecError
-from twin.events.codec import canonical_json, type_name
+from twin.events.codec import canonical_json
 from twin.events.envelope import FactEvent, RecordedObservation
-from twin.events.facts import Fact, FactRetracted, IdentitiesMerged, LedgerClosed, ObservationLate
+from twin.events.facts import Fact, IdentitiesMerged, LedgerClosed, ObservationLate
 from twin.events.ids import Micros
 from twin.events.observations import (
     CameraCalibrated,
@@ -42,9 +42,6 @@ from twin.rules.window import Core, Window, marked, reaches, trimmed, with_late
 _NEVER: Micros = -(2**62)
 FOLD_VERSION = "2"
 """Changes whenever the same observations could give other facts."""
-
-
-_OF_STAYS = frozenset({"portal.crossed.v1", "identities.merged.v1"})
 
 
 class FoldState(Struct, frozen=True):
@@ -230,9 +227,8 @@ class Fold:
         corrected = corrections(window, stretches, first, said.left(), emission)
         answers = Emission(self.site.name, self.version, cause, _unanswered, after=after + len(corrected.facts))
         for fact in corrected.facts:
-            if _is_of_stays(fact):
-                for at, answer in sessions.react(fact):
-                    answers.new(at, answer, ())
+            for at, answer in sessions.react(fact):
+                answers.new(at, answer, ())
         return core, corrected.window, (*corrected.facts, *answers.facts)
 
     def _decided(
@@ -294,11 +290,3 @@ class Fold:
 
 def _unanswered(_: FactEvent) -> list[tuple[Micros, Fact]]:
     return []
-
-
-def _is_of_stays(fact: FactEvent) -> bool:
-    """Whether stays rest on it, or on what it takes back."""
-    payload = fact.payload
-    if isinstance(payload, FactRetracted):
-        return payload.kind in _OF_STAYS
-    return type_name(payload) in _OF_STAYS

@@ -20,6 +20,7 @@ from twin.events.envelope import FactEvent
 from twin.events.facts import (
     AmendReason,
     Fact,
+    FactRetracted,
     IdentitiesMerged,
     IdentitiesSplit,
     PortalCrossed,
@@ -38,6 +39,9 @@ CORRECTABLE: Micros = 7 * DAY
 
 SETTLE: Micros = 30 * SECOND
 """A stay without doubt is final so long after its exit: frames that are later do not change what was fused."""
+
+OF_STAYS = (PortalCrossed, IdentitiesMerged, IdentitiesSplit, FactRetracted)
+"""Facts that stays rest on, and what takes them back."""
 
 Told = list[tuple[Micros, Fact]]
 
@@ -97,6 +101,8 @@ class Sessions:
     def react(self, event: FactEvent) -> Told:
         """What a fact means for stays."""
         fact, touched = event.payload, set[VehicleId]()
+        if not isinstance(fact, OF_STAYS):
+            return []
         if event.supersedes:
             touched = self._withdrawn(event.supersedes)
         if isinstance(fact, PortalCrossed) and fact.portal in self._boundaries:
