@@ -92,9 +92,14 @@ def is_stranger(looks: Mapping[CameraId, Look], camera: CameraId) -> bool:
     (x, y, (xx, xy, yy)), (u, v, (uu, uv, vv)) = ours, others
     if xx + yy < uu + vv:
         return False
-    a, b, c, dx, dy = xx + uu, xy + uv, yy + vv, x - u, y - v
-    d2 = (c * dx * dx - 2.0 * b * dx * dy + a * dy * dy) / (a * c - b * b)
-    return d2 > _STRANGE_D2 and dx * dx + dy * dy > _STRANGE_M * _STRANGE_M
+    dx, dy = x - u, y - v
+    return squared_distance(dx, dy, (xx + uu, xy + uv, yy + vv)) > _STRANGE_D2 and dx * dx + dy * dy > _STRANGE_M * _STRANGE_M
+
+
+def squared_distance(dx: float, dy: float, covariance_m2: Cov2) -> float:
+    """Squared Mahalanobis distance of a difference with this covariance."""
+    a, b, c = covariance_m2
+    return (c * dx * dx - 2.0 * b * dx * dy + a * dy * dy) / (a * c - b * b)
 
 
 def _fused(looks: Iterable[Look]) -> tuple[float, float, Cov2] | None:

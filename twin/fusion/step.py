@@ -15,7 +15,7 @@ from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen, heading_of, match, measure
 from twin.fusion.lifecycle import Lifecycle, likeliest
 from twin.fusion.motion import born, predict, stopped, update, with_floor
-from twin.fusion.place import fused, is_stranger
+from twin.fusion.place import fused, is_stranger, squared_distance
 from twin.fusion.scene import Scene
 from twin.fusion.sight import is_hidden, visible
 from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, PendingLook, Track, TrackId, TrackletLink
@@ -355,11 +355,8 @@ def _is_in_reach(newborn: Track, other: Track) -> bool:
     place = fused(newborn.looks)
     if away2 < _SAME_PARKED_M * _SAME_PARKED_M or place is None or other.status != "parked":
         return away2 < _SAME_PARKED_M * _SAME_PARKED_M
-    x, y, own = place
-    a, b, c = (mine + theirs for mine, theirs in zip(own, other.motion.covariance_m2, strict=True))
-    dx, dy = other.motion.x - x, other.motion.y - y
-    d2 = (c * dx * dx - 2.0 * b * dx * dy + a * dy * dy) / (a * c - b * b)
-    return d2 < _SAME_D2
+    (x, y, (xx, xy, yy)), (uu, uv, vv) = place, other.motion.covariance_m2
+    return squared_distance(other.motion.x - x, other.motion.y - y, (xx + uu, xy + uv, yy + vv)) < _SAME_D2
 
 
 def _own(track: Track) -> Track:
