@@ -15,6 +15,7 @@ from msgspec import Struct
 from twin.errors import DamagedLog, Overloaded
 from twin.events.ids import SiteId
 from twin.log.kafka.records import Record, partition_of
+from twin.log.kafka.starting import connect
 
 MOST_RECORDS = 1_000
 _FETCH_WAIT_MS = 100
@@ -47,7 +48,7 @@ async def ensure_topic(brokers: str, name: str, *, n_partitions: int) -> Topic:
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
     try:
-        await admin.start()
+        await connect(admin)
         replication = min(_REPLICATION, len((await admin.describe_cluster())["brokers"]))
         made: Any = await admin.create_topics([NewTopic(name, n_partitions, replication)])
         for _, code, message in made.topic_errors:
@@ -117,7 +118,7 @@ async def reading(topic: Topic, partition: int) -> AsyncIterator[PartitionReader
     )
     assigned = TopicPartition(topic.name, partition)
     try:
-        await consumer.start()
+        await connect(consumer)
         consumer.assign([assigned])
         yield PartitionReader(consumer, assigned)
     except KafkaError as wrong:

@@ -10,6 +10,7 @@ from aiokafka.errors import CommitFailedError, KafkaError, RebalanceInProgressEr
 
 from twin.errors import Overloaded
 from twin.log.kafka.broker import Topic
+from twin.log.kafka.starting import connect
 
 SESSION_TIMEOUT_MS = 6_000
 """How long a member may be silent before its partitions go to others."""
@@ -52,7 +53,7 @@ class Membership:
         )
         consumer.subscribe([self._topic.name], listener=_Listener(consumer, assigned, revoked))
         try:
-            await consumer.start()
+            await connect(consumer)
             while True:
                 for _ in range(_COMMIT_EVERY_POLLS):
                     await consumer.getmany(timeout_ms=_POLL_MS)  # all paused: only shows that we are there

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from twin.errors import Overloaded, TooLarge
 from twin.events.ids import SiteId
 from twin.log.kafka.broker import Topic
+from twin.log.kafka.starting import connect
 
 _REQUEST_TIMEOUT_MS = 10_000
 _LARGEST_BATCH = 900_000  # below the usual message.max.bytes of 1 MiB
@@ -35,10 +36,13 @@ class Sender:
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
         try:
-            await producer.start()
+            await connect(producer)
         except KafkaError as wrong:
             await producer.stop()
             raise Overloaded(f"no Kafka broker answers at {brokers}: {wrong}; start it, or set TWIN_KAFKA_BROKERS") from None
+        except asyncio.CancelledError:
+            await producer.stop()
+            raise
         return cls(brokers, producer)
 
     async def send(self, topic: Topic, site: SiteId, values: Sequence[bytes]) -> None:
