@@ -378,6 +378,15 @@ async def test_movement_that_a_subscription_has_not_acknowledged_stays(log, lot,
     assert [one.fact.position for one in handed] == list(range(5, N + 1, 5))
 
 
+async def test_a_fact_that_is_no_movement_stays_though_a_cut_was_told_to_leave_it_and_the_next_was_not(log, make, clock):
+    await fill(log, make, clock)
+    await cut(log, 26)
+    await log.cut_facts("lot", until=20, from_at=20, left=[9, 10])
+    await log.cut_facts("lot", until=26, from_at=26, left=[])
+    stalls = await log.facts("lot", types=["stall.changed.v1"])
+    assert [one.position for one in stalls] == list(range(5, N + 1, 5))
+
+
 async def test_a_trimmed_log_is_backed_up_and_restored_with_its_anchor(path, make, tmp_path):
     make_backup(path, None, tmp_path / "backup")
     restore_backup(tmp_path / "backup", tmp_path / "new" / "log.db", tmp_path / "new" / "crops")

@@ -144,7 +144,7 @@ def _sweep_facts(connection: Connection, site: SiteId, made: Thinning, after: in
     left = set(made.left)
     if after == 0:
         before, was_left = _thinned_before(connection, site)
-        gone = [one for one in was_left if one not in left]
+        gone = _movement(connection, site, [one for one in was_left if one not in left])
         _delete_facts(connection, site, gone)
         after = before
         if gone or before == made.position:
@@ -155,6 +155,16 @@ def _sweep_facts(connection: Connection, site: SiteId, made: Thinning, after: in
     gone = [one for one in positions if one not in left]
     _delete_facts(connection, site, gone)
     return Swept(len(gone), positions[-1] if len(positions) == BATCH else made.position)
+
+
+def _movement(connection: Connection, site: SiteId, positions: Sequence[int]) -> list[int]:
+    """Those of the positions that hold movement: nothing else is ever taken, whatever a cut was told to leave."""
+    found: list[int] = []
+    for start in range(0, len(positions), _IN):
+        some = positions[start : start + _IN]
+        query = select(_f.position).where(_f.site == site, _f.position.in_(some), _f.type.in_(MOVEMENT))
+        found += connection.scalars(query)
+    return found
 
 
 def _thinned_before(connection: Connection, site: SiteId) -> tuple[int, tuple[int, ...]]:
