@@ -71,10 +71,10 @@ def test_a_seed_gives_the_same_run_in_any_process(seed):
 
 
 def test_runs_differ_and_have_crashes_and_facts():
-    ended = [world.run(seed) for seed in range(3, 9)]
-    assert [one.wrong for one in ended] == [None] * 6
-    assert len({one.digest for one in ended}) == 6
-    assert sum(one.n_lives for one in ended) > 6
+    ended = [world.run(seed) for seed in range(3, 6)]
+    assert [one.wrong for one in ended] == [None] * 3
+    assert len({one.digest for one in ended}) == 3
+    assert sum(one.n_lives for one in ended) > 3
     assert all(one.n_facts > 20 for one in ended)
     assert any(one.n_cut > 0 for one in ended)
 

@@ -58,8 +58,18 @@ def _changed(deliveries, change):
     return changed
 
 
-def test_the_clean_profile_is_clean(site, clean):
-    figures = achieved(site, *clean)
+@pytest.fixture(scope="module")
+def clean_figures(site, clean):
+    return achieved(site, *clean)
+
+
+@pytest.fixture(scope="module")
+def clean_matched(site, clean):
+    return _matched(site, clean)
+
+
+def test_the_clean_profile_is_clean(clean_figures):
+    figures = clean_figures
     assert {name: figures[name].value for name in ("detection", "false_boxes", "dropped", "late")} == {
         "detection": 1.0,
         "false_boxes": 0.0,
@@ -124,15 +134,15 @@ def test_tracklets_given_one_name_are_impure(site, clean):
     assert purity(mixed).value < 0.9
 
 
-def test_embeddings_without_noise_find_their_vehicle_except_among_look_alikes(site, clean):
-    matched, truth = _matched(site, clean)
+def test_embeddings_without_noise_find_their_vehicle_except_among_look_alikes(clean_matched):
+    matched, truth = clean_matched
     found = rank_1(matched, truth, n_others=5)
     assert found.n >= 10
     assert found.value > 0.75
 
 
-def test_there_is_no_gallery_of_a_hundred_in_a_minute(site, clean):
-    assert achieved(site, *clean)["rank_1"].n == 0
+def test_there_is_no_gallery_of_a_hundred_in_a_minute(clean_figures):
+    assert clean_figures["rank_1"].n == 0
 
 
 def test_nothing_to_measure_is_said(site, clean):
