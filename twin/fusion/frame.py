@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 from msgspec import Struct
@@ -15,11 +17,13 @@ from twin.fusion.association import LINK_NATS, assign, squared_mahalanobis
 from twin.fusion.motion import Cov2, Motion, predict
 from twin.fusion.place import CLEAR, COVERED, CUT
 from twin.fusion.scene import Scene
-from twin.fusion.state import FusionState, PendingFrame, Track, TrackId
+from twin.fusion.state import FusionState, PendingFrame, Track, TrackId, TrackletLink
 from twin.spatial.camera import Bools, Floats, GroundCamera
 from twin.spatial.footprint import covered
 from twin.spatial.zones import UNKNOWN, Unit
 
+Links = Mapping[TrackletId, TrackletLink]
+_NO_LINKS: Links = MappingProxyType({})
 _TRUST_HEADING_MPS2 = 1.0
 _NEAR_M = 4.0  # a box's nearest ground point to the centre of the vehicle that it may show
 _LINKED_GATE = 4.0  # a linked pair may be this many times farther off
@@ -52,13 +56,9 @@ class Seen(Struct, frozen=True):
 
 def measure(pending: PendingFrame, camera: GroundCamera, level: LevelId, state: FusionState, scene: Scene) -> Seen:
     """Place a frame's boxes on the ground."""
-    boxes = pending.frame.boxes
-    unchanged = [
-        link
-        for name in pending.frame.unchanged
-        if (link := state.tracklets.get(name)) is not None and link.camera == pending.camera
-    ]
-    headings = _headings(boxes, camera, level, state, scene)
+    boxes, links = pending.frame.boxes, state.tracklets.get(pending.camera, _NO_LINKS)
+    unchanged = [link for name in pending.frame.unchanged if (link := links.get(name)) is not None]
+    headings = _headings(boxes, links, camera, level, state, scene)
     is_covered: list[bool] = covered(boxes, [*boxes, *(link.box for link in unchanged)]).tolist()
     places = scene.placing.places(camera, boxes, headings, is_covered)
     floor = scene.parameters.floor_sigma_m * scene.parameters.floor_sigma_m
@@ -91,9 +91,10 @@ def match(seen: Seen, state: FusionState, scene: Scene) -> list[tuple[TrackId, i
 def _settled(seen: Seen, state: FusionState) -> dict[TrackId, int]:
     """Boxes that have not changed, of tracks that are parked: these stay together without being asked."""
     settled: dict[TrackId, int] = {}
+    links = state.tracklets.get(seen.pending.camera, _NO_LINKS)
     for column, one in enumerate(seen.measured):
         if not one.is_fresh:
-            track = state.tracks.get(state.tracklets[one.box.tracklet].track)
+            track = state.tracks.get(links[one.box.tracklet].track)
             if track is not None and track.status == "parked" and track.level == seen.level:
                 settled.setdefault(track.id, column)
     return settled
@@ -105,15 +106,13 @@ def _matched(
     """The best total among these tracks and boxes; only tracks that a box can be of are looked at closely."""
     acceleration, gate = scene.parameters.acceleration_m2ps3, scene.parameters.gate_d2
     measured = [seen.measured[column] for column in columns]
-    predicted = [predicted_at(track, seen.at, acceleration) for track in tracks]
+    tracks, predicted = _near(tracks, measured, seen.at, acceleration, _LINKED_GATE * gate)
+    if not tracks:
+        return []
     points, point_cov = np.array([one.point_m for one in measured]), np.array([one.covariance_m2 for one in measured])
     mean, cov = np.array([(one.x, one.y) for one in predicted]), np.array([one.covariance_m2 for one in predicted])
-    rows = _near(mean, cov, points, point_cov, _LINKED_GATE * gate)
-    if not rows:
-        return []
-    tracks = [tracks[row] for row in rows]
-    d2, ln_determinant = squared_mahalanobis(mean[rows], cov[rows], points, point_cov)
-    links = _links(tracks, measured, state)
+    d2, ln_determinant = squared_mahalanobis(mean, cov, points, point_cov)
+    links = _links(tracks, measured, seen.pending.camera, state)
     _know_own(d2, ln_determinant, links, tracks, measured, points, seen.pending.camera)
     cost = 0.5 * (d2 + ln_determinant) - LINK_NATS * links
     is_allowed = (d2 <= gate) | ((links > 0) & (d2 <= _LINKED_GATE * gate))
@@ -159,13 +158,26 @@ def _is_near_parked(tracks: list[Track], points: Floats) -> Bools:
     return is_moving[:, None] | (dx * dx + dy * dy <= _NEIGHBOUR_M * _NEIGHBOUR_M)
 
 
-def _near(mean: Floats, cov: Floats, points: Floats, point_cov: Floats, gate: float) -> list[int]:
-    """Rows of the tracks that any box can be inside the gate of: d² is at least the squared distance over the trace of S."""
-    trace = (cov[:, 0] + cov[:, 2])[:, None] + (point_cov[:, 0] + point_cov[:, 2])[None, :]
-    dx, dy = (points[None, :, k] - mean[:, None, k] for k in range(2))
-    is_near = (dx * dx + dy * dy <= gate * trace).any(axis=1)
-    found: list[int] = np.flatnonzero(is_near).tolist()
-    return found
+def _near(
+    tracks: list[Track], measured: list[Measured], at: Micros, acceleration: float, gate: float
+) -> tuple[list[Track], list[Motion]]:
+    """The tracks that a box can be inside the gate of, with where they should be; a few more, none less.
+
+    d² is at least the squared distance over the trace of S, and no box is nearer than the rectangle round them all.
+    """
+    left, right = min(one.point_m[0] for one in measured), max(one.point_m[0] for one in measured)
+    low, high = min(one.point_m[1] for one in measured), max(one.point_m[1] for one in measured)
+    widest = max(one.covariance_m2[0] + one.covariance_m2[2] for one in measured)
+    found, predicted = list[Track](), list[Motion]()
+    for track in tracks:
+        motion = predicted_at(track, at, acceleration)
+        x, y, p = motion.x, motion.y, motion.p
+        dx = left - x if x < left else x - right if x > right else 0.0
+        dy = low - y if y < low else y - high if y > high else 0.0
+        if dx * dx + dy * dy <= gate * (p[0] + p[4] + widest):
+            found.append(track)
+            predicted.append(motion)
+    return found, predicted
 
 
 def predicted_at(track: Track, at: Micros, acceleration: float) -> Motion:
@@ -175,12 +187,12 @@ def predicted_at(track: Track, at: Micros, acceleration: float) -> Motion:
 
 
 def _headings(
-    boxes: tuple[DetectedBox, ...], camera: GroundCamera, level: LevelId, state: FusionState, scene: Scene
+    boxes: tuple[DetectedBox, ...], links: Links, camera: GroundCamera, level: LevelId, state: FusionState, scene: Scene
 ) -> list[Unit]:
     """D headings: of the track that the tracklet belongs to, or that is near; else what is usual there, or (0, 0)."""
     found: list[Unit | None] = []
     for box in boxes:
-        link = state.tracklets.get(box.tracklet)
+        link = links.get(box.tracklet)
         track = None if link is None else state.tracks.get(link.track)
         found.append(None if track is None else _heading_of(track, scene))
     unknown = [n for n, heading in enumerate(found) if heading is None]
@@ -212,12 +224,12 @@ def _heading_near(level: LevelId, x: float, y: float, state: FusionState, scene:
     return scene.map.heading_at(level, x, y) if near == UNKNOWN else near
 
 
-def _links(tracks: list[Track], measured: list[Measured], state: FusionState) -> Floats:
+def _links(tracks: list[Track], measured: list[Measured], camera: CameraId, state: FusionState) -> Floats:
     """+1 where a box's tracklet belongs to the track, -1 where it belongs to another one that still lives."""
-    links = np.zeros((len(tracks), len(measured)))
+    links, known = np.zeros((len(tracks), len(measured))), state.tracklets.get(camera, _NO_LINKS)
     row_by_id = {track.id: row for row, track in enumerate(tracks)}
     for column, one in enumerate(measured):
-        link = state.tracklets.get(one.box.tracklet)
+        link = known.get(one.box.tracklet)
         if link is not None and link.track in state.tracks:
             links[:, column] = -1.0
             if (row := row_by_id.get(link.track)) is not None:

@@ -23,6 +23,15 @@ _Key = tuple[tuple[float, float, float, float], tuple[float, float], VehicleKind
 Pixel = tuple[float, float]
 
 _MOST = 30_000
+_MARGIN_PX = 8.0
+BODY_M = 0.7
+"""How high above the ground a vehicle is looked for."""
+
+
+def is_inside(pixel: Pixel, frame_px: tuple[int, int]) -> bool:
+    """Whether a pixel is in a frame, and not at its edge."""
+    (u, v), (width, height) = pixel, frame_px
+    return _MARGIN_PX <= u <= width - _MARGIN_PX and _MARGIN_PX <= v <= height - _MARGIN_PX
 
 
 class Placing:

@@ -7,7 +7,7 @@ from twin.events.ids import Micros, StallId, VehicleId
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Seen
 from twin.fusion.scene import Scene
-from twin.fusion.sight import visible
+from twin.fusion.sight import boxes_of, visible
 from twin.fusion.state import FusionState, StallBelief
 
 _LOOKS = 20  # clear looks at an empty place before an unknown stall is free: parked vehicles are confirmed by then
@@ -28,12 +28,12 @@ def occupy(stalls: dict[StallId, StallBelief], parked: dict[StallId, VehicleId],
 
 def look(seen: Seen, state: FusionState, stalls: dict[StallId, StallBelief], scene: Scene, emission: Emission) -> None:
     """Count clear looks at unknown stalls in which nothing is tracked."""
-    unknown = [
-        place for place in scene.stalls if place.level == seen.level and stalls.get(place.id, _UNKNOWN).state == "unknown"
-    ]
+    shown = scene.stalls_shown(seen.camera, seen.level, seen.pending.frame.frame_px)
+    unknown = [place for place in shown if stalls.get(place.id, _UNKNOWN).state == "unknown"]
     if not unknown:
         return
-    clear = visible(seen, scene.placing, [place.centre_m for place in unknown], [()] * len(unknown))
+    places = [place.centre_m for place in unknown]
+    clear = visible(seen, scene.placing, places, [()] * len(unknown), boxes_of(seen))
     if not any(clear):
         return
     tracked = [track for track in state.tracks.values() if track.level == seen.level]

@@ -202,7 +202,9 @@ class FusionState(Struct, frozen=True):
 
     n_tracks: int = 0
     tracks: dict[TrackId, Track] = field(default_factory=dict[TrackId, Track])
-    tracklets: dict[TrackletId, TrackletLink] = field(default_factory=dict[TrackletId, TrackletLink])
+    tracklets: dict[CameraId, dict[TrackletId, TrackletLink]] = field(
+        default_factory=dict[CameraId, dict[TrackletId, TrackletLink]]
+    )
     views: dict[TrackletId, Gallery] = field(default_factory=dict[TrackletId, Gallery])
     stalls: dict[StallId, StallBelief] = field(default_factory=dict[StallId, StallBelief])
     calibrations: dict[CameraId, tuple[tuple[Micros, CameraCalibrated], ...]] = field(
@@ -215,4 +217,5 @@ class FusionState(Struct, frozen=True):
 
 def replaceable(state: FusionState) -> set[EventId]:
     """Facts that a later fact may supersede: by these ids, or by those that they were said anew under."""
-    return {link.assigned for link in state.tracklets.values() if link.assigned is not None}
+    links = (link for camera in state.tracklets.values() for link in camera.values())
+    return {link.assigned for link in links if link.assigned is not None}

@@ -17,7 +17,7 @@ from twin.fusion.lifecycle import Lifecycle, likeliest
 from twin.fusion.motion import born, predict, stopped, update, with_floor
 from twin.fusion.place import fused, is_stranger, squared_distance
 from twin.fusion.scene import Scene
-from twin.fusion.sight import is_hidden, visible
+from twin.fusion.sight import boxes_of, is_hidden, visible
 from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, PendingLook, Track, TrackId, TrackletLink
 
 _WARM_UP: Micros = 5 * SECOND  # a camera that watches for less does not know yet what was there before
@@ -44,9 +44,10 @@ class Step:
         self._life = Lifecycle(scene, emission)
         self._n_tracks = state.n_tracks
         self._suspicions = state.suspicions
+        self._forgotten_until: Micros | None = None
         self.state = FusionState(
             tracks={name: _own(track) for name, track in state.tracks.items()},
-            tracklets=dict(state.tracklets),
+            tracklets={camera: dict(links) for camera, links in state.tracklets.items()},
             views=state.views,
             stalls=dict(state.stalls),
             calibrations=state.calibrations,
@@ -83,8 +84,15 @@ class Step:
             is_over = track.status == "tentative" and unseen > patience
             if is_over or (track.status == "left" and unseen > parameters.hidden_us):
                 del tracks[track.id]
-        for name in [name for name, link in self.state.tracklets.items() if closed_at - link.seen_at > _FORGET]:
-            del self.state.tracklets[name]
+        self._forget_tracklets(closed_at // SECOND * SECOND - _FORGET)
+
+    def _forget_tracklets(self, until: Micros) -> None:
+        if until == self._forgotten_until:
+            return
+        self._forgotten_until = until
+        for links in self.state.tracklets.values():
+            for name in [name for name, link in links.items() if link.seen_at < until]:
+                del links[name]
 
     def _merge_decided(self, at: Micros) -> None:
         """Of two tracks that a person said are one vehicle, one goes on."""
@@ -164,7 +172,7 @@ class Step:
         track.refused = (*track.refused, name)[-_N_REFUSED:]
         track.tracklets = tuple(one for one in track.tracklets if one != name)
         track.looks = {camera: look for camera, look in track.looks.items() if camera != seen.pending.camera}
-        self.state.tracklets.pop(name, None)
+        self.state.tracklets.get(seen.pending.camera, {}).pop(name, None)
         self._bear(measured, seen)
 
     def _note(self, track: Track, box: DetectedBox, seen: Seen) -> None:
@@ -175,15 +183,15 @@ class Step:
         track.evidence = (*track.evidence, seen.pending.observation)[-_N_EVIDENCE:]
 
     def _link(self, track: Track, measured: Measured, seen: Seen) -> None:
-        name, box = measured.box.tracklet, measured.box
-        before = self.state.tracklets.get(name)
+        name, box, camera = measured.box.tracklet, measured.box, seen.pending.camera
+        links = self.state.tracklets.setdefault(camera, {})
+        before = links.get(name)
         if before is None or before.track != track.id:
             track.tracklets = (*track.tracklets, name)[-8:]
             track.gallery = with_views(track.gallery, self.state.views.get(name, ()))
-        link = TrackletLink(track.id, seen.pending.camera, box, measured.point_m, measured.covariance_m2, seen.at)
-        if before is not None:
-            link = replace(link, assigned=before.assigned, assigned_to=before.assigned_to)
-        self.state.tracklets[name] = self._assigned(name, link, track.vehicle, seen.at)
+        assigned, assigned_to = (None, None) if before is None else (before.assigned, before.assigned_to)
+        link = TrackletLink(track.id, camera, box, measured.point_m, measured.covariance_m2, seen.at, assigned, assigned_to)
+        links[name] = self._assigned(name, link, track.vehicle, seen.at)
 
     def _assigned(self, name: TrackletId, link: TrackletLink, vehicle: VehicleId | None, at: Micros) -> TrackletLink:
         """Say whose the tracklet is, where that is new; the earlier statement is superseded."""
@@ -208,9 +216,10 @@ class Step:
 
     def _hand_over(self, old: TrackId, track: Track, at: Micros) -> None:
         """Give a track's tracklets to another, or say that they are its own."""
-        for name, link in list(self.state.tracklets.items()):
-            if link.track == old:
-                self.state.tracklets[name] = self._assigned(name, replace(link, track=track.id), track.vehicle, at)
+        for links in self.state.tracklets.values():
+            for name, link in links.items():
+                if link.track == old:
+                    links[name] = self._assigned(name, replace(link, track=track.id), track.vehicle, at)
 
     def _double_of(self, track: Track) -> Track | None:
         """The vehicle that this track also is: as near as what is known of both allows, and no camera ever saw both at once."""
@@ -287,23 +296,19 @@ class Step:
         ]
         if not missed:
             return
-        recent, own = self._recent(seen), [track.tracklets for track in missed]
+        boxes, own = [*boxes_of(seen), *self._recent(seen)], [track.tracklets for track in missed]
         places = [(track.motion.x, track.motion.y) for track in missed]
-        clear = visible(seen, self._scene.placing, places, own, recent)
+        clear = visible(seen, self._scene.placing, places, own, boxes)
         for track, is_clear in zip(missed, clear, strict=True):
             look = track.looks.get(camera)
-            if is_clear and (look is None or not is_hidden(seen, look.box_px, track.tracklets, recent)):
+            if is_clear and (look is None or not is_hidden(look.box_px, track.tracklets, boxes)):
                 self._life.miss_parked(track, camera, seen.at)
                 self._life.note_rate(track, camera, was_seen=False)
 
     def _recent(self, seen: Seen) -> list[DetectedBox]:
         """Boxes that this camera had a moment ago, and not in this frame."""
-        camera = seen.pending.camera
-        return [
-            link.box
-            for link in self.state.tracklets.values()
-            if link.camera == camera and 0 < seen.at - link.seen_at <= _RECENT
-        ]
+        links, since = self.state.tracklets.get(seen.pending.camera, {}), seen.at - _RECENT
+        return [link.box for link in links.values() if since <= link.seen_at < seen.at]
 
     def _occupy(self, at: Micros) -> None:
         parked: dict[StallId, VehicleId] = {}
@@ -331,7 +336,7 @@ def embed(state: FusionState, look: PendingLook) -> FusionState:
     views = {**state.views, look.tracklet: with_views(state.views.get(look.tracklet, ()), [look.embedding])}
     while len(views) > _N_VIEWS:
         del views[next(iter(views))]
-    link = state.tracklets.get(look.tracklet)
+    link = state.tracklets.get(look.camera, {}).get(look.tracklet)
     if link is None or link.track not in state.tracks:
         return replace(state, views=views)
     track = _own(state.tracks[link.track])

@@ -4,7 +4,7 @@ import pytest
 
 from twin.events.observations import DetectedBox
 from twin.fusion.frame import Measured, Seen
-from twin.fusion.sight import is_hidden
+from twin.fusion.sight import boxes_of, is_hidden
 
 BEHIND = (100.0, 100.0, 200.0, 160.0)
 
@@ -28,11 +28,10 @@ def frame(*boxes):
     ],
 )
 def test_a_nearer_box_hides_what_it_lies_over(before, hidden):
-    assert is_hidden(frame(before), BEHIND, ("own",)) == hidden
-    assert is_hidden(frame(), BEHIND, ("own",), (before,)) == hidden, "also when it was missed in this frame"
+    assert is_hidden(BEHIND, ("own",), boxes_of(frame(before))) == hidden
 
 
 def test_two_boxes_hide_together():
     left, right = box(100.0, 125.0, 190.0), box(175.0, 230.0, 190.0)
-    assert not is_hidden(frame(left), BEHIND, ())
-    assert is_hidden(frame(left, right), BEHIND, ())
+    assert not is_hidden(BEHIND, (), boxes_of(frame(left)))
+    assert is_hidden(BEHIND, (), boxes_of(frame(left, right)))
