@@ -19,7 +19,7 @@ from twin.events.facts import (
     VehicleMoved,
     VehicleParked,
 )
-from twin.events.ids import SECOND, CameraId, EventId, Micros, StallId, VehicleId, ZoneId, name_of
+from twin.events.ids import SECOND, CameraId, EventId, Micros, StallId, TrackletId, VehicleId, ZoneId, name_of
 from twin.events.observations import VehicleKind
 from twin.fusion.appearance import with_views
 from twin.fusion.arithmetic import micro, mm
@@ -27,15 +27,16 @@ from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured
 from twin.fusion.identity import evidence_of_absence, reappeared
 from twin.fusion.motion import Cov2, Motion, born
-from twin.fusion.place import Look, fused, looked
+from twin.fusion.place import Look, fused, looked, without_strays
 from twin.fusion.portals import Crossing, crossings, crossings_before, extrapolated
 from twin.fusion.scene import Scene
-from twin.fusion.state import Emitted, FusionState, Track, TrailPoint
+from twin.fusion.state import Doubt, Emitted, FusionState, Track, TrailPoint
 
 _TRAIL_POINTS = 15
 _BACK_EXTRAPOLATION_US = 2 * SECOND
 _AHEAD_EXTRAPOLATION_US = 1_500_000
 _RATE_GAIN = 0.05
+_FIRST_RATE = 0.6  # from which misses alone gather more than ``absence_nats``, as the rate falls meanwhile
 _DRIFT_M = 1.0  # a camera's look may be so far off its own mean of a standing vehicle, beyond its noise
 _NOISE_SHARE = 0.5  # of a look's standard deviation: what looks of one camera do not have in common
 _AWAY_LOOKS = 3
@@ -43,6 +44,7 @@ _FIRST_LOOKS = 10  # of a camera at a parked vehicle come as they come, later on
 _LOOK_EVERY = SECOND  # no faster than this
 _TOLD_M = 0.15  # a parked vehicle's place is told again when it is off by more
 _STANDING_SIGMA_M = 0.1
+_DOUBT_EVERY: Micros = 2 * SECOND  # a departure is seen by all cameras in less
 _LEFT_BEHIND: Micros = 20 * SECOND
 _SAME_PLACE_M = 1.8
 _EXTRAPOLATED_CERTAINTY = 0.8
@@ -147,23 +149,38 @@ class Lifecycle:
         """Another look at a parked vehicle: it stands, or it is off, several times in a row, and so moves."""
         track.absence, track.absent_since = 0.0, None
         if not measured.is_fresh:
+            self._doubt(track, measured.box.tracklet, at)
             track.away, track.motion = 0, replace(track.motion, at=at)
             return
         has_left = self._has_left(track, measured, camera)
         if has_left:
-            track.away += 1
+            track.away, track.away_by = track.away + 1, measured.box.tracklet
             if track.away >= _AWAY_LOOKS:
                 (x, y), covariance_m2 = measured.point_m, measured.covariance_m2
                 self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
             return
-        track.away = track.away if has_left is None else 0
+        if has_left is False:
+            self._doubt(track, measured.box.tracklet, at)
+            track.away = 0
         if track.away == 0 and self._is_due(track.looks.get(camera), at):
             self._look(track, measured, camera, at)
+            track.looks = without_strays(track.looks)
         place = fused(track.looks)
         if place is not None:
             self._stand(track, place, at)
             if _away(track.emitted, track.motion.x, track.motion.y) > _TOLD_M:
+                track.stall = self._scene.map.stall_at(track.level, place[0], place[1]) or track.stall
                 self._tell_parked(track)
+
+    @staticmethod
+    def _doubt(track: Track, tracklet: TrackletId, at: Micros) -> None:
+        """The vehicle stands, as a tracklet shows; so another one that was off it may be of another vehicle."""
+        off = track.away_by
+        if not track.away or off is None or off == tracklet:
+            return
+        before = track.doubts.get(off, Doubt(0, at - _DOUBT_EVERY))
+        if at - before.last_at >= _DOUBT_EVERY:
+            track.doubts = {**track.doubts, off: Doubt(before.n + 1, at)}
 
     def _has_left(self, track: Track, measured: Measured, camera: CameraId) -> bool | None:
         """Whether a look is off the vehicle's place; None where the camera cannot tell: it has no like look to compare with."""
@@ -237,13 +254,13 @@ class Lifecycle:
         """A parked vehicle moves again; its trail goes on from where it was last seen to stand."""
         stood = TrailPoint(track.motion.at, track.motion.x, track.motion.y)
         track.status, track.motion, track.still, track.away, track.stall = "moving", motion, None, 0, None
-        track.absence, track.absent_since, track.looks = 0.0, None, {}
+        track.absence, track.absent_since, track.looks, track.doubts = 0.0, None, {}, {}
         track.stood, track.trail = stood, (stood, TrailPoint(motion.at, motion.x, motion.y))
         self.move(track, is_due=True)
 
     def miss_parked(self, track: Track, camera: CameraId, at: Micros) -> None:
         """A camera that has a clear view did not see a parked vehicle."""
-        rate = track.seen_rate.get(camera, 0.5)
+        rate = track.seen_rate.get(camera, _FIRST_RATE)
         track.absence += evidence_of_absence(rate)
         track.absent_since = at if track.absent_since is None else track.absent_since
         if track.absence >= self._parameters.absence_nats and at - track.absent_since >= self._parameters.absence_us:
@@ -251,7 +268,7 @@ class Lifecycle:
 
     def note_rate(self, track: Track, camera: CameraId, was_seen: bool) -> None:
         """How often this camera sees the vehicle when its place is in clear view: an exponential mean."""
-        rate = track.seen_rate.get(camera, 0.5)
+        rate = track.seen_rate.get(camera, _FIRST_RATE)
         track.seen_rate = {**track.seen_rate, camera: rate + _RATE_GAIN * ((1.0 if was_seen else 0.0) - rate)}
 
     def lose_sight(self, track: Track) -> None:

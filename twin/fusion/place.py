@@ -14,6 +14,7 @@ from msgspec import Struct
 from twin.events.ids import CameraId, Micros
 from twin.fusion.motion import Cov2
 
+_Place = tuple[float, float, Cov2]
 BoxPx = tuple[float, float, float, float]
 CLEAR, COVERED, CUT = 0, 1, 2
 """How much of a vehicle a box is of: all, not its lower edge, not one of its sides. Less is better."""
@@ -77,23 +78,39 @@ def without(looks: Mapping[CameraId, Look], camera: CameraId) -> tuple[float, fl
     return _fused(looks[name] for name in sorted(looks) if name != camera and looks[name].rank == CLEAR)
 
 
-def is_stranger(looks: Mapping[CameraId, Look], camera: CameraId) -> bool:
-    """Whether what a camera sees is not what the others see: its mean is off theirs, and it knows less well than they do.
+def without_strays(looks: Mapping[CameraId, Look]) -> dict[CameraId, Look]:
+    """Without looks of which there are too few to tell a stranger by, and which are apart from what is known well."""
+    sure = _fused(looks[name] for name in sorted(looks) if looks[name].n >= _ENOUGH_LOOKS)
+    return {name: look for name, look in looks.items() if look.n >= _ENOUGH_LOOKS or not _are_apart(_fused((look,)), sure)}
 
-    d² of the difference of the two means against the sum of their covariances.
+
+def is_stranger(looks: Mapping[CameraId, Look], camera: CameraId) -> bool:
+    """Whether what a camera sees is another vehicle than what others see: their means are apart, and theirs is better known.
+
+    The looks that are apart from the camera's, each by itself, stand against all the rest, which it is one of. So of two
+    vehicles that were taken for one the better known stays, whichever camera looks next.
     """
     own = looks.get(camera)
     if own is None or own.n < _ENOUGH_LOOKS:
         return False
-    others = _fused(looks[name] for name in sorted(looks) if name != camera and looks[name].n >= _ENOUGH_LOOKS)
-    ours = _fused((own,))
-    if others is None or ours is None:
+    known = [looks[name] for name in sorted(looks) if looks[name].n >= _ENOUGH_LOOKS]
+    far = [look for look in known if _are_apart(_fused((look,)), _fused((own,)))]
+    ours, theirs = _fused(look for look in known if look not in far), _fused(far)
+    if ours is None or theirs is None or not _are_apart(ours, theirs):
         return False
-    (x, y, (xx, xy, yy)), (u, v, (uu, uv, vv)) = ours, others
-    if xx + yy < uu + vv:
+    (_, _, (xx, _, yy)), (_, _, (uu, _, vv)) = ours, theirs
+    return uu + vv <= xx + yy
+
+
+def _are_apart(one: _Place | None, other: _Place | None) -> bool:
+    """Whether two places are of two vehicles: d² of their difference, and room for both."""
+    if one is None or other is None:
         return False
+    (x, y, (xx, xy, yy)), (u, v, (uu, uv, vv)) = one, other
     dx, dy = x - u, y - v
-    return squared_distance(dx, dy, (xx + uu, xy + uv, yy + vv)) > _STRANGE_D2 and dx * dx + dy * dy > _STRANGE_M * _STRANGE_M
+    if dx * dx + dy * dy <= _STRANGE_M * _STRANGE_M:
+        return False
+    return squared_distance(dx, dy, (xx + uu, xy + uv, yy + vv)) > _STRANGE_D2
 
 
 def squared_distance(dx: float, dy: float, covariance_m2: Cov2) -> float:

@@ -91,6 +91,13 @@ class Apart(Struct, frozen=True, array_like=True):
     last_at: Micros
 
 
+class Doubt(Struct, frozen=True, array_like=True):
+    """How often a tracklet was off the parked vehicle that it belongs to while another camera saw that stand, and when last."""
+
+    n: int
+    last_at: Micros
+
+
 class Emitted(Struct, frozen=True, array_like=True):
     """What the last fact about a vehicle's place said."""
 
@@ -111,7 +118,8 @@ class Track(Struct, kw_only=True):
         still: where and since when it stands, while it does.
         looks: each camera's mean of its looks at it since then.
         stood: where it was parked last, and when it was last seen there.
-        away: consecutive measurements off a parked place.
+        away: consecutive measurements off a parked place; ``away_by``: the tracklet that the last of them is of.
+        doubts: tracklets that may be of another vehicle than this parked one.
         absence: nats of evidence that a parked vehicle is gone, since ``absent_since``.
         seen_rate: how often each camera sees it, when it must.
         sides: last definite side of each portal that it is near: +1 left ("in"), -1 right.
@@ -143,6 +151,8 @@ class Track(Struct, kw_only=True):
     looks: dict[CameraId, Look] = field(default_factory=dict[CameraId, Look])
     stood: TrailPoint | None = None
     away: int = 0
+    away_by: TrackletId | None = None
+    doubts: dict[TrackletId, Doubt] = field(default_factory=dict[TrackletId, Doubt])
     absence: float = 0.0
     absent_since: Micros | None = None
     seen_rate: dict[CameraId, float] = field(default_factory=dict[CameraId, float])

@@ -7,7 +7,7 @@ from copy import copy
 from msgspec.structs import replace
 
 from twin.events.facts import TrackletAssigned
-from twin.events.ids import SECOND, Micros, StallId, TrackletId, VehicleId
+from twin.events.ids import SECOND, LevelId, Micros, StallId, TrackletId, VehicleId
 from twin.events.observations import CameraCalibrated, DetectedBox
 from twin.fusion import doubles, stalls
 from twin.fusion.appearance import with_views
@@ -28,6 +28,7 @@ _UNCHANGED_SIGMA_MPS = 0.1  # of the speed of what a camera says has not changed
 _N_EVIDENCE = 2
 _SCORE_GAIN = 0.2
 _N_REFUSED = 8
+_DOUBTS = 3
 _EDGE_SHARE = 0.06  # of the frame: boxes that near its edge may just have come in
 _FAR_SHARE = 0.6  # of the range: where detection begins
 _SAME_PARKED_M = 1.8  # nearer than two parked vehicles' centres can be
@@ -152,7 +153,7 @@ class Step:
                 track.motion = stopped(ahead, _UNCHANGED_SIGMA_MPS)
             track.heading = heading_of(track.motion, track.heading)
             self._life.extend_trail(track)
-        if measured.is_fresh and is_stranger(track.looks, seen.pending.camera):
+        if measured.is_fresh and (_is_doubted(track, measured) or is_stranger(track.looks, seen.pending.camera)):
             self._refuse(track, measured, seen)
             return
         self._link(track, measured, seen)
@@ -172,6 +173,7 @@ class Step:
         track.refused = (*track.refused, name)[-_N_REFUSED:]
         track.tracklets = tuple(one for one in track.tracklets if one != name)
         track.looks = {camera: look for camera, look in track.looks.items() if camera != seen.pending.camera}
+        track.doubts = {one: doubt for one, doubt in track.doubts.items() if one != name}
         self.state.tracklets.get(seen.pending.camera, {}).pop(name, None)
         self._bear(measured, seen)
 
@@ -247,7 +249,8 @@ class Step:
     def _bear(self, measured: Measured, seen: Seen) -> None:
         x, y = measured.point_m
         is_cut = any(edge != "top" for edge in measured.box.truncated)
-        if is_cut or not self._scene.map.is_mapped(seen.level, x, y):
+        is_placed = self._scene.map.is_mapped(seen.level, x, y) if not is_cut else self._is_placed_aside(measured, seen.level)
+        if not is_placed:
             return
         parameters, box = self._scene.parameters, measured.box
         self._n_tracks += 1
@@ -261,7 +264,7 @@ class Step:
             heading=(0.0, 0.0),
             born_at=seen.at,
             first_m=(x, y),
-            is_inner_birth=self._is_inner(measured, seen),
+            is_inner_birth=is_cut or self._is_inner(measured, seen),
             hits=1,
             score=box.score,
             sure_hits=int(box.score >= parameters.sure_score),
@@ -274,6 +277,12 @@ class Step:
         self._life.extend_trail(track)
         self.state.tracks[track.id] = track
         self._link(track, measured, seen)
+
+    def _is_placed_aside(self, measured: Measured, level: LevelId) -> bool:
+        """Whether a box that the frame cuts has a place all the same: cut at one side only, and in a stall, which tells how
+        its vehicle stands."""
+        edges = set(measured.box.truncated) - {"top"}
+        return edges in ({"left"}, {"right"}) and self._scene.map.stall_at(level, *measured.point_m) is not None
 
     def _is_inner(self, measured: Measured, seen: Seen) -> bool:
         """Whether nothing can have come in here: watched for a while, inside the frame, near, and at no portal."""
@@ -292,7 +301,10 @@ class Step:
         missed = [
             track
             for track in self.state.tracks.values()
-            if track.status == "parked" and track.level == seen.level and track.id not in matched and camera in track.seen_rate
+            if track.status == "parked"
+            and track.level == seen.level
+            and track.id not in matched
+            and (camera in track.seen_rate or camera in track.looks)
         ]
         if not missed:
             return
@@ -362,6 +374,11 @@ def _is_in_reach(newborn: Track, other: Track) -> bool:
         return away2 < _SAME_PARKED_M * _SAME_PARKED_M
     (x, y, (xx, xy, yy)), (uu, uv, vv) = place, other.motion.covariance_m2
     return squared_distance(other.motion.x - x, other.motion.y - y, (xx + uu, xy + uv, yy + vv)) < _SAME_D2
+
+
+def _is_doubted(track: Track, measured: Measured) -> bool:
+    doubt = track.doubts.get(measured.box.tracklet)
+    return track.status == "parked" and doubt is not None and doubt.n >= _DOUBTS
 
 
 def _own(track: Track) -> Track:

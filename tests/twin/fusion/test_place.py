@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twin.fusion.place import CLEAR, COVERED, CUT, fused, is_stranger, looked
+from twin.fusion.place import CLEAR, COVERED, CUT, fused, is_stranger, looked, without_strays
 
 WIDE, NARROW = (1.0, 0.0, 0.25), (0.25, 0.0, 1.0)
 BOX = (0.0, 0.0, 10.0, 10.0)
@@ -57,3 +57,21 @@ def test_a_camera_whose_looks_are_elsewhere_sees_another_vehicle(away, n, strang
     looks = {"sure": seen([(0.0, 0.0)] * 20, (0.2, 0.0, 0.2)), "other": seen([(away, 0.0)] * n, (0.6, 0.0, 0.4))}
     assert is_stranger(looks, "other") == stranger
     assert not is_stranger(looks, "sure"), "who knows better is not sent away"
+
+
+def test_of_two_vehicles_that_were_taken_for_one_the_better_known_stays():
+    sure, second, third = (0.1, 0.0, 0.1), (0.6, 0.0, 0.4), (0.6, 0.0, 0.4)
+    looks = {
+        "sure": seen([(0.0, 0.0)] * 20, sure),
+        "second": seen([(2.7, 0.0)] * 20, second),
+        "third": seen([(2.5, 0.0)] * 20, third),
+    }
+    assert [name for name in looks if is_stranger(looks, name)] == ["second", "third"]
+
+
+def test_a_single_look_far_off_is_left_out_of_the_place():
+    looks = {"sure": seen([(0.0, 0.0)] * 20, (0.2, 0.0, 0.2)), "once": seen([(3.0, 0.0)], (0.3, 0.0, 0.3))}
+    near = {**looks, "once": seen([(0.8, 0.0)], (0.3, 0.0, 0.3))}
+    assert set(without_strays(looks)) == {"sure"}
+    assert set(without_strays(near)) == {"sure", "once"}
+    assert without_strays({"once": looks["once"]}) == {"once": looks["once"]}, "all that is known"

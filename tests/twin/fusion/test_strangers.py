@@ -1,0 +1,129 @@
+"""What a parked vehicle is not: boxes of its neighbours that were taken for it, and boxes that the frame cuts."""
+
+import numpy as np
+import pytest
+
+from site_models.camera_entries import look_at
+from site_models.schema import Camera, Datum, Lane, Level, Pinhole, Site, Stall, Zone
+from twin.events.envelope import DeviceKey, ObservationEvent, Recorded
+from twin.events.facts import VehicleConfirmed, VehicleParked
+from twin.events.ids import SECOND
+from twin.events.observations import ClockTicked, DetectedBox, FrameObserved
+from twin.fusion.emission import Emission
+from twin.fusion.frame import Measured
+from twin.fusion.lifecycle import Lifecycle
+from twin.fusion.motion import Motion
+from twin.fusion.parameters import DEFAULTS
+from twin.fusion.place import CLEAR, looked
+from twin.fusion.scene import Scene
+from twin.fusion.state import Track
+from twin.rules.fold import Fold
+from twin.spatial.camera import GroundCamera
+
+START = 1_767_225_600 * SECOND
+COV = (0.3, 0.0, 0.3)
+
+
+def box(x1, y1, x2, y2):
+    return ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
+
+
+def site(width_px=1280):
+    eye, target = (0.0, -14.0, 9.0), (0.0, 6.0, 0.0)
+    pinhole = Pinhole(k=(640.0, 640.0, 640.0, 360.0), position_m=eye, rotation=look_at(eye, target))
+    return Site(
+        name="corner",
+        datum=Datum(latitude=0.0, longitude=0.0),
+        levels=(Level(id="0"),),
+        zones=(
+            Zone(id="lane", level="0", kind="lane", ring_m=box(-3, -3, 3, 25)),
+            Zone(id="row", level="0", kind="parking", ring_m=box(3, 8, 8, 14)),
+        ),
+        stalls=(Stall(id="A1", level="0", zone="row", ring_m=box(3, 8, 8, 10.7), heading_deg=0.0),),
+        lanes=(Lane(id="in", level="0", line_m=((0.0, -3.0), (0.0, 25.0)), width_m=5.0, one_way=False),),
+        cameras=(Camera(id="mast", level="0", frame_px=(width_px, 720), geometry=pinhole, range_m=60.0, clock="ntp"),),
+    )
+
+
+def edges(x, y):
+    """The box of a car with its nose to the east."""
+    camera = site().cameras[0]
+    corners = [(x + a, y + b, z) for a in (2.2, -2.2) for b in (0.9, -0.9) for z in (0.0, 1.5)]
+    pixels = GroundCamera.of(camera, site().levels[0]).to_pixels(np.array(corners)).points_px
+    return (*pixels.min(axis=0).tolist(), *pixels.max(axis=0).tolist())
+
+
+def facts_of(width_px, box_px, truncated, seconds=8):
+    fold = Fold(site(width_px))
+    state, facts = fold.initial(), []
+    shown = DetectedBox(tracklet="t", kind="car", score=0.9, box_px=box_px, box_sigma_px=(1.0, 1.0), truncated=truncated)
+    for number in range(1, 20 * seconds + 1):
+        at = START + number * SECOND // 20
+        payload = ClockTicked(worker="w")
+        if number % 2:
+            payload = FrameObserved(camera="mast", frame_px=(width_px, 720), detector="d", clock="ntp", boxes=(shown,))
+        key = DeviceKey(device="mast" if number % 2 else "clock", boot_epoch=1, sequence=number)
+        event = ObservationEvent(site="corner", key=key, occurred_at=at, payload=payload)
+        state, made = fold.step(state, Recorded(position=number, recorded_at=0, event=event), None)
+        facts += made
+    return [one.payload for one in facts]
+
+
+def test_a_car_of_which_the_frame_shows_one_side_is_found_in_its_stall():
+    x1, y1, x2, y2 = edges(5.5, 9.4)
+    width = round(x1 + 0.4 * (x2 - x1))
+    (parked, *_) = [one for one in facts_of(width, (x1, y1, float(width), y2), ("right",)) if isinstance(one, VehicleParked)]
+    assert parked.stall == "A1"
+    assert np.hypot(parked.position_m[0] - 5.5, parked.position_m[1] - 9.4) < 0.8
+
+
+@pytest.mark.parametrize(
+    ("at", "truncated"),
+    [((0.0, 9.4), ("right",)), ((5.5, 9.4), ("right", "bottom")), ((5.5, 9.4), ("left", "right"))],
+)
+def test_elsewhere_and_with_less_to_see_a_cut_box_is_nobody(at, truncated):
+    x1, y1, x2, y2 = edges(*at)
+    width = round(x1 + 0.4 * (x2 - x1))
+    assert not [one for one in facts_of(width, (x1, y1, float(width), y2), truncated) if isinstance(one, VehicleConfirmed)]
+
+
+def parked_track():
+    p = (0.1, 0.0, 0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0)
+    look = None
+    for number in range(12):
+        look = looked(look, START + number, (5.5, 9.4), COV, CLEAR, (0.0, 0.0, 10.0, 10.0))
+    return Track(
+        id=1,
+        level="0",
+        status="parked",
+        motion=Motion(START, 5.5, 9.4, 0.0, 0.0, p),
+        kind="car",
+        kind_scores={"car": 1.0},
+        heading=(1.0, 0.0),
+        born_at=START,
+        first_m=(5.5, 9.4),
+        is_inner_birth=False,
+        hits=100,
+        seen_at=START,
+        seen_by="own",
+        vehicle="v",
+        looks={"own": look},
+    )
+
+
+def measured(tracklet, x, is_fresh=True):
+    shown = DetectedBox(tracklet=tracklet, kind="car", score=0.9, box_px=(0.0, 0.0, 9.0, 9.0), box_sigma_px=(1.0, 1.0))
+    return Measured(shown, (x, 9.4), COV, is_fresh)
+
+
+@pytest.mark.parametrize("shows", [True, False])  # by a full box that is where it was, or by saying that nothing changed
+@pytest.mark.parametrize(("every", "n"), [(3 * SECOND, 4), (SECOND // 10, 1)])
+def test_who_is_off_again_and_again_while_the_vehicle_stands_is_doubted_and_who_is_off_for_a_moment_is_not(shows, every, n):
+    life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
+    track = parked_track()
+    for number in range(4):
+        at = START + (number + 1) * every
+        life.measure_parked(track, measured("neighbour", 8.2), "other", at)
+        life.measure_parked(track, measured("own", 5.5, shows), "own", at + 1)
+    assert track.status == "parked"
+    assert {name: doubt.n for name, doubt in track.doubts.items()} == {"neighbour": n}
