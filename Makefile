@@ -42,10 +42,13 @@ types: $(VENV)/.dev
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
+# With AGAIN=1, what failed runs once more by itself and is named: a test that fails twice fails the build, a flaky one is told.
+ONCE_MORE = $(if $(AGAIN),|| { echo "once more, by itself, what failed:"; $(BIN)/pytest --last-failed --last-failed-no-failures none -rA --no-header -q; })
+
 # Two processes at once; then, alone, what starts whole services and a browser and looks at the clock.
 unit: $(VENV)/.dev
-	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/e2e --ignore=tests/system $(COVER)
-	$(BIN)/pytest tests/e2e tests/system $(COVER_ON)
+	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/e2e --ignore=tests/system $(COVER) $(ONCE_MORE)
+	$(BIN)/pytest tests/e2e tests/system $(COVER_ON) $(ONCE_MORE)
 
 # Counting lines takes a third as long again, so that a plain `make test` does without.
 coverage:
