@@ -16,6 +16,7 @@ CHECK_EVERY: Micros = SECOND
 _APART_FOR: Micros = 20 * SECOND  # how long having been seen side by side keeps two tracks apart
 _NOTE_EVERY: Micros = SECOND
 _WATCHED: Micros = SECOND  # a track unseen for longer tells nothing of where it is
+_FAINT_HITS = 60
 _N_APART = 15  # points: five for a second of two boxes beside each other, two for boxes of which one hides much of the other
 _N_APART_AT_BIRTH = 5
 _BOX_OVERLAP = 0.5  # boxes that share more may be two of one vehicle, or one that hides the other
@@ -93,7 +94,7 @@ def suspected(tracks: Iterable[Track], before: Sequence[Suspicion], at: Micros) 
     """The pairs that are where only one vehicle can be, now; a pair that was suspected before keeps its time."""
     since = {(one.elder, one.younger): one.since_at for one in before}
     watched = sorted(
-        (track for track in tracks if track.vehicle is not None and _is_watched(track, at)),
+        (track for track in tracks if track.vehicle is not None and (_is_watched(track, at) or _is_faint(track))),
         key=lambda track: (track.level, track.motion.x, track.id),
     )
     found: list[Suspicion] = []
@@ -101,7 +102,7 @@ def suspected(tracks: Iterable[Track], before: Sequence[Suspicion], at: Micros) 
         for other in watched[n + 1 :]:
             if other.level != one.level or other.motion.x - one.motion.x > _ONE_MOVING_M:
                 break
-            if _may_be_one(one, other, at):
+            if (_is_watched(one, at) or _is_watched(other, at)) and _may_be_one(one, other, at):
                 elder, younger = sorted((one.id, other.id))
                 found.append(Suspicion(elder, younger, since.get((elder, younger), at)))
     return tuple(sorted(found, key=lambda pair: (pair.elder, pair.younger)))
@@ -124,6 +125,11 @@ def drives(track: Track) -> bool:
 
 def _is_watched(track: Track, at: Micros) -> bool:
     return track.status in ("moving", "parked") and _is_seen(track, at)
+
+
+def _is_faint(track: Track) -> bool:
+    """Whether it was seen so little, and never came in, that no stay hangs on it: beside a known vehicle it is a double."""
+    return track.status == "parked" and not track.has_entered and track.hits < _FAINT_HITS
 
 
 def _is_seen(track: Track, at: Micros) -> bool:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from twin.events.ids import SECOND, VehicleId
 from twin.fusion.appearance import log_likelihood_ratio
 from twin.fusion.arithmetic import ln1
+from twin.fusion.doubles import seem_two
 from twin.fusion.parameters import FusionParameters
 from twin.fusion.state import FusionState, Track
 
@@ -20,6 +21,7 @@ _TYPICAL_MPS = 4.0
 _SPREAD_M = 15.0
 _PARKED_NEAR_M = 5.0
 _LONG_HIDDEN_NATS_PER_MINUTE = 0.1
+_ONE_PLACE_M = 1.5  # what comes up so near to where a vehicle was parked also hides its place, so that it is not missed there
 _HANDOVER_US = 300_000
 
 
@@ -56,8 +58,10 @@ def _score(newborn: Track, candidate: Track, parameters: FusionParameters) -> fl
     seconds = (newborn.born_at - candidate.seen_at) / SECOND
     looks = log_likelihood_ratio(newborn.gallery, candidate.gallery)
     if candidate.status == "parked":
-        is_missed = candidate.seen_at <= newborn.born_at + _HANDOVER_US and candidate.absence > 0.0
-        return looks - distance if is_missed and distance <= _PARKED_NEAR_M else None
+        if candidate.seen_at > newborn.born_at + _HANDOVER_US or seem_two(newborn, candidate):
+            return None
+        is_missed = distance <= (_PARKED_NEAR_M if candidate.absence > 0.0 else _ONE_PLACE_M)
+        return looks - distance if is_missed else None
     if candidate.status != "hidden" and not (candidate.status == "moving" and candidate.seen_at <= newborn.born_at):
         return None
     if distance > parameters.reach_slack_m + parameters.reach_mps * max(seconds, 0.0):

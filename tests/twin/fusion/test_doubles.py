@@ -103,3 +103,17 @@ def test_the_overlap_is_a_share_of_the_smaller_box():
 def test_a_newborn_notes_who_is_seen_beside_it():
     near, far, unseen = track(1, 3.0), track(2, 9.0), track(3, 1.0, at=T0 - 5 * SECOND)
     assert doubles.beside(track(4, 0.0), [near, far, unseen]) == (1,)
+
+
+@pytest.mark.parametrize(
+    ("entered", "hits", "found"),
+    [(False, 59, [(1, 2)]), (True, 59, []), (False, 60, [])],  # a stay hangs on it; it was seen too often to be nothing
+)
+def test_what_was_hardly_seen_and_is_seen_no_more_is_a_double_of_who_stands_there(entered, hits, found):
+    one, other = track(1, 0.0, at=T0 + 30 * SECOND), track(2, 1.2, born_beside=(1,))
+    other.has_entered, other.hits = entered, hits
+    assert pairs(doubles.suspected([one, other], (), T0 + 30 * SECOND)) == found
+
+
+def test_two_that_nobody_sees_are_left_alone():
+    assert doubles.suspected([track(1, 0.0), track(2, 1.2, born_beside=(1,))], (), T0 + 30 * SECOND) == ()
