@@ -11,7 +11,7 @@ from twin.fusion.state import Suspicion, Track
 T0 = 1_767_268_800_000_000
 
 
-def track(number, x, y=0.0, *, status="parked", at=T0, stall=None, born_beside=(), velocity=(0.0, 0.0)):
+def track(number, x, y=0.0, *, status="parked", at=T0, stall=None, born_beside=(), velocity=(0.0, 0.0), hits=90):
     motion = born(at, x, y, (0.1, 0.0, 0.1), 1.0)
     motion = type(motion)(motion.at, motion.x, motion.y, *velocity, motion.p)
     return Track(
@@ -25,7 +25,7 @@ def track(number, x, y=0.0, *, status="parked", at=T0, stall=None, born_beside=(
         born_at=T0,
         first_m=(x, y),
         is_inner_birth=True,
-        hits=9,
+        hits=hits,
         seen_at=at,
         seen_by="a",
         vehicle=f"v{number}",

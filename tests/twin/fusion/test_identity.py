@@ -35,7 +35,6 @@ def track(number, x, *, status="parked", born_at=T0, seen_at=T0, vehicle=None):
     [
         (1.0, 10.0, 0.0, True),  # it moved a step while its tracklet broke
         (2.5, 10.0, 0.0, False),  # the next stall, and nobody misses the parked one
-        (2.5, 10.0, 3.0, True),  # it is missed where it was
         (1.0, 11.0, 0.0, False),  # both are seen: who stands there is not who comes up
     ],
 )
