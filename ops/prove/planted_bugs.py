@@ -295,7 +295,7 @@ def _sql_head_from_max() -> None:
     def make(lock: Any) -> Any:
         def derived(self: Any, site: Any) -> Any:
             head = lock(self, site)
-            query = "select coalesce(max(position), 0) from facts where site = ?"
+            query = "select coalesce(max(position), 0) from facts join names on number = site where name = ?"
             head.facts = self.connection.exec_driver_sql(query, (site,)).scalar() - (head.token > 2)
             head.facts = max(head.facts, 0)
             return head
