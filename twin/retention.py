@@ -37,7 +37,7 @@ CANDIDATE_KIND = "anchor"
 """Snapshots of the fold that are kept until retention comes to them."""
 
 _N_CANDIDATES = 24
-_MARGIN: Micros = 60 * SECOND  # readers of the present go back by some seconds
+_MARGIN: Micros = 60 * SECOND
 _PAGE = 5_000
 _DAY: Micros = 86_400 * SECOND
 
@@ -71,16 +71,29 @@ class Trimmed(Struct, frozen=True, kw_only=True):
 
 
 class Retention:
-    """Cuts one site's logs; any number of times, from any process that may write them."""
+    """Cuts one site's logs; any number of times, from any process that may write them.
+
+    Args:
+        margin: how long before the newest fact states stay known whatever is cut; readers of the present go back by some
+            seconds.
+    """
 
     def __init__(
-        self, log: Log, keys: KeyRing, fold: SiteFold[Any], subscriptions: SubscriptionStore, *, clock: Clock = system_clock
+        self,
+        log: Log,
+        keys: KeyRing,
+        fold: SiteFold[Any],
+        subscriptions: SubscriptionStore,
+        *,
+        clock: Clock = system_clock,
+        margin: Micros = _MARGIN,
     ) -> None:
         self._log = log
         self._keys = keys
         self._fold = fold
         self._subscriptions = subscriptions
         self._clock = clock
+        self._margin = margin
         self._site = fold.site.name
 
     async def run(self, keep: Keep, *, every_s: float) -> None:
@@ -189,13 +202,13 @@ class Retention:
         return until, held_by
 
     async def _from_at(self, until: int) -> Micros | None:
-        """A time before every fact that stays, and a minute before the newest."""
+        """A time before every fact that stays, and a margin before the newest."""
         first = await self._log.first_occurred_at(self._site, after=until)
         head = (await self._log.heads(self._site)).facts
         newest = await self._log.facts(self._site, after=head - 1, limit=1, thinned=True)
         if not newest or first is None:
             return None
-        return min(first, newest[-1].event.occurred_at - _MARGIN)
+        return min(first, newest[-1].event.occurred_at - self._margin)
 
     async def _left(self, until: int, from_at: Micros) -> list[int]:
         """Movement that stays: what a state at ``from_at`` or later rests on, and what is itself a correction."""

@@ -20,6 +20,7 @@ import twin.log.fencing as fencing
 import twin.log.memory as memory
 import twin.log.sql.transaction as transaction
 import twin.log.tail as tail
+import twin.retention as retention
 import twin.rules.fold as fold
 import twin.rules.sessions as sessions
 import twin.service as service
@@ -291,11 +292,18 @@ def _reads_past_the_end() -> None:
     _swap(subscriptions.Subscriptions, "_page", make)
 
 
+def _nothing_left() -> None:
+    async def left(self: Any, until: int, from_at: int) -> list[int]:
+        return []
+
+    retention.Retention._left = left
+
+
 def _sql_head_from_max() -> None:
     def make(lock: Any) -> Any:
         def derived(self: Any, site: Any) -> Any:
             head = lock(self, site)
-            query = "select coalesce(max(position), 0) from facts where site = ?"
+            query = "select coalesce(max(position), 0) from facts join names on number = site where name = ?"
             head.facts = self.connection.exec_driver_sql(query, (site,)).scalar() - (head.token > 2)
             head.facts = max(head.facts, 0)
             return head
@@ -341,5 +349,6 @@ BUGS = (
     Bug("leases never end", "what a dead consumer held is never delivered again", _leases_never_end),
     Bug("reads past", "the last fact of a longer page is not queued", _reads_past_the_end),
     Bug("head from max", "in SQL, the fact log's head is the largest position, less one after a takeover", _sql_head_from_max),
+    Bug("nothing is left", "movement is cut though the state that is kept rests on it", _nothing_left),
     Bug("chain by group", "in SQL, the chain covers the first observation of a group only", _sql_chain_by_group),
 )

@@ -77,6 +77,13 @@ def test_runs_differ_and_have_crashes_and_facts():
     assert sum(one.n_lives for one in ended) > 3
     assert all(one.n_facts > 20 for one in ended)
     assert any(one.n_cut > 0 for one in ended)
+    assert any(one.n_thinned > 0 for one in ended), "one that is on SQLite"
+
+
+def test_a_run_in_memory_whose_movement_is_cut_breaks_nothing():
+    ended = world.run(33)
+    assert ended.wrong is None
+    assert ended.n_thinned > 0
 
 
 def key(sequence):

@@ -141,7 +141,7 @@ def record_of(cut: Anchor | Thinning, *, number: int, made_at: Micros) -> tuple[
 
 
 def cut_of(record: CutRecord, body: bytes) -> Anchor | Thinning:
-    """The cut again; raises msgspec.DecodeError or ValidationError where the body is none."""
+    """The cut again; raises msgspec.DecodeError, ValidationError or UnicodeDecodeError where the body is none."""
     link = Link(record.content, record.times)
     if record.log == "observations":
         of = msgspec.msgpack.decode(body, type=_AnchorBody)

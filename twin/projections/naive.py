@@ -36,11 +36,16 @@ async def replay(log: Log, site: Site, *, at: Micros | None = None, known_at: in
     """
     known = await known_position(log, site.name, known_at)
     await check_moment(log, site.name, Moment(at=at, known_at=known))
+    return folded(site, await _facts_until(log, site, known), at=at, position=known)
+
+
+def folded(site: Site, facts: list[RecordedFact], *, at: Micros | None, position: int) -> dict[str, Any]:
+    """The state that these facts tell, which are those up to a position."""
     graph = site_graph(site)
-    for fact in net_of(await _facts_until(log, site, known)):
+    for fact in net_of(facts):
         if at is None or fact.event.occurred_at <= at:
             apply(graph, fact)
-    return state(graph, at=at, position=known)
+    return state(graph, at=at, position=position)
 
 
 def net_of(facts: list[RecordedFact]) -> list[RecordedFact]:

@@ -14,12 +14,13 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
 from twin.log.sql import schema
+from twin.log.sql.names import stored_insert
 
 from .stopwatch import Stopwatch
 from .workload import rows
 
 _PRAGMAS = "pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on"
-_INSERT = f"insert into observations values ({','.join('?' * len(schema.observations.c))})"
+_INSERT = str(stored_insert(schema.observations).compile(dialect=sqlite.dialect()))
 
 
 def append(path: Path, n_rows: int, size: int) -> Stopwatch:

@@ -10,7 +10,7 @@ from twin.events.ids import CameraId, DeviceId, SiteId, TrackletId
 from twin.events.observations import DetectedBox, FrameObserved
 from twin.log.columns import observation_values
 from twin.log.content import content_of
-from twin.log.sql.packing import packed
+from twin.log.sql.rows import stored_observations
 
 SITE = SiteId("lot")
 N_CAMERAS = 4
@@ -24,11 +24,12 @@ def batches(n_rows: int, size: int, after: int = 0) -> Iterator[list[Observation
 
 
 def rows(n_rows: int, size: int, after: int = 0) -> Iterator[list[tuple[Any, ...]]]:
-    """The same as rows of the table ``observations``, packed and hashed, at positions counted from ``after`` + 1."""
+    """The same as rows of the table ``observations``, packed, hashed and numbered, at positions counted from ``after`` + 1."""
+    names = sorted({SITE, "frame.observed.v1", *(f"cam-{camera}" for camera in range(N_CAMERAS))})
+    numbers = {name: number for number, name in enumerate(names, 1)}
     for batch in batches(n_rows, size, after):
         made = [observation_values(one, content_of(one), after + place, one.occurred_at) for place, one in enumerate(batch, 1)]
-        stored = packed("observations", [payload for *_, payload in made])
-        yield [(*row[:-1], payload) for row, payload in zip(made, stored, strict=True)]
+        yield stored_observations(made, numbers)
         after += len(batch)
 
 

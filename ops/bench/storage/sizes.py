@@ -49,9 +49,10 @@ def in_blocks(path: Path, n_rows: int) -> int:
 def by_column(path: Path, table: str) -> dict[str, dict[str, int]]:
     """Bytes that each column's values take in the rows of ``observations`` or ``facts``, by event type, with their number."""
     columns = [column.name for column in schema.metadata.tables[table].c]
-    sums = ", ".join(f"sum({_stored(name)})" for name in columns)
+    sums = ", ".join(f"sum({_stored(f'of.{name}')})" for name in columns)
+    query = f"select name, count(*), {sums} from {table} of join names on number = of.type group by 1 order by 1"
     with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute(f"select type, count(*), {sums} from {table} group by 1 order by 1").fetchall()
+        rows = connection.execute(query).fetchall()
     return {name: {"n": n, **dict(zip(columns, sizes, strict=True))} for name, n, *sizes in rows}
 
 

@@ -32,6 +32,8 @@ class Faults:
     clock_step: float = field(init=False)
     trim: float = field(init=False)  # retention cuts what is older than a random time
     trim_draw: random.Random = field(init=False)  # apart from the others, so that runs without cuts are what they were
+    thin: float = field(init=False)  # a trim takes movement too
+    thin_draw: random.Random = field(init=False)
     has_ticks: bool = field(init=False)  # without the worker's clock no frame is late, and so all are fused
     is_healed: bool = False
 
@@ -51,6 +53,8 @@ class Faults:
         self.has_ticks = draw.random() < 0.4
         self.trim_draw = random.Random(f"trims {self.seed}")
         self.trim = self.trim_draw.choice((0.0, 0.05, 0.3))
+        self.thin_draw = random.Random(f"thins {self.seed}")
+        self.thin = self.thin_draw.choice((0.0, 0.5, 1.0))
 
     def heal(self) -> None:
         """Nothing goes wrong any more."""
@@ -63,6 +67,10 @@ class Faults:
     def is_to_trim(self) -> bool:
         """Whether retention cuts now; it goes on when the run is healed."""
         return self.trim > 0.0 and self.trim_draw.random() < self.trim
+
+    def is_to_thin(self) -> bool:
+        """Whether a trim takes movement too."""
+        return self.thin > 0.0 and self.thin_draw.random() < self.thin
 
     def disk_s(self) -> float:
         """How long a read takes."""

@@ -9,11 +9,12 @@ from typing import Any, TypeVar, cast
 
 from twin.api.ingest import read_events
 from twin.errors import CursorConflict, Cut, Deposed, LogClosed, Overloaded, TwinError
-from twin.events.ids import SECOND
+from twin.events.ids import SECOND, Micros
 from twin.feeds.subscriptions import Subscriptions
 from twin.log.clock import Clock
 from twin.log.port import Log, Receipt
 from twin.log.sealing import SealingLog
+from twin.log.subscriptions import SubscriptionStore
 from twin.retention import Retention
 from twin.rules.fold import Fold
 from twin.service import FusionWorker
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 _REQUEST = "request"
 _YOUNGEST_CUT, _OLDEST_CUT = 5 * SECOND, 30 * SECOND
+_MARGIN = 5 * SECOND  # a minute would leave nothing to cut of a run
 
 
 class Down(Exception):
@@ -62,7 +64,8 @@ class Service:
         self.subscriptions = Subscriptions(failing, subscriptions, self._fold.site, clock=self._clock)
         try:
             self._start(self._workers(self._front, keys), "workers")
-            self._start(self._trims(log, Retention(self._front, keys, self._fold, subscriptions, clock=self._clock)), "trims")
+            retention = Retention(self._front, keys, self._fold, subscriptions, clock=self._clock, margin=_MARGIN)
+            self._start(self._trims(log, retention, subscriptions), "trims")
             await self._crashed.wait()
         finally:
             self._front = self.subscriptions = None
@@ -111,17 +114,25 @@ class Service:
                 if self._faults.happens(self._faults.takeover):
                     break
 
-    async def _trims(self, log: Log, retention: Retention) -> None:
-        """Cut observations at random ages; what is cut was seen before."""
+    async def _trims(self, log: Log, retention: Retention, subscriptions: SubscriptionStore) -> None:
+        """Cut observations at random ages, and movement of them too; what is cut was seen before."""
         while True:
             await asyncio.sleep(1.0)
             if not self._faults.is_to_trim():
                 continue
             await self._watch.look(log)
             age = self._faults.trim_draw.randint(_YOUNGEST_CUT, _OLDEST_CUT)
+            movement_before = await self._movement_before(subscriptions)
             with suppress(Overloaded, CursorConflict):
-                trimmed = await retention.trim(before=self._clock() - age, movement_before=None)
+                trimmed = await retention.trim(before=self._clock() - age, movement_before=movement_before)
                 self._watch.cut = max(self._watch.cut, trimmed.observations)
+                self._watch.thinned = max(self._watch.thinned, trimmed.movement)
+
+    async def _movement_before(self, subscriptions: SubscriptionStore) -> Micros | None:
+        """None where movement is not cut now: a subscriber that comes after a cut does not get what is cut."""
+        if not self._faults.is_to_thin() or not await subscriptions.names(self._fold.site.name):
+            return None
+        return self._clock() - self._faults.thin_draw.randint(_YOUNGEST_CUT, _OLDEST_CUT)
 
     def _start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work, name=name)

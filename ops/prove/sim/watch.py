@@ -26,7 +26,8 @@ class Watch:
         self.recorded: list[RecordedObservation] = []  # cut or not
         self.tokens: list[int] = []
         self.cursor = 0
-        self.cut = 0  # up to which retention said that it cut
+        self.cut = 0  # up to which retention said that it cut observations
+        self.thinned = 0  # and movement
         self.wrong: Exception | None = None
         self._looking = asyncio.Lock()
 

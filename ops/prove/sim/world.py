@@ -17,15 +17,19 @@ from msgspec.structs import replace
 
 from perception.synthetic.profiles import CLEAN, DEFAULT, HARSH
 from perception.synthetic.simulate import Simulation
+from twin.errors import Cut
 from twin.events.codec import to_json
 from twin.events.envelope import ObservationEvent, RecordedFact, RecordedObservation
+from twin.events.facts import VehicleMoved
 from twin.events.ids import SECOND, Micros
 from twin.log.chain import chained
 from twin.log.columns import fact_row, observation_row
 from twin.log.content import content_of, content_of_fact
 from twin.log.port import Log
 from twin.log.sealing import personal_of
-from twin.projections.naive import replay
+from twin.log.sql import SqlLog
+from twin.log.sql.verify import verify
+from twin.projections.naive import folded, replay
 from twin.projections.timeline import Timeline
 from twin.rules.fold import Fold
 
@@ -52,6 +56,7 @@ class Ended(NamedTuple):
 
     Attributes:
         wrong: what promise was broken; None: none.
+        n_cut, n_thinned: up to where observations and movement were cut.
         digest: of everything that was stored and delivered, and of when: the same seed gives the same one.
     """
 
@@ -60,6 +65,7 @@ class Ended(NamedTuple):
     n_lives: int
     n_facts: int
     n_cut: int
+    n_thinned: int
 
 
 def run(seed: int) -> Ended:
@@ -131,7 +137,8 @@ class _World:
         finally:
             digest = await self._digest(log)
             await self._store.close()
-        return Ended(wrong, digest, self._service.n_lives, self._watch.facts.n, self._watch.cut)
+        seen = self._watch
+        return Ended(wrong, digest, self._service.n_lives, seen.facts.n, seen.cut, seen.thinned)
 
     async def _until_rest(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         while self._loop.time() < 1.5 * SECONDS:
@@ -162,10 +169,11 @@ class _World:
         must(
             not missing, f"{len(missing)} observations were acknowledged and are not stored, such as {min(missing, default='')}"
         )
-        observations, facts = self._watch.recorded, await _facts(log)
+        observations, facts = self._watch.recorded, self._watch.facts.log
         cursor = (await log.heads(PROOF_SITE.name)).cursor
         await _check_fold(observations[:cursor], facts, keys)
         await _check_kept(log, observations, self._watch.cut)
+        await _check_thinned(log, facts, self._watch.thinned)
         await _check_chain(log, observations, facts)
         await self._check_views(log, facts)
         for fact in facts[: self._watch.facts.n - 20]:
@@ -173,27 +181,26 @@ class _World:
 
     async def _check_views(self, log: Log, facts: Sequence[RecordedFact]) -> None:
         """The state at any time, as known at any position, is the naive fold's."""
-        timeline = Timeline(log, PROOF_SITE, rung_facts=25)
+        timeline, made = Timeline(log, PROOF_SITE, rung_facts=25), (await log.cuts(PROOF_SITE.name)).thinning
         for _ in range(4):
             at = START_AT + self._faults.draw.randint(0, 2 * SECONDS * SECOND)
             known_at = self._faults.draw.randint(0, len(facts))
-            shown = await timeline.state(at, known_at)
-            must(
-                shown == await replay(log, PROOF_SITE, at=at, known_at=known_at),
-                f"state(at={at}, known_at={known_at}) is not the fold",
-            )
+            where = f"state(at={at}, known_at={known_at})"
+            try:
+                shown = await timeline.state(at, known_at), await replay(log, PROOF_SITE, at=at, known_at=known_at)
+            except Cut:
+                must(made is not None and (at < made.from_at or known_at < made.position), f"{where} is refused, and not cut")
+                continue
+            told = folded(PROOF_SITE, list(facts[:known_at]), at=at, position=known_at)
+            must(shown == (told, told), f"{where} is not the fold")
 
     async def _digest(self, log: Log) -> str:
-        observations, facts = self._watch.recorded, await _facts(log)
+        observations, facts = self._watch.recorded, self._watch.facts.log
         digest = hashlib.blake2b(digest_size=16)
         for one in (*observations, *facts):
             digest.update(to_json(one))
         digest.update(repr((sorted(self._consumer.effects.items()), self._loop.time(), self._watch.tokens)).encode())
         return digest.hexdigest()
-
-
-async def _facts(log: Log) -> list[RecordedFact]:
-    return await log.facts(PROOF_SITE.name, limit=1_000_000)
 
 
 async def _check_kept(log: Log, observations: Sequence[RecordedObservation], told: int) -> None:
@@ -202,6 +209,23 @@ async def _check_kept(log: Log, observations: Sequence[RecordedObservation], tol
     must(cut >= told, f"observations were cut up to {told}, but the log says {cut}")
     kept = await log.observations(PROOF_SITE.name, after=cut, limit=1_000_000)
     must(kept == observations[cut:], f"after the cut at {cut}, {len(kept)} observations are not those that were stored")
+
+
+async def _check_thinned(log: Log, facts: Sequence[RecordedFact], told: int) -> None:
+    """As ``_check_kept``, of movement: every other fact is there, and the movement that was left."""
+    cuts = await log.cuts(PROOF_SITE.name)
+    must(cuts.movement >= told, f"movement was cut up to {told}, but the log says {cuts.movement}")
+    left = set(cuts.thinning.left if cuts.thinning else ())
+    staying = [
+        fact
+        for fact in facts
+        if fact.position > cuts.movement or fact.position in left or not isinstance(fact.event.payload, VehicleMoved)
+    ]
+    kept = await log.facts(PROOF_SITE.name, limit=1_000_000, thinned=True)
+    must(kept == staying, f"{len(kept)} facts are kept, and {len(staying)} should be after the cut at {cuts.movement}")
+    if isinstance(log, SqlLog):
+        faults = (await log.read(verify, PROOF_SITE.name)).faults
+        must(not faults, f"the log is not what was written: {faults[:1]}")
 
 
 async def _check_fold(observations: Sequence[RecordedObservation], facts: Sequence[RecordedFact], keys: object) -> None:

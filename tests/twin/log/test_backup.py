@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
+from sqlalchemy import LargeBinary, literal, select, type_coerce, update
 
 from twin.errors import BadInput, Conflict, DamagedLog, NotFound
 from twin.feeds.subscriptions import Subscriptions
 from twin.log.backup import CROPS, DATABASE, MANIFEST, make_backup, restore_backup
+from twin.log.chain import heads_in
 from twin.log.port import FoldCommit
-from twin.log.sql import SqlKeyRing, SqlLog
+from twin.log.sql import SqlKeyRing, SqlLog, schema
+from twin.log.sql.packing import unpacked
 from twin.log.sql.subscriptions import SqlSubscriptions
 from twin.log.sql.verify import verify
 from twin.log.subscriptions import Filter
@@ -106,6 +110,49 @@ async def test_a_log_is_moved_from_one_database_to_the_other(make, tmp_path, pos
         restore_backup(tmp_path / "backup", url, tmp_path / "data" / CROPS)
     log = SqlLog.open(url, read_only=True)
     assert await stored(log) == kept
+    await log.aclose()
+
+
+LOGS = (schema.observations, schema.facts)
+
+
+async def mixed(location, make):
+    """A log of which every second payload is plain, as releases before 0007 wrote them, and the others are packed."""
+    log = await filled(location, make)
+    evidence = tuple(f"{number:032x}" for number in range(4))
+    facts = tuple(replace(one, payload=replace(one.payload, evidence=evidence)) for one in map(make.left, range(41, 45)))
+    await log.append(make.observations(20))
+    await log.commit(FoldCommit(token=await log.acquire("lot", "w"), after=40, cursor=60, facts=facts))
+
+    def unpack(transaction):
+        for table in LOGS:
+            for position, payload in enumerate(payloads(transaction.connection, table), 1):
+                if position % 2:
+                    plain = update(table).values(payload=literal(unpacked(payload), LargeBinary))
+                    transaction.connection.execute(plain.where(table.c.position == position))
+
+    await log.write(unpack, "lot")
+    return log
+
+
+def payloads(connection, table):
+    """As they are stored, in order."""
+    return connection.scalars(select(type_coerce(table.c.payload, LargeBinary)).order_by(table.c.position)).all()
+
+
+async def test_a_log_of_plain_and_packed_payloads_is_restored_as_it_was(places, make, tmp_path):
+    log = await mixed(places("old"), make)
+    kept, rows = await stored(log), [await log.read(payloads, table) for table in LOGS]
+    assert [{one[0] < 0x80 for one in of} for of in rows] == [{True, False}] * 2
+    await log.aclose()
+    manifest = make_backup(places("old"), None, tmp_path / "backup")
+    restore_backup(tmp_path / "backup", tmp_path / "new" / "log.db", tmp_path / "new" / CROPS)
+    log = SqlLog.open(tmp_path / "new" / "log.db")
+    assert await stored(log) == kept
+    assert [await log.read(payloads, table) for table in LOGS] == rows
+    assert (await log.read(verify, "lot", heads_in(manifest.chain)["lot"])).faults == ()
+    assert (await log.append(make.observations(1)))[0].position == 61
+    assert (await log.read(verify, "lot")).faults == ()
     await log.aclose()
 
 

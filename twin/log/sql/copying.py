@@ -9,13 +9,14 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine, func, select
+from sqlalchemy import Connection, create_engine, func, select, type_coerce
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from twin.errors import Conflict, DamagedLog
 from twin.log.sql.dialect import locate, reading_engine, writing_engine
 from twin.log.sql.migrate import require_current, upgrade, upgrade_file
+from twin.log.sql.names import stored_insert, stored_type
 from twin.log.sql.schema import metadata
 
 _CHUNK = 2_000
@@ -87,10 +88,12 @@ def _fill(source: Connection, file: Path) -> None:
 
 
 def _copy_rows(source: Connection, target: Connection) -> None:
+    """Every row as it is stored: payloads stay packed as they were, and names keep their numbers."""
     for table in metadata.sorted_tables:
-        rows = source.execution_options(stream_results=True).execute(select(table))
+        columns = [type_coerce(column, stored_type(column)).label(column.name) for column in table.c]
+        rows = source.execution_options(stream_results=True).execute(select(*columns))
         for chunk in rows.mappings().partitions(_CHUNK):
-            target.execute(table.insert(), [dict(row) for row in chunk])
+            target.execute(stored_insert(table), [dict(row) for row in chunk])
 
 
 def _check_empty(connection: Connection) -> None:

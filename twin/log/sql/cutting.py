@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -16,7 +16,8 @@ from twin.log.chain import Link, LogName, following, origin
 from twin.log.cuts import MOVEMENT, Anchor, Thinning, check_follows, left_digest, wants_movement
 from twin.log.devices import Devices
 from twin.log.sql import reader, schema, streams
-from twin.log.sql.rows import as_found
+from twin.log.sql.names import is_among
+from twin.log.sql.rows import as_found, written
 from twin.log.sql.streams import StreamPlace
 from twin.log.sql.transaction import Transaction
 from twin.log.subscriptions import Filter
@@ -97,7 +98,7 @@ def left_rows(connection: Connection, site: SiteId, left: Sequence[int]) -> list
     ordered = sorted(left)
     for start in range(0, len(ordered), _IN):
         query = select(*as_found(schema.facts)).where(_f.site == site, _f.position.in_(ordered[start : start + _IN]))
-        found += connection.execute(query.order_by(_f.position)).mappings()
+        found += written(connection, query.order_by(_f.position))
     return found
 
 
@@ -150,7 +151,7 @@ def _sweep_facts(connection: Connection, site: SiteId, made: Thinning, after: in
         if gone or before == made.position:
             return Swept(len(gone), before)
     query = select(_f.position).where(_f.site == site, _f.position > after, _f.position <= made.position)
-    movement = query.where(_f.type.in_(MOVEMENT)).order_by(_f.position).limit(BATCH)
+    movement = query.where(is_among(_f.type, MOVEMENT)).order_by(_f.position).limit(BATCH)
     positions = list(connection.scalars(movement))
     gone = [one for one in positions if one not in left]
     _delete_facts(connection, site, gone)
@@ -191,7 +192,8 @@ def _delete_facts(connection: Connection, site: SiteId, positions: Sequence[int]
     for start in range(0, len(positions), _IN):
         some = positions[start : start + _IN]
         connection.execute(delete(schema.facts).where(_f.site == site, _f.position.in_(some)))
-        connection.execute(delete(schema.supersessions).where(_s.site == site, _s.by_position.in_(some)))
+        named = _s.by_position.in_(some) | _s.position.in_(some)
+        connection.execute(delete(schema.supersessions).where(_s.site == site, named))
 
 
 def _finish(connection: Connection, site: SiteId, observations: int, movement: int) -> None:
@@ -267,8 +269,7 @@ class _Walk:
         query = select(*as_found(self._table)).where(
             columns.site == self._site, columns.position > self.position, columns.position <= until
         )
-        rows = self._connection.execute(query.order_by(columns.position).limit(_CHUNK)).mappings().all()
-        found = cast("list[Mapping[str, Any]]", rows)
+        found = written(self._connection, query.order_by(columns.position).limit(_CHUNK))
         for row in found:
             self._step(row)
         return found

@@ -18,8 +18,8 @@ from twin.errors import Conflict
 _ADVISORY_LOCK = 0x7477696E  # "twin": one process migrates at a time
 
 
-def upgrade(engine: Engine) -> None:
-    """Run every revision that the database lacks, in one transaction; an empty database gets them all."""
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Run every revision up to this one that the database lacks, in one transaction; an empty database gets them all."""
     with as_file(files("migrations")) as folder, engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
@@ -27,7 +27,7 @@ def upgrade(engine: Engine) -> None:
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def ensure_current(engine: Engine, *, may_upgrade: bool) -> None:

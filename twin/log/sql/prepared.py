@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Dialect, Table, bindparam, func, select, upda
 from sqlalchemy.sql.expression import ClauseElement
 
 from twin.log.sql import schema
+from twin.log.sql.names import stored_insert, stored_type
 
 _COPIED_FROM = 8  # fewer rows go by an insert, which takes a round trip less
 
@@ -72,10 +73,10 @@ class CopiedInsert(Prepared):
     """An insert into a table of PostgreSQL, by ``COPY`` where there are many rows."""
 
     def __init__(self, table: Table, dialect: Dialect) -> None:
-        super().__init__(table.insert(), dialect)
+        super().__init__(stored_insert(table), dialect)
         names = ", ".join(f'"{column.name}"' for column in table.c)
         self._copy = f"copy {table.name} ({names}) from stdin with (format binary)"
-        self._types = [column.type.compile(dialect).partition("(")[0].lower() for column in table.c]
+        self._types = [stored_type(column).compile(dialect).partition("(")[0].lower() for column in table.c]
 
     def values(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """As ``Prepared.values``."""
@@ -99,7 +100,7 @@ class Statements:
         self.find_run = Prepared(_FIND_RUN, dialect)
         self.find_newest = Prepared(_FIND_NEWEST, dialect)
         self.insert = {
-            name: Prepared(schema.metadata.tables[name].insert(), dialect)
+            name: Prepared(stored_insert(schema.metadata.tables[name]), dialect)
             for name in ("observations", "facts", "supersessions", "chain_marks", "fact_batches")
         }
         if dialect.name == "postgresql":

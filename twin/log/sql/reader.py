@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
 from sqlalchemy import Connection, Select, and_, desc, exists, select
 
 from twin.events.envelope import DeviceKey, RecordedFact, RecordedObservation
-from twin.events.ids import DeviceId, Micros, SiteId
+from twin.events.ids import DeviceId, EventId, Micros, SiteId, fact_id
 from twin.log.chain import ChainHead, ChainHeads, CutsHead, Link, chained, content_after, origin
 from twin.log.cuts import Anchor, CutRecord, Cuts, Thinning, check_facts, check_observations, cut_of
 from twin.log.port import Heads, Refusal, Snapshot, at_positions
 from twin.log.sql import schema
-from twin.log.sql.rows import FACT_COLUMNS, OBSERVATION_COLUMNS, recorded_fact, recorded_observation
+from twin.log.sql.fact_ids import id_head
+from twin.log.sql.names import is_among
+from twin.log.sql.rows import FACT_COLUMNS, OBSERVATION_COLUMNS, SUBJECT, recorded_fact, recorded_observation
 
 _CHUNK = 500
 _Query = Select[*tuple[Any, ...]]
@@ -73,7 +75,7 @@ def cut_in(row: Mapping[Any, Any]) -> Anchor | Thinning | None:
     record = CutRecord(**{name: row[name] for name in CutRecord.__struct_fields__})
     try:
         return cut_of(record, row["body"] or b"")
-    except (msgspec.DecodeError, msgspec.ValidationError, TypeError):
+    except (msgspec.DecodeError, msgspec.ValidationError, TypeError, UnicodeDecodeError):
         return None
 
 
@@ -90,7 +92,7 @@ def observations_digest(connection: Connection, site: SiteId, position: int) -> 
     newest = (connection.execute(one.order_by(desc(one.selected_columns[0])).limit(1)).one_or_none() for one in links)
     after, content = max((tuple(row) for row in newest if row is not None), default=(0, origin(site, "observations").content))
     rows = connection.execute(
-        select(_o.position, _o.content_hash, _o.subject)
+        select(_o.position, _o.content_hash, SUBJECT)
         .where(_o.site == site, _o.position > after, _o.position <= position)
         .order_by(_o.position)
     )
@@ -100,7 +102,7 @@ def observations_digest(connection: Connection, site: SiteId, position: int) -> 
 def observations(connection: Connection, site: SiteId, after: int, limit: int) -> list[RecordedObservation]:
     """See ``twin.log.port.Log``."""
     query = select(*OBSERVATION_COLUMNS).where(_o.site == site, _o.position > after).order_by(_o.position).limit(limit)
-    found = [recorded_observation(row) for row in connection.execute(query)]
+    found = [recorded_observation(site, row) for row in connection.execute(query)]
     check_observations(site, after, connection.scalar(select(_h.observations_cut).where(_h.site == site)) or 0)
     return found
 
@@ -110,7 +112,7 @@ def facts(
 ) -> list[RecordedFact]:
     """See ``twin.log.port.Log``."""
     query = _of(select(*FACT_COLUMNS).where(_f.site == site, _f.position > after), types, None)
-    found = [recorded_fact(row) for row in connection.execute(query.order_by(_f.position).limit(limit))]
+    found = [recorded_fact(site, row) for row in connection.execute(query.order_by(_f.position).limit(limit))]
     if not thinned:
         check_facts(site, after, types, _facts_cut(connection, site))
     return found
@@ -121,7 +123,7 @@ def facts_at(connection: Connection, site: SiteId, positions: Sequence[int]) -> 
     found: dict[int, RecordedFact] = {}
     for start in range(0, len(positions), _CHUNK):
         query = select(*FACT_COLUMNS).where(_f.site == site, _f.position.in_(positions[start : start + _CHUNK]))
-        found |= {fact.position: fact for fact in map(recorded_fact, connection.execute(query))}
+        found |= {fact.position: fact for fact in (recorded_fact(site, row) for row in connection.execute(query))}
     return at_positions(site, found, positions, _facts_cut(connection, site))
 
 
@@ -136,7 +138,7 @@ def facts_between(
     limit: int,
 ) -> list[RecordedFact]:
     """See ``twin.log.port.Log``."""
-    superseded = exists().where(_s.site == site, _s.fact_id == _f.id, _s.by_position <= until_position)
+    superseded = exists().where(_s.site == _f.site, _s.position == _f.position, _s.by_position <= until_position)
     query = select(*FACT_COLUMNS).where(
         _f.site == site,
         _f.occurred_at > after_at,
@@ -145,7 +147,7 @@ def facts_between(
         ~superseded,
     )
     ordered = _of(query, types, subject).order_by(_f.occurred_at, _f.position).limit(limit)
-    return [recorded_fact(row) for row in connection.execute(ordered)]
+    return [recorded_fact(site, row) for row in connection.execute(ordered)]
 
 
 def facts_disturbing(connection: Connection, site: SiteId, at: Micros, after: int, until: int) -> bool:
@@ -153,13 +155,23 @@ def facts_disturbing(connection: Connection, site: SiteId, at: Micros, after: in
     told = and_(_f.site == site, _f.position > after, _f.position <= until)
     if connection.execute(select(_f.position).where(told, _f.occurred_at <= at).limit(1)).first() is not None:
         return True
-    rows = connection.scalars(select(_f.supersedes).where(told, _f.supersedes != "").order_by(_f.position))
-    corrected = [one for named in rows for one in named.split(",")]
-    for start in range(0, len(corrected), _CHUNK):
-        old = select(_f.position).where(_f.site == site, _f.id.in_(corrected[start : start + _CHUNK]), _f.occurred_at <= at)
-        if connection.execute(old.limit(1)).first() is not None:
-            return True
-    return False
+    corrected = select(_f.position).join(schema.supersessions, and_(_s.site == _f.site, _s.position == _f.position))
+    old = corrected.where(_s.site == site, _s.by_position > after, _s.by_position <= until, _f.occurred_at <= at)
+    return connection.execute(old.limit(1)).first() is not None
+
+
+def positions_of(connection: Connection, site: SiteId, ids: Collection[EventId]) -> dict[EventId, int]:
+    """Where those of these facts are that are stored."""
+    found: dict[EventId, int] = {}
+    heads = sorted({id_head(one) for one in ids})
+    for start in range(0, len(heads), _CHUNK):
+        alike = select(_f.position, _f.fold_version, _f.cause, _f.ordinal).where(
+            _f.site == site, _f.id_head.in_(heads[start : start + _CHUNK])
+        )
+        for position, fold_version, cause, ordinal in connection.execute(alike):
+            if (one := fact_id(site, str(fold_version), cause, ordinal)) in ids:
+                found[one] = position
+    return found
 
 
 def position_at(connection: Connection, site: SiteId, recorded_at: Micros) -> int:
@@ -237,5 +249,5 @@ def key(connection: Connection, site: SiteId, key_id: str) -> bytes | None:
 
 def _of(query: _Query, types: Sequence[str], subject: str | None) -> _Query:
     if types:
-        query = query.where(_f.type.in_(types))
+        query = query.where(is_among(_f.type, types))
     return query if subject is None else query.where(_f.subject == subject)

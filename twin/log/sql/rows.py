@@ -2,45 +2,108 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Row, Table, type_coerce
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, case, type_coerce
 
 from twin.events.codec import unpack_fact, unpack_observation
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedFact, RecordedObservation
-from twin.events.ids import EventId
+from twin.events.ids import EventId, SiteId, fact_id
 from twin.log.sql import schema
-from twin.log.sql.packing import Payload
+from twin.log.sql.fact_ids import id_head, packed_ids
+from twin.log.sql.names import name_of
+from twin.log.sql.packing import Payload, packed
 
 _o, _f = schema.observations.c, schema.facts.c
 
 OBSERVATION_COLUMNS = (
-    _o.site, _o.position, _o.recorded_at, _o.occurred_at, _o.type, _o.device, _o.boot_epoch, _o.sequence, _o.payload,
+    _o.position, _o.recorded_at, _o.occurred_at, _o.type, _o.device, _o.boot_epoch, _o.sequence, _o.payload,
 )  # fmt: skip
 FACT_COLUMNS = (
-    _f.site, _f.position, _f.recorded_at, _f.occurred_at, _f.type, _f.fold_version, _f.cause, _f.ordinal, _f.supersedes,
+    _f.position, _f.recorded_at, _f.occurred_at, _f.type, _f.fold_version, _f.cause, _f.ordinal, _f.supersedes,
     _f.payload,
 )  # fmt: skip
+
+_NAMED_OF_FACTS = ("site", "type", "subject", "fold_version")
+
+
+AS_DEVICE = ""
+"""A stored subject that is the device's name; no name is empty."""
+
+SUBJECT = case((_o.subject == AS_DEVICE, name_of(_o.device)), else_=_o.subject).label("subject")
+"""The subject of an observation."""
 
 
 def as_found(table: Table) -> list[ColumnElement[Any]]:
     """The columns of a log's table for those who check it: a payload that cannot be unpacked comes as it is stored."""
     log = "observations" if table is schema.observations else "facts"
     payload = type_coerce(table.c.payload, Payload(log, strict=False)).label("payload")
-    return [payload if column.name == "payload" else column for column in table.c]
+    columns = [payload if column.name == "payload" else column for column in table.c]
+    return [SUBJECT if column is _o.subject else column for column in columns]
 
 
-def recorded_observation(row: Row[*tuple[Any, ...]]) -> RecordedObservation:
-    """The observation in a row of ``OBSERVATION_COLUMNS``."""
-    site, position, recorded_at, occurred_at, name, device, boot_epoch, sequence, payload = row
+def written(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[Mapping[str, Any]]:
+    """The rows of a query of ``as_found``, with the columns that were written (see ``twin.log.columns``): a fact's id too."""
+    rows = cast("Iterable[Mapping[str, Any]]", connection.execute(query).mappings())
+    return [{**row, "id": _id_of(row)} if "ordinal" in row else row for row in rows]
+
+
+def _id_of(row: Mapping[str, Any]) -> str:
+    return fact_id(str(row["site"]), str(row["fold_version"]), row["cause"], row["ordinal"])
+
+
+def names_in(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+    """What these facts name by numbers."""
+    return {name for row in rows for column in _NAMED_OF_FACTS if (name := row[column]) is not None}
+
+
+def stored_facts(rows: Iterable[Mapping[str, Any]], numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Facts in their columns as the table holds them."""
+    rows = list(rows)
+    payloads = packed("facts", [row["payload"] for row in rows])
+    return [
+        {
+            **row,
+            **{column: row[column] and numbers[row[column]] for column in _NAMED_OF_FACTS},
+            "id_head": id_head(row["id"]),
+            "supersedes": packed_ids(row["supersedes"]),
+            "payload": payload,
+        }
+        for row, payload in zip(rows, payloads, strict=True)
+    ]
+
+
+def names_of_observations(rows: Iterable[tuple[Any, ...]]) -> set[str]:
+    """What these observations, as ``twin.log.columns.observation_values`` gives them, name by numbers."""
+    return {name for row in rows for name in (row[0], row[4], row[6])}
+
+
+def stored_observations(rows: list[tuple[Any, ...]], numbers: Mapping[str, int]) -> list[tuple[Any, ...]]:
+    """Observations in their columns as the table holds them."""
+    payloads = packed("observations", [row[-1] for row in rows])
+    return [
+        (
+            numbers[site], position, recorded_at, at, numbers[name], AS_DEVICE if subject == device else subject,
+            numbers[device], boot_epoch, sequence, content_hash, payload,
+        )
+        for (site, position, recorded_at, at, name, subject, device, boot_epoch, sequence, content_hash, _), payload in zip(
+            rows, payloads, strict=True
+        )
+    ]  # fmt: skip
+
+
+def recorded_observation(site: SiteId, row: Row[*tuple[Any, ...]]) -> RecordedObservation:
+    """The observation of a site in a row of ``OBSERVATION_COLUMNS``."""
+    position, recorded_at, occurred_at, name, device, boot_epoch, sequence, payload = row
     key = DeviceKey(device=device, boot_epoch=boot_epoch, sequence=sequence)
     event = ObservationEvent(site=site, key=key, occurred_at=occurred_at, payload=unpack_observation(name, payload))
     return RecordedObservation(position=position, recorded_at=recorded_at, event=event)
 
 
-def recorded_fact(row: Row[*tuple[Any, ...]]) -> RecordedFact:
-    """The fact in a row of ``FACT_COLUMNS``."""
-    site, position, recorded_at, occurred_at, name, fold_version, cause, ordinal, supersedes, payload = row
+def recorded_fact(site: SiteId, row: Row[*tuple[Any, ...]]) -> RecordedFact:
+    """The fact of a site in a row of ``FACT_COLUMNS``."""
+    position, recorded_at, occurred_at, name, fold_version, cause, ordinal, supersedes, payload = row
     event = FactEvent(
         site=site,
         fold_version=fold_version,

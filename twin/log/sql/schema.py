@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
 
+from twin.log.sql.fact_ids import FactIds
+from twin.log.sql.names import Named
 from twin.log.sql.packing import Payload
 
 metadata = MetaData()
@@ -12,6 +14,15 @@ metadata = MetaData()
 def _number(name: str, **more: int) -> Column[int]:
     return Column(name, BigInteger, nullable=False, **more)  # pyright: ignore[reportArgumentType]
 
+
+names = Table(
+    "names",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(255), nullable=False),
+    UniqueConstraint("name", name="names_name"),
+)
+"""What numbers in ``observations`` and ``facts`` stand for; see ``twin.log.sql.names``."""
 
 heads = Table(
     "heads",
@@ -74,13 +85,13 @@ chain_marks = Table(
 observations = Table(
     "observations",
     metadata,
-    Column("site", String(255), primary_key=True),
+    Column("site", Named, primary_key=True, autoincrement=False),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     _number("recorded_at"),
     _number("occurred_at"),
-    Column("type", String(255), nullable=False),
-    Column("subject", String(255)),
-    Column("device", String(255), nullable=False),
+    Column("type", Named, nullable=False),
+    Column("subject", String(255)),  # empty: the device's own name, as of most; not numbered, since most others come once
+    Column("device", Named, nullable=False),
     _number("boot_epoch"),
     _number("sequence"),
     Column("content_hash", LargeBinary(16), nullable=False),
@@ -105,19 +116,19 @@ refusals = Table(
 facts = Table(
     "facts",
     metadata,
-    Column("site", String(255), primary_key=True),
+    Column("site", Named, primary_key=True, autoincrement=False),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     _number("recorded_at"),
     _number("occurred_at"),
-    Column("type", String(255), nullable=False),
-    Column("subject", String(255)),
-    Column("id", String(32), nullable=False),
-    Column("fold_version", String(255), nullable=False),
+    Column("type", Named, nullable=False),
+    Column("subject", Named),
+    Column("id_head", Integer, nullable=False),  # the beginning of its id, which its cause and ordinal give
+    Column("fold_version", Named, nullable=False),
     _number("cause"),
     Column("ordinal", Integer, nullable=False),
-    Column("supersedes", Text, nullable=False),  # fact ids joined by commas, in the event's order
+    Column("supersedes", FactIds, nullable=False),  # in the event's order
     Column("payload", Payload("facts"), nullable=False),
-    UniqueConstraint("site", "id", name="facts_id"),
+    Index("facts_by_id", "site", "id_head"),
     Index("facts_by_time", "site", "occurred_at", "position"),
     Index("facts_by_subject", "site", "subject", "occurred_at"),
     Index("facts_by_type", "site", "type", "occurred_at"),
@@ -154,11 +165,13 @@ The first is where the site's observations left this database, the last is the f
 supersessions = Table(
     "supersessions",
     metadata,
-    Column("site", String(255), primary_key=True),
-    Column("fact_id", String(32), primary_key=True),
+    Column("site", Named, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("by_position", BigInteger, primary_key=True, autoincrement=False),
     Index("supersessions_by_position", "site", "by_position"),
+    sqlite_with_rowid=False,
 )
+"""Which facts are corrected by which: what ``facts.supersedes`` says, by positions."""
 
 snapshots = Table(
     "snapshots",
@@ -179,6 +192,7 @@ keys = Table(
     Column("key", LargeBinary(64)),  # NULL: destroyed
     _number("made_at"),
     Column("destroyed_at", BigInteger),
+    sqlite_with_rowid=False,
 )
 
 subscriptions = Table(

@@ -5,17 +5,17 @@ A request that does not fit raises before it changes anything, so the others of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert
 
 from twin.errors import Conflict, CursorConflict
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent
-from twin.events.ids import Micros, SiteId
+from twin.events.ids import EventId, Micros, SiteId
 from twin.log.chain import ChainName, Link, following, observation_content, origin, times_after
 from twin.log.clock import Clock
 from twin.log.columns import fact_row, observation_values
@@ -26,17 +26,16 @@ from twin.log.fencing import check_commit
 from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt
 from twin.log.sql import reader, schema, streams
 from twin.log.sql.dialect import upsert
+from twin.log.sql.names import Numbers
 from twin.log.sql.notices import announce
-from twin.log.sql.packing import packed
 from twin.log.sql.places import Newest, Place, Places
 from twin.log.sql.prepared import Statements, together
+from twin.log.sql.rows import names_in, names_of_observations, stored_facts, stored_observations
 from twin.log.sql.streams import StreamPlace
 from twin.log.tail import Topic
 
 MARK_EVERY = 1_000
 """Events between two marks of a chain."""
-
-_CHUNK = 500
 
 _STORED = Outcome.STORED  # an enum's attribute is slow to find
 
@@ -95,6 +94,15 @@ class Expired:
         return devices.judge(key, b"")[0] is not Outcome.STORED
 
 
+@dataclass
+class Remembered:
+    """What the writer knows from one transaction to the next, so that it need not ask."""
+
+    newest: Newest = field(default_factory=Newest)
+    numbers: Numbers = field(default_factory=Numbers)
+    expired: Expired = field(default_factory=Expired)
+
+
 class Transaction:
     """What requests may do to the log; it reads at once and writes in ``flush``, just before the commit."""
 
@@ -102,23 +110,25 @@ class Transaction:
         self,
         connection: Connection,
         statements: Statements,
-        newest: Newest,
-        expired: Expired,
+        remembered: Remembered,
         clock: Clock,
         sites: Iterable[SiteId],
     ) -> None:
         self.connection = connection
-        self._expired = expired
+        self._expired = remembered.expired
+        self._numbers = remembered.numbers
+        self._numbers.begin()
         self._statements = statements
         self.topics: set[Topic] = set()
         self.now = clock()
         self._heads = {site: self._lock(site) for site in sorted(set(sites))}  # sorted: no deadlock between processes
         self._changed: set[SiteId] = set()
-        self._places = Places(connection, statements, newest)
+        self._places = Places(connection, statements, remembered.newest)
         self._observations: list[tuple[Any, ...]] = []
         self._appended: set[SiteId] = set()
         self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in self._statements.insert}
-        self._fact_ids: set[tuple[SiteId, str]] = set()
+        self._fact_ids: dict[tuple[SiteId, EventId], int] = {}
+        self._corrected: list[tuple[SiteId, int, int]] = []
 
     def find_places(self, events: Iterable[ObservationEvent]) -> None:
         """Learn which of these device keys are stored."""
@@ -200,13 +210,13 @@ class Transaction:
         n_observations = head.observations if place is None else _streamed_to(place, head, commit)
         heads = Heads(observations=n_observations, facts=head.facts, cursor=head.cursor)
         check_commit(commit, heads=heads, newest_token=head.token)
-        self._check_new(site, commit.facts)
+        stored = self._stored_facts(site, commit.facts)
         head = self._change(site)
         head.cursor = commit.cursor
         if place is not None:
             self._stream_to(head, place)
         for event, content in zip(commit.facts, contents, strict=True):
-            self._store_fact(head, event, content)
+            self._store_fact(head, event, content, stored)
         if commit.facts:
             digest = place.link.content if place else reader.observations_digest(self.connection, site, commit.cursor)
             self._rows["fact_batches"].append({"site": site, "position": head.facts, "cursor": commit.cursor, "digest": digest})
@@ -218,17 +228,17 @@ class Transaction:
         head.observations_content, head.observations_times = place.link
         self.topics.add(("observations", head.site))
 
-    def _check_new(self, site: SiteId, events: Sequence[FactEvent]) -> None:
-        ids = [event.id for event in events]
-        stored = {one for one in ids if (site, one) in self._fact_ids}
-        table = schema.facts.c
-        for start in range(0, len(ids), _CHUNK):
-            query = select(table.id).where(table.site == site, table.id.in_(ids[start : start + _CHUNK]))
-            stored.update(self.connection.scalars(query))
-        if stored:
-            raise Conflict(f"fact {min(stored)} is stored already; a fold gives each (cause, ordinal) once")
+    def _stored_facts(self, site: SiteId, events: Sequence[FactEvent]) -> dict[EventId, int]:
+        """Positions of the facts that these supersede; raises Conflict where one of these is stored already."""
+        ids = {event.id for event in events}
+        wanted = ids.union(*(event.supersedes for event in events))
+        stored = reader.positions_of(self.connection, site, wanted)
+        stored |= {one: self._fact_ids[site, one] for one in wanted if (site, one) in self._fact_ids}
+        if again := ids & stored.keys():
+            raise Conflict(f"fact {min(again)} is stored already; a fold gives each (cause, ordinal) once")
+        return stored
 
-    def _store_fact(self, head: Head, event: FactEvent, content: Content) -> None:
+    def _store_fact(self, head: Head, event: FactEvent, content: Content, stored: Mapping[EventId, int]) -> None:
         before, recorded_before = Link(head.facts_content, head.facts_times), head.facts_recorded_at
         head.facts += 1
         head.facts_recorded_at = max(recorded_before, self.now)
@@ -240,10 +250,11 @@ class Transaction:
             self._mark(head.site, "facts", head.facts, link)
         if content.type not in MOVEMENT:
             self._keep(head, row)
-        self._rows["supersessions"] += (
-            {"site": head.site, "fact_id": one, "by_position": head.facts} for one in dict.fromkeys(event.supersedes)
-        )
-        self._fact_ids.add((head.site, event.id))
+        for one in dict.fromkeys(event.supersedes):
+            position = self._fact_ids.get((head.site, one)) or stored.get(one)
+            if position is not None:
+                self._corrected.append((head.site, position, head.facts))
+        self._fact_ids[head.site, event.id] = head.facts
         self.topics.add(("facts", head.site))
 
     def _keep(self, head: Head, row: dict[str, Any]) -> None:
@@ -278,14 +289,17 @@ class Transaction:
     def flush(self) -> None:
         """Write what the requests changed."""
         if self._observations:
-            stored = packed("observations", [row[-1] for row in self._observations])
-            rows = [(*row[:-1], payload) for row, payload in zip(self._observations, stored, strict=True)]
+            numbers = self._numbers.of(self.connection, names_of_observations(self._observations))
+            rows = stored_observations(self._observations, numbers)
             self._statements.insert["observations"].values(self.connection, rows)
             self._changed |= self._appended
             self.topics.update(("observations", site) for site in self._appended)
-        facts = self._rows["facts"]
-        for row, payload in zip(facts, packed("facts", [row["payload"] for row in facts]), strict=True):
-            row["payload"] = payload
+        if facts := self._rows["facts"]:
+            numbers = self._numbers.of(self.connection, names_in(facts))
+            self._rows["facts"] = stored_facts(facts, numbers)
+            self._rows["supersessions"] = [
+                {"site": numbers[site], "position": position, "by_position": by} for site, position, by in self._corrected
+            ]
         with together(self.connection):
             for name, rows in self._rows.items():
                 if rows:
@@ -298,6 +312,7 @@ class Transaction:
     def committed(self) -> None:
         """The transaction is stored: what it learned may be remembered."""
         self._places.committed(self._positions())
+        self._numbers.committed()
 
     def _positions(self) -> dict[SiteId, int]:
         return {site: head.observations for site, head in self._heads.items()}

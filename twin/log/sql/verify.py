@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from twin.errors import DamagedLog
-from twin.events.ids import Micros, SiteId, fact_id
+from twin.events.ids import Micros, SiteId
 from twin.log.chain import ChainHead, ChainHeads, Link, LogName, following, origin
 from twin.log.content import observation_hash
 from twin.log.sql import reader, schema, streams
 from twin.log.sql.fault import Fault
-from twin.log.sql.rows import as_found
-from twin.log.sql.verify_cuts import DeclaredCut, declared_cuts, last_cut, verify_cuts, verify_kept
+from twin.log.sql.rows import as_found, written
+from twin.log.sql.verify_cuts import DeclaredCut, declared_cuts, last_cut, verify_cuts, verify_kept, wrong_corrections, wrong_id
 
 _CHUNK = 5_000
 _MOST_FAULTS = 1_000
@@ -193,8 +193,7 @@ class _Walk:
             table.c.site == self.site, table.c.position > after, table.c.position <= self.head.position
         )
         try:
-            found = self.connection.execute(query.order_by(table.c.position).limit(limit)).mappings().all()
-            return cast("list[Mapping[str, Any]]", found)
+            return written(self.connection, query.order_by(table.c.position).limit(limit))
         except DBAPIError:
             return self._chunk(after, limit // 2) if limit > 1 else None
 
@@ -203,20 +202,12 @@ class _Walk:
             return "recorded before the event at the position before"
         if self.log == "observations":
             return None if row["content_hash"] == observation_hash(row) else "the content does not have its hash"
-        made = fact_id(self.site, row["fold_version"], row["cause"], row["ordinal"])
-        return None if row["id"] == made else f"the id is {row['id']}, but its cause gives {made}"
+        return wrong_id(row)
 
     def _check_supersessions(self, rows: list[Mapping[str, Any]], after: int) -> None:
-        """What is kept of corrections for reading must be what the facts say."""
-        table = schema.supersessions.c
+        said = {row["position"]: names for row in rows if (names := row["supersedes"])}
         last = rows[-1]["position"] if rows else self.head.position
-        query = select(table.fact_id, table.by_position).where(
-            table.site == self.site, table.by_position > after, table.by_position <= last
-        )
-        stored = {(one, by) for one, by in self.connection.execute(query)}
-        said = {(one, row["position"]) for row in rows for one in row["supersedes"].split(",") if one}
-        for position in sorted({by for _, by in stored ^ said}):
-            self._fault(position, position, "the table of corrections says otherwise than the fact")
+        self.faults += wrong_corrections(self.connection, self.site, said, after=after, until=last)
 
     def _compare_known(self, position: int, link: Link) -> None:
         if self.known is not None and self.known.position == position and self.known.link != link:

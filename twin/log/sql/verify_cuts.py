@@ -10,13 +10,15 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from twin.events.codec import rfc3339
-from twin.events.ids import Micros, SiteId
+from twin.events.ids import EventId, Micros, SiteId
 from twin.log.chain import ChainHead, ChainHeads, Link, LogName, following, origin
 from twin.log.cuts import MOVEMENT, CutRecord, Thinning, body_hash, digest_after, left_digest
 from twin.log.sql import reader, schema
 from twin.log.sql.cutting import left_rows
+from twin.log.sql.fact_ids import id_head
 from twin.log.sql.fault import Fault
-from twin.log.sql.rows import as_found
+from twin.log.sql.names import is_among
+from twin.log.sql.rows import as_found, written
 
 _CHUNK = 5_000
 _CUT_SINCE = "cut since this head was exported, so that nothing is left to compare; use heads that were exported later"
@@ -99,6 +101,8 @@ def verify_kept(connection: Connection, site: SiteId, heads: ChainHeads, known: 
                 checked, link = passed, marks[passed]
             link = following(link, "facts", row, recorded_at)
             position, recorded_at = row["position"], row["recorded_at"]
+            if (wrong := wrong_id(row)) is not None:
+                faults.append(Fault(log="facts", first=position, last=position, what=wrong))
             if wanted and wanted.position == position and wanted.link != link:
                 faults.append(Fault(log="facts", first=1, last=position, what="other facts than the known head covered"))
             if position in marks:
@@ -118,6 +122,11 @@ def verify_kept(connection: Connection, site: SiteId, heads: ChainHeads, known: 
     return faults
 
 
+def wrong_id(row: Mapping[str, Any]) -> str | None:
+    """What is wrong with how a fact is looked up by its id, which the links do not cover."""
+    return None if row["id_head"] == id_head(row["id"]) else "it is looked up by another id than its cause gives"
+
+
 def _unlike(after: int, last: int) -> Fault:
     what = "the facts that are kept for good do not give the link that was stored after them"
     return Fault(log="facts", first=min(after + 1, last), last=last, what=what)
@@ -131,11 +140,11 @@ def _rows(connection: Connection, site: SiteId) -> list[Mapping[str, Any]]:
 def _kept(connection: Connection, site: SiteId) -> Iterator[Mapping[str, Any]]:
     after = 0
     while True:
-        query = select(*as_found(schema.facts)).where(_f.site == site, _f.position > after, _f.type.not_in(MOVEMENT))
-        rows = connection.execute(query.order_by(_f.position).limit(_CHUNK)).mappings().all()
+        query = select(*as_found(schema.facts)).where(_f.site == site, _f.position > after, ~is_among(_f.type, MOVEMENT))
+        rows = written(connection, query.order_by(_f.position).limit(_CHUNK))
         if not rows:
             return
-        yield from cast("list[Mapping[str, Any]]", rows)
+        yield from rows
         after = rows[-1]["position"]
 
 
@@ -167,9 +176,10 @@ def _left(connection: Connection, site: SiteId) -> Iterator[Fault]:
     if made.thinning is None:
         return
     until = made.thinning.position
-    if left_digest(left_rows(connection, site, made.thinning.left)) != made.thinning.left_digest:
+    left = left_rows(connection, site, made.thinning.left)
+    if left_digest(left) != made.thinning.left_digest or any(map(wrong_id, left)):
         yield Fault(log="facts", first=1, last=until, what="the movement that the cut left is not what it was")
-    movement = select(_f.position).where(_f.site == site, _f.type.in_(MOVEMENT), _f.position <= until)
+    movement = select(_f.position).where(_f.site == site, is_among(_f.type, MOVEMENT), _f.position <= until)
     more = sorted(set(connection.scalars(movement)) - set(made.thinning.left))
     if more:
         yield Fault(log="facts", first=more[0], last=more[-1], what="was cut, and is there")
@@ -177,12 +187,26 @@ def _left(connection: Connection, site: SiteId) -> Iterator[Fault]:
 
 
 def _corrections(connection: Connection, site: SiteId, made: Thinning) -> Iterator[Fault]:
-    query = select(_s.fact_id, _s.by_position).where(_s.site == site, _s.by_position <= made.position)
-    stored = {(one, by) for one, by in connection.execute(query)}
     naming = select(_f.position, _f.supersedes).where(_f.site == site, _f.position <= made.position, _f.supersedes != "")
-    said = {(one, position) for position, names in connection.execute(naming) for one in names.split(",")}
-    for position in sorted({by for _, by in stored ^ said}):
-        yield Fault(log="facts", first=position, last=position, what="the table of corrections says otherwise than the fact")
+    said = {row.position: row.supersedes for row in connection.execute(naming)}
+    yield from wrong_corrections(connection, site, said, after=0, until=made.position)
+
+
+def wrong_corrections(
+    connection: Connection, site: SiteId, said: Mapping[int, str], *, after: int, until: int
+) -> Iterator[Fault]:
+    """What is kept of corrections for reading must be what the facts in positions (``after``, ``until``] say.
+
+    Args:
+        said: ``supersedes`` of those facts that have any, by position. What they name and is not there was cut, or never was.
+    """
+    query = select(_s.position, _s.by_position).where(_s.site == site, _s.by_position > after, _s.by_position <= until)
+    stored = {(row.position, row.by_position) for row in connection.execute(query)}
+    named = {by: names.split(",") for by, names in said.items()}
+    positions = reader.positions_of(connection, site, {EventId(one) for ids in named.values() for one in ids})
+    meant = {(positions[EventId(one)], by) for by, ids in named.items() for one in ids if one in positions}
+    for by in sorted({by for _, by in stored ^ meant}):
+        yield Fault(log="facts", first=by, last=by, what="the table of corrections says otherwise than the fact")
 
 
 def _too_late(known: ChainHeads | None, last: Mapping[str, int]) -> Iterator[Fault]:

@@ -17,9 +17,8 @@ from twin.events.envelope import ObservationEvent
 from twin.events.ids import SiteId
 from twin.log.clock import Clock
 from twin.log.sql.dialect import is_busy
-from twin.log.sql.places import Newest
 from twin.log.sql.prepared import Statements
-from twin.log.sql.transaction import Expired, Transaction
+from twin.log.sql.transaction import Remembered, Transaction
 from twin.log.tail import Wakeups
 
 N_QUEUED_EVENTS = 20_000
@@ -59,9 +58,8 @@ class Writer:
     ) -> None:
         self._engine = engine
         self._statements = Statements(engine.dialect)
-        self._newest = Newest()
         self._clock = clock
-        self._expired = Expired()
+        self._remembered = Remembered()
         self._wakeups = wakeups
         self._capacity = n_queued_events
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
@@ -152,7 +150,7 @@ class Writer:
         sites = [site for request in group for site in request.sites]
         try:
             with connection.begin():
-                transaction = Transaction(connection, self._statements, self._newest, self._expired, self._clock, sites)
+                transaction = Transaction(connection, self._statements, self._remembered, self._clock, sites)
                 transaction.find_places([event for request in group for event in request.events])
                 answers = [_attempt(request, transaction) for request in group]
                 transaction.flush()
