@@ -6,15 +6,17 @@ The envelope's ``occurred_at`` is the exposure time on the device's clock.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from site_models.schema import CameraGeometry, ClockSource
-from twin.events.ids import CameraId, CropId, LevelId, Micros, SessionId, TrackletId, VehicleId
+from twin.events.ids import CameraId, CropId, LevelId, Micros, PaymentId, PortalId, SessionId, TrackletId, VehicleId
 
 VehicleKind = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle"]
 Decision = Literal["merge", "split", "close", "reopen", "waive"]
+Direction = Literal["in", "out"]
+GateState = Literal["closed", "open", "moving", "held_open", "fault"]
 Edge = Literal["left", "top", "right", "bottom"]
 
 
@@ -153,6 +155,45 @@ class InvoiceClosed(Struct, frozen=True, kw_only=True, tag_field="type", tag="in
     until_at: Micros
 
 
+class GateReported(Struct, frozen=True, kw_only=True, tag_field="type", tag="gate.state.v1"):
+    """A gate's own controller says how its barrier is.
+
+    Attributes:
+        state: "held_open": it stays open for everybody; "fault": it does not move.
+    """
+
+    portal: PortalId
+    state: GateState
+
+
+class LoopTripped(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="loop.tripped.v1"):
+    """A vehicle is at a gate, says an induction loop, a light barrier or a button there: it asks whether it may pass.
+
+    Attributes:
+        portal: a boundary of the site.
+        direction: which way it wants to go; None: the only one that the portal has.
+        loop: name of the one that tripped, where a gate has several.
+    """
+
+    portal: PortalId
+    direction: Direction | None = None
+    loop: str | None = None
+
+
+class PaymentReceived(Struct, frozen=True, kw_only=True, tag_field="type", tag="payment.received.v1"):
+    """A payment system received money for a stay.
+
+    Attributes:
+        payment: the payment system's own id: the same one twice is one payment.
+        amount_minor: in minor units of ``currency`` (ISO 4217).
+    """
+
+    payment: Annotated[PaymentId, Meta(min_length=1, max_length=200)]
+    session: SessionId
+    amount_minor: Annotated[int, Meta(ge=1, le=10**12)]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+
+
 Observation = (
     FrameObserved
     | TrackletEmbedded
@@ -162,4 +203,7 @@ Observation = (
     | RefuseRequested
     | OperatorDecided
     | InvoiceClosed
+    | GateReported
+    | LoopTripped
+    | PaymentReceived
 )

@@ -30,6 +30,7 @@ class Stay(Struct, frozen=True, array_like=True):
         said_at: the valid time of the latest fact about it.
         tariff: the one that held at its entry, for good.
         pinned_at: when a person last decided about it.
+        sessions: every name of it: its own, and those of the stays that are part of it.
     """
 
     session: SessionId
@@ -48,6 +49,7 @@ class Stay(Struct, frozen=True, array_like=True):
     tariff: str | None = None
     version: int = 0
     said_at: Micros = 0
+    sessions: tuple[SessionId, ...] = ()
 
 
 class Merge(Struct, frozen=True, array_like=True):
@@ -79,7 +81,18 @@ def stays_of(
             found.append(_Making(piece, pins))
         elif (rest := rest_after(piece, last.exit_at)) is not None:
             insort(queue, rest, key=_begins)
-    return [_with_merges(one.stay(vehicle), merges) for one in found]
+    return _with_own_names([_with_merges(one.stay(vehicle), merges) for one in found])
+
+
+def _with_own_names(stays: list[Stay]) -> list[Stay]:
+    """Each name is of one stay: of the one that is called so, else of the first that it is part of."""
+    taken = {stay.session for stay in stays}
+    named: list[Stay] = []
+    for stay in stays:
+        others = tuple(one for one in stay.sessions if one not in taken)
+        taken |= set(others)
+        named.append(replace(stay, sessions=(stay.session, *others)))
+    return named
 
 
 def _begins(piece: Piece) -> tuple[Micros, EventId]:
@@ -137,6 +150,7 @@ class _Making:
             exits=tuple(one.fact for one in exits),
             is_waived=any(pin.is_waived for pin in pins),
             pinned_at=max((pin.at for pin in pins), default=None),
+            sessions=tuple(dict.fromkeys(self._sessions)),
         )
 
 
