@@ -264,6 +264,7 @@ class SessionAmended(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
         reason: why it was amended.
         entry_at: None for what is or was an orphan.
         is_waived: a person said that it costs nothing.
+        settled_at: when last nothing was left to pay; it may leave within the tariff's time to leave.
         final_at, tariff, currency, amount_minor, billed_until_at, paid_minor: as of ``session.closed.v1``.
     """
 
@@ -280,6 +281,7 @@ class SessionAmended(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     flags: tuple[SessionFlag, ...] = ()
     evidence: tuple[EventId, ...] = ()
     is_waived: bool = False
+    settled_at: Micros | None = None
     final_at: Micros | None = None
     tariff: str | None = None
     currency: str | None = None
@@ -320,6 +322,7 @@ class PaymentBooked(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
             others it is unassigned; but "already_booked" is the same payment again, and no more money.
         paid_at: when, by the payment system's clock; not later than the logged clock and 10 s.
         paid_minor: what was received for the session so far, this included.
+        settled_at: when last nothing was left to pay for it; None: there is.
         named: the session that the payment named, where that is another.
     """
 
@@ -330,6 +333,7 @@ class PaymentBooked(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     currency: str
     paid_at: Micros
     paid_minor: int = 0
+    settled_at: Micros | None = None
     named: SessionId | None = None
     observation: EventId
 

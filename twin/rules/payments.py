@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from twin.events.envelope import ObservationEvent
 from twin.events.facts import PaymentBooked, PaymentFate
 from twin.events.ids import Micros
@@ -27,7 +29,7 @@ def book(sessions: Sessions, event: ObservationEvent, received: PaymentReceived,
     payment = Payment(received.payment, paid_at, received.amount_minor, received.currency, event.id)
     said_at = max(paid_at, stay.said_at)
     amended = sessions.credit(stay, received.session, payment, said_at)
-    return [(said_at, _booked(event, received, fate, paid_at, stay, sessions.state.paid_minor(stay))), *amended]
+    return [(said_at, _credited(sessions, event, received, fate, payment, stay)), *amended]
 
 
 def _fate(sessions: Sessions, received: PaymentReceived, stay: Stay | None) -> PaymentFate:
@@ -43,23 +45,26 @@ def _fate(sessions: Sessions, received: PaymentReceived, stay: Stay | None) -> P
     return "credited" if currency == received.currency else "wrong_currency"
 
 
-def _booked(
+def _credited(
+    sessions: Sessions,
     event: ObservationEvent,
     received: PaymentReceived,
     fate: PaymentFate,
-    paid_at: Micros,
-    stay: Stay | None = None,
-    paid_minor: int = 0,
+    payment: Payment,
+    stay: Stay,
 ) -> PaymentBooked:
-    session = received.session if stay is None else stay.session
+    booked = replace(_booked(event, received, fate, payment.at), session=stay.session, settled_at=sessions.settled_at(stay))
+    named = None if stay.session == received.session else received.session
+    return replace(booked, named=named, paid_minor=sessions.state.paid_minor(stay))
+
+
+def _booked(event: ObservationEvent, received: PaymentReceived, fate: PaymentFate, paid_at: Micros) -> PaymentBooked:
     return PaymentBooked(
         payment=received.payment,
-        session=session,
+        session=received.session,
         fate=fate,
         amount_minor=received.amount_minor,
         currency=received.currency,
         paid_at=paid_at,
-        paid_minor=paid_minor,
-        named=None if session == received.session else received.session,
         observation=event.id,
     )

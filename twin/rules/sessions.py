@@ -44,6 +44,8 @@ SETTLE: Micros = 30 * SECOND
 OF_STAYS = (PortalCrossed, IdentitiesMerged, IdentitiesSplit, FactRetracted)
 """Facts that stays rest on, and what takes them back."""
 
+_LAST: Micros = 2**62  # after every payment
+
 Told = list[tuple[Micros, Fact]]
 
 
@@ -117,6 +119,11 @@ class Sessions:
             return None
         found = due(pricing, stay.entry_at, max(at, stay.entry_at), self.state.payments_of(stay))
         return replace(found, amount_minor=0) if stay.is_waived else found
+
+    def settled_at(self, stay: Stay) -> Micros | None:
+        """When last nothing was left to pay for a stay; None: there is, or nothing is billed."""
+        found = self.due(stay, _LAST if stay.exit_at is None else stay.exit_at)
+        return None if found is None else found.settled_at
 
     def _crossed(self, event: FactEvent, fact: PortalCrossed) -> None:
         passage = Passage(
@@ -320,6 +327,7 @@ class Sessions:
             flags=stay.flags,
             evidence=stay.evidence,
             is_waived=stay.is_waived,
+            settled_at=self.settled_at(stay) if self.state.payments_of(stay) else None,
             final_at=_final_at(stay),
             **self._price(stay),
         )

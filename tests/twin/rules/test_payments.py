@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from site_models.schema import Tariff
 from twin.events.facts import IdentitiesMerged, IdentitiesSplit, LedgerClosed, PaymentBooked, SessionAmended, SessionClosed
-from twin.rules.settlement import Payment, billed_until, due
+from twin.rules.settlement import Payment, due
 from twin.rules.tariff import MINUTE, StepTariff
 
 T0 = 1_767_268_800_000_000
@@ -47,7 +47,7 @@ payments = st.lists(st.tuples(st.integers(-30, 600), st.integers(1, 900)), max_s
 @given(st.integers(0, 600), payments)
 def test_paying_never_makes_a_stay_dearer_and_settles_only_what_was_paid(minute, made):
     at, known = T0 + minute * MINUTE, sorted(paid(*made), key=lambda one: one.at)
-    until = billed_until(HOURLY, T0, at, known)
+    until = due(HOURLY, T0, at, known).billed_until_at
     assert HOURLY.amount_minor(T0, until) <= HOURLY.amount_minor(T0, at)
     assert T0 <= until <= at
     if until < at:
@@ -76,6 +76,7 @@ def test_a_paid_stay_that_closes_in_time_costs_what_was_paid_and_leaves_nothing_
         currency="EUR",
         paid_at=T0 + 14 * MINUTE,
         paid_minor=60,
+        settled_at=T0 + 14 * MINUTE,
         observation=booked.observation,
     )
     (closed,) = site.cross(25, "a", "out")
