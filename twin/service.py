@@ -226,7 +226,7 @@ class FusionWorker:
 
 
 def parts(batch: Sequence[RecordedObservation], most: int) -> Iterator[Sequence[RecordedObservation]]:
-    """A batch in transactions of at most so many; one ends with a question at a gate: its answer waits for nothing behind it."""
+    """A batch in transactions of at most so many; one ends with a question at a gate, so that its answer waits for no more."""
     start = 0
     for end, recorded in enumerate(batch, 1):
         if end - start == most or end == len(batch) or isinstance(recorded.event.payload, LoopTripped):

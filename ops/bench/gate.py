@@ -154,7 +154,9 @@ def run(repeats: int = REPEATS) -> dict[str, Any]:
 
 
 def _arrivals(site: Site, seed: int, seconds: int) -> list[_Arrival]:
-    return list(Simulation(site, seed, DEFAULT, _START_AT, ticks=False).events(_START_AT + seconds * SECOND))
+    end_at = _START_AT + seconds * SECOND
+    arrivals = Simulation(site, seed, DEFAULT, _START_AT, ticks=False).events(end_at)
+    return [one for one in arrivals if one[0] < end_at]
 
 
 def _measured(site: Site, fold: Any, arrivals: Sequence[_Arrival], seconds: int, rate: int) -> Times:
