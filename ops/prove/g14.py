@@ -4,8 +4,8 @@ A run is a site-day whose cameras' clocks are off by up to 30 s either way, drif
 another error within the bound; both cameras fall silent together for a while, one alone for another, and both at the end for a
 minute, while the logged clock goes on. Arrivals are true. Refuted by a stay that ends before it begins; by an exit that nobody
 saw: what it rests on was captured before it, and its camera delivered nothing since that could have shown the vehicle gone; by
-a vehicle that leaves while every camera is silent; or if more than 1 in 20 of the errors of the estimated offsets, of all frames
-of all runs, are over 250 ms. Control: the cameras' clocks are believed.
+a vehicle that leaves while every camera is silent; or if of the errors of the estimated offsets, frame by frame over all runs,
+more than 1 in 20 are over 250 ms. Control: the cameras' clocks are believed.
 """
 
 from __future__ import annotations

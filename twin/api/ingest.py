@@ -17,7 +17,7 @@ from twin.api.schemas import Receipts
 from twin.errors import BadInput, CodecError, TooLarge
 from twin.events.codec import from_cloudevent
 from twin.events.envelope import FactEvent, ObservationEvent
-from twin.events.observations import ClockTicked, RefuseRequested, TrackletEmbedded
+from twin.events.observations import ClockTicked, OperatorDecided, RefuseRequested, TrackletEmbedded
 from twin.log.port import Outcome, Receipt
 
 NAME_LENGTH = 200
@@ -114,6 +114,16 @@ def _check_payload(event: ObservationEvent) -> None:
         raise BadInput("'fold.refuse_requested.v1' is for who runs the site: `twin refuse`")
     if isinstance(event.payload, TrackletEmbedded) and (event.payload.sealed is not None or event.payload.personal is None):
         raise BadInput("'tracklet.embedded.v1' is sealed here, not outside; give 'personal' and leave 'sealed' out")
+    if isinstance(event.payload, OperatorDecided):
+        _check_plate(event.payload)
+
+
+def _check_plate(decided: OperatorDecided) -> None:
+    if decided.sealed is not None:
+        raise BadInput("'operator.decided.v1' is sealed here, not outside; give 'personal' and leave 'sealed' out")
+    plate = None if decided.personal is None else decided.personal.plate
+    if (decided.decision == "set_plate") != (plate is not None):
+        raise BadInput("'personal' with a 'plate' is what 'set_plate' needs and no other decision has; add it, or leave it out")
 
 
 _EVENT = {"type": "object", "required": ["specversion", "id", "source", "type", "time", "site", "data"]}

@@ -15,13 +15,20 @@ from twin.api.exchange import body_of, json, moment_of, services_of, site_of
 from twin.api.ingest import told
 from twin.api.outside import check_observation
 from twin.api.schemas import ReceiptView
-from twin.errors import BadInput, NotFound
+from twin.api.services import Services
+from twin.errors import BadInput, Conflict, NotFound
 from twin.events.codec import micros
 from twin.events.envelope import DeviceKey, ObservationEvent
-from twin.events.ids import DeviceId, PaymentId, SessionId
+from twin.events.facts import PaymentBooked
+from twin.events.ids import DeviceId, Micros, PaymentId, SessionId, SiteId
 from twin.events.observations import PaymentReceived
+from twin.log.port import Log
 from twin.projections.due import DueView, due_of
+from twin.projections.moment import Moment
+from twin.projections.net import net_facts
+from twin.projections.plates import stays_with
 from twin.projections.sessions import sessions
+from twin.rules.tariff import DAY
 
 TILL = DeviceId("payments")
 
@@ -34,12 +41,15 @@ class PaymentGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     Attributes:
         at: when it was received, RFC 3339.
+        session: what it is for.
+        plate: instead: of the one stay that is open, or not paid, and has this plate. It is not kept.
         amount_minor: in minor units of ``currency``, ISO 4217.
     """
 
     payment: _Name
     at: str
-    session: _Name
+    session: _Name | None = None
+    plate: Annotated[str, Meta(min_length=1, max_length=20)] | None = None
     amount_minor: Annotated[int, Meta(ge=1, le=10**12)]
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 
@@ -55,7 +65,7 @@ async def post_payment(request: Request) -> Response:
         raise BadInput(f"the payment cannot be read: {wrong}; see ops/docs/billing.md") from None
     payload = PaymentReceived(
         payment=PaymentId(given.payment),
-        session=SessionId(given.session),
+        session=await _session_of(services, site.name, given, at),
         amount_minor=given.amount_minor,
         currency=given.currency,
     )
@@ -65,6 +75,36 @@ async def post_payment(request: Request) -> Response:
     (receipt,) = await services.log.append([ObservationEvent(site=site.name, key=key, occurred_at=at, payload=payload)])
     services.metrics.ingested(site.name, [receipt])
     return json(told(receipt))
+
+
+async def _session_of(services: Services, site: SiteId, given: PaymentGiven, at: Micros) -> SessionId:
+    """The session that a payment is for. Plates are looked up here, so that the log holds the session, and no plate."""
+    if (given.session is None) == (given.plate is None):
+        raise BadInput("a payment names what it is for: give either 'session' or 'plate'")
+    if given.plate is None:
+        assert given.session is not None
+        return SessionId(given.session)
+    moment = Moment(at=None, known_at=(await services.log.heads(site)).facts)
+    if (known := await _booked(services.log, site, given.payment, at, moment)) is not None:
+        return known
+    found = await stays_with(services.log, services.keys, site, given.plate, moment)
+    if not found:
+        raise NotFound("no stay that is open or not paid has this plate; name the session, or return the money")
+    if len(found) > 1:
+        names = ", ".join(view.session for view in found)
+        raise Conflict(f"{len(found)} stays have this plate: {names}; name the session that the money is for")
+    return SessionId(found[0].session)
+
+
+async def _booked(log: Log, site: SiteId, payment: str, at: Micros, moment: Moment) -> SessionId | None:
+    """What a payment was for, if it came before: sent again it is for the same, whatever has become of the stay."""
+    async for facts in net_facts(log, site, moment, after_at=at - DAY, types=("payment.booked.v1",)):
+        for recorded in facts:
+            fact = recorded.event.payload
+            assert isinstance(fact, PaymentBooked)
+            if fact.payment == payment:
+                return fact.named or fact.session
+    return None
 
 
 async def read_due(request: Request) -> Response:
@@ -87,7 +127,7 @@ ENDPOINTS = (
         about="Money for a stay: a fact says on whose account it is, whatever becomes of the stay.",
         answer=ReceiptView,
         body=PaymentGiven,
-        refusals=(404, 413, 422, 503),
+        refusals=(404, 409, 413, 422, 503),
     ),
     Endpoint(
         path="/v1/sites/{site}/sessions/{session}/due",

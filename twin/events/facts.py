@@ -35,7 +35,9 @@ SessionStatus = Literal["open", "closed", "orphan", "void"]
 AmendReason = Literal["identities_merged", "identities_split", "operator", "late_data", "payment"]
 LateFate = Literal["not_fused", "fused_later"]
 RetractReason = Literal["late_data"]
-RefusalReason = Literal["unknown_session", "unknown_vehicle", "no_stay", "not_merged", "exit_before_entry", "already_so"]
+RefusalReason = Literal[
+    "unknown_session", "unknown_vehicle", "no_stay", "not_merged", "exit_before_entry", "already_so", "no_plate"
+]
 SessionFlag = Literal["unverified", "no_entry", "no_exit", "camera_gap", "ambiguous_identity"]
 PaymentFate = Literal["credited", "no_stay", "unknown_session", "no_tariff", "wrong_currency", "already_booked"]
 GateReason = Literal[
@@ -265,6 +267,7 @@ class SessionAmended(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
         entry_at: None for what is or was an orphan.
         is_waived: a person said that it costs nothing.
         settled_at: when last nothing was left to pay; it may leave within the tariff's time to leave.
+        plate: the decision by which a person last set its number plate, which holds it sealed.
         final_at, tariff, currency, amount_minor, billed_until_at, paid_minor: as of ``session.closed.v1``.
     """
 
@@ -282,6 +285,7 @@ class SessionAmended(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     evidence: tuple[EventId, ...] = ()
     is_waived: bool = False
     settled_at: Micros | None = None
+    plate: EventId | None = None
     final_at: Micros | None = None
     tariff: str | None = None
     currency: str | None = None

@@ -14,7 +14,7 @@ from site_models.schema import CameraGeometry, ClockSource
 from twin.events.ids import CameraId, CropId, LevelId, Micros, PaymentId, PortalId, SessionId, TrackletId, VehicleId
 
 VehicleKind = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle"]
-Decision = Literal["merge", "split", "close", "reopen", "waive"]
+Decision = Literal["merge", "split", "close", "reopen", "waive", "set_plate"]
 Direction = Literal["in", "out"]
 GateState = Literal["closed", "open", "moving", "held_open", "fault"]
 Edge = Literal["left", "top", "right", "bottom"]
@@ -133,9 +133,11 @@ class RefuseRequested(Struct, frozen=True, kw_only=True, tag_field="type", tag="
 class OperatorDecided(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="operator.decided.v1"):
     """A person decided about a stay or about two names of vehicles; it holds whatever is observed later.
 
+    Of ``set_plate`` exactly one of ``sealed`` (in a log) and ``personal`` (outside one) is set, with the plate in it.
+
     Attributes:
-        decision: ``close``, ``reopen`` and ``waive`` are of ``session``; ``merge`` says that ``vehicle`` and ``other`` are
-            one vehicle, ``split`` that ``other``, which was merged into ``vehicle``, is another one.
+        decision: ``close``, ``reopen``, ``waive`` and ``set_plate`` are of ``session``; ``merge`` says that ``vehicle`` and
+            ``other`` are one vehicle, ``split`` that ``other``, which was merged into ``vehicle``, is another one.
         exit_at: when a closed stay ended; None: when it was decided.
     """
 
@@ -146,6 +148,8 @@ class OperatorDecided(Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     vehicle: VehicleId | None = None
     other: VehicleId | None = None
     exit_at: Micros | None = None
+    sealed: Sealed | None = None
+    personal: Personal | None = None
 
 
 class InvoiceClosed(Struct, frozen=True, kw_only=True, tag_field="type", tag="invoice.closed.v1"):

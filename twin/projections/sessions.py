@@ -43,6 +43,7 @@ class SessionView(Struct, frozen=True, kw_only=True):
         paid_minor: what was received for it.
         balance_minor: what it costs less what is paid; below 0, it is to be paid back. None without an amount.
         settled_at: when last nothing was left to pay.
+        plate: the decision that last set its number plate; the plate itself is personal, and read apart.
     """
 
     session: str
@@ -64,6 +65,7 @@ class SessionView(Struct, frozen=True, kw_only=True):
     balance_minor: int | None = None
     settled_at: str | None = None
     is_waived: bool = False
+    plate: str | None = None
 
 
 async def sessions(log: Log, site: SiteId, moment: Moment, *, vehicle: str | None = None) -> list[SessionView]:
@@ -129,6 +131,7 @@ def _closed(before: SessionView | None, fact: SessionClosed) -> SessionView:
         paid_minor=fact.paid_minor,
         balance_minor=None if fact.amount_minor is None else fact.amount_minor - fact.paid_minor,
         settled_at=before.settled_at if before else None,
+        plate=before.plate if before else None,
     )
 
 
@@ -172,6 +175,7 @@ def _amend(views: dict[str, SessionView], fact: SessionAmended, vehicle: str | N
         balance_minor=None if fact.amount_minor is None else fact.amount_minor - fact.paid_minor,
         settled_at=_text(fact.settled_at),
         is_waived=fact.is_waived,
+        plate=fact.plate,
     )
 
 

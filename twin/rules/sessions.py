@@ -274,7 +274,7 @@ class Sessions:
             return told + self._amended(begun, stay, at, "operator")
         if is_over and stay.pinned_at is None:
             return told + self._closed(begun, stay)
-        return told + self._amended(begun, stay, at, reason) if self.state.paid_minor(stay) else told
+        return told + self._amended(begun, stay, at, reason) if stay.plate or self.state.paid_minor(stay) else told
 
     def _changed(self, known: Stay, stay: Stay, at: Micros, cause: EventId, reason: AmendReason) -> Told:
         stay = replace(stay, tariff=known.tariff, version=known.version, said_at=known.said_at)
@@ -327,6 +327,7 @@ class Sessions:
             flags=stay.flags,
             evidence=stay.evidence,
             is_waived=stay.is_waived,
+            plate=stay.plate,
             settled_at=self.settled_at(stay) if self.state.payments_of(stay) else None,
             final_at=_final_at(stay),
             **self._price(stay),
