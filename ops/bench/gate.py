@@ -48,7 +48,7 @@ REPEATS = 5
 WARM_UP_S = 5
 N_CAMERAS = 20
 _START_AT: Micros = (1_767_571_200 + 8 * 3600) * SECOND  # a Monday's rush hour
-_WAIT_S = 30.0  # for the last answers
+_WAIT_S = 120.0  # for the last answers
 _TARIFF = Tariff(id=TariffId("t"), version=1, currency="EUR", step_minutes=15, price_minor=60)
 
 _Arrival = tuple[Micros, ObservationEvent]
