@@ -37,7 +37,8 @@ def _near(tracks: Iterable[Track], portal: Portal, direction: Direction) -> Iter
     (ax, ay), (bx, by) = portal.line_m
     ahead = 1.0 if direction == "out" else -1.0  # on its left is the inside
     for track in tracks:
-        if track.vehicle is None or track.status == "left" or track.level != portal.level:
+        is_elsewhere = track.level != portal.level or track.status == "left" or track.stall is not None
+        if track.vehicle is None or is_elsewhere:
             continue
         away, along, length = side_m(portal, track.motion.x, track.motion.y)
         speed = ((bx - ax) * track.motion.vy - (by - ay) * track.motion.vx) / length * ahead

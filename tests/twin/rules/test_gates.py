@@ -141,6 +141,7 @@ def test_an_answer_says_until_when_it_holds_on_what_it_rests_and_as_of_when(gate
     [
         ([], "no_vehicle"),
         ([standing(1, 60.0)], "no_vehicle"),
+        ([standing(1, 77.0, stall="s7")], "no_vehicle"),
         ([standing(1, 77.0, vx=-2.0)], "no_vehicle"),  # it has just come in, and drives on
         ([standing(1, 77.0, vehicle="v1"), standing(2, 76.0, y=5.0)], "ambiguous_vehicle"),
         ([standing(2, 77.0)], "no_stay"),
