@@ -7,7 +7,7 @@ from pathlib import Path
 
 from site_models.frame import SiteFrame
 from site_models.map_features import collection
-from site_models.schema import Camera, GroundHomography, Site
+from site_models.schema import Camera, GateTerms, GroundHomography, Site
 from site_models.tariff_entries import time_text
 
 
@@ -30,10 +30,18 @@ def _site_toml(site: Site) -> str:
     for tariff in site.tariffs:
         lines += ["", "[[tariffs]]", f"id = {_text(tariff.id)}", f"version = {tariff.version}"]
         lines += [f"currency = {_text(tariff.currency)}", f"holds_from = {time_text(tariff.from_us)}"]
-        for name in ("grace_minutes", "step_minutes", "price_minor", "day_cap_minor", "max_minor"):
+        for name in ("grace_minutes", "step_minutes", "price_minor", "day_cap_minor", "max_minor", "exit_minutes"):
             if (value := getattr(tariff, name)) is not None:
                 lines.append(f"{name} = {value}")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_gates_toml(site.gates)]) + "\n"
+
+
+def _gates_toml(gates: GateTerms) -> list[str]:
+    if gates == GateTerms():
+        return []
+    lines = ["", "[gates]", f"unknown_in = {_text(gates.unknown_in)}", f"unknown_out = {_text(gates.unknown_out)}"]
+    lines += [] if gates.capacity is None else [f"capacity = {gates.capacity}"]
+    return [*lines, f"valid_s = {gates.valid_s}"]
 
 
 def _cameras_toml(site: Site) -> str:

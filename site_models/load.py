@@ -16,6 +16,7 @@ from site_models.camera_entries import CameraEntry, camera_of
 from site_models.check import check
 from site_models.faults import Faults
 from site_models.frame import SiteFrame
+from site_models.gate_entries import GatesEntry, gate_terms
 from site_models.map_features import mapped
 from site_models.names import Name
 from site_models.schema import (
@@ -59,6 +60,7 @@ class _SiteFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     datum: _DatumEntry
     levels: Annotated[tuple[_LevelEntry, ...], Meta(min_length=1)]
     tariffs: tuple[TariffEntry, ...] = ()
+    gates: GatesEntry = GatesEntry()
 
 
 class _CamerasFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -203,6 +205,7 @@ def _assembled(head: _SiteFile, datum: Datum, cameras: list[Camera], features: l
         obstacles=of(Obstacle),
         cameras=tuple(sorted(cameras, key=lambda one: one.id)),
         tariffs=tariffs_of(head.tariffs, faults),
+        gates=gate_terms(head.gates),
     )
 
 

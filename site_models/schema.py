@@ -26,6 +26,7 @@ PortalRole = Literal["boundary", "level", "blind", "count"]
 PortalDirection = Literal["in", "out", "both"]
 LandmarkKind = Literal["sign", "arrow", "lamp", "post", "marking", "other"]
 ClockSource = Literal["ptp", "ntp", "stream", "file", "simulated", "unsynced"]
+GateAnswer = Literal["open", "ask", "refuse"]
 
 
 class Datum(Struct, frozen=True, kw_only=True):
@@ -162,6 +163,7 @@ class Tariff(Struct, frozen=True, kw_only=True):
         grace_minutes: a stay that is no longer costs nothing; a longer one costs from its first minute.
         day_cap_minor: most that 24 hours cost; None: no such bound.
         max_minor: most that a stay costs; None: no such bound.
+        exit_minutes: who has paid all that was due may leave within this time at no further cost.
     """
 
     id: TariffId
@@ -173,6 +175,23 @@ class Tariff(Struct, frozen=True, kw_only=True):
     grace_minutes: int = 0
     day_cap_minor: int | None = None
     max_minor: int | None = None
+    exit_minutes: int = 15
+
+
+class GateTerms(Struct, frozen=True, kw_only=True):
+    """What the site's gates answer where what is known does not decide it.
+
+    Attributes:
+        capacity: vehicles that may be inside at once; None: it is never full.
+        unknown_in, unknown_out: the answer to whoever cannot be told: nobody is seen, or more than one may be meant, or the
+            cameras there are silent. Outwards never "refuse": nobody is locked in for what the twin does not know.
+        valid_s: how long an answer holds, and how old a question may be.
+    """
+
+    capacity: int | None = None
+    unknown_in: GateAnswer = "open"
+    unknown_out: GateAnswer = "ask"
+    valid_s: int = 15
 
 
 class Site(Struct, frozen=True, kw_only=True):
@@ -189,3 +208,4 @@ class Site(Struct, frozen=True, kw_only=True):
     obstacles: tuple[Obstacle, ...] = ()
     cameras: tuple[Camera, ...] = ()
     tariffs: tuple[Tariff, ...] = ()
+    gates: GateTerms = GateTerms()

@@ -28,6 +28,7 @@ class TariffEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     grace_minutes: Annotated[int, Meta(ge=0, le=1440)] = 0
     day_cap_minor: _Minor | None = None
     max_minor: _Minor | None = None
+    exit_minutes: Annotated[int, Meta(ge=0, le=1440)] = 15
 
 
 def tariffs_of(entries: tuple[TariffEntry, ...], faults: Faults) -> tuple[Tariff, ...]:
@@ -67,4 +68,5 @@ def _tariff(entry: TariffEntry, faults: Faults) -> Tariff:
         grace_minutes=entry.grace_minutes,
         day_cap_minor=entry.day_cap_minor,
         max_minor=entry.max_minor,
+        exit_minutes=entry.exit_minutes,
     )

@@ -205,6 +205,7 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
             background.start(f"search index of {name}", search.follow(name))
         yield Services(
             log=log,
+            keys=keys,
             sites=sites,
             timelines=timelines,
             hubs=hubs,

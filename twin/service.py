@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -14,7 +14,7 @@ from twin.errors import FoldMismatch, Overloaded, TwinError
 from twin.events.codec import to_json
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedObservation
 from twin.events.ids import DeviceId, SiteId
-from twin.events.observations import ClockTicked
+from twin.events.observations import ClockTicked, LoopTripped
 from twin.fold_state import SNAPSHOT_KIND, SiteFold, latest_state, same_fold, version_of
 from twin.log.clock import Clock, system_clock
 from twin.log.keys import KeyRing
@@ -147,8 +147,8 @@ class FusionWorker:
     async def _follow(self, token: FencingToken) -> None:
         async with aclosing(self._log.tail_observations(self.site, after=self._cursor)) as batches:
             async for batch in batches:
-                for start in range(0, len(batch), self._batch_size):
-                    await self._advance(token, batch[start : start + self._batch_size])
+                for part in parts(batch, self._batch_size):
+                    await self._advance(token, part)
                 self._snapshot_if_due()
 
     async def _advance(self, token: FencingToken, batch: Sequence[RecordedObservation]) -> None:
@@ -223,6 +223,15 @@ class FusionWorker:
         self.counters.ticks += 1
         self.counters.lag = await self._log.backlog(self.site)
         return True
+
+
+def parts(batch: Sequence[RecordedObservation], most: int) -> Iterator[Sequence[RecordedObservation]]:
+    """A batch in transactions of at most so many; one ends with a question at a gate, so that its answer waits for no more."""
+    start = 0
+    for end, recorded in enumerate(batch, 1):
+        if end - start == most or end == len(batch) or isinstance(recorded.event.payload, LoopTripped):
+            yield batch[start:end]
+            start = end
 
 
 class CheckReport(Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from twin.api.metrics import Metrics
 from twin.client import Event
 from twin.feeds.subscriptions import Subscriptions
 from twin.inbox import Inbox
+from twin.log.keys import MemoryKeyRing
 from twin.log.port import Log
 
 from .workload import SITE
@@ -65,6 +66,7 @@ def app_of(log: Log, subscriptions: Subscriptions) -> Starlette:
     return create_app(
         Services(
             log=log,
+            keys=MemoryKeyRing(),
             sites={SITE: PLACE},
             timelines={},
             hubs={},

@@ -205,8 +205,8 @@ def _cached_step() -> None:
 
 def _time_of_the_crossing_s_record() -> None:
     def make(new: Any) -> Any:
-        def rounded(self: Any, stay: Any, at: Any) -> Any:
-            (told_at, told), *others = new(self, stay, at)
+        def rounded(self: Any, stay: Any, at: Any, reason: Any) -> Any:
+            (told_at, told), *others = new(self, stay, at, reason)
             if stay.entry_at is not None:
                 told = replace(told, entry_at=told.entry_at // 1_000_000 * 1_000_000)
             return [(told_at, told), *others]
@@ -218,9 +218,9 @@ def _time_of_the_crossing_s_record() -> None:
 
 def _exit_without_entry() -> None:
     def make(new: Any) -> Any:
-        def invented(self: Any, stay: Any, at: Any) -> Any:
+        def invented(self: Any, stay: Any, at: Any, reason: Any) -> Any:
             if stay.entry_at is not None:
-                return new(self, stay, at)
+                return new(self, stay, at, reason)
             invented = replace(stay, entry_at=stay.exit_at, status="closed", confidence=1.0, version=1)
             return self._closed(invented, invented)
 

@@ -16,7 +16,7 @@ from site_models.dump import dump_site
 from site_models.frame import SiteFrame
 from site_models.generate import generate
 from site_models.load import check_site, load_site, resolve
-from site_models.schema import Datum, GroundHomography
+from site_models.schema import Datum, GateTerms, GroundHomography
 from twin.errors import BadInput, NotFound, SiteFault
 from twin.spatial.camera import GroundCamera
 
@@ -274,3 +274,30 @@ def test_a_fault_of_a_tariff_is_said(folder, given, message):
     path.write_text(path.read_text() + given)
     _, faults = check_site(folder)
     assert any(message in line for line in faults), faults
+
+
+GATES = '[gates]\ncapacity = 40\nunknown_in = "refuse"\nunknown_out = "open"\nvalid_s = 30\n'
+
+
+def test_what_gates_answer_comes_back_as_it_was(folder, tmp_path):
+    path = folder / "site.toml"
+    path.write_text(path.read_text() + GATES)
+    site = load_site(folder)
+    assert site.gates == GateTerms(capacity=40, unknown_in="refuse", unknown_out="open", valid_s=30)
+    dump_site(site, tmp_path / "again")
+    assert load_site(tmp_path / "again").gates == site.gates
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (GATES.replace('unknown_out = "open"', 'unknown_out = "refuse"'), "unknown_out"),
+        (GATES.replace("40", "0"), "capacity"),
+        (GATES + "colour = 3\n", "colour"),
+    ],
+)
+def test_a_fault_of_the_gates_is_said(folder, given, message):
+    path = folder / "site.toml"
+    path.write_text(path.read_text() + given)
+    _, faults = check_site(folder)
+    assert any(message in fault for fault in faults)

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from site_models.camera_entries import CameraEntry
+from site_models.gate_entries import GatesEntry
 from site_models.load import _DatumEntry, _LevelEntry, _SiteFile, check_site
 from site_models.map_features import Properties
 from site_models.schema import ClockSource, LandmarkKind, PortalDirection, PortalRole, ZoneKind
@@ -45,7 +46,7 @@ def test_every_key_is_on_the_page(kind):
     assert tag is None or f"`{tag}`" in PAGE
 
 
-@pytest.mark.parametrize("kind", [_SiteFile, _DatumEntry, _LevelEntry, TariffEntry], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [_SiteFile, _DatumEntry, _LevelEntry, TariffEntry, GatesEntry], ids=lambda kind: kind.__name__)
 def test_every_key_of_the_site_file_is_in_its_section(kind):
     section = PAGE.split("## site.toml")[1].split("\n## ")[0]
     assert [name for name in kind.__struct_fields__ if f"`{name}`" not in section] == []

@@ -14,15 +14,15 @@ from msgspec.structs import replace
 from site_models.schema import Datum, Level, Site
 from twin.errors import Deposed, FoldMismatch, Overloaded
 from twin.events.codec import to_json
-from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent
+from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded
 from twin.events.facts import VehicleLeft
-from twin.events.observations import ClockTicked, FrameObserved, Personal, TrackletEmbedded
+from twin.events.observations import ClockTicked, FrameObserved, LoopTripped, Personal, TrackletEmbedded
 from twin.log.keys import MemoryKeyRing
 from twin.log.memory import MemoryLog
 from twin.log.port import FoldCommit
 from twin.log.sealing import SealingLog
 from twin.log.sql import SqlLog
-from twin.service import TICKER, FusionWorker, check
+from twin.service import TICKER, FusionWorker, check, parts
 
 SITE = Site(name="lot", datum=Datum(latitude=0.0, longitude=0.0, bearing_deg=0.0), levels=(Level(id="L0", elevation_m=0.0),))
 NOON = 1_767_268_800_000_000
@@ -367,3 +367,14 @@ async def test_check_names_the_first_fact_that_differs(change, position):
     await log.commit(FoldCommit(token=token, after=0, cursor=4, facts=tuple(change(facts))))
     with pytest.raises(FoldMismatch, match=f"^fact {position} "):
         await check(log, MemoryKeyRing(), ChainFold())
+
+
+@given(st.lists(st.booleans()), st.integers(1, 7))
+def test_a_transaction_ends_with_a_question_at_a_gate_and_all_are_the_whole(asks, most):
+    frame, loop = frames(1, 1)[0], LoopTripped(portal="exit")
+    events = [replace(frame, payload=loop) if is_asked else frame for is_asked in asks]
+    batch = [Recorded(position=n, recorded_at=n, event=event) for n, event in enumerate(events, 1)]
+    made = list(parts(batch, most))
+    assert [one for part in made for one in part] == batch
+    assert all(0 < len(part) <= most for part in made)
+    assert not any(isinstance(one.event.payload, LoopTripped) for part in made for one in part[:-1])

@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ExceptionHandler
 
-from twin.api import crops, decisions, health, ingest, sites, state, subscriptions
+from twin.api import crops, decisions, health, ingest, payments, sites, state, subscriptions
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json
 from twin.api.live import live
@@ -32,6 +32,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *state.ENDPOINTS,
     *ingest.ENDPOINTS,
     *decisions.ENDPOINTS,
+    *payments.ENDPOINTS,
     *crops.ENDPOINTS,
     *subscriptions.ENDPOINTS,
     *health.ENDPOINTS,

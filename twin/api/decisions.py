@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Annotated
 
@@ -10,26 +11,33 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from twin.api.endpoint import Endpoint
-from twin.api.exchange import body_of, json, services_of, site_of
+from twin.api.endpoint import MOMENT, Endpoint
+from twin.api.exchange import body_of, json, moment_of, services_of, site_of
 from twin.api.ingest import told
 from twin.api.schemas import ReceiptView
 from twin.errors import BadInput
 from twin.events.codec import micros
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import DeviceId, SessionId, VehicleId
-from twin.events.observations import Decision, OperatorDecided
+from twin.events.observations import Decision, OperatorDecided, Personal, PlateRead
+from twin.projections.plates import PlateView, normal, plate_of
 
 DESK = DeviceId("operators")
 
 _Words = Annotated[str, Meta(min_length=1, max_length=1_000)]
 _BODY_BYTES = 16_384
+_NEEDED: Mapping[Decision, tuple[str, ...]] = {
+    "merge": ("vehicle", "other"),
+    "split": ("vehicle", "other"),
+    "set_plate": ("session", "plate"),
+}
 
 
 class DecisionGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A decision; ``id`` is the sender's own, and sent again with the same content it is the same decision.
 
     Attributes:
+        plate: of ``set_plate``: the number plate; it is stored sealed.
         at: when it was decided, RFC 3339.
         exit_at: of ``close``: when the stay ended; absent: at ``at``.
     """
@@ -43,6 +51,7 @@ class DecisionGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     vehicle: VehicleId | None = None
     other: VehicleId | None = None
     exit_at: str | None = None
+    plate: Annotated[str, Meta(max_length=20)] | None = None
 
 
 async def post_decision(request: Request) -> Response:
@@ -54,9 +63,11 @@ async def post_decision(request: Request) -> Response:
         at, exit_at = micros(given.at), None if given.exit_at is None else micros(given.exit_at)
     except (msgspec.DecodeError, ValueError) as wrong:
         raise BadInput(f"the decision cannot be read: {wrong}; see ops/docs/billing.md") from None
-    needed = ("vehicle", "other") if given.decision in ("merge", "split") else ("session",)
+    needed = _NEEDED.get(given.decision, ("session",))
     if missing := [name for name in needed if not getattr(given, name)]:
         raise BadInput(f"'{given.decision}' needs {' and '.join(missing)}; add what it is about")
+    if given.plate is not None and (given.decision != "set_plate" or not normal(given.plate)):
+        raise BadInput("'plate' is of 'set_plate' alone, and has letters or digits; leave it out, or write the plate")
     payload = OperatorDecided(
         decision=given.decision,
         author=given.author,
@@ -65,6 +76,7 @@ async def post_decision(request: Request) -> Response:
         vehicle=given.vehicle,
         other=given.other,
         exit_at=exit_at,
+        personal=None if given.plate is None else Personal(plate=PlateRead(text=given.plate, score=1.0)),
     )
     epoch = int.from_bytes(blake2b(given.id.encode(), digest_size=7).digest(), "big")
     key = DeviceKey(device=DESK, boot_epoch=epoch, sequence=1)
@@ -74,14 +86,32 @@ async def post_decision(request: Request) -> Response:
     return json(told(receipt))
 
 
+async def read_plate(request: Request) -> Response:
+    """The plate that a person set."""
+    services, site, moment = services_of(request), site_of(request), await moment_of(request)
+    session = SessionId(request.path_params["session"])
+    # Personal data that can be erased: a cache would keep what the log no longer gives.
+    answer = json(msgspec.to_builtins(await plate_of(services.log, services.keys, site.name, session, moment)))
+    answer.headers["cache-control"] = "no-store"
+    return answer
+
+
 ENDPOINTS = (
     Endpoint(
         path="/v1/sites/{site}/decisions",
         method="POST",
         handler=post_decision,
-        about="Merge, split, close, reopen or waive: a person's decision, which holds whatever is observed later.",
+        about="Merge, split, close, reopen, waive or set_plate: a person's decision, which holds whatever is observed later.",
         answer=ReceiptView,
         takes={"application/json": {"type": "object", "required": ["id", "decision", "author", "reason", "at"]}},
         refusals=(404, 413, 422, 503),
+    ),
+    Endpoint(
+        path="/v1/sites/{site}/sessions/{session}/plate",
+        handler=read_plate,
+        about="The number plate that a person set for a stay: personal data, gone when its key is destroyed.",
+        answer=PlateView,
+        parameters=MOMENT,
+        refusals=(404, 410, 422, 503),
     ),
 )

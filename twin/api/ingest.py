@@ -9,14 +9,15 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from site_models.schema import Site
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import body_of, json, services_of, site_of
+from twin.api.outside import check_observation
 from twin.api.schemas import Receipts
 from twin.errors import BadInput, CodecError, TooLarge
 from twin.events.codec import from_cloudevent
 from twin.events.envelope import FactEvent, ObservationEvent
-from twin.events.ids import SiteId
-from twin.events.observations import ClockTicked, RefuseRequested, TrackletEmbedded
+from twin.events.observations import ClockTicked, OperatorDecided, RefuseRequested, TrackletEmbedded
 from twin.log.port import Outcome, Receipt
 
 NAME_LENGTH = 200
@@ -27,7 +28,7 @@ async def post_observations(request: Request) -> Response:
     """Append observations; the answer has one receipt each, also for a resend."""
     services, site = services_of(request), site_of(request)
     body = await body_of(request, most_bytes=services.limits.ingest_bytes)
-    events = read_events(body, site.name, most=services.limits.ingest_events, reserved=services.reserved_devices)
+    events = read_events(body, site, most=services.limits.ingest_events, reserved=services.reserved_devices)
     receipts = await services.log.append(events)
     services.metrics.ingested(site.name, receipts)
     return json({"receipts": [told(receipt) for receipt in receipts]})
@@ -40,7 +41,7 @@ def told(receipt: Receipt) -> dict[str, str]:
     return {"outcome": receipt.outcome.value, "position": str(receipt.position)}
 
 
-def read_events(body: bytes, site: SiteId, *, most: int, reserved: frozenset[str]) -> list[ObservationEvent]:
+def read_events(body: bytes, site: Site, *, most: int, reserved: frozenset[str]) -> list[ObservationEvent]:
     """The observations in a body, in order.
 
     Raises:
@@ -76,7 +77,7 @@ def _decoded(text: bytes, where: str) -> Any:
         raise CodecError(f"{where} is not JSON: {wrong}; give CloudEvents JSON, one a line or an array") from None
 
 
-def _observation(entry: Any, site: SiteId, reserved: frozenset[str]) -> ObservationEvent:
+def _observation(entry: Any, site: Site, reserved: frozenset[str]) -> ObservationEvent:
     if not isinstance(entry, dict):
         raise CodecError(f"a CloudEvents JSON object was expected, but got {type(entry).__name__}")
     try:
@@ -85,10 +86,11 @@ def _observation(entry: Any, site: SiteId, reserved: frozenset[str]) -> Observat
         raise CodecError("the event is nested too deeply; no event of this contract is") from None
     if isinstance(event, FactEvent):
         raise BadInput(f"'{entry['type']}' is a fact; facts are concluded here, only observations are taken from outside")
-    if event.site != site:
-        raise BadInput(f"the event is of site '{event.site}', but was sent to site '{site}'; send it to its own site")
+    if event.site != site.name:
+        raise BadInput(f"the event is of site '{event.site}', but was sent to site '{site.name}'; send it to its own site")
     _check_key(event, reserved)
     _check_payload(event)
+    check_observation(event.payload, site)
     return event
 
 
@@ -112,6 +114,16 @@ def _check_payload(event: ObservationEvent) -> None:
         raise BadInput("'fold.refuse_requested.v1' is for who runs the site: `twin refuse`")
     if isinstance(event.payload, TrackletEmbedded) and (event.payload.sealed is not None or event.payload.personal is None):
         raise BadInput("'tracklet.embedded.v1' is sealed here, not outside; give 'personal' and leave 'sealed' out")
+    if isinstance(event.payload, OperatorDecided):
+        _check_plate(event.payload)
+
+
+def _check_plate(decided: OperatorDecided) -> None:
+    if decided.sealed is not None:
+        raise BadInput("'operator.decided.v1' is sealed here, not outside; give 'personal' and leave 'sealed' out")
+    plate = None if decided.personal is None else decided.personal.plate
+    if (decided.decision == "set_plate") != (plate is not None):
+        raise BadInput("'personal' with a 'plate' is what 'set_plate' needs and no other decision has; add it, or leave it out")
 
 
 _EVENT = {"type": "object", "required": ["specversion", "id", "source", "type", "time", "site", "data"]}

@@ -15,6 +15,7 @@ from twin.events.ids import SiteId
 from twin.feeds.hub import Hub
 from twin.feeds.subscriptions import Subscriptions
 from twin.log.blobs import BlobStore
+from twin.log.keys import KeyRing
 from twin.log.port import Log
 from twin.projections.timeline import Timeline
 
@@ -40,6 +41,7 @@ class Services:
 
     Attributes:
         sites: sites served; a log may hold others.
+        keys: what personal data in the log is sealed with.
         timelines, hubs, subscriptions: one for each site; ``hubs`` are run by whoever opened them.
         checks: for ``/healthz``, by name; whether the log answers is checked without being named here.
         extra_routes: routes of parts that the API does not know, such as search.
@@ -47,6 +49,7 @@ class Services:
     """
 
     log: Log
+    keys: KeyRing
     sites: Mapping[SiteId, Site]
     timelines: Mapping[SiteId, Timeline]
     hubs: Mapping[SiteId, Hub]

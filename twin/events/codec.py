@@ -182,7 +182,7 @@ def _tag(kind: type[msgspec.Struct]) -> str:
 
 @cache
 def _subject_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
-    names = ("session", "stall", "vehicle", "tracklet", "camera", "worker")
+    names = ("session", "stall", "vehicle", "tracklet", "camera", "portal", "worker")
     return tuple(name for name in names if name in kind.__struct_fields__)
 
 

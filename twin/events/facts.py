@@ -11,18 +11,54 @@ from typing import Literal
 
 from msgspec import Struct
 
-from twin.events.ids import CameraId, EventId, LevelId, Micros, PortalId, SessionId, StallId, TrackletId, VehicleId, ZoneId
-from twin.events.observations import Decision, VehicleKind
+from site_models.schema import GateAnswer
+from twin.events.ids import (
+    CameraId,
+    DecisionId,
+    EventId,
+    LevelId,
+    Micros,
+    PaymentId,
+    PortalId,
+    SessionId,
+    StallId,
+    TrackletId,
+    VehicleId,
+    ZoneId,
+)
+from twin.events.observations import Decision, GateState, VehicleKind
+from twin.events.observations import Direction as Direction
 
-Direction = Literal["in", "out"]
 StallState = Literal["free", "occupied", "unknown"]
 CameraState = Literal["active", "idle"]
 SessionStatus = Literal["open", "closed", "orphan", "void"]
-AmendReason = Literal["identities_merged", "identities_split", "operator", "late_data"]
+AmendReason = Literal["identities_merged", "identities_split", "operator", "late_data", "payment"]
 LateFate = Literal["not_fused", "fused_later"]
 RetractReason = Literal["late_data"]
-RefusalReason = Literal["unknown_session", "unknown_vehicle", "no_stay", "not_merged", "exit_before_entry", "already_so"]
+RefusalReason = Literal[
+    "unknown_session", "unknown_vehicle", "no_stay", "not_merged", "exit_before_entry", "already_so", "no_plate"
+]
 SessionFlag = Literal["unverified", "no_entry", "no_exit", "camera_gap", "ambiguous_identity"]
+PaymentFate = Literal["credited", "no_stay", "unknown_session", "no_tariff", "wrong_currency", "already_booked"]
+GateReason = Literal[
+    "room_inside",
+    "site_full",
+    "paid",
+    "nothing_due",
+    "waived",
+    "not_billed",
+    "unpaid",
+    "unverified",
+    "ambiguous_identity",
+    "ambiguous_vehicle",
+    "no_vehicle",
+    "no_stay",
+    "camera_silent",
+    "gate_fault",
+    "stale",
+    "unknown_portal",
+    "unknown_direction",
+]
 
 
 class VehicleConfirmed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="vehicle.confirmed.v1"):
@@ -188,6 +224,9 @@ class SessionClosed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
         final_at: it is provisional until then: later, only a person or the repair of late data changes it. None: it is
             in doubt, and provisional until a person decides.
         amount_minor: what it costs, in minor units of ``currency``, under ``tariff``; None without one.
+        billed_until_at: it was paid then, and left within the tariff's time to leave: it costs what it cost then. None:
+            until its exit.
+        paid_minor: what was received for it so far.
     """
 
     session: SessionId
@@ -203,6 +242,8 @@ class SessionClosed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     tariff: str | None = None
     currency: str | None = None
     amount_minor: int | None = None
+    billed_until_at: Micros | None = None
+    paid_minor: int = 0
 
 
 class SessionOrphaned(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="session.orphaned.v1"):
@@ -225,7 +266,9 @@ class SessionAmended(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
         reason: why it was amended.
         entry_at: None for what is or was an orphan.
         is_waived: a person said that it costs nothing.
-        final_at, tariff, currency, amount_minor: as of ``session.closed.v1``.
+        settled_at: when last nothing was left to pay; it may leave within the tariff's time to leave.
+        plate: the decision by which a person last set its number plate, which holds it sealed.
+        final_at, tariff, currency, amount_minor, billed_until_at, paid_minor: as of ``session.closed.v1``.
     """
 
     session: SessionId
@@ -241,10 +284,14 @@ class SessionAmended(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     flags: tuple[SessionFlag, ...] = ()
     evidence: tuple[EventId, ...] = ()
     is_waived: bool = False
+    settled_at: Micros | None = None
+    plate: EventId | None = None
     final_at: Micros | None = None
     tariff: str | None = None
     currency: str | None = None
     amount_minor: int | None = None
+    billed_until_at: Micros | None = None
+    paid_minor: int = 0
 
 
 class DecisionRefused(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="decision.refused.v1"):
@@ -268,6 +315,69 @@ class LedgerClosed(Struct, frozen=True, kw_only=True, tag_field="type", tag="led
 
     invoice: str
     until_at: Micros
+
+
+class PaymentBooked(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="payment.booked.v1"):
+    """Money was received, and what became of it. What is for no stay is in the ledger as unassigned: none is lost silently.
+
+    Attributes:
+        session: the stay that it is for now: the one that was named, or the one that this is part of.
+        fate: "credited"; "no_stay": the session that was named is an orphan or void, and it stays on its account. With the
+            others it is unassigned; but "already_booked" is the same payment again, and no more money.
+        paid_at: when, by the payment system's clock; not later than the logged clock and 10 s.
+        paid_minor: what was received for the session so far, this included.
+        settled_at: when last nothing was left to pay for it; None: there is.
+        named: the session that the payment named, where that is another.
+    """
+
+    payment: PaymentId
+    session: SessionId
+    fate: PaymentFate
+    amount_minor: int
+    currency: str
+    paid_at: Micros
+    paid_minor: int = 0
+    settled_at: Micros | None = None
+    named: SessionId | None = None
+    observation: EventId
+
+
+class GateChanged(Struct, frozen=True, kw_only=True, tag_field="type", tag="gate.changed.v1"):
+    """A gate's barrier is otherwise than it was."""
+
+    portal: PortalId
+    state: GateState
+
+
+class GateDecided(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="gate.decided.v1"):
+    """The answer to whoever stands at a gate: from what was known then, and never superseded.
+
+    Attributes:
+        decision: made from the observation that asked, so that a resend has the same.
+        answer: "ask": an attendant decides.
+        reasons: why, the one that decided first.
+        confidence: 0..1, how sure it is that the answer is to this vehicle and its stay.
+        expires_at: nobody acts on it later.
+        as_of_at: what was seen until then is in it; None: nothing was.
+        asked: the observation that asked.
+        due_minor: what is still to be paid, in minor units of ``currency``.
+        evidence: observations and facts that it rests on.
+    """
+
+    decision: DecisionId
+    portal: PortalId
+    answer: GateAnswer
+    reasons: tuple[GateReason, ...]
+    confidence: float
+    expires_at: Micros
+    as_of_at: Micros | None
+    asked: EventId
+    direction: Direction | None = None
+    vehicle: VehicleId | None = None
+    session: SessionId | None = None
+    due_minor: int | None = None
+    currency: str | None = None
+    evidence: tuple[EventId, ...] = ()
 
 
 class ObservationLate(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="observation.late.v1"):
@@ -321,6 +431,9 @@ Fact = (
     | SessionAmended
     | DecisionRefused
     | LedgerClosed
+    | PaymentBooked
+    | GateChanged
+    | GateDecided
     | ObservationLate
     | FactRetracted
 )

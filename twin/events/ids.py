@@ -17,6 +17,8 @@ VehicleId = NewType("VehicleId", str)
 SessionId = NewType("SessionId", str)
 EventId = NewType("EventId", str)
 CropId = NewType("CropId", str)
+DecisionId = NewType("DecisionId", str)
+PaymentId = NewType("PaymentId", str)
 DeviceId = NewType("DeviceId", str)
 
 Micros = int

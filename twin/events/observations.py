@@ -6,15 +6,17 @@ The envelope's ``occurred_at`` is the exposure time on the device's clock.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from site_models.schema import CameraGeometry, ClockSource
-from twin.events.ids import CameraId, CropId, LevelId, Micros, SessionId, TrackletId, VehicleId
+from twin.events.ids import CameraId, CropId, LevelId, Micros, PaymentId, PortalId, SessionId, TrackletId, VehicleId
 
 VehicleKind = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle"]
-Decision = Literal["merge", "split", "close", "reopen", "waive"]
+Decision = Literal["merge", "split", "close", "reopen", "waive", "set_plate"]
+Direction = Literal["in", "out"]
+GateState = Literal["closed", "open", "moving", "held_open", "fault"]
 Edge = Literal["left", "top", "right", "bottom"]
 
 
@@ -131,9 +133,11 @@ class RefuseRequested(Struct, frozen=True, kw_only=True, tag_field="type", tag="
 class OperatorDecided(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="operator.decided.v1"):
     """A person decided about a stay or about two names of vehicles; it holds whatever is observed later.
 
+    Of ``set_plate`` exactly one of ``sealed`` (in a log) and ``personal`` (outside one) is set, with the plate in it.
+
     Attributes:
-        decision: ``close``, ``reopen`` and ``waive`` are of ``session``; ``merge`` says that ``vehicle`` and ``other`` are
-            one vehicle, ``split`` that ``other``, which was merged into ``vehicle``, is another one.
+        decision: ``close``, ``reopen``, ``waive`` and ``set_plate`` are of ``session``; ``merge`` says that ``vehicle`` and
+            ``other`` are one vehicle, ``split`` that ``other``, which was merged into ``vehicle``, is another one.
         exit_at: when a closed stay ended; None: when it was decided.
     """
 
@@ -144,6 +148,8 @@ class OperatorDecided(Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     vehicle: VehicleId | None = None
     other: VehicleId | None = None
     exit_at: Micros | None = None
+    sealed: Sealed | None = None
+    personal: Personal | None = None
 
 
 class InvoiceClosed(Struct, frozen=True, kw_only=True, tag_field="type", tag="invoice.closed.v1"):
@@ -151,6 +157,45 @@ class InvoiceClosed(Struct, frozen=True, kw_only=True, tag_field="type", tag="in
 
     invoice: str
     until_at: Micros
+
+
+class GateReported(Struct, frozen=True, kw_only=True, tag_field="type", tag="gate.state.v1"):
+    """A gate's own controller says how its barrier is.
+
+    Attributes:
+        state: "held_open": it stays open for everybody; "fault": it does not move.
+    """
+
+    portal: PortalId
+    state: GateState
+
+
+class LoopTripped(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="loop.tripped.v1"):
+    """A vehicle is at a gate, says an induction loop, a light barrier or a button there: it asks whether it may pass.
+
+    Attributes:
+        portal: a boundary of the site.
+        direction: which way it wants to go; None: the only one that the portal has.
+        loop: name of the one that tripped, where a gate has several.
+    """
+
+    portal: PortalId
+    direction: Direction | None = None
+    loop: str | None = None
+
+
+class PaymentReceived(Struct, frozen=True, kw_only=True, tag_field="type", tag="payment.received.v1"):
+    """A payment system received money for a stay.
+
+    Attributes:
+        payment: the payment system's own id: the same one twice is one payment.
+        amount_minor: in minor units of ``currency`` (ISO 4217).
+    """
+
+    payment: Annotated[PaymentId, Meta(min_length=1, max_length=200)]
+    session: SessionId
+    amount_minor: Annotated[int, Meta(ge=1, le=10**12)]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 
 
 Observation = (
@@ -162,4 +207,7 @@ Observation = (
     | RefuseRequested
     | OperatorDecided
     | InvoiceClosed
+    | GateReported
+    | LoopTripped
+    | PaymentReceived
 )

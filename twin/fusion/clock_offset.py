@@ -2,6 +2,11 @@
 
 A frame arrives a short fixed time after its exposure, or later, never earlier. The least lag of a camera's frames behind
 the logged clock is therefore its offset plus that time. Two windows are kept, so that drift is followed.
+
+A clock that is set forward shows at once: its frames lag less than any before. One that is set back shows where a later frame
+says an earlier time, or by lagging farther than any worker for seconds on end, and no less from frame to frame as a backlog
+would. After a silence in which it may have been set, half a second is far enough: a worker that became slow just then is taken
+for it. Then the estimate begins anew; frames from before keep the offset of before.
 """
 
 from __future__ import annotations
@@ -9,8 +14,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from site_models.schema import ClockSource
+from twin.events.envelope import ObservationEvent
 from twin.events.ids import SECOND, Micros
-from twin.fusion.state import CameraWatch
+from twin.fusion.state import CameraWatch, Shift
 
 WINDOW: Micros = 120 * SECOND
 SHORTEST_DELAY: Micros = 20_000
@@ -18,6 +24,12 @@ HALF_TICK: Micros = 50_000  # the logged clock is on average this much older tha
 MEMORY = 16  # frames over which the usual lag is averaged
 OUTLIER: Micros = SECOND // MEMORY  # the most that one frame changes the usual lag, however late it comes
 LONGEST_DELAY: Micros = 5 * SECOND  # of an overloaded worker; beyond it a camera's frames are late for good
+SET_BACK: Micros = 150_000  # a later frame that says a time so much earlier: jitter is less
+SHIFTED_FOR: Micros = 5 * SECOND  # a lag beyond ``LONGEST_DELAY`` for so long, and for so many frames, is the clock's
+SHIFTED_FRAMES = 8
+DRAINS: Micros = 300_000  # a backlog that is worked off lags that much less meanwhile
+SILENT: Micros = 2 * SECOND  # between two frames: the clock may have been set
+SHIFTED_BY: Micros = SECOND // 2  # after such a silence
 _TRUSTED: frozenset[ClockSource] = frozenset({"ptp", "ntp", "file"})
 
 
@@ -31,6 +43,57 @@ def observe(watch: CameraWatch, lag_us: int, clock_at: Micros) -> CameraWatch:
     if clock_at - watch.window_from_at > WINDOW:
         return replace(watch, lag_us=min(least_in_window, lag_us), window_lag_us=lag_us, window_from_at=clock_at)
     return replace(watch, lag_us=min(least, lag_us), window_lag_us=min(least_in_window, lag_us))
+
+
+def note(watch: CameraWatch, event: ObservationEvent, clock_at: Micros) -> CameraWatch:
+    """Note one frame, which is of the camera's clock as it is now unless it was sent before that was set."""
+    key, lag_us = (event.key.boot_epoch, event.key.sequence), clock_at - event.occurred_at
+    if key <= watch.set_at:
+        return watch
+    if key <= watch.newest:
+        return observe(watch, lag_us, clock_at)
+    was_at, was_silent = watch.said_at, clock_at - watch.heard_at > SILENT
+    watch = replace(watch, newest=key, said_at=event.occurred_at, heard_at=clock_at)
+    if was_at is not None and event.occurred_at < was_at - SET_BACK:
+        return _anew(watch, lag_us, clock_at)
+    watch = _with_shift(watch, lag_us, clock_at, was_silent)
+    shift = watch.shift
+    if shift is not None and clock_at - shift.from_at >= SHIFTED_FOR and shift.n_frames >= SHIFTED_FRAMES:
+        return _anew(watch, shift.least_us, clock_at)
+    return observe(watch, lag_us, clock_at)
+
+
+def is_of_before(watch: CameraWatch, event: ObservationEvent) -> bool:
+    """Whether a frame was sent before the camera's clock was last set."""
+    return (event.key.boot_epoch, event.key.sequence) < watch.set_at
+
+
+def _with_shift(watch: CameraWatch, lag_us: int, clock_at: Micros, was_silent: bool) -> CameraWatch:
+    """Follow a lag that no worker explains, from when it is no longer shrinking."""
+    shift = watch.shift
+    is_after_silence = was_silent or (shift is not None and shift.is_after_silence)
+    bound = SHIFTED_BY if is_after_silence else LONGEST_DELAY
+    if watch.lag_us is None or lag_us <= watch.lag_us + bound:
+        return watch if shift is None else replace(watch, shift=None)
+    if shift is None or was_silent or lag_us < shift.first_us - DRAINS:
+        return replace(watch, shift=Shift(clock_at, lag_us, lag_us, 1, is_after_silence))
+    least = min(shift.least_us, lag_us)
+    return replace(watch, shift=replace(shift, least_us=least, n_frames=shift.n_frames + 1))
+
+
+def _anew(watch: CameraWatch, lag_us: int, clock_at: Micros) -> CameraWatch:
+    """The clock was set: what lags were before says nothing of it now. How late frames come is as it was."""
+    usual = watch.usual_lag_us + (lag_us - (lag_us if watch.lag_us is None else watch.lag_us))
+    return replace(
+        watch,
+        lag_us=lag_us,
+        window_lag_us=lag_us,
+        window_from_at=clock_at,
+        usual_lag_us=usual,
+        set_at=watch.newest,
+        before_us=watch.offset_us,
+        shift=None,
+    )
 
 
 def offset_us(watch: CameraWatch, clock: ClockSource, deadband_us: int) -> int:

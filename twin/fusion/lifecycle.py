@@ -271,11 +271,15 @@ class Lifecycle:
         rate = track.seen_rate.get(camera, _FIRST_RATE)
         track.seen_rate = {**track.seen_rate, camera: rate + _RATE_GAIN * ((1.0 if was_seen else 0.0) - rate)}
 
-    def lose_sight(self, track: Track) -> None:
-        """A moving vehicle has not been seen for ``hidden_us``: it left if it was about to, else it is hidden."""
+    def lose_sight(self, track: Track, looked_at: Micros) -> None:
+        """A moving vehicle has not been seen for ``hidden_us``: it left if it was about to, else it is hidden.
+
+        Args:
+            looked_at: the newest frame of the camera that saw it last. One that fell silent does not say that it left.
+        """
         last = track.trail[-1] if track.trail else TrailPoint(track.seen_at, track.motion.x, track.motion.y)
         leaving = extrapolated(track, self._portals(track), within_us=_AHEAD_EXTRAPOLATION_US, is_backwards=False)
-        if leaving is not None:
+        if leaving is not None and leaving.at <= looked_at:
             self._cross(track, leaving)
             return
         track.motion = replace(track.motion, at=last.at, x=last.x, y=last.y)

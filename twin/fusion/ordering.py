@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from twin.events.envelope import ObservationEvent
 from twin.events.ids import CameraId, Micros
 from twin.events.observations import ClockTicked, FrameObserved, Personal, TrackletEmbedded
-from twin.fusion.clock_offset import delay_us, observe, offset_us
+from twin.fusion.clock_offset import delay_us, is_of_before, note, offset_us
 from twin.fusion.parameters import FusionParameters
 from twin.fusion.state import CameraWatch, OrderingState, PendingFrame, PendingLook, Tick
 
@@ -31,9 +31,22 @@ def accept(
     """
     watch = state.cameras.get(frame.camera, CameraWatch(newest_at=_NEVER, is_active=False))
     if state.is_wall_clock and state.clock_at is not None:
-        watch = observe(watch, state.clock_at - event.occurred_at, state.clock_at)
+        watch = note(watch, event, state.clock_at)
+    if is_of_before(watch, event):
+        return _accepted(state, watch, event, frame, event.occurred_at + watch.before_us, parameters)
     offset = offset_us(watch, frame.clock, parameters.deadband_us)
     watch, at = replace(watch, delay_us=delay_us(watch, offset), offset_us=offset), event.occurred_at + offset
+    return _accepted(state, watch, event, frame, at, parameters)
+
+
+def _accepted(
+    state: OrderingState,
+    watch: CameraWatch,
+    event: ObservationEvent,
+    frame: FrameObserved,
+    at: Micros,
+    parameters: FusionParameters,
+) -> tuple[OrderingState, PendingFrame, int | None]:
     pending = PendingFrame(at, frame.camera, event.key.boot_epoch, event.key.sequence, event.id, frame)
     if state.is_wall_clock and state.clock_at is not None and at > state.clock_at + parameters.ahead_us:
         return state, pending, state.clock_at - at

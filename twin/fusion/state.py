@@ -50,10 +50,22 @@ class Tick(Struct, frozen=True, array_like=True):
     looks: tuple[PendingLook, ...] = ()
 
 
+class Shift(Struct, frozen=True, array_like=True):
+    """A camera's lag that may be its clock's: since when, the first and the least, and of how many frames."""
+
+    from_at: Micros
+    first_us: int
+    least_us: int
+    n_frames: int
+    is_after_silence: bool
+
+
 class CameraWatch(Struct, frozen=True, array_like=True):
     """What is known of a camera's time: its newest frame, the least lag behind the clock in two windows, and the usual lag.
 
-    ``delay_us`` is how late its frames usually come, after its clock was put right by ``offset_us``.
+    ``delay_us`` is how late its frames usually come, after its clock was put right by ``offset_us``. ``newest`` is the boot
+    epoch and sequence of its newest frame, which said the time ``said_at`` when the logged clock was ``heard_at``; ``set_at``
+    is that of the first one since its clock was set, and ``before_us`` the offset of those before.
     """
 
     newest_at: Micros
@@ -64,6 +76,12 @@ class CameraWatch(Struct, frozen=True, array_like=True):
     usual_lag_us: int = 0
     delay_us: int = 0
     offset_us: int = 0
+    newest: tuple[int, int] = (-1, -1)
+    said_at: Micros | None = None
+    heard_at: Micros = 0
+    set_at: tuple[int, int] = (-1, -1)
+    before_us: int = 0
+    shift: Shift | None = None
 
 
 class OrderingState(Struct, frozen=True):
@@ -221,6 +239,7 @@ class FusionState(Struct, frozen=True):
         default_factory=dict[CameraId, tuple[tuple[Micros, CameraCalibrated], ...]]
     )
     watched_since: dict[CameraId, Micros] = field(default_factory=dict[CameraId, Micros])
+    looked_at: dict[CameraId, Micros] = field(default_factory=dict[CameraId, Micros])  # each camera's newest frame
     suspicions: tuple[Suspicion, ...] = ()
     merges: tuple[DecidedMerge, ...] = ()
 

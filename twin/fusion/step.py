@@ -53,6 +53,7 @@ class Step:
             stalls=dict(state.stalls),
             calibrations=state.calibrations,
             watched_since=dict(state.watched_since),
+            looked_at=dict(state.looked_at),
             merges=state.merges,
         )
 
@@ -116,11 +117,12 @@ class Step:
                 self._hand_over(other.id, other, track.seen_at + self._scene.parameters.hidden_us)
                 del self.state.tracks[track.id]
                 return
-        self._life.lose_sight(track)
+        self._life.lose_sight(track, self.state.looked_at.get(track.seen_by, track.seen_at))
 
     def _frame(self, seen: Seen) -> None:
         camera = seen.pending.camera
         self.state.watched_since.setdefault(camera, seen.at)
+        self.state.looked_at[camera] = seen.at
         pairs = match(seen, self.state, self._scene)
         for track, column in pairs:
             if track in self.state.tracks:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from twin.events.codec import to_cloudevent
 from twin.events.envelope import RecordedFact
 from twin.events.facts import (
+    GateDecided,
     IdentitiesMerged,
     IdentitiesSplit,
     SessionAmended,
@@ -28,6 +29,7 @@ from twin.projections.net import net_facts
 _FILED_ELSEWHERE = tuple(
     str(kind.__struct_config__.tag)
     for kind in (
+        GateDecided,
         IdentitiesMerged,
         IdentitiesSplit,
         SessionAmended,

@@ -10,14 +10,17 @@ from twin.log.port import Log
 from twin.rules.ledger import LedgerLine, LedgerState, post
 
 PAGE = 10_000
-_TYPES = ("session.closed.v1", "session.amended.v1", "ledger.closed.v1")
+_TYPES = ("session.closed.v1", "session.amended.v1", "ledger.closed.v1", "payment.booked.v1")
 
 
 class LedgerLineView(Struct, frozen=True, kw_only=True):
-    """One line; amounts in minor units of ``currency``, of a reversal negative.
+    """One line; amounts in minor units of ``currency``, negative of a reversal and of what was received.
 
     Attributes:
-        version: of the session, that is charged or taken back.
+        version: of the session, that is charged or taken back, or by which money went from or to another; 0 of a payment.
+        kind: charge, reversal, payment, transfer or unassigned; the last is in no session's balance.
+        exit_at: when the session ended; of payments, when they were made.
+        payment: the payment system's id of what was received.
         adjusts: the closed invoice that this line changes; None: it is still to be invoiced.
         cause: id of the fact that made the line.
     """
@@ -32,6 +35,7 @@ class LedgerLineView(Struct, frozen=True, kw_only=True):
     adjusts: str | None
     cause: str
     fold_version: str
+    payment: str | None = None
 
 
 async def ledger(log: Log, site: SiteId, known_at: int, *, session: str | None = None) -> list[LedgerLineView]:
@@ -60,4 +64,5 @@ def _view(line: LedgerLine) -> LedgerLineView:
         adjusts=line.adjusts,
         cause=line.cause,
         fold_version=line.fold_version,
+        payment=line.payment,
     )

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from twin.events.codec import rfc3339
 from twin.events.envelope import RecordedFact
-from twin.events.facts import SessionAmended, SessionClosed, SessionFlag, SessionOpened, SessionOrphaned, SessionStatus
+from twin.events.facts import (
+    PaymentBooked,
+    SessionAmended,
+    SessionClosed,
+    SessionFlag,
+    SessionOpened,
+    SessionOrphaned,
+    SessionStatus,
+)
 from twin.events.ids import SECOND, Micros, SiteId
 from twin.log.port import Log
 from twin.projections.moment import Moment
 from twin.projections.net import net_facts
 
-SESSION_TYPES = ("session.opened.v1", "session.closed.v1", "session.orphaned.v1", "session.amended.v1")
+SESSION_TYPES = (
+    "session.opened.v1",
+    "session.closed.v1",
+    "session.orphaned.v1",
+    "session.amended.v1",
+    "payment.booked.v1",
+)
 
 
 class SessionView(Struct, frozen=True, kw_only=True):
@@ -25,6 +40,10 @@ class SessionView(Struct, frozen=True, kw_only=True):
         version: 1 when it was first told, 1 more with each fact about it.
         final_at: it is provisional until then; None while it is open, or in doubt until a person decides.
         amount_minor: what it costs, in minor units of ``currency``; None while it is open, and without a tariff.
+        paid_minor: what was received for it.
+        balance_minor: what it costs less what is paid; below 0, it is to be paid back. None without an amount.
+        settled_at: when last nothing was left to pay.
+        plate: the decision that last set its number plate; the plate itself is personal, and read apart.
     """
 
     session: str
@@ -42,6 +61,11 @@ class SessionView(Struct, frozen=True, kw_only=True):
     tariff: str | None = None
     currency: str | None = None
     amount_minor: int | None = None
+    paid_minor: int = 0
+    balance_minor: int | None = None
+    settled_at: str | None = None
+    is_waived: bool = False
+    plate: str | None = None
 
 
 async def sessions(log: Log, site: SiteId, moment: Moment, *, vehicle: str | None = None) -> list[SessionView]:
@@ -57,6 +81,9 @@ def _fold(views: dict[str, SessionView], recorded: RecordedFact, vehicle: str | 
     fact = recorded.event.payload
     if isinstance(fact, SessionAmended):
         _amend(views, fact, vehicle)
+        return
+    if isinstance(fact, PaymentBooked):
+        _pay(views, fact)
         return
     if not isinstance(fact, SessionOpened | SessionClosed | SessionOrphaned) or vehicle not in (None, fact.vehicle):
         return
@@ -101,6 +128,25 @@ def _closed(before: SessionView | None, fact: SessionClosed) -> SessionView:
         tariff=fact.tariff,
         currency=fact.currency,
         amount_minor=fact.amount_minor,
+        paid_minor=fact.paid_minor,
+        balance_minor=None if fact.amount_minor is None else fact.amount_minor - fact.paid_minor,
+        settled_at=before.settled_at if before else None,
+        plate=before.plate if before else None,
+    )
+
+
+def _pay(views: dict[str, SessionView], fact: PaymentBooked) -> None:
+    """What is paid now; what is for no stay is in the ledger alone."""
+    before = views.get(fact.session)
+    if before is None or fact.fate not in ("credited", "no_stay"):
+        return
+    balance = None if before.amount_minor is None else before.amount_minor - fact.paid_minor
+    views[fact.session] = replace(
+        before,
+        currency=fact.currency,
+        paid_minor=fact.paid_minor,
+        balance_minor=balance,
+        settled_at=_text(fact.settled_at),
     )
 
 
@@ -125,6 +171,11 @@ def _amend(views: dict[str, SessionView], fact: SessionAmended, vehicle: str | N
         tariff=fact.tariff,
         currency=fact.currency,
         amount_minor=fact.amount_minor,
+        paid_minor=fact.paid_minor,
+        balance_minor=None if fact.amount_minor is None else fact.amount_minor - fact.paid_minor,
+        settled_at=_text(fact.settled_at),
+        is_waived=fact.is_waived,
+        plate=fact.plate,
     )
 
 

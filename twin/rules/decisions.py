@@ -25,7 +25,8 @@ def decide(sessions: Sessions, event: ObservationEvent, decided: OperatorDecided
     refusal, pin = _pin(sessions, event, decided)
     if refusal is not None or decided.session is None:
         return [(event.occurred_at, _refused(event, decided, refusal or "unknown_session"))]
-    pin = replace(pin, at=event.occurred_at, evidence=(*pin.evidence, event.id))
+    at = pin.at if decided.decision == "set_plate" else event.occurred_at
+    pin = replace(pin, at=at, evidence=(*pin.evidence, event.id))
     return sessions.pin(decided.session, pin, event.occurred_at, event.id)
 
 
@@ -49,6 +50,9 @@ def _pin(sessions: Sessions, event: ObservationEvent, decided: OperatorDecided) 
             return "already_so" if stay.status == "open" else None, replace(pin, exit_at=None, denied=denied)
         case "waive":
             return "already_so" if stay.is_waived else None, replace(pin, is_waived=True)
+        case "set_plate":
+            has_plate = decided.sealed is not None or decided.personal is not None
+            return None if has_plate else "no_plate", replace(pin, plate=event.id, plate_at=event.occurred_at)
         case _:
             return None, pin
 

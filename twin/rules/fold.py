@@ -19,8 +19,11 @@ from twin.events.observations import (
     CameraCalibrated,
     ClockTicked,
     FrameObserved,
+    GateReported,
     InvoiceClosed,
+    LoopTripped,
     OperatorDecided,
+    PaymentReceived,
     Personal,
     RefuseRequested,
     TrackletEmbedded,
@@ -34,8 +37,10 @@ from twin.fusion.state import DecidedMerge, OrderingState, PendingFrame, Pending
 from twin.fusion.step import calibrate, followed, with_merge
 from twin.rules.decisions import decide
 from twin.rules.differences import Said, corrections
+from twin.rules.gates import Gates, GatesState, report
 from twin.rules.passage import Passage
-from twin.rules.sessions import Sessions, SessionsState
+from twin.rules.payments import book
+from twin.rules.sessions import Sessions, SessionsState, Told
 from twin.rules.tariff import Pricing, TariffBook
 from twin.rules.window import Core, Window, marked, reaches, trimmed, with_late
 
@@ -51,6 +56,7 @@ class FoldState(Struct, frozen=True):
     core: Core = field(default_factory=Core)
     window: Window = field(default_factory=Window)
     sessions: SessionsState = field(default_factory=SessionsState)
+    gates: GatesState = field(default_factory=GatesState)
 
 
 class Fold:
@@ -94,7 +100,7 @@ class Fold:
     ) -> tuple[FoldState, tuple[FactEvent, ...]]:
         """As ``step``, but what is older than the horizon is kept, so that ``refuse`` can go back to it."""
         event, payload, parameters = recorded.event, recorded.event.payload, self._parameters
-        order, core, window = state.order, state.core, state.window
+        order, core, window, gates = state.order, state.core, state.window, state.gates
         sessions, told = Sessions(self.site, state.sessions, self._tariffs), tuple[FactEvent, ...]()
         match payload:
             case FrameObserved():
@@ -112,14 +118,21 @@ class Fold:
             case OperatorDecided():
                 core, window, told = self._decided(core, window, order, sessions, recorded)
             case InvoiceClosed():
-                emission = Emission(self.site.name, self.version, recorded.position, sessions.react)
-                emission.emit(event.occurred_at, LedgerClosed(invoice=payload.invoice, until_at=payload.until_at))
-                told = tuple(emission.facts)
+                closed = LedgerClosed(invoice=payload.invoice, until_at=payload.until_at)
+                told = self._answered(sessions, recorded, [(event.occurred_at, closed)])
+            case PaymentReceived():
+                told = self._answered(sessions, recorded, book(sessions, event, payload, self._latest(order)))
+            case GateReported():
+                gates, changed = report(gates, event.occurred_at, payload)
+                told = self._answered(sessions, recorded, changed)
+            case LoopTripped():
+                decided = Gates(self._scene, gates, core, order, sessions).decide(event, payload)
+                told = self._answered(sessions, recorded, [(event.occurred_at, decided)])
             case _:
                 pass
         before = order.closed_at
         order, ticks = ordering.close(order, parameters)
-        state = FoldState(order, core, window, sessions.finished())
+        state = FoldState(order, core, window, sessions.finished(), gates)
         if order.closed_at == before or order.closed_at is None:
             return state, told
         state, facts = self._closed(state, ticks, order.closed_at, recorded.position, len(told))
@@ -171,7 +184,7 @@ class Fold:
         window = replace(state.window, ticks=ticks, late_at=late_at)
         sessions = Sessions(self.site, state.sessions, self._tariffs)
         core, window, facts = self._refused(window, sessions, order.closed_at, recorded.position, 0)
-        state = FoldState(order, core, window, sessions.finished())
+        state = FoldState(order, core, window, sessions.finished(), state.gates)
         return self._forgotten(state) if forgets else state, facts
 
     def pack(self, state: FoldState) -> bytes:
@@ -200,7 +213,7 @@ class Fold:
                 passage.fuse(number, tick)
             core, stretches = passage.finished(closed_at)
             window, facts = replace(window, stretches=stretches), tuple(emission.facts)
-        return FoldState(state.order, core, window, sessions.finished()), facts
+        return FoldState(state.order, core, window, sessions.finished(), state.gates), facts
 
     def _forgotten(self, state: FoldState) -> FoldState:
         if state.order.closed_at is None:
@@ -230,6 +243,17 @@ class Fold:
             for at, answer in sessions.react(fact):
                 answers.new(at, answer, ())
         return core, corrected.window, (*corrected.facts, *answers.facts)
+
+    def _latest(self, order: OrderingState) -> Micros:
+        """The latest time at which anything that is known can have happened."""
+        return 2**62 if order.clock_at is None else order.clock_at + self._parameters.ahead_us
+
+    def _answered(self, sessions: Sessions, recorded: RecordedObservation, told: Told) -> tuple[FactEvent, ...]:
+        """What an observation that is not fused comes to, as facts of its own. Nothing that is fused later supersedes them."""
+        emission = Emission(self.site.name, self.version, recorded.position, sessions.react)
+        for at, fact in told:
+            emission.emit(at, fact)
+        return tuple(emission.facts)
 
     def _decided(
         self, core: Core, window: Window, order: OrderingState, sessions: Sessions, recorded: RecordedObservation

@@ -15,6 +15,7 @@ from twin.events.facts import (
     Fact,
     IdentitiesMerged,
     IdentitiesSplit,
+    PaymentBooked,
     PortalCrossed,
     SessionAmended,
     SessionClosed,
@@ -22,11 +23,11 @@ from twin.events.facts import (
     SessionOpened,
     SessionOrphaned,
 )
-from twin.events.ids import EventId, Micros, PortalId, SessionId, VehicleId
+from twin.events.ids import EventId, Micros, PaymentId, PortalId, SessionId, VehicleId
 from twin.rules.ledger import LedgerState, post
 from twin.rules.passages import UNSURE
 from twin.rules.stays import StayStatus
-from twin.rules.tariff import TariffBook
+from twin.rules.tariff import Pricing, TariffBook
 
 
 class Violation(Exception):
@@ -85,6 +86,9 @@ class Billing:
     _ledger: LedgerState = field(default_factory=LedgerState)
     _lines: set[tuple[SessionId, int, str]] = field(default_factory=set[tuple[SessionId, int, str]])
     _net: Counter[SessionId] = field(default_factory=Counter[SessionId])
+    _paid: Counter[SessionId] = field(default_factory=Counter[SessionId])  # what stands on each stay's account
+    _received: dict[PaymentId, PaymentBooked] = field(default_factory=dict[PaymentId, PaymentBooked])
+    _n_received: int = 0  # in minor units, for stays
 
     def check(self, event: FactEvent, where: str) -> None:
         """The next fact; ``where`` names it. Raises Violation."""
@@ -116,6 +120,8 @@ class Billing:
                 self._check_told(fact, event.occurred_at, where)
             case SessionAmended():
                 self._check_amended(fact, where)
+            case PaymentBooked():
+                self._check_payment(fact, where)
             case _:
                 pass
         if isinstance(fact, _Told):
@@ -135,6 +141,8 @@ class Billing:
         inside = self._counted["opened"] - self._counted["closed"] - self._counted["void"]
         n_open = sum(one.status == "open" for one in self.stays.values())
         must(inside == n_open, f"{inside} more entries than exits, but {n_open} stays are open")
+        held = sum(self._paid.values())
+        must(held == self._n_received, f"{self._n_received} was received for stays, but {held} is on their accounts")
         self._waiting.clear()
         self._touched.clear()
         self._voided.clear()
@@ -179,7 +187,8 @@ class Billing:
                 assert known is not None
                 must(known.entry_at == fact.entry_at, f"{where} has another entry time than its stay")
                 must(fact.exit_at >= fact.entry_at, f"{where}: a stay of {fact.exit_at - fact.entry_at} us")
-                is_sure = fact.exit_at == at or "unverified" in fact.flags or (known.version > 1 and fact.exit_at < at)
+                is_told_later = (known.version > 1 or fact.session in self._paid) and fact.exit_at < at
+                is_sure = fact.exit_at == at or "unverified" in fact.flags or is_told_later
                 must(is_sure, f"{where}: the exit is not the crossing's, and nothing says so")
                 must(fact.version == known.version + 1, f"{where} is version {fact.version}, after {known.version}")
                 closed = _Stay(fact.vehicle, "closed", fact.version, fact.entry_at, fact.exit_at, fact.tariff)
@@ -218,15 +227,40 @@ class Billing:
         must(fact.tariff == known.tariff, f"{where} has tariff {fact.tariff}, its entry had {known.tariff}")
         has_amount = fact.amount_minor is not None
         must(not has_amount or type(fact.amount_minor) is int, f"{where}: an amount of {fact.amount_minor!r}")
-        must(has_amount == (fact.currency is not None), f"{where}: amount {fact.amount_minor} of currency {fact.currency}")
+        is_of_money = has_amount or fact.paid_minor != 0
+        must(is_of_money == (fact.currency is not None), f"{where}: amount {fact.amount_minor} of currency {fact.currency}")
         pricing = None if self.tariffs is None else self.tariffs.named(fact.tariff)
         is_over = fact.exit_at is not None and fact.entry_at is not None
         if pricing is not None and is_over and (isinstance(fact, SessionClosed) or fact.status == "closed"):
             assert fact.entry_at is not None
             assert fact.exit_at is not None
-            amount = 0 if is_waived else pricing.amount_minor(fact.entry_at, fact.exit_at)
+            until = fact.exit_at if fact.billed_until_at is None else self._settled_at(fact, pricing, where)
+            amount = 0 if is_waived else pricing.amount_minor(fact.entry_at, until)
             must(fact.amount_minor == amount, f"{where} costs {fact.amount_minor}, its tariff says {amount}")
         must(is_over or not has_amount, f"{where} costs {fact.amount_minor}, and is not over")
+
+    def _settled_at(self, fact: SessionClosed | SessionAmended, pricing: Pricing, where: str) -> Micros:
+        """Until when a stay is billed that ended later: nothing was due then, and it left in time."""
+        until = fact.billed_until_at
+        assert until is not None
+        assert fact.entry_at is not None
+        assert fact.exit_at is not None
+        is_in_time = fact.entry_at <= until < fact.exit_at <= until + pricing.exit_us
+        must(is_in_time, f"{where} is billed until {until}, and ended at {fact.exit_at}")
+        paid = sum(one.amount_minor for one in self._received.values() if one.paid_at <= until)
+        must(paid >= pricing.amount_minor(fact.entry_at, until), f"{where} is billed until {until}, when it was not paid")
+        return until
+
+    def _check_payment(self, fact: PaymentBooked, where: str) -> None:
+        """Each is booked once, to a stay that is known and in its currency, and no account has more than was received."""
+        is_known = fact.payment in self._received
+        must(is_known == (fact.fate == "already_booked"), f"{where}: {fact.fate}, but {fact.payment} was known: {is_known}")
+        self._received.setdefault(fact.payment, fact)
+        if fact.fate in ("credited", "no_stay"):
+            must(fact.session in self.stays, f"{where} is for {fact.session}, which there is not")
+            self._n_received += fact.amount_minor
+            self._paid[fact.session] += fact.amount_minor
+            must(fact.paid_minor == self._paid[fact.session], f"{where}: {fact.paid_minor} was paid for {fact.session}")
 
     def _check_doubt(self, fact: Fact, where: str) -> None:
         """A stay that rests on a crossing in doubt says so."""
@@ -263,19 +297,23 @@ class Billing:
         """Each version is charged once and taken back once; what stands is what the latest version costs."""
         self._ledger, lines = post(self._ledger, event)
         for line in lines:
-            key = (line.session, line.version, line.kind)
+            key = (line.session, line.version, line.payment or line.kind)
             must(key not in self._lines, f"{where} makes a second {line.kind} of version {line.version} of {line.session}")
-            must(bool(line.cause and line.tariff and line.fold_version), f"{where} makes a line that names no cause or tariff")
-            invoice = self._ledger.invoice_of(line.exit_at)
-            must(line.adjusts == invoice, f"{where} changes invoice {invoice}, which is closed, and does not say so")
+            must(bool(line.cause and line.fold_version), f"{where} makes a line that names no cause")
+            if line.kind in ("charge", "reversal"):
+                must(bool(line.tariff), f"{where} makes a line that names no tariff")
+                invoice = self._ledger.invoice_of(line.exit_at)
+                must(line.adjusts == invoice, f"{where} changes invoice {invoice}, which is closed, and does not say so")
             self._lines.add(key)
-            self._net[line.session] += line.amount_minor
+            if line.kind in ("charge", "reversal"):
+                self._net[line.session] += line.amount_minor
         fact = event.payload
         if isinstance(fact, SessionClosed | SessionAmended):
             amount = fact.amount_minor or 0
             must(
                 self._net[fact.session] == amount, f"{where}: the ledger has {self._net[fact.session]}, the stay costs {amount}"
             )
+            self._paid[fact.session] = fact.paid_minor
 
     def _set(self, session: SessionId, stay: _Stay) -> None:
         before = self.stays.get(session)

@@ -38,8 +38,9 @@ class Pin(Struct, frozen=True, array_like=True):
     Attributes:
         exit_at: when it ended; None: when it was seen to.
         denied: exits that were none.
-        at: when the last decision was made.
+        at: when the last decision about its times or its price was made; 0: none was.
         evidence: the decisions.
+        plate, plate_at: the decision that last set its plate, and when.
     """
 
     exit_at: Micros | None = None
@@ -47,6 +48,8 @@ class Pin(Struct, frozen=True, array_like=True):
     is_waived: bool = False
     at: Micros = 0
     evidence: tuple[EventId, ...] = ()
+    plate: EventId | None = None
+    plate_at: Micros = 0
 
 
 class Piece(Struct, frozen=True, array_like=True):
@@ -131,5 +134,5 @@ def pieces_of(passages: Sequence[Passage], pins: Mapping[SessionId, Pin], denied
 
 def pinned_exit_at(sessions: Sequence[SessionId], pins: Mapping[SessionId, Pin]) -> Micros | None:
     """When people last said that a stay ended which is known by these names; None: they did not, or took it back."""
-    known = [(pins[one].at, one) for one in sessions if one in pins]
+    known = [(pins[one].at, one) for one in sessions if one in pins and pins[one].at]
     return pins[max(known)[1]].exit_at if known else None

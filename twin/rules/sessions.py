@@ -9,10 +9,9 @@ What is over is kept for ``CORRECTABLE``, and then forgotten with its crossings;
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from site_models.schema import PortalId, Site
@@ -29,8 +28,10 @@ from twin.events.facts import (
     SessionOpened,
     SessionOrphaned,
 )
-from twin.events.ids import SECOND, EventId, Micros, SessionId, VehicleId, name_of
+from twin.events.ids import SECOND, EventId, Micros, PaymentId, SessionId, VehicleId, name_of
 from twin.rules.passages import Passage, Pin, with_passage
+from twin.rules.sessions_state import SessionsState as SessionsState
+from twin.rules.settlement import Due, Payment, due
 from twin.rules.stays import Merge, Stay, stays_of
 from twin.rules.tariff import DAY, TariffBook
 
@@ -43,6 +44,8 @@ SETTLE: Micros = 30 * SECOND
 OF_STAYS = (PortalCrossed, IdentitiesMerged, IdentitiesSplit, FactRetracted)
 """Facts that stays rest on, and what takes them back."""
 
+_LAST: Micros = 2**62  # after every payment
+
 Told = list[tuple[Micros, Fact]]
 
 
@@ -50,40 +53,8 @@ class _Price(TypedDict, total=False):
     tariff: str | None
     currency: str
     amount_minor: int
-
-
-class SessionsState(Struct, frozen=True):
-    """What stays are made of, and as what each was told last.
-
-    Attributes:
-        passages: boundary crossings of each vehicle, under the name that it had then.
-        kept: for each name that is no more, the one that it is.
-        apart: pairs of names of which a person said that they are two, and when.
-        swept_at: when what is over was last forgotten.
-    """
-
-    passages: dict[VehicleId, tuple[Passage, ...]] = field(default_factory=dict[VehicleId, tuple[Passage, ...]])
-    kept: dict[VehicleId, VehicleId] = field(default_factory=dict[VehicleId, VehicleId])
-    merges: tuple[Merge, ...] = ()
-    apart: dict[str, Micros] = field(default_factory=dict[str, Micros])
-    pins: dict[SessionId, Pin] = field(default_factory=dict[SessionId, Pin])
-    stays: dict[SessionId, Stay] = field(default_factory=dict[SessionId, Stay])
-    swept_at: Micros = 0
-
-    @property
-    def open(self) -> dict[VehicleId, Stay]:
-        """Open stays by vehicle: at most one each."""
-        return {stay.vehicle: stay for stay in self.stays.values() if stay.status == "open"}
-
-    def root(self, vehicle: VehicleId) -> VehicleId:
-        """The name that a vehicle has now."""
-        while vehicle in self.kept:
-            vehicle = self.kept[vehicle]
-        return vehicle
-
-    def names(self, root: VehicleId) -> list[VehicleId]:
-        """Every name that a vehicle has had, its present one first."""
-        return [root, *sorted(name for name in self.kept if self.root(name) == root)]
+    billed_until_at: Micros
+    paid_minor: int
 
 
 class Sessions:
@@ -121,6 +92,38 @@ class Sessions:
         self.state = replace(self.state, pins={**self.state.pins, session: pin})
         vehicle = self.state.root(self.state.stays[session].vehicle)
         return self._told([vehicle], vehicle, at, event, "operator")
+
+    def set_aside(self, payment: PaymentId, at: Micros) -> None:
+        """Note a payment that is for no stay."""
+        self.state = replace(self.state, aside={**self.state.aside, payment: at})
+
+    def credit(self, stay: Stay, named: SessionId, payment: Payment, at: Micros) -> Told:
+        """Put a payment on a stay's account; one that is over, and costs less by it, is amended."""
+        before = self._price(stay)
+        payments = (*self.state.payments.get(named, ()), payment)
+        self.state = replace(self.state, payments={**self.state.payments, named: payments})
+        stay = self._keep(replace(stay, said_at=at))
+        after = self._price(stay)
+        is_repriced = any(before.get(name) != after.get(name) for name in ("amount_minor", "billed_until_at"))
+        return self._amended(stay, stay, at, "payment") if is_repriced else []
+
+    def currency_of(self, stay: Stay) -> str | None:
+        """What a stay is paid in; None: it is not billed."""
+        pricing = self._tariffs.named(stay.tariff)
+        return None if pricing is None else pricing.currency
+
+    def due(self, stay: Stay, at: Micros) -> Due | None:
+        """What a stay costs if it ends at a time, under the tariff of its entry; None: it is not billed, or has no entry."""
+        pricing = self._tariffs.named(stay.tariff)
+        if pricing is None or stay.entry_at is None:
+            return None
+        found = due(pricing, stay.entry_at, max(at, stay.entry_at), self.state.payments_of(stay))
+        return replace(found, amount_minor=0) if stay.is_waived else found
+
+    def settled_at(self, stay: Stay) -> Micros | None:
+        """When last nothing was left to pay for a stay; None: there is, or nothing is billed."""
+        found = self.due(stay, _LAST if stay.exit_at is None else stay.exit_at)
+        return None if found is None else found.settled_at
 
     def _crossed(self, event: FactEvent, fact: PortalCrossed) -> None:
         passage = Passage(
@@ -208,22 +211,37 @@ class Sessions:
         """Make the stays of some vehicles anew, and tell what differs: first what is void, then the rest in order of time."""
         before = {name: one for name, one in self.state.stays.items() if one.vehicle in (*vehicles, *were)}
         after = {one.session: one for name in vehicles for one in self._stays_of(name)}
-        gone = [one for one in before.values() if one.status != "void" and one.session not in after]
+        taken = self._taken(before, after)
+        paid = (self.state.stays[name] for name in self.state.payments)
+        void = {one.session: one for one in paid if one.status == "void"}
+        gone = [one for name, one in {**void, **before}.items() if name not in after and self._is_news(one, taken)]
         told: Told = []
         for stay in sorted(gone, key=lambda one: one.session):
-            void = replace(stay, vehicle=vehicle, status="void", exit_at=None, portal_out=None, confidence=0.0, exits=())
-            told += self._amended(stay, replace(void, evidence=(cause,)), at, reason)
+            none = replace(stay, vehicle=vehicle, status="void", exit_at=None, portal_out=None, confidence=0.0, exits=())
+            own = () if stay.session in taken else (stay.session,)
+            told += self._amended(stay, replace(none, evidence=(cause,), sessions=own), at, reason)
         for stay in sorted(after.values(), key=_begins):
             known = self.state.stays.get(stay.session)
-            told += self._new(stay, at) if known is None else self._changed(known, stay, at, cause, reason)
+            told += self._new(stay, at, reason) if known is None else self._changed(known, stay, at, cause, reason)
         return told
+
+    def _taken(self, before: Mapping[SessionId, Stay], after: Mapping[SessionId, Stay]) -> set[SessionId]:
+        """Names that are part of a stay when those of ``before`` are as ``after`` says."""
+        others = (one for one in self.state.stays.values() if one.session not in before and one.status != "void")
+        return {name for one in (*after.values(), *others) for name in one.sessions}
+
+    def _is_news(self, gone: Stay, taken: set[SessionId]) -> bool:
+        """Whether there is anything to say of a stay that is none: that it is void, or who has now what was paid for it."""
+        if gone.status != "void":
+            return True
+        return gone.session in self.state.payments and bool(gone.sessions) == (gone.session in taken)
 
     def _stays_of(self, vehicle: VehicleId) -> list[Stay]:
         names = self.state.names(vehicle)
         merges = [one for one in self.state.merges if one.merged in names]
         return stays_of(vehicle, [self.state.passages.get(name, ()) for name in names], self.state.pins, merges)
 
-    def _new(self, stay: Stay, at: Micros) -> Told:
+    def _new(self, stay: Stay, at: Micros, reason: AmendReason) -> Told:
         if stay.entry_at is None:
             assert stay.portal_out is not None
             assert stay.exit_at is not None
@@ -251,13 +269,19 @@ class Sessions:
             tariff=begun.tariff,
         )
         told: Told = [(entry_at, opened)]
-        if stay.pinned_at is not None:
-            return told + self._amended(begun, stay, at, "operator") if stay.status == "closed" or stay.is_waived else told
-        return told + self._closed(begun, stay) if stay.status == "closed" else told
+        is_over = stay.status == "closed"
+        if stay.pinned_at is not None and (is_over or stay.is_waived):
+            return told + self._amended(begun, stay, at, "operator")
+        if is_over and stay.pinned_at is None:
+            return told + self._closed(begun, stay)
+        return told + self._amended(begun, stay, at, reason) if stay.plate or self.state.paid_minor(stay) else told
 
     def _changed(self, known: Stay, stay: Stay, at: Micros, cause: EventId, reason: AmendReason) -> Told:
         stay = replace(stay, tariff=known.tariff, version=known.version, said_at=known.said_at)
-        if stay == known:
+        is_same_paid = self.state.paid_minor(stay) == self.state.paid_minor(known)
+        if is_same_paid and stay == replace(known, sessions=stay.sessions):
+            if stay != known:
+                self._keep(stay)
             return []
         is_exit_seen = known.status == "open" and stay.status == "closed" and cause in stay.exits and stay.pinned_at is None
         if is_exit_seen and reason == "late_data":
@@ -303,6 +327,8 @@ class Sessions:
             flags=stay.flags,
             evidence=stay.evidence,
             is_waived=stay.is_waived,
+            plate=stay.plate,
+            settled_at=self.settled_at(stay) if self.state.payments_of(stay) else None,
             final_at=_final_at(stay),
             **self._price(stay),
         )
@@ -314,11 +340,13 @@ class Sessions:
 
     def _price(self, stay: Stay) -> _Price:
         """What a stay costs under the tariff of its entry; nothing is said of one that is not over, or has none."""
-        pricing = self._tariffs.named(stay.tariff)
-        if pricing is None or stay.status != "closed" or stay.entry_at is None or stay.exit_at is None:
-            return {"tariff": stay.tariff}
-        amount = 0 if stay.is_waived else pricing.amount_minor(stay.entry_at, stay.exit_at)
-        return {"tariff": stay.tariff, "currency": pricing.currency, "amount_minor": amount}
+        price = _Price(tariff=stay.tariff)
+        if payments := self.state.payments_of(stay):
+            price |= _Price(currency=payments[-1].currency, paid_minor=sum(one.amount_minor for one in payments))
+        if stay.status != "closed" or stay.exit_at is None or (found := self.due(stay, stay.exit_at)) is None:
+            return price
+        price |= _Price(currency=found.currency, amount_minor=found.amount_minor)
+        return price if found.billed_until_at == stay.exit_at else price | _Price(billed_until_at=found.billed_until_at)
 
     def _sweep(self, at: Micros) -> None:
         """Once a day, forget vehicles all of whose stays were over long ago, and all that is known of them."""
@@ -337,6 +365,8 @@ class Sessions:
             apart={pair: said_at for pair, said_at in state.apart.items() if said_at > at - CORRECTABLE},
             pins={name: pin for name, pin in state.pins.items() if name in stays},
             stays=stays,
+            payments={name: had for name, had in state.payments.items() if name in stays},
+            aside={name: said_at for name, said_at in state.aside.items() if said_at > at - CORRECTABLE},
         )
 
 

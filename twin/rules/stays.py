@@ -30,6 +30,8 @@ class Stay(Struct, frozen=True, array_like=True):
         said_at: the valid time of the latest fact about it.
         tariff: the one that held at its entry, for good.
         pinned_at: when a person last decided about it.
+        plate: the decision that last set its number plate.
+        sessions: every name of it: its own, and those of the stays that are part of it.
     """
 
     session: SessionId
@@ -48,6 +50,8 @@ class Stay(Struct, frozen=True, array_like=True):
     tariff: str | None = None
     version: int = 0
     said_at: Micros = 0
+    plate: EventId | None = None
+    sessions: tuple[SessionId, ...] = ()
 
 
 class Merge(Struct, frozen=True, array_like=True):
@@ -79,7 +83,19 @@ def stays_of(
             found.append(_Making(piece, pins))
         elif (rest := rest_after(piece, last.exit_at)) is not None:
             insort(queue, rest, key=_begins)
-    return [_with_merges(one.stay(vehicle), merges) for one in found]
+    made = zip(found, _own_names(found), strict=True)
+    return [_with_merges(one.stay(vehicle, names), merges) for one, names in made]
+
+
+def _own_names(found: Sequence[_Making]) -> list[tuple[SessionId, ...]]:
+    """Each name is of one stay: of the one that is called so, else of the first that it is part of."""
+    taken = {one.session for one in found}
+    names: list[tuple[SessionId, ...]] = []
+    for one in found:
+        others = tuple(name for name in dict.fromkeys(one.sessions) if name not in taken)
+        taken |= set(others)
+        names.append((one.session, *others))
+    return names
 
 
 def _begins(piece: Piece) -> tuple[Micros, EventId]:
@@ -92,7 +108,7 @@ class _Making:
     def __init__(self, first: Piece, pins: Mapping[SessionId, Pin]) -> None:
         self._pins = pins
         self._first = first
-        self._sessions = list(first.sessions)
+        self.sessions = list(first.sessions)
         self._passages = [one for one in (first.entry, first.exit) if one is not None]
         self._pinned_exit_at = first.exit_at if first.entry is not None and first.pinned_exit_at is not None else None
         self.exit_at = first.exit_at
@@ -102,7 +118,7 @@ class _Making:
         """Take a later piece in, if it is of the same stay: it began inside, or is the exit that was missing."""
         if self._first.entry is None or (self.exit_at is not None and piece.at >= self.exit_at and not self._is_end(piece)):
             return False
-        self._sessions += piece.sessions
+        self.sessions += piece.sessions
         if piece.is_again:
             return True
         if piece.entry is not None:
@@ -119,12 +135,17 @@ class _Making:
         is_seen = any(one.direction == "out" for one in self._passages)
         return piece.entry is None and self._pinned_exit_at is not None and not is_seen
 
-    def stay(self, vehicle: VehicleId) -> Stay:
-        """What has come together."""
-        pins = [self._pins[one] for one in self._sessions if one in self._pins]
+    @property
+    def session(self) -> SessionId:
+        """What it is called."""
+        return self._first.first.session
+
+    def stay(self, vehicle: VehicleId, names: tuple[SessionId, ...]) -> Stay:
+        """What has come together, and what was decided about it under its own names."""
+        pins = [self._pins[one] for one in names if one in self._pins]
         entry, exits = self._first.entry, [one for one in self._passages if one.direction == "out"]
         return Stay(
-            session=self._first.first.session,
+            session=self.session,
             vehicle=vehicle,
             status="orphan" if entry is None else "open" if self.exit_at is None else "closed",
             entry_at=None if entry is None else entry.at,
@@ -136,7 +157,9 @@ class _Making:
             evidence=(*(one.fact for one in self._passages), *(one for pin in pins for one in pin.evidence)),
             exits=tuple(one.fact for one in exits),
             is_waived=any(pin.is_waived for pin in pins),
-            pinned_at=max((pin.at for pin in pins), default=None),
+            pinned_at=max((pin.at for pin in pins if pin.at), default=None),
+            plate=max(((pin.plate_at, pin.plate) for pin in pins if pin.plate is not None), default=(0, None))[1],
+            sessions=names,
         )
 
 

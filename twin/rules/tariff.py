@@ -29,6 +29,11 @@ class Pricing(Protocol):
         """Stays that begin from then on have it, until a later one's."""
         ...
 
+    @property
+    def exit_us(self) -> Micros:
+        """How long who has paid all that was due may take to leave."""
+        ...
+
     def amount_minor(self, entry_at: Micros, exit_at: Micros) -> int:
         """What a stay costs, in minor units; ``exit_at`` is not before ``entry_at``."""
         ...
@@ -42,6 +47,7 @@ class StepTariff:
         self.name = f"{terms.id}@{terms.version}"
         self.currency = terms.currency
         self.from_us = terms.from_us
+        self.exit_us = terms.exit_minutes * MINUTE
 
     def amount_minor(self, entry_at: Micros, exit_at: Micros) -> int:
         """See ``Pricing``. Days count from the entry, so that no time zone and no clock change is asked."""

@@ -10,6 +10,7 @@ from twin.events.codec import to_json
 from twin.events.envelope import DeviceKey, ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.facts import (
     Fact,
+    GateDecided,
     IdentitiesMerged,
     ObservationLate,
     PortalCrossed,
@@ -79,6 +80,7 @@ class Facts:
     gone: dict[str, int] = field(default_factory=dict)  # with which cause
     by_stall: dict[str, str] = field(default_factory=dict)
     log: list[RecordedFact] = field(default_factory=list)
+    asked: set[EventId] = field(default_factory=set)  # questions at gates that have an answer
     is_awaited: bool = False
     is_corrected: bool = False
     billing: Billing = field(init=False)
@@ -101,6 +103,7 @@ class Facts:
         for one in event.supersedes:
             must(one in self.ids, f"fact {fact.position} supersedes {one}, which there is not")
             must(one not in self.superseded, f"fact {fact.position} supersedes {one} for the second time")
+            must(not isinstance(self.ids[one], GateDecided), f"fact {fact.position} supersedes {one}, the answer of a gate")
             self.superseded.add(one)
             self.is_corrected |= not isinstance(self.ids[one], TrackletAssigned)
         self.n, self.recorded_at, self.cause, self.ordinal = fact.position, fact.recorded_at, event.cause, event.ordinal
@@ -155,6 +158,9 @@ class Facts:
                 must(payload.vehicle in self.vehicles, f"{where}: {payload.vehicle} crosses, and was never confirmed")
             case IdentitiesMerged():
                 self._check_merged(payload, where)
+            case GateDecided():
+                must(payload.asked not in self.asked, f"{where} answers {payload.asked} for the second time")
+                self.asked.add(payload.asked)
             case _:
                 pass
 

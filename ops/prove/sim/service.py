@@ -167,7 +167,7 @@ class Service:
         """What POST /observations does; raises Down, or what it answers."""
         if self._front is None:
             raise Down
-        events = read_events(body, self._fold.site.name, most=10_000, reserved=frozenset({"twin-worker"}))
+        events = read_events(body, self._fold.site, most=10_000, reserved=frozenset({"twin-worker"}))
         return await self.call(self._front.append(events))
 
 

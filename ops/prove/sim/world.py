@@ -19,9 +19,10 @@ from perception.synthetic.profiles import CLEAN, DEFAULT, HARSH
 from perception.synthetic.simulate import Simulation
 from twin.errors import Cut
 from twin.events.codec import to_json
-from twin.events.envelope import ObservationEvent, RecordedFact, RecordedObservation
+from twin.events.envelope import DeviceKey, ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.facts import VehicleMoved
-from twin.events.ids import SECOND, Micros
+from twin.events.ids import SECOND, DeviceId, Micros
+from twin.events.observations import LoopTripped
 from twin.log.chain import chained
 from twin.log.columns import fact_row, observation_row
 from twin.log.content import content_of, content_of_fact
@@ -46,6 +47,7 @@ from .watch import Watch
 SECONDS = 60
 N_SITE_DAYS = 12
 _REST_S = 600.0
+_ASKED_EVERY: Micros = 3 * SECOND
 
 _fold = Fold(PROOF_SITE)
 _RUSH = replace(BUSY, arrivals_per_h=900.0, stay_median_s=8.0)
@@ -89,9 +91,19 @@ def _silent(logger: logging.Logger) -> Iterator[None]:
 
 @lru_cache(maxsize=N_SITE_DAYS)
 def _arrivals(day: int) -> tuple[tuple[Micros, ObservationEvent], ...]:
-    """Site-days of little, usual and much noise take turns."""
+    """Site-days of little, usual and much noise take turns; at each gate somebody asks now and then."""
     simulation = Simulation(PROOF_SITE, day, (CLEAN, DEFAULT, HARSH)[day % 3], START_AT, demand=_RUSH, ticks=False)
-    return tuple(simulation.events(START_AT + SECONDS * SECOND))
+    seen = simulation.events(START_AT + SECONDS * SECOND)
+    return tuple(sorted((*seen, *_questions()), key=lambda one: one[0]))
+
+
+def _questions() -> Iterator[tuple[Micros, ObservationEvent]]:
+    gates = [portal for portal in PROOF_SITE.portals if portal.role == "boundary"]
+    for number, at in enumerate(range(START_AT, START_AT + SECONDS * SECOND, _ASKED_EVERY)):
+        gate = gates[number % len(gates)]
+        payload = LoopTripped(portal=gate.id, direction="out" if gate.direction == "both" else None)
+        key = DeviceKey(device=DeviceId("gates"), boot_epoch=1, sequence=number + 1)
+        yield at, ObservationEvent(site=PROOF_SITE.name, key=key, occurred_at=at, payload=payload)
 
 
 class _World:

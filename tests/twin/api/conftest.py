@@ -52,6 +52,7 @@ def serve(lot, story, tmp_path) -> Callable[..., AbstractAsyncContextManager[Run
         crops = BlobStore(tmp_path / "crops", keys, quota_bytes=1_000_000)
         services = Services(
             log=sealing,
+            keys=keys,
             sites={"lot": lot},
             timelines={"lot": timeline},
             hubs={"lot": hub},

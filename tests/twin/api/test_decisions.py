@@ -41,6 +41,9 @@ async def test_other_words_under_the_same_id_are_refused(serve):
         ({"at": "noon"}, "noon"),
         ({"colour": "red"}, "colour"),
         ({"reason": ""}, "reason"),
+        ({"decision": "set_plate"}, "needs plate"),
+        ({"decision": "set_plate", "plate": "- -"}, "has letters or digits"),
+        ({"plate": "B-XY 123"}, "of 'set_plate' alone"),
     ],
 )
 async def test_a_decision_that_cannot_be_read_is_refused_with_what_is_wrong(serve, change, said):

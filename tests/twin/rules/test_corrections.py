@@ -5,95 +5,13 @@ from itertools import pairwise
 
 import pytest
 
-from site_models.schema import Tariff
-from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent
-from twin.events.facts import IdentitiesMerged, IdentitiesSplit, LedgerClosed, PortalCrossed
-from twin.events.observations import OperatorDecided
-from twin.rules.decisions import decide
-from twin.rules.invariants import Billing, Violation
-from twin.rules.ledger import LedgerState, net_minor, post
+from twin.events.envelope import FactEvent
+from twin.events.facts import IdentitiesMerged, IdentitiesSplit, LedgerClosed
+from twin.rules.invariants import Violation
 from twin.rules.passages import Pin
-from twin.rules.sessions import Sessions, SessionsState
-from twin.rules.tariff import MINUTE, StepTariff, TariffBook
+from twin.rules.tariff import MINUTE
 
 T0 = 1_767_268_800_000_000
-TARIFF = StepTariff(Tariff(id="t", version=1, currency="EUR", step_minutes=7, price_minor=30, day_cap_minor=900))
-BOOK = TariffBook((TARIFF,))
-
-
-class Site:
-    """One site's rules, its billing invariants and its ledger, told the same facts."""
-
-    def __init__(self, lot):
-        self.gate = next(portal.id for portal in lot.portals if portal.role == "boundary")
-        self.rules = Sessions(lot, SessionsState(), BOOK)
-        self.billing = Billing(frozenset({self.gate}), BOOK)
-        self.ledger, self.lines, self.n, self.facts = LedgerState(), [], 0, []
-
-    def cause(self, minute, *payloads, number=None):
-        """Facts of one observation; ``number`` names it, so that crossings keep their names in any order."""
-        self.n += 1
-        ordinal, made = 0, []
-        for payload in payloads:
-            event = self._event(minute * MINUTE + T0, payload, number or 10_000 + self.n, ordinal)
-            told = self._tell(event, ordinal)
-            made += told
-            ordinal += 1 + len(told)
-        self.billing.end_of_cause()
-        return made
-
-    def _tell(self, event, ordinal):
-        self._note(event)
-        told = self.rules.react(event)
-        for place, (at, fact) in enumerate(told, ordinal + 1):
-            self._note(self._event(at, fact, event.cause, place))
-        return [fact for _, fact in told]
-
-    def decide(self, minute, **decided):
-        self.n += 1
-        key = DeviceKey(device="desk", boot_epoch=1, sequence=self.n)
-        payload = OperatorDecided(author="ann", reason="seen on the recording", **decided)
-        event = ObservationEvent(site="lot", key=key, occurred_at=T0 + minute * MINUTE, payload=payload)
-        ordinal, made = 0, []
-        for at, fact in decide(self.rules, event, payload, frozenset()):
-            told = self._tell(self._event(at, fact, 10_000 + self.n, ordinal), ordinal)
-            made += [fact, *told]
-            ordinal += 1 + len(told)
-        self.billing.end_of_cause()
-        return made
-
-    def cross(self, minute, vehicle, direction, number=None):
-        return self.cause(minute, self.crossing(vehicle, direction), number=number)
-
-    def crossing(self, vehicle, direction):
-        return PortalCrossed(vehicle=vehicle, portal=self.gate, direction=direction, position_m=(0.0, 0.0), speed_mps=3.0)
-
-    @property
-    def stays(self):
-        """What stands: of each vehicle, its stays and orphans by session."""
-        return {
-            one.session: (one.status, one.entry_at, one.exit_at)
-            for one in self.rules.state.stays.values()
-            if one.status != "void"
-        }
-
-    @property
-    def net(self):
-        return {key: amount for key, amount in net_minor(self.lines).items() if amount}
-
-    def _event(self, at, payload, cause, ordinal):
-        return FactEvent(site="lot", fold_version="2", cause=cause, ordinal=ordinal, occurred_at=at, payload=payload)
-
-    def _note(self, event):
-        self.billing.check(event, f"fact {len(self.facts) + 1}")
-        self.ledger, lines = post(self.ledger, event)
-        self.lines += lines
-        self.facts.append(event)
-
-
-@pytest.fixture
-def site(lot):
-    return Site(lot)
 
 
 def visits(rng, names):
@@ -130,21 +48,21 @@ def told(site):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_in_any_order_of_arrival_the_net_is_a_naive_fold_in_order_of_time(lot, seed):
+def test_in_any_order_of_arrival_the_net_is_a_naive_fold_in_order_of_time(new_site, seed):
     rng = random.Random(seed)
     names = ["a", "b", "c"]
     made = visits(rng, names)
     expected = sorted((one for name in names for one in naive([each for each in made if each[1] == name])), key=str)
-    site = Site(lot)
+    site = new_site()
     for minute, name, direction in rng.sample(made, len(made)):
         site.cross(minute, name, direction)
     assert told(site) == expected
-    amounts = [TARIFF.amount_minor(entry * MINUTE, end * MINUTE) for status, entry, end in expected if status == "closed"]
+    amounts = [site.tariff.amount_minor(entry * MINUTE, end * MINUTE) for status, entry, end in expected if status == "closed"]
     assert sum(site.net.values()) == sum(amounts)
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_merges_and_splits_among_late_crossings_give_what_they_give_after_all_crossings(lot, seed):
+def test_merges_and_splits_among_late_crossings_give_what_they_give_after_all_crossings(new_site, seed):
     rng = random.Random(seed)
     names = ["a", "b", "c", "d"]
     made = [(number, *one) for number, one in enumerate(visits(rng, names), 1)]
@@ -159,7 +77,7 @@ def test_merges_and_splits_among_late_crossings_give_what_they_give_after_all_cr
             if pair[0] != pair[1]:
                 joints.append(("merge", *pair))
                 merged.append(pair)
-    late, ordered = Site(lot), Site(lot)
+    late, ordered = new_site(), new_site()
     for number, minute, name, direction in made:
         ordered.cross(minute, name, direction, number)
     for joint in joints:
@@ -190,9 +108,9 @@ def _join(site, joint):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_a_merge_bills_no_minute_twice_and_loses_none_and_a_split_gives_the_earlier_net(lot, seed):
+def test_a_merge_bills_no_minute_twice_and_loses_none_and_a_split_gives_the_earlier_net(new_site, seed):
     rng = random.Random(seed)
-    site = Site(lot)
+    site = new_site()
     for minute, name, direction in visits(rng, ["a", "b"]):
         site.cross(minute, name, direction)
     before, net = site.stays, site.net
@@ -208,10 +126,10 @@ def test_a_merge_bills_no_minute_twice_and_loses_none_and_a_split_gives_the_earl
 
 
 @pytest.mark.parametrize("seed", range(120))
-def test_whatever_people_decide_among_late_crossings_the_billing_invariants_hold(lot, seed):
+def test_whatever_people_decide_among_late_crossings_the_billing_invariants_hold(new_site, seed):
     rng = random.Random(seed)
     names = ["a", "b", "c", "d"]
-    site, refused = Site(lot), 0
+    site, refused = new_site(), 0
     for minute, name, direction in rng.sample(made := visits(rng, names), len(made)):
         site.cross(minute, name, direction)
         if rng.random() < 0.05:

@@ -22,6 +22,7 @@ async def asking(log, lot, folder):
     timeline = Timeline(log, lot)
     services = Services(
         log=log,
+        keys=MemoryKeyRing(),
         sites={lot.name: lot},
         timelines={lot.name: timeline},
         hubs={lot.name: Hub(log, timeline, epoch="e1")},

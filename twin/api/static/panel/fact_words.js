@@ -16,6 +16,9 @@ const SAYINGS = {
   "identities.merged.v1": ({ vehicle, merged }) => `${merged} was ${vehicle}`,
   "identities.split.v1": ({ vehicle, split }) => `${split} is not ${vehicle} after all`,
   "session.amended.v1": ({ status, reason, flags }) => `Session amended: ${status}, ${words(reason).toLowerCase()}${doubts(flags)}`,
+  "payment.booked.v1": ({ amount_minor, currency, fate }) => `${money(amount_minor, currency)} received: ${words(fate).toLowerCase()}`,
+  "gate.decided.v1": ({ portal, answer, reasons }) => `Gate ${portal}: ${answer} (${reasons.map((one) => words(one).toLowerCase()).join(", ")})`,
+  "gate.changed.v1": ({ portal, state }) => `Gate ${portal} is ${words(state).toLowerCase()}`,
   "session.orphaned.v1": ({ portal }) => `Exit at ${portal} without an entry`,
 };
 
@@ -30,5 +33,6 @@ export function sentence({ type, data }) {
   return saying ? saying(data) : words(type.replace(/\.v\d+$/, "").replaceAll(".", " "));
 }
 
+const money = (minor, currency) => `${minor} minor units of ${currency}`;
 const inZone = (zone) => (zone ? ` in ${words(zone).toLowerCase()}` : "");
 const doubts = (flags) => (flags?.length ? ` (${flags.map((flag) => words(flag).toLowerCase()).join(", ")})` : "");

@@ -1,0 +1,93 @@
+"""Clocks that are off, drift and are set: put right by when frames arrive, and not by a backlog or a single late frame."""
+
+import random
+
+import pytest
+
+from twin.events.envelope import DeviceKey, ObservationEvent
+from twin.events.ids import SECOND
+from twin.events.observations import ClockTicked, FrameObserved
+from twin.fusion import ordering
+from twin.fusion.parameters import FusionParameters
+from twin.fusion.state import OrderingState
+
+P = FusionParameters()
+T0 = 1_767_225_600 * SECOND
+STEP = SECOND // 10
+
+
+class Camera:
+    """Ten frames a second by a clock of its own; ``error`` of the estimate after each, in seconds."""
+
+    def __init__(self, seed=1, delay_s=0.05):
+        self.state, self.n, self.draw, self.delay_s = OrderingState(), 0, random.Random(seed), delay_s
+
+    def delivers(self, from_s, until_s, clock_s, *, arrives_s=None):
+        """Frames captured then, whose clock is ``clock_s`` off; at once, or all from ``arrives_s`` on, 100 a second."""
+        errors = []
+        for number, at in enumerate(range(round(from_s * SECOND), round(until_s * SECOND), STEP)):
+            delay = round(SECOND * self.draw.expovariate(1 / self.delay_s)) + 20_000
+            arrives = at + delay if arrives_s is None else round(arrives_s * SECOND) + number * STEP // 10
+            errors.append(self.frame(at, round(clock_s * SECOND), arrives))
+        return errors
+
+    def frame(self, at, clock, arrives, sequence=None):
+        self.n += sequence is None
+        tick = T0 + arrives // STEP * STEP
+        self.state = ordering.tick_clock(self.state, tick, ClockTicked(worker="w"), P)
+        payload = FrameObserved(camera="a", frame_px=(960, 540), detector="d", clock="unsynced")
+        key = DeviceKey(device="a", boot_epoch=1, sequence=sequence or self.n)
+        event = ObservationEvent(site="s", key=key, occurred_at=T0 + at + clock, payload=payload)
+        self.state, pending, _ = ordering.accept(self.state, event, payload, P)
+        return abs(pending.at - (T0 + at)) / SECOND
+
+
+@pytest.mark.parametrize("clock_s", [-30, -7, -0.2, 0, 0.2, 7, 30])
+def test_a_clock_that_is_off_is_put_right_within_a_second(clock_s):
+    assert max(Camera().delivers(0, 30, clock_s)[10:]) <= 0.21
+
+
+@pytest.mark.parametrize("after_s", [-20, -3, 3, 20])
+def test_a_clock_that_is_set_while_frames_come_is_put_right_at_once(after_s):
+    camera = Camera()
+    camera.delivers(0, 30, 1.0)
+    assert max(camera.delivers(30, 60, 1.0 + after_s)[10:]) <= 0.21
+
+
+@pytest.mark.parametrize("after_s", [-20, -3, 3, 20])
+def test_a_clock_that_is_set_during_a_silence_is_put_right_within_some_seconds(after_s):
+    camera = Camera()
+    camera.delivers(0, 30, 1.0)
+    assert max(camera.delivers(60, 90, 1.0 + after_s)[70:]) <= 0.21
+
+
+def test_a_backlog_after_a_silence_is_of_its_own_time():
+    camera = Camera()
+    camera.delivers(0, 30, 1.0)
+    assert max(camera.delivers(30, 60, 1.0, arrives_s=60)) <= 0.21
+    assert max(camera.delivers(60, 70, 1.0)) <= 0.21
+
+
+def test_a_worker_that_becomes_slow_is_not_taken_for_a_clock():
+    camera = Camera()
+    camera.delivers(0, 30, 1.0)
+    slow = [(at, min(4 * SECOND, (at - 30 * SECOND) // 2)) for at in range(30 * SECOND, 60 * SECOND, STEP)]
+    errors = [camera.frame(at, SECOND, at + delay) for at, delay in slow]
+    assert max(errors) <= 0.21
+
+
+@pytest.mark.parametrize("after_s", [-20, 20])
+def test_a_frame_from_before_the_clock_was_set_that_comes_late_keeps_its_time(after_s):
+    camera = Camera()
+    camera.delivers(0, 30, 1.0)
+    camera.n += 1
+    held = camera.n
+    camera.delivers(30.1, 33, 1.0 + after_s)
+    assert camera.frame(30 * SECOND, SECOND, 33 * SECOND, sequence=held) <= (0.21 if after_s < 0 else 20.21)
+    assert max(camera.delivers(33, 40, 1.0 + after_s)) <= 0.21
+
+
+def test_drift_is_followed():
+    camera = Camera()
+    errors = [camera.delivers(second, second + 1, second * 200e-6) for second in range(0, 1_200, 4)]
+    assert max(max(one) for one in errors[1:]) <= 0.25

@@ -1,0 +1,44 @@
+"""What a site's map and tariffs say of an observation from outside: what can be no answer to is refused where it comes in."""
+
+from __future__ import annotations
+
+from site_models.schema import Portal, PortalId, Site
+from twin.errors import BadInput
+from twin.events.observations import GateReported, LoopTripped, Observation, PaymentReceived
+
+
+def check_observation(payload: Observation, site: Site) -> None:
+    """Raise BadInput for a gate that the site does not have, or money that nothing here is paid in."""
+    match payload:
+        case LoopTripped():
+            _check_direction(_gate(payload.portal, site), payload)
+        case GateReported():
+            _gate(payload.portal, site)
+        case PaymentReceived():
+            _check_currency(payload.currency, site)
+        case _:
+            pass
+
+
+def _gate(name: PortalId, site: Site) -> Portal:
+    gates = {one.id: one for one in site.portals if one.role == "boundary"}
+    if name not in gates:
+        there = ", ".join(gates) or "none"
+        raise BadInput(f"portal '{str(name)[:80]}' is no boundary of site '{site.name}', where gates stand; there are {there}")
+    return gates[name]
+
+
+def _check_direction(portal: Portal, asked: LoopTripped) -> None:
+    if portal.direction == "both" and asked.direction is None:
+        raise BadInput(f"portal '{portal.id}' is passed both ways; say which: direction 'in' or 'out'")
+    if portal.direction != "both" and asked.direction not in (None, portal.direction):
+        raise BadInput(f"portal '{portal.id}' is passed '{portal.direction}' only; leave direction out, or ask at another")
+
+
+def _check_currency(currency: str, site: Site) -> None:
+    known = sorted({one.currency for one in site.tariffs})
+    if currency not in known:
+        raise BadInput(
+            f"currency '{currency}' is that of no tariff of site '{site.name}', which has {', '.join(known) or 'none'};"
+            " this money would be for nothing: return it"
+        )
