@@ -36,7 +36,7 @@ def evaluate(kind: str, runs: Sequence[Path], site: str | None = None) -> dict[s
     With several runs, ``runs`` has each one's values, and ``mean`` and ``worst_run`` those of the runs.
 
     Args:
-        site: for stalls: a site's folder or name; None: as each run's manifest says.
+        site: for stalls: a site's folder or name; None: each run's folder ``site``, else as its manifest says.
 
     Raises:
         BadInput: an unknown kind, a run given twice, or a fault in a run.

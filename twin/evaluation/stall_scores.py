@@ -41,7 +41,7 @@ def stalls(run: Path, site: str | None = None) -> Scored:
     """The share of stall-minutes with the right state.
 
     Args:
-        site: folder or name; None: as the run's manifest says.
+        site: folder or name; None: the run's own folder ``site``, else as its manifest says.
 
     Raises:
         BadInput: a table is absent or faulty, the site is not known or has no stall, or the truth names one that it lacks.
@@ -85,7 +85,8 @@ def stall_text(shown: Mapping[str, Any]) -> str:
 
 
 def _site(run: Path, site: str | None) -> Site:
-    named = site or read_manifest(run).get("site")
+    own = run / "site"
+    named = site or (own if own.is_dir() else read_manifest(run).get("site"))
     if not named:
         raise BadInput(f"run '{run}' does not say of which site it is; give --site")
     try:
