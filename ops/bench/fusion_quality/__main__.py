@@ -10,8 +10,9 @@ from typing import Any
 
 from twin.errors import TwinError
 
+from .instead import ABLATIONS, NOT_THERE, PEER, instead
 from .made import fused, say, simulated
-from .report import missed, scores, table, worst_cases
+from .report import missed, scores, side_by_side, table, worst_cases
 from .scenes import Case, Scene, scenes_named, site_of
 
 
@@ -63,6 +64,11 @@ def _options() -> argparse.Namespace:
     runs.add_argument("--profile", action="append", help="clean, default or harsh; may be given several times")
     runs.add_argument("--traffic", action="append", choices=("own", "sumo"), help="may be given several times")
     runs.add_argument("--stay-minutes", type=float, help="median of the stays; absent: 40")
+    others = parser.add_argument_group("beside what")
+    others.add_argument("--peer", action="store_true", help="beside a plain ground tracker (needs the bench extra)")
+    others.add_argument("--ablations", action="store_true", help="beside the fold without each of its parts")
+    named = ", ".join((PEER, *ABLATIONS))
+    others.add_argument("--instead", action="append", default=[], metavar="NAME", help=f"beside one of these: {named}")
     parser.add_argument("--out", type=Path, default=Path("twin-data/quality"))
     parser.add_argument("--worst", type=int, default=0, metavar="N", help="show the N worst cases of each kind")
     parser.add_argument("--check", action="store_true", help="exit 1 if a figure is not where it should be")
@@ -70,20 +76,39 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _others(options: argparse.Namespace) -> list[str]:
+    named = [*([PEER] if options.peer else []), *(ABLATIONS if options.ablations else []), *options.instead]
+    return list(dict.fromkeys(named))
+
+
+def _told(title: str, columns: dict[str, dict[str, Any]], options: argparse.Namespace) -> str:
+    ours = columns["twin"]
+    if len(columns) == 1:
+        return table(title, ours) + worst_cases(ours, options.worst)
+    text = side_by_side(title, columns) + worst_cases(ours, options.worst)
+    says = [f"- {name}: {ABLATIONS[name].says}" for name in columns if name in ABLATIONS]
+    says += [f"- no {name}: {why}" for name, why in NOT_THERE.items()] if options.ablations else []
+    return text + "\n" + "\n".join(says) + "\n" if says else text
+
+
 def main() -> int:
     """Run what the command line asks for."""
     options = _options()
     options.out.mkdir(parents=True, exist_ok=True)
-    runs = dict[tuple[str, str, str], list[Path]]()
+    runs = dict[str, dict[str, list[Path]]]()
     for case in cases_of(options):
-        runs.setdefault(case.group, []).append(fused(case, simulated(case, options.out)))
-    found: dict[str, dict[str, Any]] = {", ".join(group): scores(folders) for group, folders in runs.items()}
+        run = fused(case, simulated(case, options.out))
+        columns = runs.setdefault(", ".join(case.group), {"twin": []})
+        columns["twin"].append(run)
+        for name in _others(options):
+            columns.setdefault(name, []).append(instead(case, run, name))
+    found = {title: {name: scores(folders) for name, folders in columns.items()} for title, columns in runs.items()}
     if options.json:
-        print(json.dumps(found, indent=1))
+        alone = {title: columns["twin"] for title, columns in found.items()}
+        print(json.dumps(found if _others(options) else alone, indent=1))
     else:
-        for title, reports in found.items():
-            print(table(title, reports) + worst_cases(reports, options.worst), end="")
-    short = {title: names for title, reports in found.items() if (names := missed(reports))}
+        print("".join(_told(title, columns, options) for title, columns in found.items()), end="")
+    short = {title: names for title, columns in found.items() if (names := missed(columns["twin"]))}
     for title, names in short.items():
         say(f"{title}: short of the goal: {', '.join(names)}")
     return 1 if options.check and short else 0

@@ -59,7 +59,8 @@ def concluded(run: Path, mark: Path, of: str, conclude: Callable[[], dict[str, A
     started = time.monotonic()
     summary = conclude()
     stamp(mark, of, started)
-    say(f"{mark.parent.name}: {summary['observations']} observations concluded in {time.monotonic() - started:.0f} s")
+    name = run.name if mark.parent == run else f"{run.name}, {mark.parent.name}"
+    say(f"{name}: {summary['observations']} observations concluded in {time.monotonic() - started:.0f} s")
     return run
 
 
