@@ -11,7 +11,7 @@ from twin.commands import AsJson, micros_of, print_json
 from twin.errors import BadInput
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run folders; several are pooled.")]
-Kind = Annotated[str, typer.Argument(help="tracking, stalls, sessions or localization.")]
+Kind = Annotated[str, typer.Argument(help="tracking, stalls, sessions, localization or review.")]
 
 
 def evaluate(
@@ -24,7 +24,7 @@ def evaluate(
     stall: Annotated[str | None, typer.Option("--stall", help="Show a case: a stall.")] = None,
     around: Annotated[str | None, typer.Option("--around", help="When the case was, RFC 3339.")] = None,
     site: Annotated[
-        str | None, typer.Option("--site", help="Of the stalls: a site's folder or name; absent: as the run says.")
+        str | None, typer.Option("--site", help="For stalls and money: a site's folder or name; absent: as the run says.")
     ] = None,
 ) -> None:
     """Score runs against their ground truth, or show one case of a run."""

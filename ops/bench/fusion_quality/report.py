@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from twin.evaluation.scores import evaluate
 from .goals import goal_text, is_met
 from .made import say
 
-KINDS = ("tracking", "sessions", "localization", "stalls")
+KINDS = ("tracking", "sessions", "localization", "stalls", "review")
 
 _SAID = ("case", "run", "replay", "vehicle", "stall", "at")
 
@@ -33,7 +33,7 @@ def scores(runs: Sequence[Path], kinds: Sequence[str] = KINDS) -> dict[str, Any]
 
 def figures(reports: Reports) -> dict[str, Any]:
     """Every figure by name, as its report has it."""
-    return {name: one for report in reports.values() for name, one in report["metrics"].items()}
+    return {name: one for _, name, one, _ in _rows(reports)}
 
 
 def missed(reports: Reports) -> list[str]:
@@ -44,12 +44,11 @@ def missed(reports: Reports) -> list[str]:
 def table(title: str, reports: Reports) -> str:
     """A Markdown table of one scene's runs."""
     lines = ["", f"**{title}**", "", "| figure | goal | together (95 %) | mean | worst | in |", "|---|---|---:|---:|---:|---|"]
-    for report in reports.values():
-        for name, one in report["metrics"].items():
-            mean, worst = report.get("mean", {}).get(name, one["value"]), report.get("worst_run", {}).get(name, {})
-            run = Path(worst["run"]).name.rpartition("-seed-")[2] if worst.get("run") else ""
-            told = f"{number(mean)} | {number(worst.get('value', one['value']))} | {run and f'seed {run}'}"
-            lines.append(f"| `{name}` | {goal_text(name)} | {_cell(name, one)} | {told} |")
+    for _, name, one, report in _rows(reports):
+        mean, worst = report.get("mean", {}).get(name, one["value"]), report.get("worst_run", {}).get(name, {})
+        run = Path(worst["run"]).name.rpartition("-seed-")[2] if worst.get("run") else ""
+        told = f"{number(mean)} | {number(worst.get('value', one['value']))} | {run and f'seed {run}'}"
+        lines.append(f"| `{name}` | {goal_text(name)} | {_cell(name, one)} | {told} |")
     return "\n".join(lines) + "\n"
 
 
@@ -80,6 +79,16 @@ def worst_cases(reports: Reports, most: int) -> str:
 def number(value: float | None) -> str:
     """A figure for reading."""
     return "–" if value is None else f"{value:.4g}"
+
+
+def _rows(reports: Reports) -> Iterator[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Kind, name, figure and report; a figure that two kinds tell is told once."""
+    told = set[str]()
+    for kind, report in reports.items():
+        for name, one in report["metrics"].items():
+            if name not in told:
+                told.add(name)
+                yield kind, name, one, report
 
 
 def _cell(name: str, one: Mapping[str, Any], *, with_interval: bool = True) -> str:
