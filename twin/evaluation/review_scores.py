@@ -53,21 +53,24 @@ def review(run: Path, site: str | None = None) -> Scored:
     put_right = _put_right(stays, is_flagged)
     is_right = _is_right(stays)
     was_right = _session_is_right(stays)
-    n_visits, n_told = len(is_right), len(named)
+    was_inside = _was_inside(stays)
+    n_visits, n_told = len(is_right), int((~was_inside).sum())
+    is_asked, is_wrong = is_flagged & ~was_inside, ~was_right & ~was_inside
     after = is_right.copy()
     after[put_right.visits] = True
-    figures: dict[str, Figure] = {"review_share": Share(n_hits=int(is_flagged.sum()), n=n_told)}
+    figures: dict[str, Figure] = {"review_share": Share(n_hits=int(is_asked.sum()), n=n_told)}
     for cause in CAUSES:
-        figures[f"review_{cause}_share"] = Share(n_hits=sum(cause in one for one in named), n=n_told)
+        has_cause = np.array([cause in one for one in named], dtype=bool)
+        figures[f"review_{cause}_share"] = Share(n_hits=int((has_cause & is_asked).sum()), n=n_told)
     figures |= {
-        "review_needed_share": Share(n_hits=int((is_flagged & ~was_right).sum()), n=int(is_flagged.sum())),
-        "wrong_unreviewed_share": Share(n_hits=int((~is_flagged & ~was_right).sum()), n=int((~was_right).sum())),
+        "review_needed_share": Share(n_hits=int((is_asked & is_wrong).sum()), n=int(is_asked.sum())),
+        "wrong_unreviewed_share": Share(n_hits=int((~is_flagged & is_wrong).sum()), n=int(is_wrong.sum())),
         "exact_stay": Share(n_hits=int(is_right.sum()), n=n_visits),
         "exact_stay_reviewed": Share(n_hits=int(after.sum()), n=n_visits),
         "money_error_minor": money(stays),
         "money_error_reviewed_minor": money(stays, put_right.visits, put_right.sessions),
     }
-    return Scored(n=n_told, figures=figures, cases=_cases(stays, named, was_right))
+    return Scored(n=n_told, figures=figures, cases=_cases(stays, named, was_right, was_inside))
 
 
 def _causes(path: Path) -> Mapping[str, frozenset[str]]:
@@ -117,6 +120,13 @@ def _session_is_right(stays: Stays) -> Bools:
     return right
 
 
+def _was_inside(stays: Stays) -> Bools:
+    """(S,) whether the session is of somebody who entered before the period: in doubt because the period begins there."""
+    found = np.zeros(len(stays.told["session"]), dtype=bool)
+    found[stays.match.session[stays.visits["entry_t"][stays.match.visit] == NEVER]] = True
+    return found
+
+
 def _put_right(stays: Stays, is_flagged: Bools) -> _Review:
     visits = set(stays.match.visit[is_flagged[stays.match.session]].tolist())
     is_right, true_exit = _is_right(stays), stays.visits["exit_t"]
@@ -128,11 +138,11 @@ def _put_right(stays: Stays, is_flagged: Bools) -> _Review:
     return _Review(visits=np.array(sorted(visits), dtype=np.int64), sessions=np.flatnonzero(is_flagged))
 
 
-def _cases(stays: Stays, named: list[frozenset[str]], was_right: Bools) -> list[Case]:
+def _cases(stays: Stays, named: list[frozenset[str]], was_right: Bools, was_inside: Bools) -> list[Case]:
     """What is wrong and nobody is asked about, then what is right and asked about."""
     found = list[Case]()
     for row, causes in enumerate(named):
-        if bool(causes) != bool(was_right[row]):
+        if bool(causes) != bool(was_right[row]) or was_inside[row]:
             continue
         entry_t, exit_t = int(stays.told["entry_t"][row]), int(stays.told["exit_t"][row])
         at = entry_t if entry_t != NEVER else exit_t

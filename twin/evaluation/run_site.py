@@ -14,23 +14,32 @@ from twin.evaluation.run_tables import NEVER, Table, read_manifest
 from twin.rules.tariff import TariffBook
 
 
+def named_site(run: Path, site: str | None) -> str:
+    """Folder or name of the run's site: the one given, else the run's own folder ``site``, else as its manifest says.
+
+    Raises:
+        BadInput: the run does not say.
+    """
+    own = run / "site"
+    named = site or (own if own.is_dir() else read_manifest(run).get("site"))
+    if not named:
+        raise BadInput(f"run '{run}' does not say of which site it is; give --site")
+    return str(named)
+
+
 def site_of(run: Path, site: str | None, wanted_for: str) -> Site:
     """The site of a run.
 
     Args:
-        site: its folder or name; None: the run's own folder ``site``, else as its manifest says.
+        site: as of ``named_site``.
         wanted_for: what is not known without it.
 
     Raises:
         BadInput: the run does not say, or it is not found.
         SiteFault: the site is faulty.
     """
-    own = run / "site"
-    named = site or (own if own.is_dir() else read_manifest(run).get("site"))
-    if not named:
-        raise BadInput(f"run '{run}' does not say of which site it is; give --site")
     try:
-        return load_site(resolve(str(named)))
+        return load_site(resolve(named_site(run, site)))
     except NotFound as wrong:
         raise BadInput(f"{wanted_for} of run '{run}' are not known: {wrong}; give --site with the site's folder") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def _scenes(options: argparse.Namespace) -> list[Scene]:
     return [Scene(name="generated", **numbers)]
 
 
-def _options() -> argparse.Namespace:
+def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m ops.bench.fusion_quality", description="Simulate, fuse and score; print a table of each scene."
     )
@@ -73,7 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--worst", type=int, default=0, metavar="N", help="show the N worst cases of each kind")
     parser.add_argument("--check", action="store_true", help="exit 1 if a figure is not where it should be")
     parser.add_argument("--json", action="store_true", help="print the reports instead of tables")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def _others(options: argparse.Namespace) -> list[str]:
@@ -91,9 +91,9 @@ def _told(title: str, columns: dict[str, dict[str, Any]], options: argparse.Name
     return text + "\n" + "\n".join(says) + "\n" if says else text
 
 
-def main() -> int:
-    """Run what the command line asks for."""
-    options = _options()
+def main(words: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for; returns its exit status."""
+    options = _options(words)
     options.out.mkdir(parents=True, exist_ok=True)
     runs = dict[str, dict[str, list[Path]]]()
     for case in cases_of(options):

@@ -102,7 +102,8 @@ def instead(case: Case, run: Path, name: str) -> Path:
             (folder / shared).symlink_to(Path("..", "..", shared))
     of = code_print([*(() if name == PEER else FUSED_BY), f"{THIS}/peer" if name == PEER else f"{THIS}/instead.py"])
     concludes = _conclude(name)
-    return concluded(run, folder / "fused.json", of, lambda: concludes(case.site, run / "observations.jsonl.zst", folder))
+    concluded(run, folder / "fused.json", of, lambda: concludes(case.site, run / "observations.jsonl.zst", folder))
+    return folder
 
 
 def _conclude(name: str) -> Callable[[Site, Path, Path], dict[str, Any]]:

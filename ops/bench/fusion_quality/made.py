@@ -42,26 +42,26 @@ def simulated(case: Case, out: Path) -> Path:
 
 
 def fused(case: Case, run: Path) -> Path:
-    """The run with facts, tracks and sessions, fused where this code has not done that yet."""
+    """The run, with facts, tracks and sessions: fused where this code has not done that yet."""
 
     def fuse() -> dict[str, Any]:
         return fuse_run(case.site, run / "observations.jsonl.zst", run)
 
-    return concluded(run, run / "fused.json", code_print(FUSED_BY), fuse)
+    concluded(run, run / "fused.json", code_print(FUSED_BY), fuse)
+    return run
 
 
-def concluded(run: Path, mark: Path, of: str, conclude: Callable[[], dict[str, Any]]) -> Path:
-    """A run that ``conclude`` writes, unless the stamp says that it has."""
+def concluded(run: Path, mark: Path, of: str, conclude: Callable[[], dict[str, Any]]) -> None:
+    """Let ``conclude`` write what follows from the run's observations, unless the stamp says that it has."""
     of = f"{of} {json.loads((run / 'simulated.json').read_bytes())['of']}" if (run / "simulated.json").exists() else of
     if is_stamped(mark, of):
-        return run
+        return
     mark.unlink(missing_ok=True)
     started = time.monotonic()
     summary = conclude()
     stamp(mark, of, started)
     name = run.name if mark.parent == run else f"{run.name}, {mark.parent.name}"
     say(f"{name}: {summary['observations']} observations concluded in {time.monotonic() - started:.0f} s")
-    return run
 
 
 def code_print(parts: Iterable[str]) -> str:

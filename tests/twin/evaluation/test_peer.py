@@ -103,3 +103,4 @@ def test_the_peer_stands_beside_the_fold_on_the_same_observations(tmp_path):
     (columns,) = json.loads(done.stdout).values()
     assert set(columns) == {"twin", "peer"}
     assert columns["twin"]["tracking"]["n"] == columns["peer"]["tracking"]["n"] > 0
+    assert "review" not in columns["peer"]  # it is never in doubt

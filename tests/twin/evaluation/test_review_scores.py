@@ -36,8 +36,8 @@ def closed(name, entry, leave, *flags):
 
 @pytest.fixture
 def run(tmp_path):
-    """Four stays of 100: a is right, b's exit is flagged and billed 50, c's is wrong by 30 without a flag, d's was missed but for
-    an orphan at its exit; and a flagged stay of nobody, billed 70."""
+    """Four stays of 100: a is right, b's exit is flagged and billed 50, c's is wrong by 30 without a flag, d's was missed but
+    for an orphan at its exit; and a flagged stay of nobody, billed 70."""
     run = tmp_path / "run"
     ends = {"a": (0, 500), "b": (100, 600), "c": (200, 700), "d": (300, 800)}
     write(run, "visits", (*VISITS, "amount_minor"), [(name, at(i), at(o), None, 100) for name, (i, o) in ends.items()])
@@ -95,6 +95,16 @@ def test_dues_follow_the_tariff_of_the_runs_own_site(run):
     write(run, "visits", VISITS, [("a", at(0), at(500), None), ("b", at(100), at(600), None)])
     # 20 due for each; 100 and 50 were billed, and 70 twice for stays of nobody.
     assert values(run, "sessions")["money_error_minor"] == (80 + 30 + 70 + 70) / 2
+
+
+def test_one_who_was_inside_at_the_start_asks_for_nobody(tmp_path):
+    run = tmp_path / "run"
+    write(run, "visits", VISITS, [("a", None, at(500), None), ("b", at(100), at(600), None)])
+    told = [("a", "a", None, at(500), "orphan", 0.0, None), ("b", "b", at(100), at(600), "closed", 1.0, None)]
+    write(run, "sessions", SESSIONS, told)
+    write_facts(run, SessionOrphaned(session="a", vehicle="a", portal="out", exit_at=at(500)), closed("b", 100, 600))
+    report = evaluate("review", [run])
+    assert (report["n"], report["metrics"]["review_share"]["value"], report["worst"]) == (1, 0.0, [])
 
 
 def test_a_run_without_facts_says_what_writes_them(run):
