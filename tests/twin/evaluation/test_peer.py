@@ -2,10 +2,6 @@
 
 import importlib
 import importlib.util
-import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +11,6 @@ from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import SECOND
 from twin.events.observations import ClockTicked, FrameObserved
 
-ROOT = Path(__file__).parents[3]
 SITE = generate(n_cameras=2, n_stalls=4, n_levels=1, overlap=0.2, seed=3)
 LEVEL = SITE.levels[0].id
 ENTRY = next(portal for portal in SITE.portals if portal.id == "entry")
@@ -95,12 +90,11 @@ def test_what_two_cameras_see_close_together_is_one_and_one_camera_sees_two():
 
 
 @pytest.mark.skipif(importlib.util.find_spec("stonesoup") is None, reason="Stone Soup is not installed")
-def test_the_peer_stands_beside_the_fold_on_the_same_observations(tmp_path):
-    command = [sys.executable, "-m", "ops.bench.fusion_quality", "--peer", "--json", "--out", str(tmp_path)]
-    command += ["--cameras", "2", "--stalls", "6", "--hours", "0.004", "--stay-minutes", "0.3", "--seeds", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    (columns,) = json.loads(done.stdout).values()
-    assert set(columns) == {"twin", "peer"}
-    assert columns["twin"]["tracking"]["n"] == columns["peer"]["tracking"]["n"] > 0
-    assert "review" not in columns["peer"]  # it is never in doubt
+def test_the_peer_stands_beside_the_fold_on_the_same_observations(monkeypatch):
+    monkeypatch.setenv("BENCH_HOURS", "0.003")
+    monkeypatch.setenv("BENCH_SCENE", "overlap")
+    report = module("fusion_quality").run(1)
+    ours, theirs = (report["reports"][name] for name in ("twin", "peer"))
+    assert ours["tracking"]["n"] == theirs["tracking"]["n"] > 0
+    assert "review" not in theirs  # it is never in doubt
+    assert report["ratio"]["idf1"] == pytest.approx(report["ours"]["idf1"] / report["reference"]["idf1"], abs=1e-3)
