@@ -81,11 +81,14 @@ def source_of_clips(folder: Path, site: str | None, seconds: float | None, seed:
     clips = Clips(folder, model)
     wanted = min(CLIP_SECONDS if seconds is None else seconds, float(clips.manifest.duration_s))
 
+    made = set[Path]()  # what lies in a kept folder may be of other seconds or cameras
+
     def seen(corruption: str | None, cameras: frozenset[CameraId], out: Path) -> Path:
         path = out / f"{corruption or 'clean'}.jsonl.zst"
-        if not path.exists():
+        if path not in made:
             shown = [camera for camera in clips.cameras if camera.id in cameras]
             perceived(name, clips, shown, wanted, CLIP_START, path, corruption, seed)
+            made.add(path)
         return path
 
     return Source(
