@@ -16,6 +16,7 @@ import msgspec
 import typer
 
 from perception.clips import Clips
+from perception.corruptions import CorruptedSource, corruption_named
 from perception.crossings import Crossings
 from perception.detector import open_detector
 from perception.embed import open_embedder
@@ -88,6 +89,10 @@ def run(
     input_size: Annotated[int | None, typer.Option(help="Side of the detector's input, if it takes any.")] = None,
     runtime: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
     max_tries: Annotated[int, typer.Option(min=1, help="Tries in a row for a stream that gives no frame.")] = 8,
+    corrupt: Annotated[
+        str | None, typer.Option(help="Make every picture worse first: noise, blur, dark, jpeg, fog or dirt.")
+    ] = None,
+    corrupt_seed: Annotated[int, typer.Option(help="With --corrupt: same seed, same pictures.")] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")] = False,
 ) -> None:
     """Detect and track vehicles in videos or streams; write or send what was seen."""
@@ -108,6 +113,8 @@ def run(
         cameras = cameras_of(model, videos)
         address_of = dict(videos)
         opens = partial(_video, address_of, starts_at, max_tries)
+    if corrupt is not None:
+        opens = _corrupted(opens, corrupt, corrupt_seed)
     kind = _runtime(runtime)
     names = tuple(name.strip() for name in classes.split(",")) if classes else None
     detects = open_detector(detector, runtime=kind, classes=names, input_px=input_size)
@@ -256,6 +263,15 @@ def _clip(clips: Clips, start_at: Micros, camera: Camera) -> FrameSource:
 
 def _video(address_of: Mapping[CameraId, str], start_at: Micros | None, max_tries: int, camera: Camera) -> FrameSource:
     return open_source(camera, address_of[camera.id], start_at=start_at, max_tries=max_tries)
+
+
+def _corrupted(opens: Callable[[Camera], FrameSource], name: str, seed: int) -> Callable[[Camera], FrameSource]:
+    corruption = corruption_named(name)
+
+    def opened(camera: Camera) -> FrameSource:
+        return CorruptedSource(opens(camera), corruption, seed)
+
+    return opened
 
 
 @contextmanager

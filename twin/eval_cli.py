@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from twin.commands import AsJson, micros_of, print_json
+from twin.commands import AsJson, micros_of, print_json, say
 from twin.errors import BadInput
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run folders; several are pooled.")]
-Kind = Annotated[str, typer.Argument(help="tracking, stalls, sessions or localization.")]
+Kind = Annotated[str, typer.Argument(help="tracking, stalls, sessions, localization, review or robustness.")]
 
 
 def evaluate(
@@ -24,12 +24,27 @@ def evaluate(
     stall: Annotated[str | None, typer.Option("--stall", help="Show a case: a stall.")] = None,
     around: Annotated[str | None, typer.Option("--around", help="When the case was, RFC 3339.")] = None,
     site: Annotated[
-        str | None, typer.Option("--site", help="Of the stalls: a site's folder or name; absent: as the run says.")
+        str | None, typer.Option("--site", help="For stalls and money: a site's folder or name; absent: as the run says.")
     ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=1, help="Of robustness: so much of the beginning; of clips, absent: 60.")
+    ] = None,
+    cameras: Annotated[int | None, typer.Option("--cameras", min=1, help="Of robustness: the first so many.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of robustness: what is lost, and how wrong.")] = 1,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Of robustness: one degradation; may be given several times.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Of robustness: keep the degraded runs in this folder.")] = None,
 ) -> None:
-    """Score runs against their ground truth, or show one case of a run."""
+    """Score runs against their ground truth, show one case of a run, or see what is left of it when things are worse."""
     from twin.evaluation.scores import evaluate, report_text
 
+    if kind == "robustness":
+        from twin.evaluation.robustness import Asked
+
+        asked = Asked(seed=seed, seconds=seconds, n_cameras=cameras, only=tuple(only or ()), site=site, out=out)
+        _robustness(runs, asked, as_json=as_json)
+        return
     if vehicle is not None or stall is not None:
         _show(runs, vehicle, stall, around, site, as_json=as_json)
         return
@@ -38,6 +53,18 @@ def evaluate(
         print_json(report)
     else:
         typer.echo(report_text(report), nl=False)
+
+
+def _robustness(runs: list[Path], asked: Any, *, as_json: bool) -> None:
+    from twin.evaluation.robustness import robustness, robustness_text
+
+    if len(runs) != 1:
+        raise BadInput(f"robustness is of one run, but {len(runs)} were given")
+    report = robustness(runs[0], asked, say)
+    if as_json:
+        print_json(report)
+    else:
+        typer.echo(robustness_text(report), nl=False)
 
 
 def _show(

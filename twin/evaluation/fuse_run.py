@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,21 @@ from twin.errors import BadInput
 from twin.evaluation.event_files import FactWriter, mentions, read_observations
 from twin.evaluation.offline import FuseSummary, fuse, with_clock
 from twin.evaluation.run_directory import Tables, prepare, write_manifest
+from twin.events.envelope import ObservationEvent
 from twin.rules.fold import Fold
 
+Changed = Callable[[Iterable[ObservationEvent]], Iterable[ObservationEvent]]
+"""What is left of observations, and how they came instead."""
 
-def fuse_run(site: Site, observations: Path, run: Path) -> dict[str, Any]:
+
+def fuse_run(
+    site: Site, observations: Path, run: Path, *, fold: Fold | None = None, changed: Changed | None = None
+) -> dict[str, Any]:
     """Fuse offline; writes ``facts.jsonl``, ``tracks.parquet``, ``sessions.parquet`` and ``manifest.json``.
+
+    Args:
+        fold: another than the site's own, for a comparison.
+        changed: what becomes of the observations before they are fused; None: nothing.
 
     Returns:
         A summary: observations, duplicates, ticks added, facts, vehicles, sessions, first and last event time.
@@ -24,9 +35,10 @@ def fuse_run(site: Site, observations: Path, run: Path) -> dict[str, Any]:
     Raises:
         BadInput: the file cannot be read, names another site, or holds no observation.
     """
-    fold, summary, tables = Fold(site), FuseSummary(), Tables()
+    fold, summary, tables = fold or Fold(site), FuseSummary(), Tables()
     has_clock = mentions(observations, "clock.ticked.v1")
-    events = read_observations(observations)
+    events: Iterable[ObservationEvent] = read_observations(observations)
+    events = events if changed is None else changed(events)
     prepare(run)
     with FactWriter(run / "facts.jsonl") as facts_file:
         for fact in fuse(fold, events if has_clock else with_clock(events, site.name), summary):

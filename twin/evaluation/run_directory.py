@@ -1,7 +1,9 @@
 """A run on disk: ``RUN/`` as the public formats define it, written from facts.
 
 ``tracks`` has a row at each fact about where a vehicle is, by vehicle and time; a row holds until the vehicle's next one.
-Of several facts about one moment the last counts, and what the same observation tells of a vehicle after it left does not.
+Of several facts about one moment the last counts. A crossing is found when a vehicle is well across, and told with the time at
+which it was on the line: what is told of a vehicle for a time after it left does not count, as in the graph, unless it is
+confirmed anew.
 Missing values are nulls, times int64 microseconds UTC, positions metres in the site frame.
 """
 
@@ -59,23 +61,27 @@ class Tables:
     """Track and session rows, gathered fact by fact; a superseded fact's row goes."""
 
     def __init__(self) -> None:
-        self._tracks: dict[EventId, tuple[int, dict[str, Any]]] = {}
+        self._tracks: dict[EventId, dict[str, Any]] = {}
+        self._confirmed: dict[EventId, tuple[str, int]] = {}
         self._sessions: dict[EventId, dict[str, Any]] = {}
 
     def add(self, event: FactEvent) -> None:
         """Take one fact; facts that are about neither only supersede."""
         for fact_id in event.supersedes:
             self._tracks.pop(fact_id, None)
+            self._confirmed.pop(fact_id, None)
             self._sessions.pop(fact_id, None)
         if (track := track_row(event)) is not None:
-            self._tracks[event.id] = (event.cause, track)
+            self._tracks[event.id] = track
+        if isinstance(event.payload, VehicleConfirmed):
+            self._confirmed[event.id] = event.payload.vehicle, event.occurred_at
         if (session := session_row(event.payload)) is not None:
             self._sessions[event.id] = session
 
     @property
     def n_vehicles(self) -> int:
         """Vehicles that have a track row."""
-        return len({row["vehicle"] for _, row in self._tracks.values()})
+        return len({row["vehicle"] for row in self._tracks.values()})
 
     def write(self, run: Path) -> int:
         """Write ``tracks.parquet`` and ``sessions.parquet``, sessions by id; returns the number of sessions."""
@@ -86,12 +92,24 @@ class Tables:
         return len(newest)
 
     def _track_rows(self) -> list[dict[str, Any]]:
-        left = {(cause, row["vehicle"]): row["t"] for cause, row in self._tracks.values() if row["state"] == "left"}
+        gone_at = self._gone_at()
         rows = dict[tuple[str, int], dict[str, Any]]()
-        for cause, row in self._tracks.values():
-            if row["t"] <= left.get((cause, row["vehicle"]), row["t"]) and not _is_left(rows.get((row["vehicle"], row["t"]))):
-                rows[row["vehicle"], row["t"]] = row
+        for row in self._tracks.values():
+            key = row["vehicle"], row["t"]
+            if row["t"] <= gone_at.get(row["vehicle"], row["t"]) and not _is_left(rows.get(key)):
+                rows[key] = row
         return [rows[key] for key in sorted(rows)]
+
+    def _gone_at(self) -> dict[str, int]:
+        """When each vehicle left for good: the first time after it was last confirmed."""
+        confirmed_at, gone_at = dict[str, int](), dict[str, int]()
+        for vehicle, at in self._confirmed.values():
+            confirmed_at[vehicle] = max(at, confirmed_at.get(vehicle, at))
+        for row in self._tracks.values():
+            vehicle, at = row["vehicle"], row["t"]
+            if row["state"] == "left" and at >= confirmed_at.get(vehicle, at):
+                gone_at[vehicle] = min(at, gone_at.get(vehicle, at))
+        return gone_at
 
 
 def _is_left(row: dict[str, Any] | None) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from twin.errors import BadInput
 from twin.evaluation.figures import listed, pooled
 from twin.evaluation.localization_scores import localization
+from twin.evaluation.review_scores import CAUSES, review
 from twin.evaluation.run_tables import read_manifest
 from twin.evaluation.scored import Case, Scored
 from twin.evaluation.session_scores import sessions
@@ -17,14 +18,19 @@ from twin.evaluation.stall_scores import stalls
 from twin.evaluation.tracking_scores import tracking
 from twin.events.codec import rfc3339
 
-KINDS: Mapping[str, Callable[[Path], Scored]] = {
-    "tracking": tracking,
+KINDS: Mapping[str, Callable[[Path, str | None], Scored]] = {
+    "tracking": lambda run, _: tracking(run),
     "stalls": stalls,
     "sessions": sessions,
-    "localization": localization,
+    "localization": lambda run, _: localization(run),
+    "review": review,
 }
 LOWER_IS_BETTER = frozenset(
-    {"id_switches", "entry_error_p95_s", "exit_error_p95_s", "money_error_minor", "position_median_m", "position_p95_m"}
+    {
+        *("id_switches", "entry_error_p95_s", "exit_error_p95_s", "position_median_m", "position_p95_m"),
+        *("money_error_minor", "money_error_reviewed_minor", "review_share", "wrong_unreviewed_share"),
+        *(f"review_{cause}_share" for cause in CAUSES),
+    }
 )
 
 _MOST_TOLD = 20
@@ -36,7 +42,7 @@ def evaluate(kind: str, runs: Sequence[Path], site: str | None = None) -> dict[s
     With several runs, ``runs`` has each one's values, and ``mean`` and ``worst_run`` those of the runs.
 
     Args:
-        site: for stalls: a site's folder or name; None: as each run's manifest says.
+        site: for stalls and what stays cost: a folder or name; None: each run's own ``site``, else as its manifest says.
 
     Raises:
         BadInput: an unknown kind, a run given twice, or a fault in a run.
@@ -46,7 +52,7 @@ def evaluate(kind: str, runs: Sequence[Path], site: str | None = None) -> dict[s
     if len({run.resolve() for run in runs}) < len(runs):
         raise BadInput("a run was given twice, and would count twice; give each once")
     manifests = [read_manifest(run) for run in runs]
-    scored = [stalls(run, site) if kind == "stalls" else KINDS[kind](run) for run in runs]
+    scored = [KINDS[kind](run, site) for run in runs]
     figures = {name: pooled([one.figures[name] for one in scored]) for name in scored[0].figures}
     report: dict[str, Any] = {
         "schema": "twin.eval/1",
@@ -62,7 +68,7 @@ def report_text(report: Mapping[str, Any]) -> str:
     """The report for reading."""
     lines = [f"{report['kind']}, n {report['n']:,}"]
     for name, one in report["metrics"].items():
-        line = f"  {name:19} {_number(one['value'])}"
+        line = f"  {name:32} {_number(one['value'])}"
         if one["value"] is not None:
             line += f"  ({_number(one['lo95'])} to {_number(one['hi95'])})"
         if "mean" in report:

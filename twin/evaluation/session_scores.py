@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from twin.errors import BadInput
 from twin.evaluation.figures import Figure, Quantile, Share, Sums
 from twin.evaluation.grid import Bools, Floats, Ints, places_at
+from twin.evaluation.run_site import dues_of
 from twin.evaluation.run_tables import NEVER, Table, has_table, read_table
 from twin.evaluation.scored import Case, Scored
 from twin.events.ids import SECOND
@@ -24,6 +25,7 @@ SAME_M = 3.0
 """How near the session's track is to the vehicle at the entry, if both are the same vehicle."""
 
 _MANY = 86_400.0
+_NONE: Ints = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +36,39 @@ class Match:
     session: Ints
 
 
-def sessions(run: Path) -> Scored:
+@dataclass(frozen=True, kw_only=True)
+class Stays:
+    """True stays that begin or end in the period, what was told, and which stands for which.
+
+    Attributes:
+        end_at: the end of the period: where an open stay is counted to.
+        dues: (V,) what each true stay costs, ``NEVER`` where that is not known; None: of none is.
+    """
+
+    visits: Table
+    told: Table
+    match: Match
+    end_at: int
+    dues: Ints | None
+
+
+def sessions(run: Path, site: str | None = None) -> Scored:
     """Sessions against the true stays.
+
+    Args:
+        site: folder or name, for what stays cost where ``visits`` does not say; None: as the run says.
 
     Raises:
         BadInput: a table is absent or faulty, there is no stay to score, or the two lie in different periods.
     """
+    stays = stays_of(run, site)
+    visits, told, match, end_at = stays.visits, stays.told, stays.match, stays.end_at
+    figures = _figures(stays)
+    return Scored(n=len(visits["vehicle"]), figures=figures, cases=_cases(visits, told, match, end_at))
+
+
+def stays_of(run: Path, site: str | None = None) -> Stays:
+    """Read and match; raises as ``sessions``."""
     visits, told = read_table(run, "visits"), read_table(run, "sessions")
     counts = (visits["entry_t"] != NEVER) | (visits["exit_t"] != NEVER)
     visits = {name: values[counts] for name, values in visits.items()}
@@ -47,7 +76,7 @@ def sessions(run: Path) -> Scored:
         raise BadInput(f"run '{run}' has no stay that begins or ends in its period, so there is nothing to score")
     end_at = _end(run, visits, told)
     match = matched(visits, told, _same_place(run, visits, told))
-    return Scored(n=int(counts.sum()), figures=_figures(visits, told, match, end_at), cases=_cases(visits, told, match, end_at))
+    return Stays(visits=visits, told=told, match=match, end_at=end_at, dues=dues_of(run, visits, site))
 
 
 def matched(visits: Table, told: Table, is_same: Bools) -> Match:
@@ -103,7 +132,8 @@ def _end(run: Path, visits: Table, told: Table) -> int:
     return last_true
 
 
-def _figures(visits: Table, told: Table, match: Match, end_at: int) -> dict[str, Figure]:
+def _figures(stays: Stays) -> dict[str, Figure]:
+    visits, told, match, end_at = stays.visits, stays.told, stays.match, stays.end_at
     has_entry, is_stay = visits["entry_t"] != NEVER, told["entry_t"] != NEVER
     n_found = int(has_entry[match.visit].sum())
     entry_s, exit_s = _errors(visits, told, match, end_at)
@@ -113,8 +143,8 @@ def _figures(visits: Table, told: Table, match: Match, end_at: int) -> dict[str,
         "session_recall": Share(n_hits=n_found, n=int(has_entry.sum())),
         "entry_error_p95_s": _p95(entry_s[known]),
         "exit_error_p95_s": _p95(exit_s),
-        "exact_stay": Share(n_hits=int(_is_exact(visits, told, match).sum()), n=len(has_entry)),
-        "money_error_minor": _money(visits, told, match),
+        "exact_stay": Share(n_hits=int(is_exact(visits, told, match).sum()), n=len(has_entry)),
+        "money_error_minor": money(stays),
     }
 
 
@@ -130,7 +160,7 @@ def _errors(visits: Table, told: Table, match: Match, end_at: int) -> tuple[Floa
     return entry_s, np.abs(ends[0] - ends[1]) / SECOND
 
 
-def _is_exact(visits: Table, told: Table, match: Match) -> Bools:
+def is_exact(visits: Table, told: Table, match: Match) -> Bools:
     """(matches,) both ends within 1 s, or open in both."""
     found = np.ones(len(match.visit), dtype=bool)
     for name in ("entry_t", "exit_t"):
@@ -139,20 +169,27 @@ def _is_exact(visits: Table, told: Table, match: Match) -> Bools:
     return found
 
 
-def _money(visits: Table, told: Table, match: Match) -> Figure:
-    """Mean wrong amount a true stay, with what is billed for stays that were none; nothing where amounts are not known."""
-    billed = told["amount_minor"]
-    if "amount_minor" not in visits or not (billed != NEVER).any():
+def money(stays: Stays, right_visits: Ints = _NONE, right_sessions: Ints = _NONE) -> Figure:
+    """Mean wrong amount a true stay, with what is billed for stays that were none; nothing where amounts are not known.
+
+    Args:
+        right_visits, right_sessions: rows that somebody put right: those stays are billed as they should be, and a session
+            of no stay is not billed.
+    """
+    visits, match, billed = stays.visits, stays.match, stays.told["amount_minor"]
+    if stays.dues is None or not (billed != NEVER).any():
         return Sums(parts=np.empty((0, 2)), figure=_mean, n=0)
-    due = np.where(visits["amount_minor"] == NEVER, 0, visits["amount_minor"]).astype(float)
+    due = np.where(stays.dues == NEVER, 0, stays.dues).astype(float)
     amounts = np.where(billed == NEVER, 0, billed).astype(float)
     paid = np.zeros(len(due))
     paid[match.visit] = amounts[match.session]
+    paid[right_visits] = due[right_visits]
+    amounts[right_sessions] = 0.0
     extra = np.delete(amounts, match.session)
     parts = np.vstack(
         [np.column_stack([np.abs(paid - due), np.ones(len(due))]), np.column_stack([extra, np.zeros(len(extra))])]
     )
-    return Sums(parts=parts, figure=_mean, n=len(due))
+    return Sums(parts=parts, figure=_mean, n=len(visits["vehicle"]))
 
 
 def _mean(sums: Floats) -> float:
@@ -161,7 +198,7 @@ def _mean(sums: Floats) -> float:
 
 def _cases(visits: Table, told: Table, match: Match, end_at: int) -> list[Case]:
     entry_s, exit_s = _errors(visits, told, match, end_at)
-    exact, found = _is_exact(visits, told, match), list[Case]()
+    exact, found = is_exact(visits, told, match), list[Case]()
     for number, (visit, session) in enumerate(zip(match.visit, match.session, strict=True)):
         if exact[number]:
             continue

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from site_models.load import load_site, resolve
 from site_models.schema import Site
 from twin.errors import BadInput, CodecError, NotFound
 from twin.evaluation.figures import Sums
 from twin.evaluation.grid import GRID_US, Floats, Ints, grid_of, longest_run
-from twin.evaluation.run_tables import Table, read_manifest, read_table
+from twin.evaluation.run_site import site_of
+from twin.evaluation.run_tables import Table, read_table
 from twin.evaluation.scored import Case, Scored
 from twin.events.codec import from_json, rfc3339
 from twin.events.envelope import FactEvent
@@ -41,7 +41,7 @@ def stalls(run: Path, site: str | None = None) -> Scored:
     """The share of stall-minutes with the right state.
 
     Args:
-        site: folder or name; None: as the run's manifest says.
+        site: folder or name; None: the run's own folder ``site``, else as its manifest says.
 
     Raises:
         BadInput: a table is absent or faulty, the site is not known or has no stall, or the truth names one that it lacks.
@@ -85,13 +85,7 @@ def stall_text(shown: Mapping[str, Any]) -> str:
 
 
 def _site(run: Path, site: str | None) -> Site:
-    named = site or read_manifest(run).get("site")
-    if not named:
-        raise BadInput(f"run '{run}' does not say of which site it is; give --site")
-    try:
-        model = load_site(resolve(str(named)))
-    except NotFound as wrong:
-        raise BadInput(f"the stalls of run '{run}' are not known: {wrong}; give --site with the site's folder") from None
+    model = site_of(run, site, "the stalls")
     if not model.stalls:
         raise BadInput(f"site '{model.name}' has no stalls, so there is nothing to score")
     return model

@@ -29,7 +29,8 @@ class StallPlace(Struct, frozen=True):
 class Scene:
     """A site, ready to be looked things up in."""
 
-    def __init__(self, site: Site, parameters: FusionParameters) -> None:
+    def __init__(self, site: Site, parameters: FusionParameters, placing: Placing | None = None) -> None:
+        """``placing`` is another way to place boxes than that of the twin."""
         self.site = site
         self.parameters = parameters
         self.map = SiteMap(site)
@@ -44,7 +45,7 @@ class Scene:
             name: GroundCamera(one.geometry, one.frame_px, self._elevation[one.level], one.sigma_m, one.range_m)
             for name, one in self._configured.items()
         }
-        self.placing = Placing()
+        self.placing = placing or Placing()
         self._calibrated: dict[bytes, GroundCamera] = {}
         self._stalls_shown: dict[tuple[int, LevelId, tuple[int, int]], tuple[StallPlace, ...]] = {}
 

@@ -32,6 +32,7 @@ from twin.fusion import ordering
 from twin.fusion.emission import Emission
 from twin.fusion.ordering import with_one
 from twin.fusion.parameters import DEFAULTS, FusionParameters
+from twin.fusion.placing import Placing
 from twin.fusion.scene import Scene
 from twin.fusion.state import DecidedMerge, OrderingState, PendingFrame, PendingLook, Tick
 from twin.fusion.step import calibrate, followed, with_merge
@@ -69,15 +70,24 @@ class Fold:
 
     version = FOLD_VERSION
 
-    def __init__(self, site: Site, parameters: FusionParameters = DEFAULTS, tariffs: tuple[Pricing, ...] | None = None) -> None:
-        """``tariffs`` are others than the site's own; their names are part of the configuration, their code is not."""
+    def __init__(
+        self,
+        site: Site,
+        parameters: FusionParameters = DEFAULTS,
+        tariffs: tuple[Pricing, ...] | None = None,
+        placing: Placing | None = None,
+    ) -> None:
+        """``tariffs`` are others than the site's own, ``placing`` another way to place boxes: what a comparison leaves out.
+        Their names are part of the configuration, their code is not."""
         self.site = site
         self._tariffs = TariffBook.of(site.tariffs) if tariffs is None else TariffBook(tariffs)
         configuration = {"site": msgspec.to_builtins(site), "parameters": msgspec.to_builtins(parameters)}
         if tariffs is not None:
             configuration["tariffs"] = [[one.name, one.from_us] for one in tariffs]
+        if placing is not None:
+            configuration["placing"] = type(placing).__name__
         self.config_hash = hashlib.blake2b(canonical_json(configuration), digest_size=16).hexdigest()
-        self._scene = Scene(site, parameters)
+        self._scene = Scene(site, parameters, placing)
         self._parameters = parameters
 
     def initial(self) -> FoldState:

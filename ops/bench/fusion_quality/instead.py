@@ -1,0 +1,114 @@
+"""Other ways to come to conclusions from a run's observations: the fold with one part left out, and a peer.
+
+Each writes its tables into ``RUN/instead/NAME``, beside links to the run's truth and site, so that all are scored alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from msgspec.structs import replace
+
+from site_models.schema import Site
+from twin.errors import BadInput
+from twin.evaluation.fuse_run import Changed, fuse_run
+from twin.events.envelope import ObservationEvent
+from twin.events.observations import DetectedBox, TrackletEmbedded
+from twin.fusion.parameters import DEFAULTS, FusionParameters
+from twin.fusion.placing import Heading, Place, Placing
+from twin.rules.fold import Fold
+from twin.spatial.camera import GroundCamera
+
+from .made import FUSED_BY, code_print, concluded
+from .scenes import Case
+
+PEER = "peer"
+THIS = "ops/bench/fusion_quality"
+
+NOT_THERE: Mapping[str, str] = MappingProxyType(
+    {
+        "appearance calibration": "the fold has none: its table of likelihoods is a prior, the same for every site",
+        "link model": "the fold has none: hand-over weighs reach, nearness and looks, and learns no travel times",
+    }
+)
+"""Parts that cannot be left out yet."""
+
+
+class LowerMiddles(Placing):
+    """Boxes at the ground points under their lower middles, with the covariance of box and calibration alone: no cuboid, no
+    heading, nothing that is hidden."""
+
+    def places(
+        self, camera: GroundCamera, boxes: Sequence[DetectedBox], headings: Sequence[Heading], is_covered: Sequence[bool]
+    ) -> list[Place]:
+        """See ``Placing``."""
+        if not boxes:
+            return []
+        corners = np.array([box.box_px for box in boxes])
+        middles = np.stack(((corners[:, 0] + corners[:, 2]) / 2, corners[:, 3]), axis=1)
+        ground = camera.to_ground(middles, np.array([box.box_sigma_px for box in boxes]))
+        rows = zip(ground.points_m.tolist(), ground.covariance_m2.tolist(), ground.is_valid.tolist(), strict=True)
+        return [(x, y, xx, xy, yy, is_valid) for (x, y), (xx, xy, yy), is_valid in rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Without:
+    """The fold with one part left out."""
+
+    says: str
+    parameters: FusionParameters = DEFAULTS
+    has_plain_places: bool = False
+    changed: Changed | None = None
+
+    def conclude(self, site: Site, observations: Path, run: Path) -> dict[str, Any]:
+        """Fuse so."""
+        placing = LowerMiddles() if self.has_plain_places else None
+        fold = Fold(site, self.parameters, placing=placing)
+        return fuse_run(site, observations, run, fold=fold, changed=self.changed)
+
+
+def _without_looks(events: Iterable[ObservationEvent]) -> Iterator[ObservationEvent]:
+    return (event for event in events if not isinstance(event.payload, TrackletEmbedded))
+
+
+ABLATIONS: Mapping[str, Without] = MappingProxyType(
+    {
+        "no-geometry": Without(says="boxes lie where their lower middles do, not where a cuboid fits", has_plain_places=True),
+        "no-appearance": Without(says="no embedding is known", changed=_without_looks),
+        "no-late": Without(says="what comes for a closed tick is not fused", parameters=replace(DEFAULTS, horizon_us=0)),
+        "no-clock": Without(says="camera clocks are believed", parameters=replace(DEFAULTS, deadband_us=10**15)),
+    }
+)
+
+
+def instead(case: Case, run: Path, name: str) -> Path:
+    """The folder of what was concluded in another way, made where that was not done yet.
+
+    Raises:
+        BadInput: there is no such way.
+        MissingExtra: the peer's library is not installed.
+    """
+    if name != PEER and name not in ABLATIONS:
+        raise BadInput(f"'{name}' is no other way to conclude; use {PEER}, {', '.join(ABLATIONS)}")
+    folder = run / "instead" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for shared in ("truth.parquet", "visits.parquet", "site"):
+        if not (folder / shared).exists():
+            (folder / shared).symlink_to(Path("..", "..", shared))
+    of = code_print([*(() if name == PEER else FUSED_BY), f"{THIS}/peer" if name == PEER else f"{THIS}/instead.py"])
+    concludes = _conclude(name)
+    concluded(run, folder / "fused.json", of, lambda: concludes(case.site, run / "observations.jsonl.zst", folder))
+    return folder
+
+
+def _conclude(name: str) -> Callable[[Site, Path, Path], dict[str, Any]]:
+    if name != PEER:
+        return ABLATIONS[name].conclude
+    from .peer.run import peer_run
+
+    return peer_run

@@ -1,0 +1,85 @@
+"""The runs of many seeds: seconds of a tiny car park."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from twin.errors import BadInput
+from twin.evaluation.benches import module
+
+ROOT = Path(__file__).parents[3]
+TINY = ("--cameras", "2", "--stalls", "6", "--hours", "0.01", "--stay-minutes", "0.3", "--profile", "clean")
+
+
+@pytest.fixture(scope="module")
+def main():
+    module("fusion_quality")
+    return importlib.import_module("bench_fusion_quality.__main__").main
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("quality")
+
+
+@pytest.fixture
+def quality(main, out, capsys):
+    """``quality("--seeds", "2")``: exit status, standard output, progress."""
+
+    def called(*more):
+        status = main([*TINY, "--out", str(out), *more])
+        output = capsys.readouterr()
+        return status, output.out, output.err
+
+    return called
+
+
+def test_every_kind_is_scored_over_all_seeds_and_what_is_finished_is_not_run_again(quality, out):
+    status, told, _ = quality("--seeds", "2", "--json")
+    assert status == 0
+    (reports,) = json.loads(told).values()
+    assert set(reports) == {"tracking", "sessions", "localization", "stalls", "review"}
+    assert len(reports["tracking"]["runs"]) == 2
+    _, _, again = quality("--seeds", "3", "--json")
+    assert (again.count("simulated in"), again.count("concluded in")) == (1, 1)
+    (out / next(out.glob("*-seed-1")) / "fused.json").unlink()
+    _, _, interrupted = quality("--seeds", "1", "--json")
+    assert (interrupted.count("simulated in"), interrupted.count("concluded in")) == (0, 1)
+
+
+def test_the_table_has_the_goals_and_a_check_fails_short_of_them(quality):
+    _, told, progress = quality("--seeds", "1")
+    assert "| `exact_stay` | ≥ 0.98 |" in told
+    status, _, _ = quality("--seeds", "1", "--check")
+    assert status == ("short of the goal" in progress)
+
+
+def test_the_fold_without_a_part_stands_beside_it_and_what_cannot_be_left_out_is_said(quality):
+    status, told, _ = quality("--seeds", "1", "--ablations")
+    assert status == 0
+    assert "| figure | goal | twin | no-geometry | no-appearance | no-late | no-clock |" in told
+    assert "- no link model: the fold has none" in told
+
+
+def test_without_geometry_places_are_worse(quality):
+    _, told, _ = quality("--seeds", "1", "--instead", "no-geometry", "--json")
+    (columns,) = json.loads(told).values()
+    ours, theirs = (one["localization"]["metrics"]["position_median_m"]["value"] for one in columns.values())
+    assert theirs > 2 * ours
+
+
+def test_an_unknown_scene_or_way_is_named_with_those_there_are(quality):
+    with pytest.raises(BadInput, match="scene 'nowhere' is not known; use one of overlap, gaps, two-levels"):
+        quality("--scene", "nowhere")
+    with pytest.raises(BadInput, match="'guessing' is no other way to conclude; use peer, no-geometry"):
+        quality("--seeds", "1", "--instead", "guessing")
+
+
+def test_it_is_a_command():
+    command = [sys.executable, "-m", "ops.bench.fusion_quality", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, "--ablations" in done.stdout) == (0, True)
