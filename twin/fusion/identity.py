@@ -14,7 +14,7 @@ from twin.events.ids import SECOND, VehicleId
 from twin.fusion.appearance import log_likelihood_ratio
 from twin.fusion.arithmetic import ln1
 from twin.fusion.doubles import seem_two
-from twin.fusion.parameters import FusionParameters
+from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track
 
 _TYPICAL_MPS = 4.0
@@ -33,12 +33,13 @@ class Reappearance(Struct, frozen=True):
     is_ambiguous: bool
 
 
-def reappeared(newborn: Track, state: FusionState, parameters: FusionParameters) -> Reappearance | None:
+def reappeared(newborn: Track, state: FusionState, scene: Scene) -> Reappearance | None:
     """The best candidate for a newborn track, or None when it is a new vehicle."""
+    parameters = scene.parameters
     scored = [
         (score, candidate)
         for candidate in state.tracks.values()
-        if (score := _score(newborn, candidate, parameters)) is not None and score >= parameters.known_nats
+        if (score := _score(newborn, candidate, scene)) is not None and score >= parameters.known_nats
     ]
     if not scored:
         return None
@@ -49,20 +50,23 @@ def reappeared(newborn: Track, state: FusionState, parameters: FusionParameters)
     return Reappearance(candidate, _certainty(margin), is_ambiguous)
 
 
-def _score(newborn: Track, candidate: Track, parameters: FusionParameters) -> float | None:
+def _score(newborn: Track, candidate: Track, scene: Scene) -> float | None:
     """Log-likelihood, up to a constant, that the newborn is the candidate; None where it cannot be."""
-    if not isinstance(_vehicle_of(candidate), str) or candidate.id == newborn.id or candidate.level != newborn.level:
+    if not isinstance(_vehicle_of(candidate), str) or candidate.id == newborn.id:
         return None
-    dx, dy = newborn.first_m[0] - candidate.motion.x, newborn.first_m[1] - candidate.motion.y
-    distance = math.sqrt(dx * dx + dy * dy)
+    place = (candidate.motion.x, candidate.motion.y)
+    if (distance := scene.way_m(candidate.level, place, newborn.level, newborn.first_m)) is None:
+        return None
+    parameters = scene.parameters
     seconds = (newborn.born_at - candidate.seen_at) / SECOND
     looks = log_likelihood_ratio(newborn.gallery, candidate.gallery)
-    if candidate.status == "parked":
+    if candidate.status == "parked" and candidate.looks:
         if candidate.seen_at > newborn.born_at + _HANDOVER_US or seem_two(newborn, candidate):
             return None
         is_missed = distance <= (_PARKED_NEAR_M if candidate.absence > 0.0 else _ONE_PLACE_M)
         return looks - distance if is_missed else None
-    if candidate.status != "hidden" and not (candidate.status == "moving" and candidate.seen_at <= newborn.born_at):
+    is_unseen = candidate.status in ("moving", "parked") and candidate.seen_at <= newborn.born_at
+    if candidate.status != "hidden" and not is_unseen:
         return None
     if distance > parameters.reach_slack_m + parameters.reach_mps * max(seconds, 0.0):
         return None

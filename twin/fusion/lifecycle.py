@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 
 from msgspec.structs import replace
@@ -33,6 +33,8 @@ from twin.fusion.scene import Scene
 from twin.fusion.state import Doubt, Emitted, FusionState, Track, TrailPoint
 
 _TRAIL_POINTS = 15
+_HALTED_M = 0.25
+_INTO_STALL_MPS = 3.0
 _BACK_EXTRAPOLATION_US = 2 * SECOND
 _AHEAD_EXTRAPOLATION_US = 1_500_000
 _RATE_GAIN = 0.05
@@ -59,9 +61,13 @@ class Lifecycle:
         self._emission = emission
 
     def extend_trail(self, track: Track) -> None:
-        """Note where the track is now; unconfirmed tracks keep all, for crossings before their confirmation."""
-        point = TrailPoint(track.motion.at, track.motion.x, track.motion.y)
-        trail = (*track.trail, point)
+        """Note where the track is now; unconfirmed tracks keep more, for crossings before their confirmation.
+
+        Of where it stands only the first and the newest point are kept: who halts on a portal's line came from somewhere.
+        """
+        point, trail = TrailPoint(track.motion.at, track.motion.x, track.motion.y), track.trail
+        is_halted = len(trail) > 1 and _away(trail[-2], point.x, point.y) < _HALTED_M
+        trail = (*(trail[:-1] if is_halted else trail), point)
         keep = 6 * _TRAIL_POINTS if track.vehicle is None else _TRAIL_POINTS
         track.trail = trail[-keep:]
 
@@ -89,7 +95,7 @@ class Lifecycle:
         came_in = any(one.portal.role == "boundary" and one.direction == "in" for one in earlier)
         came_in = came_in or self._scene.is_outside(track.level, *track.first_m)
         may_be_known = not came_in and self._scene.has_boundary
-        known = reappeared(track, state, self._parameters) if may_be_known else None
+        known = reappeared(track, state, self._scene) if may_be_known else None
         if known is not None:
             self._continue(track, known.track, known.certainty, known.is_ambiguous)
         else:
@@ -271,11 +277,13 @@ class Lifecycle:
         rate = track.seen_rate.get(camera, _FIRST_RATE)
         track.seen_rate = {**track.seen_rate, camera: rate + _RATE_GAIN * ((1.0 if was_seen else 0.0) - rate)}
 
-    def lose_sight(self, track: Track, looked_at: Micros) -> None:
-        """A moving vehicle has not been seen for ``hidden_us``: it left if it was about to, else it is hidden.
+    def lose_sight(self, track: Track, looked_at: Micros, taken: Collection[StallId] = ()) -> None:
+        """A moving vehicle has not been seen for ``hidden_us``: it left if it was about to, parked if it drove into a stall
+        slowly, else it is hidden.
 
         Args:
             looked_at: the newest frame of the camera that saw it last. One that fell silent does not say that it left.
+            taken: stalls in which others are parked.
         """
         last = track.trail[-1] if track.trail else TrailPoint(track.seen_at, track.motion.x, track.motion.y)
         leaving = extrapolated(track, self._portals(track), within_us=_AHEAD_EXTRAPOLATION_US, is_backwards=False)
@@ -283,7 +291,19 @@ class Lifecycle:
             self._cross(track, leaving)
             return
         track.motion = replace(track.motion, at=last.at, x=last.x, y=last.y)
-        self._hide(track, track.seen_at + self._parameters.hidden_us)
+        stall = self._stall_ahead(track, last)
+        if stall is None or stall in taken:
+            self._hide(track, track.seen_at + self._parameters.hidden_us)
+            return
+        track.looks = {}  # nobody saw it stand: it may come up elsewhere all the same
+        self._park(track, (last.x, last.y, track.motion.covariance_m2), stall)
+
+    def _stall_ahead(self, track: Track, last: TrailPoint) -> StallId | None:
+        """The stall that a track was driving into when it was last seen; None where it had just come out of one."""
+        just_left = track.stood is not None and last.at - track.stood.at <= _LEFT_BEHIND
+        if just_left or track.motion.speed2 > _INTO_STALL_MPS * _INTO_STALL_MPS:
+            return None
+        return self._scene.map.stall_at(track.level, last.x, last.y)
 
     def _earlier_crossings(self, track: Track) -> list[Crossing]:
         portals = self._portals(track)

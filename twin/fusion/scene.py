@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from msgspec import Struct
 
 from site_models.schema import Camera, LevelId, Portal, Site, StallId
@@ -58,6 +60,18 @@ class Scene:
                 return True
         return False
 
+    def way_m(self, level: LevelId, from_m: tuple[float, float], to_level: LevelId, to_m: tuple[float, float]) -> float | None:
+        """How far it is at least from one place to another, over a ramp where the levels differ; None where none joins them."""
+        if level == to_level:
+            return _apart(from_m, to_m)
+        ways = [
+            _apart(from_m, _middle(out)) + _apart(_middle(out), _middle(into)) + _apart(_middle(into), to_m)
+            for out in self.portals.get(level, ())
+            for into in self.portals.get(to_level, ())
+            if out.to_level == to_level and into.to_level == level
+        ]
+        return min(ways, default=None)
+
     def is_outside(self, level: LevelId, x_m: float, y_m: float) -> bool:
         """Whether a place is before a gate: straight off a boundary portal's outer side, and near it."""
         for portal in self.portals.get(level, ()):
@@ -92,3 +106,13 @@ class Scene:
                 calibration.geometry, calibration.frame_px, elevation, calibration.sigma_m, calibration.range_m
             )
         return self._calibrated[key]
+
+
+def _middle(portal: Portal) -> tuple[float, float]:
+    (ax, ay), (bx, by) = portal.line_m
+    return (ax + bx) / 2.0, (ay + by) / 2.0
+
+
+def _apart(one_m: tuple[float, float], other_m: tuple[float, float]) -> float:
+    dx, dy = other_m[0] - one_m[0], other_m[1] - one_m[1]
+    return math.sqrt(dx * dx + dy * dy)

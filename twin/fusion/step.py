@@ -117,7 +117,8 @@ class Step:
                 self._hand_over(other.id, other, track.seen_at + self._scene.parameters.hidden_us)
                 del self.state.tracks[track.id]
                 return
-        self._life.lose_sight(track, self.state.looked_at.get(track.seen_by, track.seen_at))
+        taken = {other.stall for other in self.state.tracks.values() if other.status == "parked" and other.stall is not None}
+        self._life.lose_sight(track, self.state.looked_at.get(track.seen_by, track.seen_at), taken)
 
     def _frame(self, seen: Seen) -> None:
         camera = seen.pending.camera

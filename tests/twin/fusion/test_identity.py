@@ -1,14 +1,34 @@
 """Who comes up again: a parked vehicle whose place is taken by a new track is that track."""
 
 import pytest
+from msgspec.structs import replace
 
+from site_models.schema import Level, Portal
 from twin.events.ids import SECOND
 from twin.fusion.identity import reappeared
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
+from twin.fusion.place import CLEAR, looked
+from twin.fusion.scene import Scene
 from twin.fusion.state import Apart, FusionState, Track
 
 T0 = 1_767_268_800_000_000
+LOOK = looked(None, T0, (0.0, 0.0), (0.1, 0.0, 0.1), CLEAR, (0.0, 0.0, 9.0, 9.0))
+
+
+@pytest.fixture
+def scene(lot):
+    return Scene(lot, DEFAULTS)
+
+
+@pytest.fixture
+def deck(lot):
+    """The lot with a level above it; the ramp begins at (40, 3) and ends at (46, 3)."""
+    up = Portal(id="up", level="ground", role="level", direction="both", line_m=((40.0, 0.0), (40.0, 6.0)), to_level="deck")
+    down = Portal(id="down", level="deck", role="level", direction="both", line_m=((46.0, 0.0), (46.0, 6.0)), to_level="ground")
+    return Scene(
+        replace(lot, levels=(*lot.levels, Level(id="deck", elevation_m=3.0)), portals=(*lot.portals, up, down)), DEFAULTS
+    )
 
 
 def track(number, x, *, status="parked", born_at=T0, seen_at=T0, vehicle=None):
@@ -38,16 +58,50 @@ def track(number, x, *, status="parked", born_at=T0, seen_at=T0, vehicle=None):
         (1.0, 11.0, 0.0, False),  # both are seen: who stands there is not who comes up
     ],
 )
-def test_what_comes_up_where_a_parked_vehicle_was_last_seen_is_it(away, seen_s, absence, is_it):
+def test_what_comes_up_where_a_parked_vehicle_was_last_seen_is_it(scene, away, seen_s, absence, is_it):
     parked = track(1, 0.0, seen_at=T0 + round(seen_s * SECOND), vehicle="v")
+    parked.looks = {"a": LOOK}
     parked.absence = absence
     newborn = track(2, away, status="moving", born_at=T0 + 10 * SECOND, seen_at=T0 + 12 * SECOND)
-    found = reappeared(newborn, FusionState(tracks={1: parked, 2: newborn}), DEFAULTS)
+    found = reappeared(newborn, FusionState(tracks={1: parked, 2: newborn}), scene)
     assert (found is not None) == is_it
 
 
-def test_who_was_seen_beside_the_parked_vehicle_is_not_it():
+def test_who_was_seen_beside_the_parked_vehicle_is_not_it(scene):
     parked = track(1, 0.0, seen_at=T0 + 10 * SECOND, vehicle="v")
+    parked.looks = {"a": LOOK}
     newborn = track(2, 1.0, status="moving", born_at=T0 + 10 * SECOND, seen_at=T0 + 12 * SECOND)
     newborn.apart = {1: Apart(20, T0 + 11 * SECOND)}
-    assert reappeared(newborn, FusionState(tracks={1: parked, 2: newborn}), DEFAULTS) is None
+    assert reappeared(newborn, FusionState(tracks={1: parked, 2: newborn}), scene) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "x", "is_it"),
+    [
+        (3.0, 50.0, True),  # 2 m to the ramp, 6 m of it, 4 m on
+        (0.2, 50.0, False),  # nobody drives 12 m in that
+    ],
+)
+def test_who_drove_onto_a_ramp_that_nobody_sees_comes_up_on_the_other_level(deck, seconds, x, is_it):
+    hidden = track(1, 38.0, status="hidden", vehicle="v")
+    hidden.motion = replace(hidden.motion, y=3.0)
+    newborn = track(2, x, status="moving", born_at=T0 + round(seconds * SECOND), seen_at=T0 + round(seconds * SECOND))
+    newborn.level, newborn.first_m = "deck", (x, 3.0)
+    found = reappeared(newborn, FusionState(tracks={1: hidden, 2: newborn}), deck)
+    assert (found is not None) == is_it
+
+
+def test_levels_that_no_ramp_joins_hand_nobody_over(lot):
+    scene = Scene(replace(lot, levels=(*lot.levels, Level(id="deck", elevation_m=3.0))), DEFAULTS)
+    hidden, newborn = track(1, 38.0, status="hidden", vehicle="v"), track(2, 40.0, status="moving", born_at=T0 + 9 * SECOND)
+    newborn.level = "deck"
+    assert reappeared(newborn, FusionState(tracks={1: hidden, 2: newborn}), scene) is None
+
+
+def test_who_is_only_taken_to_be_parked_may_come_up_elsewhere(scene):
+    unseen = track(1, 2.0, vehicle="v")
+    newborn = track(2, 12.0, status="moving", born_at=T0 + 5 * SECOND, seen_at=T0 + 7 * SECOND)
+    state = FusionState(tracks={1: unseen, 2: newborn})
+    assert reappeared(newborn, state, scene) is not None
+    unseen.looks = {"a": LOOK}
+    assert reappeared(newborn, state, scene) is None, "a camera saw it stand"

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from twin.events.facts import PortalCrossed, VehicleHidden, VehicleLeft
+from twin.events.facts import PortalCrossed, VehicleHidden, VehicleLeft, VehicleParked
 from twin.events.ids import SECOND
 from twin.fusion.emission import Emission
 from twin.fusion.lifecycle import Lifecycle
@@ -39,9 +39,9 @@ def leaving():
     )
 
 
-def lost(lot, track, looked_at):
+def lost(lot, track, looked_at, taken=()):
     emission = Emission("lot", "2", 1, lambda _: [])
-    Lifecycle(Scene(lot, DEFAULTS), emission).lose_sight(track, looked_at)
+    Lifecycle(Scene(lot, DEFAULTS), emission).lose_sight(track, looked_at, taken)
     return [type(fact.payload) for fact in emission.facts], track.status
 
 
@@ -52,3 +52,44 @@ def test_a_camera_that_looked_when_it_must_have_been_gone_saw_it_leave(lot, leav
 @pytest.mark.parametrize("looked_at", [T0, T0 + SECOND // 2])
 def test_a_camera_that_fell_silent_before_says_nothing_of_its_leaving(lot, leaving, looked_at):
     assert lost(lot, leaving, looked_at) == ([VehicleHidden], "hidden")
+
+
+@pytest.fixture
+def parking(leaving):
+    """In the mouth of stall s1, at 1 m/s."""
+    leaving.motion = replace(born(T0, 7.5, 7.0, (0.1, 0.0, 0.1), 1.0), vy=1.0)
+    leaving.trail = (TrailPoint(T0, 7.5, 7.0),)
+    return leaving
+
+
+def test_who_drove_slowly_into_a_stall_is_parked_there_though_nobody_sees_it_stand(lot, parking):
+    assert lost(lot, parking, T0 + SECOND) == ([VehicleParked], "parked")
+    assert (parking.stall, parking.looks) == ("s1", {})
+
+
+def test_but_not_in_another_ones_stall(lot, parking):
+    assert lost(lot, parking, T0 + SECOND, taken={"s1"}) == ([VehicleHidden], "hidden")
+
+
+def test_nor_whoever_has_just_come_out_of_one(lot, parking):
+    parking.stood = TrailPoint(T0 - 5 * SECOND, 7.5, 8.5)
+    assert lost(lot, parking, T0 + SECOND) == ([VehicleHidden], "hidden")
+
+
+def test_nor_whoever_is_fast(lot, parking):
+    parking.motion = replace(parking.motion, vy=4.0)
+    assert lost(lot, parking, T0 + SECOND) == ([VehicleHidden], "hidden")
+
+
+def test_who_halts_on_a_portals_line_is_counted_when_it_goes_on(lot, leaving):
+    emission = Emission("lot", "2", 1, lambda _: [])
+    life = Lifecycle(Scene(lot, DEFAULTS), emission)
+    leaving.trail = ()
+    for number in range(120):  # up to 0.1 m beyond the exit's line, there for 8 s, then on
+        x = min(77.0 + 0.2 * number, 80.1) if number < 96 else 80.1 + 0.2 * (number - 95)
+        leaving.motion = replace(leaving.motion, at=T0 + number * SECOND // 10, x=x, vx=0.5)
+        life.extend_trail(leaving)
+        life.check_portals(leaving)
+    (crossed,) = [fact for fact in emission.facts if isinstance(fact.payload, PortalCrossed)]
+    assert crossed.payload.portal == "exit"
+    assert abs(crossed.occurred_at - (T0 + 15 * SECOND // 10)) < SECOND // 4, "when it came over the line, not when it went on"
