@@ -1,4 +1,4 @@
-"""Names are numbers in the rows of both logs, and a fact's id, which its cause gives, is in none: the file takes half as much.
+"""Names are numbers in the rows of both logs, and a fact's id, which its cause gives, is in none: files shrink to six tenths.
 
 Every row is written anew, in this one transaction and a few thousand at a time; hashes and links cover what the rows say, and
 stay. It needs free room of twice the database meanwhile. A SQLite file does not shrink: it keeps the room for what comes next.

@@ -14,6 +14,7 @@ from twin.events.observations import ClockTicked
 from twin.log.port import FoldCommit, Outcome
 from twin.log.sql import SqlKeyRing, SqlLog, schema, upgrade
 from twin.log.sql.dialect import locate, writing_engine
+from twin.log.sql.migrate import upgrade_file
 from twin.log.sql.packing import packed
 from twin.log.sql.rows import as_found, written
 from twin.log.sql.verify import verify
@@ -144,6 +145,18 @@ async def test_a_log_whose_facts_have_other_ids_than_their_causes_give_is_left_a
     with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
         assert connection.execute("select version_num from alembic_version").fetchall() == [(BEFORE_NUMBERS,)]
         assert connection.execute("select count(*) from facts").fetchall() == [(5,)]
+
+
+async def test_a_copy_that_is_upgraded_to_be_restored_has_no_room_left_over(make, clock, tmp_path):
+    log = await filled(tmp_path / "new.db", make, clock)
+    await make_old(log, tmp_path / "old.db", BEFORE_NUMBERS)
+    await log.aclose()
+    upgrade_file(tmp_path / "old.db")
+    with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
+        assert connection.execute("pragma freelist_count").fetchone() == (0,)
+    log = SqlLog.open(tmp_path / "old.db")
+    assert (await log.read(verify, "lot")).faults == ()
+    await log.aclose()
 
 
 async def test_an_upgraded_file_holds_no_key_outside_of_its_row(make, clock, tmp_path):

@@ -46,10 +46,15 @@ def ensure_current(engine: Engine, *, may_upgrade: bool) -> None:
 
 
 def upgrade_file(file: Path) -> None:
-    """Bring a SQLite file that nobody else uses to this release's schema, without a WAL beside it; raises Conflict."""
+    """Bring a SQLite file that nobody else uses to this release's schema, no larger than it must be; raises Conflict."""
     engine = create_engine(URL.create("sqlite", database=str(file)))
     try:
+        with engine.connect() as connection:
+            before = _revision(connection)
         ensure_current(engine, may_upgrade=True)
+        if before not in (None, newest_revision()):
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text("vacuum"))
     finally:
         engine.dispose()
 
