@@ -49,28 +49,36 @@ def review(run: Path, site: str | None = None) -> Scored:
     causes = _causes(run / "facts.jsonl")
     stays = stays_of(run, site)
     named = [causes.get(name, frozenset()) for name in stays.told["session"].tolist()]
+    was_right, was_inside = _session_is_right(stays), _was_inside(stays)
     is_flagged = np.array([bool(one) for one in named], dtype=bool)
-    put_right = _put_right(stays, is_flagged)
-    is_right = _is_right(stays)
-    was_right = _session_is_right(stays)
-    was_inside = _was_inside(stays)
-    n_visits, n_told = len(is_right), int((~was_inside).sum())
+    figures = _asked(named, is_flagged, was_right, was_inside) | _put_right_figures(stays, is_flagged)
+    return Scored(n=int((~was_inside).sum()), figures=figures, cases=_cases(stays, named, was_right, was_inside))
+
+
+def _asked(named: list[frozenset[str]], is_flagged: Bools, was_right: Bools, was_inside: Bools) -> dict[str, Figure]:
+    """How many sessions are in doubt, why, and whether they should be."""
+    n = int((~was_inside).sum())
     is_asked, is_wrong = is_flagged & ~was_inside, ~was_right & ~was_inside
-    after = is_right.copy()
-    after[put_right.visits] = True
-    figures: dict[str, Figure] = {"review_share": Share(n_hits=int(is_asked.sum()), n=n_told)}
+    figures: dict[str, Figure] = {"review_share": Share(n_hits=int(is_asked.sum()), n=n)}
     for cause in CAUSES:
         has_cause = np.array([cause in one for one in named], dtype=bool)
-        figures[f"review_{cause}_share"] = Share(n_hits=int((has_cause & is_asked).sum()), n=n_told)
-    figures |= {
-        "review_needed_share": Share(n_hits=int((is_asked & is_wrong).sum()), n=int(is_asked.sum())),
-        "wrong_unreviewed_share": Share(n_hits=int((~is_flagged & is_wrong).sum()), n=int(is_wrong.sum())),
-        "exact_stay": Share(n_hits=int(is_right.sum()), n=n_visits),
-        "exact_stay_reviewed": Share(n_hits=int(after.sum()), n=n_visits),
+        figures[f"review_{cause}_share"] = Share(n_hits=int((has_cause & is_asked).sum()), n=n)
+    figures["review_needed_share"] = Share(n_hits=int((is_asked & is_wrong).sum()), n=int(is_asked.sum()))
+    figures["wrong_unreviewed_share"] = Share(n_hits=int((~is_flagged & is_wrong).sum()), n=int(is_wrong.sum()))
+    return figures
+
+
+def _put_right_figures(stays: Stays, is_flagged: Bools) -> dict[str, Figure]:
+    """Stays and money before and after the review."""
+    is_right, put_right = _is_right(stays), _put_right(stays, is_flagged)
+    after = is_right.copy()
+    after[put_right.visits] = True
+    return {
+        "exact_stay": Share(n_hits=int(is_right.sum()), n=len(is_right)),
+        "exact_stay_reviewed": Share(n_hits=int(after.sum()), n=len(is_right)),
         "money_error_minor": money(stays),
         "money_error_reviewed_minor": money(stays, put_right.visits, put_right.sessions),
     }
-    return Scored(n=n_told, figures=figures, cases=_cases(stays, named, was_right, was_inside))
 
 
 def _causes(path: Path) -> Mapping[str, frozenset[str]]:

@@ -48,6 +48,7 @@ def test_one_who_drives_in_and_out_has_one_stay_from_line_to_line():
     drive(vehicles, "a", now, through(EXIT, -1))
     vehicles.finish()
     (stay,) = vehicles.sessions
+    assert max(vehicles.tracks, key=lambda row: row["t"])["state"] == "left"
     assert stay["status"] == "closed"
     # 3.3 m before the line at 0.6 m a step: on it after 5.5 steps.
     assert stay["entry_t"] == pytest.approx((10.0 + 5.5 / 5) * SECOND, abs=2)

@@ -107,7 +107,7 @@ class SiteVehicles:
         vehicle.x, vehicle.y, vehicle.at = track.x, track.y, at
         for portal in self._boundaries(level):
             if (crossed := _crossed(portal, vehicle.beside, (track.x, track.y, at))) is not None:
-                self._cross(vehicle, *crossed)
+                self._cross(vehicle, at, *crossed)
         if not vehicle.has_left:
             self._tell(vehicle, at, track)
 
@@ -127,14 +127,15 @@ class SiteVehicles:
         if track.was_updated or is_parked:
             self._row(vehicle, at, "parked" if is_parked else "moving", track)
 
-    def _cross(self, vehicle: Vehicle, at: Micros, direction: str) -> None:
+    def _cross(self, vehicle: Vehicle, at: Micros, crossed_at: Micros, direction: str) -> None:
+        """A line was crossed; ``at`` is when that was noticed, after which the tracks show the vehicle no more."""
         if direction == "in":
             vehicle.has_left = False
-            vehicle.entry = vehicle.entry or at
+            vehicle.entry = vehicle.entry or crossed_at
             return
         if vehicle.has_left:
             return
-        self._session(vehicle, vehicle.entry, at, "closed" if vehicle.entry is not None else "orphan")
+        self._session(vehicle, vehicle.entry, crossed_at, "closed" if vehicle.entry is not None else "orphan")
         vehicle.entry, vehicle.has_left = None, True
         self._row(vehicle, at, "left", None)
 
