@@ -3,10 +3,10 @@
 A frame arrives a short fixed time after its exposure, or later, never earlier. The least lag of a camera's frames behind
 the logged clock is therefore its offset plus that time. Two windows are kept, so that drift is followed.
 
-A clock that is set forward shows at once: its frames lag less than any before. One that is set back shows where a later frame
-says an earlier time, or by lagging farther than any worker for seconds on end, and no less from frame to frame as a backlog
+A clock that is set forward shows at once: its frames lag less than any before. One that is set back shows where later frames
+say an earlier time, or by lagging farther than any worker for seconds on end, and no less from frame to frame as a backlog
 would. After a silence in which it may have been set, half a second is far enough: a worker that became slow just then is taken
-for it. Then the estimate begins anew; frames from before keep the offset of before.
+for it. Then the estimate begins anew; frames from before keep the offset of before. A single odd frame sets nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ LONGEST_DELAY: Micros = 5 * SECOND  # of an overloaded worker; beyond it a camer
 SET_BACK: Micros = 150_000  # a later frame that says a time so much earlier: jitter is less
 SHIFTED_FOR: Micros = 5 * SECOND  # a lag beyond ``LONGEST_DELAY`` for so long, and for so many frames, is the clock's
 SHIFTED_FRAMES = 8
+SET_BACK_FRAMES = 3  # in a row, where the first said an earlier time than the one before
 DRAINS: Micros = 300_000  # a backlog that is worked off lags that much less meanwhile
 SILENT: Micros = 2 * SECOND  # between two frames: the clock may have been set
 SHIFTED_BY: Micros = SECOND // 2  # after such a silence
@@ -52,14 +53,13 @@ def note(watch: CameraWatch, event: ObservationEvent, clock_at: Micros) -> Camer
         return watch
     if key <= watch.newest:
         return observe(watch, lag_us, clock_at)
-    was_at, was_silent = watch.said_at, clock_at - watch.heard_at > SILENT
+    was_silent = clock_at - watch.heard_at > SILENT
+    is_set_back = watch.said_at is not None and event.occurred_at < watch.said_at - SET_BACK
+    bound = SET_BACK if is_set_back else SHIFTED_BY if was_silent else LONGEST_DELAY
     watch = replace(watch, newest=key, said_at=event.occurred_at, heard_at=clock_at)
-    if was_at is not None and event.occurred_at < was_at - SET_BACK:
-        return _anew(watch, lag_us, clock_at)
-    watch = _with_shift(watch, lag_us, clock_at, was_silent)
-    shift = watch.shift
-    if shift is not None and clock_at - shift.from_at >= SHIFTED_FOR and shift.n_frames >= SHIFTED_FRAMES:
-        return _anew(watch, shift.least_us, clock_at)
+    watch = _with_shift(watch, lag_us, clock_at, bound)
+    if watch.shift is not None and _is_of_clock(watch.shift, clock_at):
+        return _anew(watch, watch.shift, clock_at)
     return observe(watch, lag_us, clock_at)
 
 
@@ -68,29 +68,36 @@ def is_of_before(watch: CameraWatch, event: ObservationEvent) -> bool:
     return (event.key.boot_epoch, event.key.sequence) < watch.set_at
 
 
-def _with_shift(watch: CameraWatch, lag_us: int, clock_at: Micros, was_silent: bool) -> CameraWatch:
-    """Follow a lag that no worker explains, from when it is no longer shrinking."""
+def _with_shift(watch: CameraWatch, lag_us: int, clock_at: Micros, bound_us: int) -> CameraWatch:
+    """Follow a lag that is larger than the least by more than a bound, from when it is no longer shrinking."""
     shift = watch.shift
-    is_after_silence = was_silent or (shift is not None and shift.is_after_silence)
-    bound = SHIFTED_BY if is_after_silence else LONGEST_DELAY
-    if watch.lag_us is None or lag_us <= watch.lag_us + bound:
+    begins = shift is None or bound_us < LONGEST_DELAY
+    bound_us = bound_us if shift is None else min(bound_us, shift.bound_us)
+    if watch.lag_us is None or lag_us <= watch.lag_us + bound_us:
         return watch if shift is None else replace(watch, shift=None)
-    if shift is None or was_silent or lag_us < shift.first_us - DRAINS:
-        return replace(watch, shift=Shift(clock_at, lag_us, lag_us, 1, is_after_silence))
+    if shift is None or begins or lag_us < shift.first_us - DRAINS:
+        return replace(watch, shift=Shift(watch.newest, clock_at, lag_us, lag_us, 1, bound_us))
     least = min(shift.least_us, lag_us)
     return replace(watch, shift=replace(shift, least_us=least, n_frames=shift.n_frames + 1))
 
 
-def _anew(watch: CameraWatch, lag_us: int, clock_at: Micros) -> CameraWatch:
+def _is_of_clock(shift: Shift, clock_at: Micros) -> bool:
+    """Whether it is the clock that lags, and not a frame or a backlog."""
+    if shift.bound_us == SET_BACK:
+        return shift.n_frames >= SET_BACK_FRAMES
+    return clock_at - shift.from_at >= SHIFTED_FOR and shift.n_frames >= SHIFTED_FRAMES
+
+
+def _anew(watch: CameraWatch, shift: Shift, clock_at: Micros) -> CameraWatch:
     """The clock was set: what lags were before says nothing of it now. How late frames come is as it was."""
-    usual = watch.usual_lag_us + (lag_us - (lag_us if watch.lag_us is None else watch.lag_us))
+    before = shift.least_us if watch.lag_us is None else watch.lag_us
     return replace(
         watch,
-        lag_us=lag_us,
-        window_lag_us=lag_us,
+        lag_us=shift.least_us,
+        window_lag_us=shift.least_us,
         window_from_at=clock_at,
-        usual_lag_us=usual,
-        set_at=watch.newest,
+        usual_lag_us=watch.usual_lag_us + shift.least_us - before,
+        set_at=shift.since,
         before_us=watch.offset_us,
         shift=None,
     )

@@ -51,13 +51,17 @@ class Tick(Struct, frozen=True, array_like=True):
 
 
 class Shift(Struct, frozen=True, array_like=True):
-    """A camera's lag that may be its clock's: since when, the first and the least, and of how many frames."""
+    """A camera's lag that may be its clock's: since which frame and when, the first and the least, and of how many frames.
 
+    ``bound_us`` is by how much it is at least larger than before.
+    """
+
+    since: tuple[int, int]
     from_at: Micros
     first_us: int
     least_us: int
     n_frames: int
-    is_after_silence: bool
+    bound_us: int
 
 
 class CameraWatch(Struct, frozen=True, array_like=True):

@@ -76,6 +76,13 @@ def test_a_worker_that_becomes_slow_is_not_taken_for_a_clock():
     assert max(errors) <= 0.21
 
 
+def test_a_single_frame_that_says_an_earlier_time_sets_no_clock():
+    camera = Camera()
+    camera.delivers(0, 30, 1.0)
+    camera.frame(3 * SECOND, SECOND, 30 * SECOND)
+    assert max(camera.delivers(30, 40, 1.0)) <= 0.21
+
+
 @pytest.mark.parametrize("after_s", [-20, 20])
 def test_a_frame_from_before_the_clock_was_set_that_comes_late_keeps_its_time(after_s):
     camera = Camera()
