@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from itertools import pairwise
 
 from msgspec.structs import replace
 
@@ -35,6 +34,7 @@ from twin.fusion.state import Doubt, Emitted, FusionState, Track, TrailPoint
 _TRAIL_POINTS = 15
 _HALTED_M = 0.25
 _INTO_STALL_MPS = 3.0
+_SPEED_OVER_US: Micros = SECOND // 10  # two cameras' frames may be microseconds apart, and tell no speed
 _BACK_EXTRAPOLATION_US = 2 * SECOND
 _AHEAD_EXTRAPOLATION_US = 1_500_000
 _RATE_GAIN = 0.05
@@ -108,13 +108,14 @@ class Lifecycle:
 
     def _tell_trail(self, track: Track) -> None:
         """Where the vehicle was before it was known to be one, as spaced as other moves."""
-        newest = track.motion
-        for before, point in pairwise(track.trail):
-            seconds = (point.at - before.at) / SECOND
-            if seconds > 0.0:
+        newest, before = track.motion, track.trail[0]
+        for point in track.trail[1:]:
+            if point.at - before.at >= _SPEED_OVER_US:
+                seconds = (point.at - before.at) / SECOND
                 vx, vy = (point.x - before.x) / seconds, (point.y - before.y) / seconds
                 track.motion = replace(newest, at=point.at, x=point.x, y=point.y, vx=vx, vy=vy)
                 self.move(track)
+                before = point
         track.motion = newest
         self.move(track)
 
