@@ -1,7 +1,8 @@
 """Crossings of portals by tracks: on which side a track is, and when it changed sides.
 
-A side counts once the track is ``portal_side_m`` beyond the line, so that jitter on the line crosses nothing. The time of
-the crossing is interpolated on the trail between the two points around the line.
+A side counts once the track is ``portal_side_m`` beyond the line, so that jitter on the line crosses nothing; against the
+direction of a one-way portal it takes more to be believed. The time of the crossing is interpolated on the trail between the
+two points around the line.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from twin.events.ids import SECOND, Micros
 from twin.fusion.state import Track, TrailPoint
 
 _BESIDE = 0.15  # share of its length that a portal catches beyond its ends
+_AGAINST_M = 3.0  # beyond the line of a one-way portal, where nobody is expected to come from the other side
 _SETTLED_M = 4.0  # farther from the line than this, at walking speed, a side is forgotten
 
 
@@ -53,6 +55,8 @@ def crossings(track: Track, portals: tuple[Portal, ...], side_at_least_m: float)
             continue
         side = 1 if away > 0 else -1
         before = track.sides.get(portal.id)
+        if before == -side and _is_against(portal, side) and abs(away) < _AGAINST_M:
+            continue
         track.sides[portal.id] = side
         if before is not None and before != side and (crossing := _on_trail(track.trail, portal, side)) is not None:
             found.append(crossing)
@@ -60,13 +64,16 @@ def crossings(track: Track, portals: tuple[Portal, ...], side_at_least_m: float)
 
 
 def crossings_before(track: Track, portals: tuple[Portal, ...], side_at_least_m: float) -> list[Crossing]:
-    """What the whole trail of a track crossed that has just become a vehicle; sets its sides."""
+    """What the whole trail of a track crossed that has just become a vehicle; sets its sides.
+
+    A track so young may jump, so that nothing is crossed against a portal's direction.
+    """
     trail, found = track.trail, list[Crossing]()
     for n in range(1, len(trail) + 1):
         track.trail = trail[:n]
         found += crossings(track, portals, side_at_least_m)
     track.trail = trail
-    return found
+    return [one for one in found if not _is_against(one.portal, 1 if one.direction == "in" else -1)]
 
 
 def extrapolated(track: Track, portals: tuple[Portal, ...], *, within_us: Micros, is_backwards: bool) -> Crossing | None:
@@ -80,7 +87,7 @@ def extrapolated(track: Track, portals: tuple[Portal, ...], *, within_us: Micros
     for portal in portals:
         away, along, _ = side_m(portal, point.x, point.y)
         then, along_then, _ = side_m(portal, point.x + vx, point.y + vy)
-        if portal.role != "boundary" or away < 0 or then >= away:
+        if portal.role != "boundary" or away < 0 or then >= away or _is_against(portal, 1 if is_backwards else -1):
             continue  # it stays on the inside
         seconds = away / (away - then)
         place = along + (along_then - along) * seconds
@@ -93,6 +100,11 @@ def extrapolated(track: Track, portals: tuple[Portal, ...], *, within_us: Micros
         if best is None or abs(crossing.at - point.at) < abs(best.at - point.at):
             best = crossing
     return best
+
+
+def _is_against(portal: Portal, side: int) -> bool:
+    """Whether nobody may come to this side there."""
+    return portal.direction == ("out" if side > 0 else "in")
 
 
 def _on_trail(trail: tuple[TrailPoint, ...], portal: Portal, side: int) -> Crossing | None:

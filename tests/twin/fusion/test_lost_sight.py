@@ -9,6 +9,7 @@ from twin.fusion.emission import Emission
 from twin.fusion.lifecycle import Lifecycle
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
+from twin.fusion.portals import extrapolated
 from twin.fusion.scene import Scene
 from twin.fusion.state import Track, TrailPoint
 
@@ -93,3 +94,45 @@ def test_who_halts_on_a_portals_line_is_counted_when_it_goes_on(lot, leaving):
     (crossed,) = [fact for fact in emission.facts if isinstance(fact.payload, PortalCrossed)]
     assert crossed.payload.portal == "exit"
     assert abs(crossed.occurred_at - (T0 + 15 * SECOND // 10)) < SECOND // 4, "when it came over the line, not when it went on"
+
+
+@pytest.mark.parametrize(
+    ("beyond_m", "crossed"),
+    [(0.3, []), (2.0, []), (3.5, ["in"])],  # jitter; a jump that comes back; somebody who drives in at the exit
+)
+def test_against_a_portals_direction_only_who_is_well_beyond_it_has_crossed(lot, leaving, beyond_m, crossed):
+    emission = Emission("lot", "2", 1, lambda _: [])
+    life = Lifecycle(Scene(lot, DEFAULTS), emission)
+    leaving.trail = ()
+    for number in range(20):  # the inside of the exit is at smaller x
+        leaving.motion = replace(
+            leaving.motion, at=T0 + number * SECOND // 10, x=81.0 - number * (1.0 + beyond_m) / 19, vx=-2.0
+        )
+        life.extend_trail(leaving)
+        life.check_portals(leaving)
+    assert [one.payload.direction for one in emission.facts if isinstance(one.payload, PortalCrossed)] == crossed
+
+
+def test_nobody_is_taken_to_have_come_in_where_one_only_leaves(lot):
+    scene = Scene(lot, DEFAULTS)
+    motion = replace(born(T0, 79.0, 3.0, (0.1, 0.0, 0.1), 1.0), vx=-3.0)
+    track = Track(
+        id=2,
+        level="ground",
+        status="tentative",
+        motion=motion,
+        kind="car",
+        kind_scores={"car": 1.0},
+        heading=(-1.0, 0.0),
+        born_at=T0,
+        first_m=(79.0, 3.0),
+        is_inner_birth=False,
+        hits=9,
+        seen_at=T0,
+        seen_by="right",
+        trail=(TrailPoint(T0, 79.0, 3.0),),
+    )
+    given = {"within_us": 2 * SECOND, "is_backwards": True}
+    assert extrapolated(track, scene.portals["ground"], **given) is None
+    both = tuple(replace(one, direction="both") for one in scene.portals["ground"])
+    assert extrapolated(track, both, **given).portal.id == "exit"
