@@ -163,7 +163,7 @@ def _movement(connection: Connection, site: SiteId, positions: Sequence[int]) ->
     found: list[int] = []
     for start in range(0, len(positions), _IN):
         some = positions[start : start + _IN]
-        query = select(_f.position).where(_f.site == site, _f.position.in_(some), _f.type.in_(MOVEMENT))
+        query = select(_f.position).where(_f.site == site, _f.position.in_(some), is_among(_f.type, MOVEMENT))
         found += connection.scalars(query)
     return found
 
