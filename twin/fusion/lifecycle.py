@@ -18,18 +18,20 @@ from twin.events.facts import (
     VehicleMoved,
     VehicleParked,
 )
-from twin.events.ids import SECOND, CameraId, EventId, Micros, StallId, TrackletId, VehicleId, ZoneId, name_of
+from twin.events.ids import SECOND, CameraId, EventId, Micros, StallId, VehicleId, ZoneId, name_of
 from twin.events.observations import VehicleKind
+from twin.fusion import standing
 from twin.fusion.appearance import with_views
 from twin.fusion.arithmetic import micro, mm
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured
 from twin.fusion.identity import evidence_of_absence, reappeared
 from twin.fusion.motion import Cov2, Motion, born
-from twin.fusion.place import Look, fused, looked, without_strays
+from twin.fusion.place import fused, without_strays
 from twin.fusion.portals import Crossing, crossings, crossings_before, extrapolated
 from twin.fusion.scene import Scene
-from twin.fusion.state import Doubt, Emitted, FusionState, Track, TrailPoint
+from twin.fusion.standing import away_m
+from twin.fusion.state import Emitted, FusionState, Track, TrailPoint
 
 _TRAIL_POINTS = 15
 _HALTED_M = 0.25
@@ -40,13 +42,9 @@ _AHEAD_EXTRAPOLATION_US = 1_500_000
 _RATE_GAIN = 0.05
 _FIRST_RATE = 0.6  # from which misses alone gather more than ``absence_nats``, as the rate falls meanwhile
 _DRIFT_M = 1.0  # a camera's look may be so far off its own mean of a standing vehicle, beyond its noise
-_NOISE_SHARE = 0.5  # of a look's standard deviation: what looks of one camera do not have in common
 _AWAY_LOOKS = 3
-_FIRST_LOOKS = 10  # of a camera at a parked vehicle come as they come, later ones
-_LOOK_EVERY = SECOND  # no faster than this
 _TOLD_M = 0.15  # a parked vehicle's place is told again when it is off by more
 _STANDING_SIGMA_M = 0.1
-_DOUBT_EVERY: Micros = 2 * SECOND  # a departure is seen by all cameras in less
 _LEFT_BEHIND: Micros = 20 * SECOND
 _SAME_PLACE_M = 1.8
 _EXTRAPOLATED_CERTAINTY = 0.8
@@ -66,7 +64,7 @@ class Lifecycle:
         Of where it stands only the first and the newest point are kept: who halts on a portal's line came from somewhere.
         """
         point, trail = TrailPoint(track.motion.at, track.motion.x, track.motion.y), track.trail
-        is_halted = len(trail) > 1 and _away(trail[-2], point.x, point.y) < _HALTED_M
+        is_halted = len(trail) > 1 and away_m(trail[-2], point.x, point.y) < _HALTED_M
         trail = (*(trail[:-1] if is_halted else trail), point)
         keep = 6 * _TRAIL_POINTS if track.vehicle is None else _TRAIL_POINTS
         track.trail = trail[-keep:]
@@ -138,9 +136,9 @@ class Lifecycle:
         if motion.speed2 >= self._parameters.still_mps * self._parameters.still_mps:
             track.still, track.looks = None, {}
             return
-        if track.still is None or (measured.is_fresh and self._is_off(track.looks.get(camera), measured, _DRIFT_M)):
+        if track.still is None or (measured.is_fresh and standing.is_off(track.looks.get(camera), measured, _DRIFT_M)):
             track.still, track.looks = TrailPoint(motion.at, motion.x, motion.y), {}
-        self._look(track, measured, camera, motion.at)
+        standing.take(track, measured, camera, motion.at)
 
     def settle(self, track: Track) -> None:
         """Park a moving vehicle that has stood long enough."""
@@ -156,10 +154,10 @@ class Lifecycle:
         """Another look at a parked vehicle: it stands, or it is off, several times in a row, and so moves."""
         track.absence, track.absent_since = 0.0, None
         if not measured.is_fresh:
-            self._doubt(track, measured.box.tracklet, at)
+            standing.doubt(track, measured.box.tracklet, at)
             track.away, track.motion = 0, replace(track.motion, at=at)
             return
-        has_left = self._has_left(track, measured, camera)
+        has_left = standing.has_left(track, measured, camera, self._parameters.depart_m)
         if has_left:
             track.away, track.away_by = track.away + 1, measured.box.tracklet
             if track.away >= _AWAY_LOOKS:
@@ -167,55 +165,17 @@ class Lifecycle:
                 self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
             return
         if has_left is False:
-            self._doubt(track, measured.box.tracklet, at)
+            standing.doubt(track, measured.box.tracklet, at)
             track.away = 0
-        if track.away == 0 and self._is_due(track.looks.get(camera), at):
-            self._look(track, measured, camera, at)
+        if track.away == 0 and standing.is_due(track.looks.get(camera), at):
+            standing.take(track, measured, camera, at)
             track.looks = without_strays(track.looks)
         place = fused(track.looks)
         if place is not None:
             self._stand(track, place, at)
-            if _away(track.emitted, track.motion.x, track.motion.y) > _TOLD_M:
+            if away_m(track.emitted, track.motion.x, track.motion.y) > _TOLD_M:
                 track.stall = self._scene.map.stall_at(track.level, place[0], place[1]) or track.stall
                 self._tell_parked(track)
-
-    @staticmethod
-    def _doubt(track: Track, tracklet: TrackletId, at: Micros) -> None:
-        """The vehicle stands, as a tracklet shows; so another one that was off it may be of another vehicle."""
-        off = track.away_by
-        if not track.away or off is None or off == tracklet:
-            return
-        before = track.doubts.get(off, Doubt(0, at - _DOUBT_EVERY))
-        if at - before.last_at >= _DOUBT_EVERY:
-            track.doubts = {**track.doubts, off: Doubt(before.n + 1, at)}
-
-    def _has_left(self, track: Track, measured: Measured, camera: CameraId) -> bool | None:
-        """Whether a look is off the vehicle's place; None where the camera cannot tell: it has no like look to compare with."""
-        own = track.looks.get(camera)
-        if own is not None and own.n > 1 and own.rank == measured.rank:
-            return self._is_off(own, measured, self._parameters.depart_m)
-        (x, y), (xx, _, yy) = measured.point_m, measured.covariance_m2
-        return True if _away(track.motion, x, y) > self._parameters.depart_m + math.sqrt(xx + yy) else None
-
-    @staticmethod
-    def _is_due(own: Look | None, at: Micros) -> bool:
-        """Boxes that come fast come of something that begins to move: they must not take the place with them."""
-        return own is None or own.n < _FIRST_LOOKS or at - own.at >= _LOOK_EVERY
-
-    @staticmethod
-    def _is_off(own: Look | None, measured: Measured, by_m: float) -> bool:
-        """Whether a camera's look is off its own mean by more than its noise."""
-        if own is None or own.rank != measured.rank:
-            return False
-        xx, _, yy = measured.covariance_m2
-        return _away(own, *measured.point_m) > by_m + _NOISE_SHARE * math.sqrt(xx + yy)
-
-    @staticmethod
-    def _look(track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:
-        if measured.is_fresh:
-            before, box = track.looks.get(camera), measured.box.box_px
-            look = looked(before, at, measured.point_m, measured.covariance_m2, measured.rank, box)
-            track.looks = {**track.looks, camera: look}
 
     def unite(self, elder: Track, younger: Track, at: Micros, decision: EventId | None = None) -> None:
         """Two tracks are one vehicle: the elder's name stays, and so does what is known better."""
@@ -248,7 +208,7 @@ class Lifecycle:
         if stood is None or other.vehicle is None or other.status not in ("parked", "moving") or not other.is_inner_birth:
             return False
         is_then = -SECOND <= other.born_at - stood.at <= _LEFT_BEHIND
-        return other.level == track.level and is_then and _away(stood, *other.first_m) <= _SAME_PLACE_M
+        return other.level == track.level and is_then and away_m(stood, *other.first_m) <= _SAME_PLACE_M
 
     def take_back(self, track: Track, other: Track, at: Micros) -> None:
         """``other`` is the vehicle that ``track`` was until it drove off: it gets the name back, and ``track`` is no more."""
@@ -400,7 +360,7 @@ class Lifecycle:
     def _has_moved(self, last: Emitted, motion: Motion, zone: ZoneId | None) -> bool:
         if motion.at - last.at < self._parameters.emit_us and zone == last.zone:
             return False
-        return zone != last.zone or _away(TrailPoint(last.at, last.x, last.y), motion.x, motion.y) >= self._parameters.emit_m
+        return zone != last.zone or away_m(TrailPoint(last.at, last.x, last.y), motion.x, motion.y) >= self._parameters.emit_m
 
     def _confirmed(self, track: Track) -> VehicleConfirmed:
         """Where it was first seen: it was there before it was known."""
@@ -445,12 +405,6 @@ def likeliest(scores: Mapping[VehicleKind, float]) -> VehicleKind:
 
 def _rounded(covariance: Cov2) -> Cov2:
     return micro(covariance[0]), micro(covariance[1]), micro(covariance[2])
-
-
-def _away(point: TrailPoint | Emitted | Look | Motion | None, x: float, y: float) -> float:
-    if point is None:
-        return math.inf
-    return math.sqrt((point.x - x) * (point.x - x) + (point.y - y) * (point.y - y))
 
 
 def _sum(ours: Mapping[VehicleKind, float], theirs: Mapping[VehicleKind, float]) -> dict[VehicleKind, float]:

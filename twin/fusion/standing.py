@@ -1,0 +1,66 @@
+"""Looks at a vehicle that stands: whether one is off its place, which are taken into it, and which may be of another.
+
+A camera's look is compared with that camera's own mean, from which what it always gets wrong drops out.
+"""
+
+from __future__ import annotations
+
+import math
+
+from twin.events.ids import SECOND, CameraId, Micros, TrackletId
+from twin.fusion.frame import Measured
+from twin.fusion.motion import Motion
+from twin.fusion.place import Look, looked
+from twin.fusion.state import Doubt, Emitted, Track, TrailPoint
+
+_NOISE_SHARE = 0.5  # of a look's standard deviation: what looks of one camera do not have in common
+_FIRST_LOOKS = 10  # of a camera at a parked vehicle come as they come, later ones
+_LOOK_EVERY: Micros = SECOND  # no faster than this
+_DOUBT_EVERY: Micros = 2 * SECOND  # a departure is seen by all cameras in less
+
+
+def away_m(point: TrailPoint | Emitted | Look | Motion | None, x: float, y: float) -> float:
+    """How far a place is from a point; infinitely far where there is none."""
+    if point is None:
+        return math.inf
+    return math.sqrt((point.x - x) * (point.x - x) + (point.y - y) * (point.y - y))
+
+
+def has_left(track: Track, measured: Measured, camera: CameraId, depart_m: float) -> bool | None:
+    """Whether a look is off the vehicle's place; None where the camera cannot tell: it has no like look to compare with."""
+    own = track.looks.get(camera)
+    if own is not None and own.n > 1 and own.rank == measured.rank:
+        return is_off(own, measured, depart_m)
+    (x, y), (xx, _, yy) = measured.point_m, measured.covariance_m2
+    return True if away_m(track.motion, x, y) > depart_m + math.sqrt(xx + yy) else None
+
+
+def is_off(own: Look | None, measured: Measured, by_m: float) -> bool:
+    """Whether a camera's look is off its own mean by more than its noise."""
+    if own is None or own.rank != measured.rank:
+        return False
+    xx, _, yy = measured.covariance_m2
+    return away_m(own, *measured.point_m) > by_m + _NOISE_SHARE * math.sqrt(xx + yy)
+
+
+def is_due(own: Look | None, at: Micros) -> bool:
+    """Boxes that come fast come of something that begins to move: they must not take the place with them."""
+    return own is None or own.n < _FIRST_LOOKS or at - own.at >= _LOOK_EVERY
+
+
+def take(track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:
+    """Another look of a camera, if it is one: what has not changed is none."""
+    if measured.is_fresh:
+        before, box = track.looks.get(camera), measured.box.box_px
+        look = looked(before, at, measured.point_m, measured.covariance_m2, measured.rank, box)
+        track.looks = {**track.looks, camera: look}
+
+
+def doubt(track: Track, tracklet: TrackletId, at: Micros) -> None:
+    """The vehicle stands, as a tracklet shows; so another one that was off it may be of another vehicle."""
+    off = track.away_by
+    if not track.away or off is None or off == tracklet:
+        return
+    before = track.doubts.get(off, Doubt(0, at - _DOUBT_EVERY))
+    if at - before.last_at >= _DOUBT_EVERY:
+        track.doubts = {**track.doubts, off: Doubt(before.n + 1, at)}
