@@ -43,7 +43,7 @@ imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 # With AGAIN=1, what failed runs once more by itself and is named: a test that fails twice fails the build, a flaky one is told.
-ONCE_MORE = $(if $(AGAIN),|| { echo "once more, by itself, what failed:"; $(BIN)/pytest --last-failed --last-failed-no-failures none -rA --no-header -q; })
+ONCE_MORE = $(if $(AGAIN),|| { echo "what failed runs once more by itself:"; $(BIN)/pytest --last-failed --last-failed-no-failures none -rA --no-header -q; })
 
 # Two processes at once; then, alone, what starts whole services and a browser and looks at the clock.
 unit: $(VENV)/.dev
