@@ -16,6 +16,7 @@ from twin.log.port import Log
 from twin.service import FusionWorker
 
 _logger = logging.getLogger(__name__)
+_TOLD_AGAIN_S = 3.0
 
 
 class FusionGroup:
@@ -62,8 +63,7 @@ class FusionGroup:
         try:
             await asyncio.wait([joined, self._failed], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            joined.cancel()
-            await asyncio.gather(joined, return_exceptions=True)
+            await _ended([joined])
             await self._let_go(set(self._folding))
         if self._failed.done():
             self._failed.result()
@@ -93,9 +93,7 @@ class FusionGroup:
         tasks = [self._folding.pop(one) for one in partitions & set(self._folding)]
         for one in partitions:
             self._feeds.pop(one, None)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _ended(tasks)
 
     async def _fold(self, partition: int, sites: Sequence[SiteId]) -> None:
         """Fold until cancelled; from the stored places again whenever another process or the broker came between."""
@@ -128,6 +126,19 @@ class FusionGroup:
             assert self._failed is not None
             if not self._failed.done():
                 self._failed.set_exception(_first(failure))
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait for their end, whatever it is.
+
+    They are told again now and then: a client that is closing, and a group of tasks of which another fails at that moment,
+    lose a cancellation.
+    """
+    while waiting := [task for task in tasks if not task.done()]:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting, timeout=_TOLD_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _first(failure: BaseException) -> BaseException:

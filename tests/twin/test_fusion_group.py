@@ -18,7 +18,7 @@ from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent
 from twin.events.facts import VehicleLeft
 from twin.events.ids import SECOND, DeviceId, PortalId, SiteId, VehicleId
 from twin.events.observations import ClockTicked
-from twin.fusion_group import FusionGroup
+from twin.fusion_group import FusionGroup, _ended
 from twin.log.kafka.log import KafkaLog
 from twin.log.keys import MemoryKeyRing
 from twin.log.sql import SqlLog
@@ -157,3 +157,21 @@ async def test_a_deposed_fold_begins_again_while_the_partition_is_its_own(log, c
         await send(log, 51, 100)
         await until(at_cursor(log, 100))
     assert "folded again" in caplog.text
+
+
+async def test_a_task_that_loses_a_cancellation_is_told_again(monkeypatch):
+    monkeypatch.setattr("twin.fusion_group._TOLD_AGAIN_S", 0.01)
+
+    async def deaf(n_lost):
+        while n_lost:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                n_lost -= 1
+        await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(deaf(n_lost)) for n_lost in (0, 1, 3)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await _ended(tasks)
+    assert all(task.cancelled() for task in tasks)
