@@ -26,6 +26,7 @@ DESK = DeviceId("operators")
 
 _Words = Annotated[str, Meta(min_length=1, max_length=1_000)]
 _BODY_BYTES = 16_384
+_PLATE_MARKS = " .-·"  # besides letters and digits
 _NEEDED: Mapping[Decision, tuple[str, ...]] = {
     "merge": ("vehicle", "other"),
     "split": ("vehicle", "other"),
@@ -68,6 +69,12 @@ async def post_decision(request: Request) -> Response:
         raise BadInput(f"'{given.decision}' needs {' and '.join(missing)}; add what it is about")
     if given.plate is not None and (given.decision != "set_plate" or not normal(given.plate)):
         raise BadInput("'plate' is of 'set_plate' alone, and has letters or digits; leave it out, or write the plate")
+    if given.plate is not None and (odd := sorted({one for one in given.plate if not (one.isalnum() or one in _PLATE_MARKS)})):
+        raise BadInput(f"'plate' has {odd}; write letters, digits, spaces, dots and hyphens alone")
+    if exit_at is not None and exit_at > at:
+        raise BadInput(f"'exit_at' {given.exit_at} is after 'at' {given.at}; a stay has ended when a person closes it")
+    if given.decision == "merge" and given.vehicle == given.other:
+        raise BadInput(f"'vehicle' and 'other' are both '{given.vehicle}'; name the two that are one")
     payload = OperatorDecided(
         decision=given.decision,
         author=given.author,

@@ -21,6 +21,7 @@ from twin.events.observations import Observation
 from twin.events.upcast import UPCASTERS, upcast
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_YEAR, _LAST_YEAR = 1000, 8999
 
 
 def _table(union: Any) -> Mapping[str, type[msgspec.Struct]]:
@@ -150,7 +151,9 @@ def rfc3339(at: Micros) -> str:
 
 
 def micros(text: str) -> Micros:
-    """RFC 3339 to microseconds since the epoch; raises ValueError, also without a UTC offset.
+    """RFC 3339 to microseconds since the epoch; raises ValueError, also without a UTC offset, and before 1000 or after 8999.
+
+    Nearer to the ends of the calendar a time, or one that follows from it, could not be written down again.
 
     >>> micros("2026-01-01T01:00:00+01:00")
     1767225600000000
@@ -158,6 +161,8 @@ def micros(text: str) -> Micros:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"time '{text}' has no UTC offset; end it with Z or +hh:mm")
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(f"time '{text}' is of no year from {_FIRST_YEAR} to {_LAST_YEAR}; was another one meant?")
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 

@@ -185,3 +185,9 @@ def test_the_events_page_describes_every_type():
 def test_the_events_pages_examples_are_events():
     examples = re.findall(r"```json\n(.*?)\n```", DOC.read_text(), re.DOTALL)
     assert {type(from_json(example)) for example in examples} == {ObservationEvent, FactEvent}
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "0999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00"])
+def test_times_that_could_not_be_written_down_again_are_no_times(time):
+    with pytest.raises(ValueError, match="is of no year from 1000 to 8999"):
+        micros(time)
