@@ -26,7 +26,7 @@ class WriterLock:
             except BlockingIOError:
                 os.close(self._descriptor)
                 raise Conflict(
-                    f"another process writes '{database}'. Stop it, or append over HTTP; whoever only reads may do so beside it."
+                    f"another process writes '{database}'. Stop it, or append over HTTP; readers may do so beside it."
                 ) from None
 
     def release(self) -> None:
