@@ -16,6 +16,7 @@ from twin.fusion.state import Doubt, Emitted, Track, TrailPoint
 _NOISE_SHARE = 0.5  # of a look's standard deviation: what looks of one camera do not have in common
 _FIRST_LOOKS = 10  # of a camera at a parked vehicle come as they come, later ones
 _LOOK_EVERY: Micros = SECOND  # no faster than this
+_MOST_DOUBTS = 8  # at a time: a vehicle may stand for weeks, and its neighbours' tracklets break twice a minute
 _DOUBT_EVERY: Micros = 2 * SECOND  # a departure is seen by all cameras in less
 
 
@@ -63,4 +64,5 @@ def doubt(track: Track, tracklet: TrackletId, at: Micros) -> None:
         return
     before = track.doubts.get(off, Doubt(0, at - _DOUBT_EVERY))
     if at - before.last_at >= _DOUBT_EVERY:
-        track.doubts = {**track.doubts, off: Doubt(before.n + 1, at)}
+        others = [(name, known) for name, known in track.doubts.items() if name != off]
+        track.doubts = {**dict(others[1 - _MOST_DOUBTS :]), off: Doubt(before.n + 1, at)}

@@ -127,3 +127,13 @@ def test_who_is_off_again_and_again_while_the_vehicle_stands_is_doubted_and_who_
         life.measure_parked(track, measured("own", 5.5, shows), "own", at + 1)
     assert track.status == "parked"
     assert {name: doubt.n for name, doubt in track.doubts.items()} == {"neighbour": n}
+
+
+def test_of_a_vehicle_that_stands_for_weeks_only_the_newest_doubts_are_kept():
+    life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
+    track = parked_track()
+    for number in range(20):
+        at = START + (number + 1) * 3 * SECOND
+        life.measure_parked(track, measured(f"neighbour-{number}", 8.2), "other", at)
+        life.measure_parked(track, measured("own", 5.5), "own", at + 1)
+    assert list(track.doubts) == [f"neighbour-{number}" for number in range(12, 20)]
