@@ -307,7 +307,7 @@ class Step:
             if track.status == "parked"
             and track.level == seen.level
             and track.id not in matched
-            and (camera in track.seen_rate or camera in track.looks)
+            and (camera in track.seen_rate or camera in track.looks or not track.looks)
         ]
         if not missed:
             return

@@ -16,7 +16,8 @@ from twin.fusion.motion import Motion
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.place import CLEAR, looked
 from twin.fusion.scene import Scene
-from twin.fusion.state import Track
+from twin.fusion.state import FusionState, PendingFrame, Track
+from twin.fusion.step import Step
 from twin.rules.fold import Fold
 from twin.spatial.camera import GroundCamera
 
@@ -137,3 +138,16 @@ def test_of_a_vehicle_that_stands_for_weeks_only_the_newest_doubts_are_kept():
         life.measure_parked(track, measured(f"neighbour-{number}", 8.2), "other", at)
         life.measure_parked(track, measured("own", 5.5), "own", at + 1)
     assert list(track.doubts) == [f"neighbour-{number}" for number in range(12, 20)]
+
+
+@pytest.mark.parametrize(("n_frames", "status"), [(20, "parked"), (80, "hidden")])
+def test_who_was_only_taken_to_be_parked_is_missed_where_its_place_is_seen_empty(n_frames, status):
+    track = parked_track()
+    track.looks = {}
+    scene, emission = Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: [])
+    step = Step(FusionState(tracks={1: track}), scene, emission)
+    for number in range(n_frames):
+        at = START + number * SECOND // 10
+        frame = FrameObserved(camera="mast", frame_px=(1280, 720), detector="d", clock="ntp", boxes=())
+        step.fuse((PendingFrame(at, "mast", 1, number, f"o{number}", frame),))
+    assert step.state.tracks[1].status == status
