@@ -38,6 +38,11 @@ class Labels:
     ignored_picture: Tensor
     ignored: Tensor
 
+    def to(self, device: torch.device) -> Labels:
+        """The same on another device."""
+        parts = (self.picture, self.boxes, self.kinds, self.ignored_picture, self.ignored)
+        return Labels(*(part.to(device) for part in parts))
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -100,13 +105,13 @@ def is_excused(labels: Labels, grid: Grid, n_pictures: int) -> Tensor:
 
 def _covered(picture: Tensor, corners: Tensor, grid: Grid, n_pictures: int) -> Tensor:
     inside = ((grid.centres > corners[:, None, :2]) & (grid.centres < corners[:, None, 2:])).all(dim=2)
-    counts = torch.zeros(n_pictures, len(grid.strides), dtype=torch.int32)
+    counts = torch.zeros(n_pictures, len(grid.strides), dtype=torch.int32, device=picture.device)
     return counts.index_add_(0, picture, inside.int()) > 0
 
 
 def _candidates(labels: Labels, grid: Grid) -> tuple[Tensor, Tensor]:
     """(G, 27) cells of the batch around each target's centre, and whether each is inside the picture."""
-    around = torch.tensor([(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1)])
+    around = torch.tensor([(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1)], device=labels.boxes.device)
     cells: list[Tensor] = []
     is_cell: list[Tensor] = []
     for stride, columns, rows, first in grid.levels:
@@ -130,7 +135,7 @@ def _cheapest_of_each_cell(cells: Tensor, cost: Tensor) -> Tensor:
     order = cost.argsort(stable=True)
     order = order[cells[order].argsort(stable=True)]
     sorted_cells = cells[order]
-    is_first = torch.ones(len(cells), dtype=torch.bool)
+    is_first = torch.ones(len(cells), dtype=torch.bool, device=cells.device)
     is_first[1:] = sorted_cells[1:] != sorted_cells[:-1]
     return order[is_first].sort().values
 

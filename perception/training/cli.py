@@ -11,6 +11,8 @@ import typer
 
 from twin.errors import MissingExtra
 
+Device = Annotated[str, typer.Option(help="auto (a GPU if torch finds one), cpu, cuda, cuda:1.")]
+
 app = typer.Typer(name="train", help="Trains models and measures them.", no_args_is_help=True)
 
 _PACKAGE_BY_MODULE = {"torch": "torch", "yolox": "pixeltable-yolox", "onnx": "onnx", "onnxruntime": "onnxruntime"}
@@ -32,6 +34,7 @@ def detector(
     minutes: Annotated[float, typer.Option(min=0.1, help="Wall clock of the training; as many epochs as fit.")] = 95.0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Train so many epochs, however long they take.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, frames and epochs: same model.")] = 1,
+    device: Device = "auto",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the training step.")] = 2,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw pictures; 0 draws them in the training step.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON on standard output.")] = False,
@@ -39,17 +42,21 @@ def detector(
     """Train the vehicle detector on rendered frames, export it to ONNX and measure it."""
     require_packages(tuple(_PACKAGE_BY_MODULE))
     from perception.model_file import model_id
-    from perception.training.detector import Length, has_bfloat16
+    from perception.training.detector import Length
     from perception.training.detector_run import train_detector
+    from perception.training.device import has_bfloat16, training_device
     from perception.training.recipe import DetectorRecipe
 
     length = Length(minutes=minutes, epochs=epochs)
-    fast = has_bfloat16()
+    chosen = training_device(device)
+    fast = has_bfloat16(chosen)
     if start_from:
         recipe = DetectorRecipe.continued(seed, model_id(start_from), bfloat16=fast)
     else:
         recipe = DetectorRecipe(seed=seed, bfloat16=fast)
-    metrics = train_detector(frames, heldout, out, recipe, length, start=start_from, threads=threads, workers=workers)
+    metrics = train_detector(
+        frames, heldout, out, recipe, length, start=start_from, threads=threads, workers=workers, device=chosen
+    )
     typer.echo(f"{metrics.model}: mAP50 {metrics.map50} on {metrics.frames} held-out frames; see '{out}'", err=True)
     if as_json:
         typer.echo(msgspec.json.encode(metrics).decode())
@@ -63,16 +70,20 @@ def embedder(
     minutes: Annotated[float, typer.Option(min=0.1, help="Wall clock of the training; as many epochs as fit.")] = 95.0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Train so many epochs, however long they take.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, crops and epochs: same model.")] = 1,
+    device: Device = "auto",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the training step.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON on standard output.")] = False,
 ) -> None:
     """Train the vehicle embedder on rendered crops, export it to ONNX and measure it."""
     require_packages(("torch", "onnx", "onnxruntime"))
+    from perception.training.device import has_bfloat16, training_device
     from perception.training.embedder import EmbedderLength, EmbedderRecipe
     from perception.training.embedder_run import train_embedder
 
     length = EmbedderLength(epochs=epochs, minutes=minutes)
-    metrics = train_embedder(crops, heldout, out, EmbedderRecipe(seed=seed), length, threads=threads)
+    chosen = training_device(device)
+    recipe = EmbedderRecipe(seed=seed, bfloat16=has_bfloat16(chosen))
+    metrics = train_embedder(crops, heldout, out, recipe, length, threads=threads, device=chosen)
     rank1 = "none" if metrics.pooled is None else f"{metrics.pooled.rank1} of {metrics.pooled.n}"
     typer.echo(f"{metrics.embedder}: rank-1, pooled, {rank1}; see '{out}'", err=True)
     if as_json:

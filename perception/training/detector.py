@@ -1,6 +1,6 @@
 # pyright: reportUnknownParameterType=false, reportMissingImports=false
 # torch is an extra, and absent where types are checked
-"""Trains the vehicle detector on rendered frames, on a CPU, within a time budget; resumes from its checkpoint."""
+"""Trains the vehicle detector on rendered frames within a time budget; resumes from its checkpoint."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from perception.training.batches import Batch, RandomizedFrames, batches, samples_of
+from perception.training.device import PROCESSOR
 from perception.training.frames_dataset import KINDS, FramesDataset, decoded
 from perception.training.recipe import DetectorRecipe
 from perception.training.schedule import average_decay, epochs_that_fit, learning_rate
@@ -28,11 +29,6 @@ CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
 _N_TIMED = 8
 _N_START = 4  # batches whose statistics the weights of an exported detector are put back with
-
-
-def has_bfloat16() -> bool:
-    """Whether this processor computes with bfloat16 itself; where it is emulated, a step takes half as long again."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +76,7 @@ class DetectorTraining:
 
     Args:
         start: an exported detector whose weights to start from; random ones without it.
+        device: where the steps run; pictures are drawn on the processor.
 
     Raises:
         BadInput: the folder's checkpoint belongs to another recipe or other data.
@@ -97,6 +94,7 @@ class DetectorTraining:
         start: Path | None = None,
         threads: int = 2,
         workers: int = 1,
+        device: torch.device = PROCESSOR,
     ) -> None:
         started = time.monotonic()
         torch.set_num_threads(threads)
@@ -105,7 +103,7 @@ class DetectorTraining:
         self._dataset = dataset
         self._frames = RandomizedFrames(dataset, decoded(dataset, out), recipe.input_px, recipe.seed)
         self._identity = recipe.digest(dataset.digest, 0)
-        self._start = start
+        self._start, self._device = start, device
         self.run = self._started()
         self.run.elapsed_s += time.monotonic() - started
 
@@ -133,7 +131,8 @@ class DetectorTraining:
         return min(self._length.stop_after or self.run.epochs, self.run.epochs)
 
     def _started(self) -> Run:
-        network = build_network(len(KINDS), self._recipe.seed).to(memory_format=torch.channels_last).train()
+        network = build_network(len(KINDS), self._recipe.seed)
+        network = network.to(self._device, memory_format=torch.channels_last).train()
         path = self._out / CHECKPOINT
         if self._start and not path.is_file():
             load_exported(network, self._start, self._first_pictures())
@@ -141,7 +140,7 @@ class DetectorTraining:
         optimizer = _adamw(network, self._recipe)
         run = Run(network, average, optimizer, epochs=self._length.epochs or 0)
         if path.is_file():
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, weights_only=True, map_location=self._device)
             if state["identity"] != self._identity:
                 raise BadInput(
                     f"'{path}' is of recipe and data {state['identity']}, but this run is {self._identity}; "
@@ -156,7 +155,7 @@ class DetectorTraining:
     def _first_pictures(self) -> Tensor:
         wanted = samples_of(0, self._recipe.stage(0.0), self._frames.order(0), self._recipe.batch)[:_N_START]
         drawn = batches(self._frames, wanted, workers=0)
-        return torch.cat([batch.pictures for batch in drawn]).to(torch.float32, memory_format=torch.channels_last)
+        return torch.cat([batch.pictures for batch in drawn]).to(self._device, torch.float32, memory_format=torch.channels_last)
 
     def _epochs_in_time(self, run: Run) -> int:
         """Epochs that fit the budget, from the time of a few steps of a copy at full size."""
@@ -194,8 +193,9 @@ class DetectorTraining:
         return sums
 
     def _step(self, network: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch) -> dict[str, float]:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._recipe.bfloat16):
-            losses = network(batch.pictures.float(), batch.labels)
+        pictures = batch.pictures.to(self._device).float()
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._recipe.bfloat16):
+            losses = network(pictures, batch.labels.to(self._device))
         optimizer.zero_grad(set_to_none=True)
         losses["total_loss"].backward()
         nn.utils.clip_grad_norm_(network.parameters(), self._recipe.max_gradient)

@@ -1,3 +1,5 @@
+# pyright: reportUnknownParameterType=false, reportMissingImports=false
+# torch is an extra, and absent where types are checked
 """From rendered frames to a detector's file, its metrics and its card: what ``perceive train detector`` does."""
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import torch
 from perception.onnx_detector import OnnxDetector
 from perception.training.detector import DetectorTraining, Length
 from perception.training.detector_metrics import MEASURED_FROM, DetectorMetrics, measure_detector
+from perception.training.device import PROCESSOR, described
 from perception.training.edge_errors import measure_box_sigma
 from perception.training.export import export_detector
 from perception.training.frames_dataset import read_frames
@@ -30,6 +33,7 @@ def train_detector(
     start: Path | None = None,
     threads: int,
     workers: int,
+    device: torch.device = PROCESSOR,
 ) -> DetectorMetrics:
     """Train, export, measure and describe; every file goes into ``out``.
 
@@ -43,8 +47,8 @@ def train_detector(
     dataset, measured = read_frames(frames), read_frames(heldout)
     if dataset.digest == measured.digest:
         raise BadInput(f"'{frames}' and '{heldout}' hold the same frames; measure on frames of other seeds")
-    training = DetectorTraining(dataset, out, recipe, length, start=start, threads=threads, workers=workers)
-    network = training.train()
+    training = DetectorTraining(dataset, out, recipe, length, start=start, threads=threads, workers=workers, device=device)
+    network = training.train().cpu()
     model = out / MODEL
     difference = export_detector(network, model, input_px=recipe.input_px, recipe=training.digest)
     detector = OnnxDetector(model, runtime="onnxruntime", lowest_score=MEASURED_FROM)
@@ -53,12 +57,12 @@ def train_detector(
     model.with_suffix(".sigma.json").write_bytes(msgspec.json.format(msgspec.json.encode(sigma), indent=2) + b"\n")
     model.with_suffix(".metrics.json").write_bytes(msgspec.json.format(msgspec.json.encode(metrics), indent=2) + b"\n")
     origin = Origin(
-        command=_command(recipe, length, threads),
+        command=_command(recipe, length, f"--threads {threads}" if device.type == "cpu" else f"--device {device.type}"),
         digest=training.digest,
         epochs=training.run.epochs,
         steps=training.run.step,
         trained_s=training.run.elapsed_s,
-        threads=threads,
+        ran_on=described(device, threads),
         torch=torch.__version__,
         difference=difference,
     )
@@ -66,11 +70,8 @@ def train_detector(
     return metrics
 
 
-def _command(recipe: DetectorRecipe, length: Length, threads: int) -> str:
+def _command(recipe: DetectorRecipe, length: Length, where: str) -> str:
     """The command, without this machine's folders."""
     budget = f"--epochs {length.epochs}" if length.epochs else f"--minutes {length.minutes:g}"
     start = f" --start-from {recipe.start}" if recipe.start else ""
-    return (
-        f"perceive train detector --frames FRAMES --heldout HELDOUT --out OUT{start} {budget} "
-        f"--seed {recipe.seed} --threads {threads}"
-    )
+    return f"perceive train detector --frames FRAMES --heldout HELDOUT --out OUT{start} {budget} --seed {recipe.seed} {where}"

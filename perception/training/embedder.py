@@ -1,6 +1,6 @@
 # pyright: reportUnknownParameterType=false, reportMissingImports=false
 # torch is an extra, and absent where types are checked
-"""Trains the vehicle embedder on rendered crops, on a CPU, within a time budget; resumes from its checkpoint."""
+"""Trains the vehicle embedder on rendered crops within a time budget; resumes from its checkpoint."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from perception.training.crops_dataset import CropsDataset
+from perception.training.device import PROCESSOR
 from perception.training.embedder_batches import CropBatch, CropSampler
 from perception.training.embedder_network import EMBEDDING, EmbedderNetwork, identity_loss
 from perception.training.schedule import average_decay, epochs_that_fit, learning_rate
@@ -52,7 +53,7 @@ class EmbedderRecipe(Struct, frozen=True, kw_only=True):
     small_px: int = 96
     small_share: float = 0.5
     per_vehicle: int = 6
-    temperature: float = 0.1
+    temperature: float = 0.07
     smoothing: float = 0.1
     peak_rate: float = 2e-3
     weight_decay: float = 0.03
@@ -88,21 +89,31 @@ class EmbedderLength:
 class EmbedderTraining:
     """One training run in a folder: its checkpoint and its metrics.
 
+    Args:
+        device: where the steps run; crops are drawn on the processor.
+
     Raises:
         BadInput: the folder's checkpoint belongs to another recipe or other data.
         ModelError: while training, the loss is no longer a number.
     """
 
     def __init__(
-        self, dataset: CropsDataset, out: Path, recipe: EmbedderRecipe, length: EmbedderLength, *, threads: int = 2
+        self,
+        dataset: CropsDataset,
+        out: Path,
+        recipe: EmbedderRecipe,
+        length: EmbedderLength,
+        *,
+        threads: int = 2,
+        device: torch.device = PROCESSOR,
     ) -> None:
         torch.set_num_threads(threads)
         torch.manual_seed(recipe.seed)
         out.mkdir(parents=True, exist_ok=True)
-        self._out, self._recipe, self._length = out, recipe, length
+        self._out, self._recipe, self._length, self._device = out, recipe, length, device
         self._sampler = CropSampler(dataset, recipe.seed, recipe.per_vehicle)
-        self.network = EmbedderNetwork().to(memory_format=torch.channels_last).train()
-        self.classes = nn.Linear(EMBEDDING, len(self._sampler.number_of), bias=False)
+        self.network = EmbedderNetwork().to(device, memory_format=torch.channels_last).train()
+        self.classes = nn.Linear(EMBEDDING, len(self._sampler.number_of), bias=False).to(device)
         self.average = copy.deepcopy(self.network).eval()
         self._optimizer = _adamw((self.network, self.classes), recipe)
         self._identity, self._data = recipe.digest(dataset.digest, 0), dataset.digest
@@ -179,9 +190,9 @@ class EmbedderTraining:
         return {"identity": float(identity.detach()), "classes": float(classes.detach())}
 
     def _losses(self, pictures: NDArray[np.uint8], vehicles: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        wanted = torch.from_numpy(vehicles)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._recipe.bfloat16):
-            embeddings = self.network(normalized(pictures))
+        wanted = torch.from_numpy(vehicles).to(self._device)
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._recipe.bfloat16):
+            embeddings = self.network(normalized(pictures, self._device))
         embeddings = embeddings.float()
         scores = self.classes(embeddings)
         classes = functional.cross_entropy(scores, wanted, label_smoothing=self._recipe.smoothing)
@@ -211,7 +222,7 @@ class EmbedderTraining:
         path = self._out / CHECKPOINT
         if not path.is_file():
             return
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self._device)
         if state["identity"] != self._identity:
             raise BadInput(
                 f"'{path}' is of recipe and data {state['identity']}, but this run is {self._identity}; "
@@ -232,11 +243,13 @@ class EmbedderTraining:
             opened.write(msgspec.json.encode(line) + b"\n")
 
 
-def normalized(pictures: NDArray[np.uint8]) -> Tensor:
-    """(B, S, S, 3) BGR bytes to (B, 3, S, S) RGB as ImageNet normalizes them."""
-    rgb = torch.from_numpy(np.ascontiguousarray(pictures[..., ::-1])).permute(0, 3, 1, 2).float() / 255.0
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-    return ((rgb - mean) / std).contiguous(memory_format=torch.channels_last)
+def normalized(pictures: NDArray[np.uint8], device: torch.device = PROCESSOR) -> Tensor:
+    """(B, S, S, 3) BGR bytes to (B, 3, S, S) RGB as ImageNet normalizes them, channels last in memory."""
+    mean, std = (torch.tensor(values, device=device) for values in (MEAN, STD))
+    rgb = torch.from_numpy(np.ascontiguousarray(pictures[..., ::-1])).to(device).float()
+    return (
+        rgb.sub_(255.0 * mean).mul_(1.0 / (255.0 * std)).permute(0, 3, 1, 2)
+    )  # in this order: permuted, it takes ten times as long
 
 
 def _adamw(parts: tuple[nn.Module, ...], recipe: EmbedderRecipe) -> torch.optim.Optimizer:

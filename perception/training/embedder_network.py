@@ -3,8 +3,8 @@
 """A small residual network from a crop to an embedding.
 
 Sources: He et al., "Deep residual learning" (2016); generalized-mean pooling, Radenović et al., "Fine-tuning CNN image
-retrieval with no human annotation" (2019); a batch norm between embedding and classifier, Luo et al., "Bag of tricks for
-person re-identification" (2019).
+retrieval with no human annotation" (2019); a batch norm between embedding and classifier, and a last stage that keeps its
+resolution, Luo et al., "Bag of tricks for person re-identification" (2019).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class EmbedderNetwork(nn.Module):
         blocks = list[nn.Module]()
         before = stem
         for number, width in enumerate(widths):
-            blocks.append(Block(before, width, 2))
+            blocks.append(Block(before, width, 1 if number == len(widths) - 1 else 2))
             if number < len(widths) - 1:
                 blocks.append(Block(width, width, 1))
             before = width
@@ -77,7 +77,7 @@ def identity_loss(embeddings: Tensor, vehicles: Tensor, temperature: float) -> T
     """
     unit = functional.normalize(embeddings.float(), dim=1)
     alike = unit @ unit.T / temperature
-    itself = torch.eye(len(unit), dtype=torch.bool)
+    itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
     log_share = alike - alike.masked_fill(itself, -torch.inf).logsumexp(dim=1, keepdim=True)
     right = (vehicles[:, None] == vehicles[None]) & ~itself
     n_right = right.sum(dim=1)

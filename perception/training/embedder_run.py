@@ -12,6 +12,7 @@ import torch
 
 from perception.embed import ColourEmbedder, OnnxEmbedder
 from perception.training.crops_dataset import CropsDataset, load_crops
+from perception.training.device import PROCESSOR, described
 from perception.training.embedder import EmbedderLength, EmbedderRecipe, EmbedderTraining
 from perception.training.embedder_card import embedder_card
 from perception.training.embedder_export import export_embedder
@@ -24,7 +25,14 @@ MODEL = "embedder.onnx"
 
 
 def train_embedder(
-    crops: Path, heldout: Path, out: Path, recipe: EmbedderRecipe, length: EmbedderLength, *, threads: int
+    crops: Path,
+    heldout: Path,
+    out: Path,
+    recipe: EmbedderRecipe,
+    length: EmbedderLength,
+    *,
+    threads: int,
+    device: torch.device = PROCESSOR,
 ) -> EmbedderMetrics:
     """Train, export, measure and describe; every file goes into ``out``.
 
@@ -35,14 +43,24 @@ def train_embedder(
     dataset, measured = load_crops(crops), load_crops(heldout)
     if dataset.digest == measured.digest:
         raise BadInput(f"'{crops}' and '{heldout}' hold the same crops; measure on crops of other seeds")
-    training = EmbedderTraining(dataset, out, recipe, length, threads=threads)
-    network = training.train()
+    training = EmbedderTraining(dataset, out, recipe, length, threads=threads, device=device)
+    network = training.train().cpu()
     model = out / MODEL
     difference = export_embedder(network, model, side_px=recipe.side_px, recipe=training.digest)
     metrics = measure_embedder(OnnxEmbedder(model, runtime="onnxruntime"), measured)
     model.with_suffix(".metrics.json").write_bytes(msgspec.json.format(msgspec.json.encode(metrics), indent=2) + b"\n")
     others, left_out = compared(measured)
-    origin = _origin(training, recipe, length, threads, difference)
+    command = _command(recipe, length, f"--threads {threads}" if device.type == "cpu" else f"--device {device.type}")
+    origin = Origin(
+        command=command,
+        digest=training.digest,
+        epochs=training.epoch,
+        steps=training.step,
+        trained_s=training.elapsed_s,
+        ran_on=described(device, threads),
+        torch=torch.__version__,
+        difference=difference,
+    )
     n_parameters = sum(parameter.numel() for parameter in network.parameters())
     card = embedder_card(model, recipe, origin, n_parameters, (dataset, measured), (metrics, *others), left_out)
     model.with_suffix(".md").write_text(card)
@@ -63,19 +81,7 @@ def compared(measured: CropsDataset) -> tuple[list[EmbedderMetrics], list[str]]:
     return others, left_out
 
 
-def _origin(
-    training: EmbedderTraining, recipe: EmbedderRecipe, length: EmbedderLength, threads: int, difference: float
-) -> Origin:
-    """With the command as it was given, without this machine's folders."""
+def _command(recipe: EmbedderRecipe, length: EmbedderLength, where: str) -> str:
+    """As it was given, without this machine's folders."""
     budget = f"--epochs {length.epochs}" if length.epochs else f"--minutes {length.minutes:g}"
-    options = f"{budget} --seed {recipe.seed} --threads {threads}"
-    return Origin(
-        command=f"perceive train embedder --crops CROPS --heldout HELDOUT --out OUT {options}",
-        digest=training.digest,
-        epochs=training.epoch,
-        steps=training.step,
-        trained_s=training.elapsed_s,
-        threads=threads,
-        torch=torch.__version__,
-        difference=difference,
-    )
+    return f"perceive train embedder --crops CROPS --heldout HELDOUT --out OUT {budget} --seed {recipe.seed} {where}"

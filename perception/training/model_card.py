@@ -20,6 +20,7 @@ class Origin(Struct, frozen=True, kw_only=True):
         command: that trained it.
         digest: of recipe, data and length.
         trained_s: wall clock of the training, over all its runs.
+        ran_on: the device, in words.
     """
 
     command: str
@@ -27,18 +28,17 @@ class Origin(Struct, frozen=True, kw_only=True):
     epochs: int
     steps: int
     trained_s: float
-    threads: int
+    ran_on: str
     torch: str
     difference: float
 
 
 def training_section(origin: Origin, recipe: Struct) -> list[str]:
     """How a model was trained, as paragraphs of its card."""
-    threads = "one thread" if origin.threads == 1 else f"{origin.threads} threads"
     return [
         "## Training\n",
         f"```\n{origin.command}\n```\n",
-        f"{origin.epochs} epochs, {origin.steps} steps, {origin.trained_s / 60:.1f} minutes on {threads} of a CPU, torch "
+        f"{origin.epochs} epochs, {origin.steps} steps, {origin.trained_s / 60:.1f} minutes on {origin.ran_on}, torch "
         f"{origin.torch}, run {origin.digest}. ONNX Runtime equals torch within {origin.difference:.1g}. Settings:\n",
         f"```json\n{msgspec.json.format(msgspec.json.encode(recipe), indent=2).decode()}\n```\n",
     ]

@@ -29,7 +29,8 @@ class VehicleHead(YoloxHead):
 
     def get_output_and_grid(self, output: Tensor, k: int, stride: int, dtype: str) -> Any:
         """Decoded (B, cells, 5 + K) of one level, and its (1, cells, 2) grid."""
-        return super().get_output_and_grid(output.float(), k, stride, "torch.FloatTensor")
+        decoded = output.float()
+        return super().get_output_and_grid(decoded, k, stride, decoded.type())
 
     def get_losses(
         self,

@@ -1,7 +1,9 @@
 """Vehicles that pass several cameras: what an embedder learns from and is measured on.
 
-A group of vehicles, some of them look-alikes, drives about one random car park while several cameras watch: one scene. The
-same group appears in several scenes under different light. A tracklet is one vehicle in one camera of one scene.
+A group of vehicles, some of them look-alikes, moves about one random car park while several cameras watch: one scene. The
+same group appears in several scenes under different light. Held-out vehicles, which are measured on, drive: a tracklet is one
+vehicle in one camera of one scene. Training vehicles stand elsewhere in every picture, before cameras of another character each
+time, as pictures of one drive differ by little. Most of their groups have few bodies, so that each meets others of its model.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ _STEP_M = 0.9
 _MARGIN = 0.05  # as the product crops
 _LEAST_PX, _LEAST_VISIBLE = 20.0, 0.3
 _GROUPS_A_STAGE = 4
+_ALIKE, _BODIES = 0.75, (1, 4)  # share of training groups with few bodies, and how many (high exclusive)
 
 
 class CropLabel(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +96,8 @@ def group_of_vehicles(seed: int, group: int, *, is_held_out: bool) -> list[Stand
     """The group's vehicles, not placed yet; look-alikes share ``look`` and ``shape``."""
     rng = generator(seed, "group", group, str(is_held_out))
     names = [name for name in TRAINED if name != "bus"]
+    if not is_held_out and rng.random() < _ALIKE:
+        names = [names[int(k)] for k in rng.permutation(len(names))[: int(rng.integers(*_BODIES))]]
     looks = [*range(GROUP - 3), 0, 1, 1]  # pairs with vehicle 0, and three alike around vehicle 1
     shapes = [
         HELD_OUT[int(rng.integers(len(HELD_OUT)))]
@@ -134,7 +139,7 @@ def _group(
         noise = generator(seed, "noise", place, group)
         try:
             placed = _spread(vehicles, lot, moves)
-            for _ in range(MOMENTS):
+            for moment in range(MOMENTS):
                 scene.arrange(placed)
                 for camera, character, shot in zip(cameras, characters, pictures(stage, scene, views), strict=True):
                     frame = expose(shot.bgr, character, lit, noise, shot.smears)
@@ -142,8 +147,15 @@ def _group(
                         if _is_usable(sighting):
                             one = next(vehicle for vehicle in vehicles if vehicle.vehicle == name)
                             crops.append(_cut(frame, sighting.box_px))
-                            labels.append(_label(len(labels), one, sighting, str(camera.id), f"s{place}", lit))
-                placed = [_ahead(one, moves) for one in placed]
+                            label = _label(len(labels), one, sighting, str(camera.id), f"s{place}", lit)
+                            if not is_held_out:
+                                label = msgspec.structs.replace(label, tracklet=f"{label.tracklet}/{moment}")
+                            labels.append(label)
+                if is_held_out:
+                    placed = [_ahead(one, moves) for one in placed]
+                else:
+                    placed = _spread(vehicles, lot, moves)
+                    characters = [any_camera(noise) for _ in cameras]
         finally:
             scene.close()
             for view in views:
