@@ -52,6 +52,19 @@ def overlaps(a: Floats, b: Floats) -> NDArray[np.bool_]:
     )
 
 
+def within_reach(a: Floats, b: Floats) -> Floats:
+    """The rectangles of b that may overlap one of a: all that do, and few others.
+
+    Args:
+        a: (M, 6) rectangles, at least one.
+        b: (K, 6) rectangles.
+    """
+    reach = (a[:, 4] + a[:, 5]).max() + b[:, 4] + b[:, 5]
+    low, high = a[:, :2].min(axis=0), a[:, :2].max(axis=0)
+    is_near = (b[:, :2] >= low - reach[:, None]) & (b[:, :2] <= high + reach[:, None])
+    return b[is_near.all(axis=1)]
+
+
 def corners(rectangle: Rectangle) -> Floats:
     """(4, 2) corners, counter-clockwise from the front right."""
     x, y, cos, sin, length, width = rectangle

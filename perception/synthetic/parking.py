@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 
-from perception.synthetic.footprints import Floats, overlaps
+from perception.synthetic.footprints import Floats, overlaps, within_reach
 from perception.synthetic.lines import Line, rounded
 from perception.synthetic.paths import CELL_M, Path
 from perception.synthetic.routes import LaneGraph, Place
@@ -121,11 +121,13 @@ class Parking:
         return all(self._is_clear(guide[level == one], units[level == one], one, body, own) for one in self._standing)
 
     def _is_clear(self, guide: Floats, units: Floats, level: LevelId, body: Body, own: StallId | None) -> bool:
+        if not len(guide):
+            return True
         names, standing = self._standing[level]
         others = standing[[name != own for name in names]] if names else standing
         half = np.tile([body.length_m / 2, body.width_m / 2 + _SWEEP_SIDE_M], (len(guide), 1))
         swept = np.concatenate([guide + body.guide_to_centre_m * units, units, half], axis=1)
-        return not overlaps(swept, others).any()
+        return not overlaps(swept, within_reach(swept, others)).any()
 
     def _nose_in(self, bay: Bay, body: Body, aside: float, access: Access) -> Manoeuvre | None:
         if not bay.fits(body):

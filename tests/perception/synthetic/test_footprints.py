@@ -5,7 +5,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.synthetic.footprints import corners, overlap, overlaps
+from perception.synthetic.footprints import corners, overlap, overlaps, within_reach
 
 angles = st.floats(-math.pi, math.pi)
 rectangles = st.builds(
@@ -34,3 +34,15 @@ def test_rectangles_overlap_exactly_when_their_polygons_do(a, b):
 @given(st.lists(rectangles, min_size=1, max_size=4), st.lists(rectangles, min_size=1, max_size=4))
 def test_the_columnar_test_agrees_with_the_single_one(a, b):
     assert overlaps(np.array(a), np.array(b)).tolist() == [[overlap(one, other) for other in b] for one in a]
+
+
+@given(st.lists(rectangles, min_size=1, max_size=4), st.lists(rectangles, min_size=1, max_size=4))
+def test_whoever_overlaps_is_within_reach(a, b):
+    one, other = np.array(a), np.array(b)
+    near = within_reach(one, other)
+    assert overlaps(one, near).sum() == overlaps(one, other).sum()
+
+
+def test_what_is_far_away_is_not_within_reach():
+    a, b = np.array([[0.0, 0.0, 1.0, 0.0, 2.0, 1.0]]), np.array([[30.0, 0.0, 1.0, 0.0, 2.0, 1.0], [4.0, 0.0, 1.0, 0.0, 2.0, 1.0]])
+    assert within_reach(a, b).tolist() == b[1:].tolist()
