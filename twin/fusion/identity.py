@@ -59,12 +59,11 @@ def _score(newborn: Track, candidate: Track, scene: Scene) -> float | None:
         return None
     parameters = scene.parameters
     seconds = (newborn.born_at - candidate.seen_at) / SECOND
-    looks = log_likelihood_ratio(newborn.gallery, candidate.gallery)
     if candidate.status == "parked" and candidate.looks:
         if candidate.seen_at > newborn.born_at + _HANDOVER_US or seem_two(newborn, candidate):
             return None
         is_missed = distance <= (_PARKED_NEAR_M if candidate.absence > 0.0 else _ONE_PLACE_M)
-        return looks - distance if is_missed else None
+        return log_likelihood_ratio(newborn.gallery, candidate.gallery) - distance if is_missed else None
     is_unseen = candidate.status in ("moving", "parked") and candidate.seen_at <= newborn.born_at
     if candidate.status != "hidden" and not is_unseen:
         return None
@@ -72,6 +71,7 @@ def _score(newborn: Track, candidate: Track, scene: Scene) -> float | None:
         return None
     off = (distance - _TYPICAL_MPS * max(seconds, 0.0)) / _SPREAD_M
     nearness = -0.5 * off * off if off > 0.0 else 0.0
+    looks = log_likelihood_ratio(newborn.gallery, candidate.gallery)
     return looks + nearness - _LONG_HIDDEN_NATS_PER_MINUTE * max(seconds, 0.0) / 60.0 - distance / 100.0
 
 

@@ -14,18 +14,23 @@ from twin.fusion.placing import BODY_M, Placing, is_inside
 from twin.fusion.portals import side_m
 from twin.fusion.state import Calibrations
 from twin.spatial.camera import GroundCamera
-from twin.spatial.zones import SiteMap, centre_of
+from twin.spatial.zones import Area, SiteMap, centre_of
 
 _EDGE_M = 8.0
 _OUTSIDE_M = 20.0
 
 
 class StallPlace(Struct, frozen=True):
-    """Where a stall is, for looking at it."""
+    """Where a stall is, for looking at it.
+
+    Attributes:
+        box_m: least x and y, greatest x and y.
+    """
 
     id: StallId
     level: LevelId
     centre_m: tuple[float, float]
+    box_m: tuple[float, float, float, float]
 
 
 class Scene:
@@ -40,7 +45,9 @@ class Scene:
             level.id: tuple(portal for portal in site.portals if portal.level == level.id) for level in site.levels
         }
         self.has_boundary = any(portal.role == "boundary" for portal in site.portals)
-        self.stalls = tuple(StallPlace(stall.id, stall.level, centre_of(stall.ring_m)) for stall in site.stalls)
+        self.stalls = tuple(
+            StallPlace(stall.id, stall.level, centre_of(stall.ring_m), Area(stall.ring_m).box_m) for stall in site.stalls
+        )
         self._elevation = {level.id: level.elevation_m for level in site.levels}
         self._configured: dict[CameraId, Camera] = {camera.id: camera for camera in site.cameras}
         self._as_configured = {

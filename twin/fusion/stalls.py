@@ -36,10 +36,17 @@ def look(seen: Seen, state: FusionState, stalls: dict[StallId, StallBelief], sce
     clear = visible(seen, scene.placing, places, [()] * len(unknown), boxes_of(seen))
     if not any(clear):
         return
-    tracked = [track for track in state.tracks.values() if track.level == seen.level]
-    taken = {scene.map.stall_at(seen.level, track.motion.x, track.motion.y) for track in tracked}
-    for place, is_clear in zip(unknown, clear, strict=True):
-        if not is_clear or place.id in taken:
+    empty = [place for place, is_clear in zip(unknown, clear, strict=True) if is_clear]
+    left, right = min(place.box_m[0] for place in empty), max(place.box_m[2] for place in empty)
+    low, high = min(place.box_m[1] for place in empty), max(place.box_m[3] for place in empty)
+    near = (
+        track.motion
+        for track in state.tracks.values()
+        if track.level == seen.level and left <= track.motion.x <= right and low <= track.motion.y <= high
+    )
+    taken = {scene.map.stall_at(seen.level, motion.x, motion.y) for motion in near}
+    for place in empty:
+        if place.id in taken:
             continue
         n_empty = stalls.get(place.id, _UNKNOWN).n_empty + 1
         stalls[place.id] = StallBelief("unknown", None, n_empty)
