@@ -59,7 +59,9 @@ def demo(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="Of ops/bench: fusion_quality, gate, log, noise, perception, storage, traffic.")],
+    name: Annotated[
+        str, typer.Argument(help="Of ops/bench: fusion, fusion_quality, gate, log, noise, perception, storage, traffic.")
+    ],
     as_json: AsJson = False,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Alternating repeats; the median counts.")] = 5,
 ) -> None:
