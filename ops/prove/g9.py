@@ -17,7 +17,15 @@ import msgspec
 from twin.evaluation.offline import FuseSummary, fuse
 from twin.events.codec import canonical_json
 from twin.events.envelope import DeviceKey, ObservationEvent, RecordedFact
-from twin.events.facts import FactRetracted, ObservationLate, SessionAmended, SessionClosed, SessionOpened, SessionOrphaned
+from twin.events.facts import (
+    ClockEstimated,
+    FactRetracted,
+    ObservationLate,
+    SessionAmended,
+    SessionClosed,
+    SessionOpened,
+    SessionOrphaned,
+)
 from twin.events.ids import SECOND, DeviceId, Micros
 from twin.events.observations import ClockTicked
 from twin.fusion.parameters import DEFAULTS, FusionParameters
@@ -38,7 +46,7 @@ _SOON: Micros = SECOND // 3
 _DOUBLED, _DELAYED = 0.05, 0.1
 _AFTERWARDS: Micros = 60 * SECOND  # until the final watermark: every late observation is fused by then
 
-_OF_ARRIVAL = (ObservationLate, FactRetracted)
+_OF_ARRIVAL = (ClockEstimated, ObservationLate, FactRetracted)
 _OF_STAYS = (SessionOpened, SessionClosed, SessionOrphaned, SessionAmended)  # amended, never superseded
 
 

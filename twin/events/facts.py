@@ -28,13 +28,14 @@ from twin.events.ids import (
 )
 from twin.events.observations import Decision, GateState, VehicleKind
 from twin.events.observations import Direction as Direction
+from twin.events.of_observing import CameraStateChanged as CameraStateChanged
+from twin.events.of_observing import ClockEstimated as ClockEstimated
+from twin.events.of_observing import FactRetracted as FactRetracted
+from twin.events.of_observing import ObservationLate as ObservationLate
 
 StallState = Literal["free", "occupied", "unknown"]
-CameraState = Literal["active", "idle"]
 SessionStatus = Literal["open", "closed", "orphan", "void"]
 AmendReason = Literal["identities_merged", "identities_split", "operator", "late_data", "payment"]
-LateFate = Literal["not_fused", "fused_later"]
-RetractReason = Literal["late_data"]
 RefusalReason = Literal[
     "unknown_session", "unknown_vehicle", "no_stay", "not_merged", "exit_before_entry", "already_so", "no_plate"
 ]
@@ -189,13 +190,6 @@ class StallChanged(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     state: StallState
     vehicle: VehicleId | None = None
     evidence: tuple[EventId, ...] = ()
-
-
-class CameraStateChanged(Struct, frozen=True, kw_only=True, tag_field="type", tag="camera.state.v1"):
-    """A camera began to deliver, or fell silent; a silent camera's zones become unknown."""
-
-    camera: CameraId
-    state: CameraState
 
 
 class SessionOpened(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="session.opened.v1"):
@@ -380,38 +374,6 @@ class GateDecided(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
     evidence: tuple[EventId, ...] = ()
 
 
-class ObservationLate(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="observation.late.v1"):
-    """An observation arrived after its tick was closed; it is kept in the log whatever becomes of it.
-
-    Attributes:
-        late_by_us: negative: so far ahead of the logged clock.
-        fate: "fused_later": inside the horizon, corrections follow where it changes anything; "not_fused": `twin refuse` does.
-    """
-
-    camera: CameraId
-    observation: EventId
-    late_by_us: int
-    fate: LateFate = "not_fused"
-
-
-class FactRetracted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="fact.retracted.v1"):
-    """What the superseded facts said is no longer so, and nothing of their type is said of their subject instead.
-
-    Attributes:
-        kind: their type.
-        reason: why it is no longer so.
-        session, stall, vehicle, tracklet, camera: their subject, as they named it.
-    """
-
-    kind: str
-    reason: RetractReason
-    session: SessionId | None = None
-    stall: StallId | None = None
-    vehicle: VehicleId | None = None
-    tracklet: TrackletId | None = None
-    camera: CameraId | None = None
-
-
 Fact = (
     VehicleConfirmed
     | VehicleMoved
@@ -434,6 +396,7 @@ Fact = (
     | PaymentBooked
     | GateChanged
     | GateDecided
+    | ClockEstimated
     | ObservationLate
     | FactRetracted
 )

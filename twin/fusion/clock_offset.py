@@ -15,10 +15,13 @@ from msgspec.structs import replace
 
 from site_models.schema import ClockSource
 from twin.events.envelope import ObservationEvent
-from twin.events.ids import SECOND, Micros
+from twin.events.facts import ClockEstimated
+from twin.events.ids import SECOND, CameraId, Micros
 from twin.fusion.state import CameraWatch, Shift
 
 WINDOW: Micros = 120 * SECOND
+LONG_ENOUGH: Micros = 600 * SECOND  # between two windows, for how fast a clock runs: an error of 1 ms is 2 ppm
+TOLD_BY: Micros = 50_000  # a change of the offset that is said
 SHORTEST_DELAY: Micros = 20_000
 HALF_TICK: Micros = 50_000  # the logged clock is on average this much older than what is logged next
 MEMORY = 16  # frames over which the usual lag is averaged
@@ -39,11 +42,24 @@ def observe(watch: CameraWatch, lag_us: int, clock_at: Micros) -> CameraWatch:
     least, least_in_window = watch.lag_us, watch.window_lag_us
     if least is None or least_in_window is None:
         return replace(watch, lag_us=lag_us, window_lag_us=lag_us, window_from_at=clock_at, usual_lag_us=lag_us)
+    if watch.settled_us is not None and lag_us < least - SET_BACK:  # set forward
+        watch = replace(watch, settled_us=None, gains_ppm=None)
     step = (lag_us - watch.usual_lag_us) // MEMORY
     watch = replace(watch, usual_lag_us=watch.usual_lag_us + max(-OUTLIER, min(step, OUTLIER)))
     if clock_at - watch.window_from_at > WINDOW:
+        watch = _with_gain(watch, least_in_window, (watch.window_from_at + clock_at) // 2)
         return replace(watch, lag_us=min(least_in_window, lag_us), window_lag_us=lag_us, window_from_at=clock_at)
     return replace(watch, lag_us=min(least, lag_us), window_lag_us=min(least_in_window, lag_us))
+
+
+def _with_gain(watch: CameraWatch, least_us: int, middle_at: Micros) -> CameraWatch:
+    """How fast the clock runs, by the least lags of two whole windows; both are off by the same fixed time."""
+    if watch.settled_us is None:
+        return replace(watch, settled_us=least_us, settled_at=middle_at)
+    if middle_at - watch.settled_at < LONG_ENOUGH:
+        return watch
+    gained_us = watch.settled_us - least_us
+    return replace(watch, gains_ppm=round(gained_us * SECOND / (middle_at - watch.settled_at), 1))
 
 
 def note(watch: CameraWatch, event: ObservationEvent, clock_at: Micros) -> CameraWatch:
@@ -100,6 +116,8 @@ def _anew(watch: CameraWatch, shift: Shift, clock_at: Micros) -> CameraWatch:
         set_at=shift.since,
         before_us=watch.offset_us,
         shift=None,
+        settled_us=None,
+        gains_ppm=None,
     )
 
 
@@ -109,6 +127,21 @@ def offset_us(watch: CameraWatch, clock: ClockSource, deadband_us: int) -> int:
         return 0
     offset = watch.lag_us + HALF_TICK - SHORTEST_DELAY
     return offset if abs(offset) > deadband_us else 0
+
+
+def estimated(before: CameraWatch | None, watch: CameraWatch, camera: CameraId) -> ClockEstimated | None:
+    """What there is to say of a camera's clock after another frame; None where nothing has changed by much."""
+    told_us = 0 if before is None else before.told_us
+    if watch.told_us == told_us:
+        return None
+    was_settled = before is not None and before.settled_us is not None
+    was_set = before is not None and (before.set_at != watch.set_at or (was_settled and watch.settled_us is None))
+    return ClockEstimated(camera=camera, offset_us=watch.told_us, gains_ppm=watch.gains_ppm, was_set=was_set)
+
+
+def told(watch: CameraWatch) -> CameraWatch:
+    """With the offset that is said to hold now."""
+    return replace(watch, told_us=watch.offset_us) if abs(watch.offset_us - watch.told_us) >= TOLD_BY else watch
 
 
 def delay_us(watch: CameraWatch, offset: int) -> int:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from twin.events.envelope import ObservationEvent
 from twin.events.ids import CameraId, Micros
 from twin.events.observations import ClockTicked, FrameObserved, Personal, TrackletEmbedded
-from twin.fusion.clock_offset import delay_us, is_of_before, note, offset_us
+from twin.fusion.clock_offset import delay_us, is_of_before, note, offset_us, told
 from twin.fusion.parameters import FusionParameters
 from twin.fusion.state import CameraWatch, OrderingState, PendingFrame, PendingLook, Tick
 
@@ -35,7 +35,7 @@ def accept(
     if is_of_before(watch, event):
         return _accepted(state, watch, event, frame, event.occurred_at + watch.before_us, parameters)
     offset = offset_us(watch, frame.clock, parameters.deadband_us)
-    watch, at = replace(watch, delay_us=delay_us(watch, offset), offset_us=offset), event.occurred_at + offset
+    watch, at = told(replace(watch, delay_us=delay_us(watch, offset), offset_us=offset)), event.occurred_at + offset
     return _accepted(state, watch, event, frame, at, parameters)
 
 

@@ -29,6 +29,7 @@ from twin.events.observations import (
     TrackletEmbedded,
 )
 from twin.fusion import ordering
+from twin.fusion.clock_offset import estimated
 from twin.fusion.emission import Emission
 from twin.fusion.ordering import with_one
 from twin.fusion.parameters import DEFAULTS, FusionParameters
@@ -114,9 +115,14 @@ class Fold:
         sessions, told = Sessions(self.site, state.sessions, self._tariffs), tuple[FactEvent, ...]()
         match payload:
             case FrameObserved():
+                known = order.cameras.get(payload.camera)
                 order, frame, late_by = ordering.accept(order, event, payload, parameters)
+                watch = order.cameras.get(payload.camera)
+                clock = None if watch is None else estimated(known, watch, payload.camera)
+                told = () if clock is None else self._answered(sessions, recorded, [(frame.at, clock)])
                 if late_by is not None:
-                    window, told = self._late(window, order, recorded, frame, late_by)
+                    window, late = self._late(window, order, recorded, frame, late_by, after=len(told))
+                    told = (*told, *late)
             case TrackletEmbedded():
                 order, look, late_by = ordering.accept_look(order, event, payload, personal, parameters)
                 if look is not None and late_by is not None:
@@ -297,12 +303,14 @@ class Fold:
         recorded: RecordedObservation,
         one: PendingFrame | PendingLook,
         late_by: int,
+        *,
+        after: int = 0,
     ) -> tuple[Window, tuple[FactEvent, ...]]:
         """Say that an observation is late, or ahead; one inside the horizon is fused later."""
         fate, event = "not_fused", recorded.event
         if late_by > 0 and order.closed_at is not None and reaches(window, one.at, order.closed_at, self._parameters):
             fate, window = "fused_later", with_late(window, one, order.closed_at, self._parameters)
-        emission = Emission(self.site.name, self.version, recorded.position, _unanswered)
+        emission = Emission(self.site.name, self.version, recorded.position, _unanswered, after=after)
         late = ObservationLate(camera=one.camera, observation=event.id, late_by_us=late_by, fate=fate)
         emission.emit(event.occurred_at, late)
         return window, tuple(emission.facts)

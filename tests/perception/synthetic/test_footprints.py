@@ -44,5 +44,8 @@ def test_whoever_overlaps_is_within_reach(a, b):
 
 
 def test_what_is_far_away_is_not_within_reach():
-    a, b = np.array([[0.0, 0.0, 1.0, 0.0, 2.0, 1.0]]), np.array([[30.0, 0.0, 1.0, 0.0, 2.0, 1.0], [4.0, 0.0, 1.0, 0.0, 2.0, 1.0]])
+    a, b = (
+        np.array([[0.0, 0.0, 1.0, 0.0, 2.0, 1.0]]),
+        np.array([[30.0, 0.0, 1.0, 0.0, 2.0, 1.0], [4.0, 0.0, 1.0, 0.0, 2.0, 1.0]]),
+    )
     assert within_reach(a, b).tolist() == b[1:].tolist()

@@ -1,6 +1,7 @@
 """Clocks that are off, drift and are set: put right by when frames arrive, and not by a backlog or a single late frame."""
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -8,6 +9,7 @@ from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import SECOND
 from twin.events.observations import ClockTicked, FrameObserved
 from twin.fusion import ordering
+from twin.fusion.clock_offset import estimated
 from twin.fusion.parameters import FusionParameters
 from twin.fusion.state import OrderingState
 
@@ -98,3 +100,38 @@ def test_drift_is_followed():
     camera = Camera()
     errors = [camera.delivers(second, second + 1, second * 200e-6) for second in range(0, 1_200, 4)]
     assert max(max(one) for one in errors[1:]) <= 0.25
+
+
+def test_how_fast_a_clock_runs_is_told_once_it_was_watched_for_ten_minutes():
+    for ppm in (200, -50, 0):
+        camera = Camera()
+        for start in range(0, 840, 10):
+            camera.delivers(start, start + 10, 1.0 + ppm * 1e-6 * start)
+            watch = camera.state.cameras["a"]
+            assert start < 600 or watch.gains_ppm is None or abs(watch.gains_ppm - ppm) < 15
+        assert abs(watch.gains_ppm - ppm) < 15
+        camera.delivers(850, 860, 30.0)  # the clock is set
+        assert camera.state.cameras["a"].gains_ppm is None
+
+
+def test_an_estimate_is_told_when_it_has_changed_by_half_a_tick():
+    camera, told = Camera(), []
+    for start in range(400):
+        before = camera.state.cameras.get("a")
+        camera.delivers(start, start + 1, 2.0 + 300e-6 * start)
+        fact = estimated(before, camera.state.cameras["a"], "a")
+        if fact is not None:
+            told.append(fact)
+    assert all(abs(b.offset_us - a.offset_us) >= 50_000 for a, b in pairwise(told))
+    assert 2 <= len(told) <= 5
+    assert told[-1].offset_us == pytest.approx(-2.12 * SECOND, abs=0.21 * SECOND)
+    assert not any(fact.was_set for fact in told)
+    before = camera.state.cameras["a"]
+    camera.delivers(400, 401, 9.0)
+    assert estimated(before, camera.state.cameras["a"], "a").offset_us == pytest.approx(-9 * SECOND, abs=0.21 * SECOND)
+
+
+def test_a_clock_within_the_deadband_or_of_a_trusted_kind_is_not_spoken_of():
+    camera = Camera()
+    camera.delivers(0, 30, 0.1)
+    assert estimated(None, camera.state.cameras["a"], "a") is None

@@ -17,6 +17,7 @@ from twin.events.codec import to_json
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded, RecordedFact
 from twin.events.facts import (
     CameraStateChanged,
+    ClockEstimated,
     FactRetracted,
     ObservationLate,
     PortalCrossed,
@@ -254,7 +255,9 @@ def frames_between(first_s, last_s):
 def net(facts):
     """Net facts as text, without what is about arrival, and stays as they were told last."""
     recorded = [RecordedFact(position=n, recorded_at=0, event=fact) for n, fact in enumerate(facts, 1)]
-    of_arrival = ObservationLate | FactRetracted | SessionOpened | SessionClosed | SessionOrphaned | SessionAmended
+    of_arrival = (
+        ClockEstimated | ObservationLate | FactRetracted | SessionOpened | SessionClosed | SessionOrphaned | SessionAmended
+    )
     kept = [fact.event for fact in net_of(recorded) if not isinstance(fact.event.payload, of_arrival)]
     return sorted(f"{fact.occurred_at} {fact.payload}" for fact in kept), stays_of(recorded)
 
