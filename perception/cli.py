@@ -63,7 +63,9 @@ def run(
     video: Annotated[
         list[str] | None, typer.Option(help="CAMERA=PATH of a video, a folder of pictures or an rtsp:// address; repeat it.")
     ] = None,
-    clips: Annotated[bool, typer.Option("--clips", help="Play the site's own clips in a loop instead of --video.")] = False,
+    clips: Annotated[
+        bool, typer.Option("--clips", help="Play the site's own clips instead of --video: for ever, with --out once.")
+    ] = False,
     detector: Annotated[
         Path | None, typer.Option(help="Detector: .onnx, OpenVINO .xml or folder, or .pt (ultralytics); with --clips, ours.")
     ] = None,
@@ -107,7 +109,8 @@ def run(
     if clips:
         opened = Clips(folder / "clips", model)
         cameras = list(opened.cameras)
-        opens = partial(_clip, opened, pace.origin_at if starts_at is None else starts_at)
+        n_rounds = 1 if out is not None and max_frames is None else None  # a file has to end
+        opens = partial(_clip, opened, pace.origin_at if starts_at is None else starts_at, n_rounds)
         detector, embedder = detector or packaged("detector"), embedder or packaged_if_any("embedder")
     else:
         cameras = cameras_of(model, videos)
@@ -257,8 +260,8 @@ def _runtime(text: str) -> Runtime:
     return cast("Runtime", text)
 
 
-def _clip(clips: Clips, start_at: Micros, camera: Camera) -> FrameSource:
-    return clips.open(camera, start_at)
+def _clip(clips: Clips, start_at: Micros, n_rounds: int | None, camera: Camera) -> FrameSource:
+    return clips.open(camera, start_at, n_rounds=n_rounds)
 
 
 def _video(address_of: Mapping[CameraId, str], start_at: Micros | None, max_tries: int, camera: Camera) -> FrameSource:

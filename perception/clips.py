@@ -63,11 +63,11 @@ class Clips:
                 raise BadInput(f"'{folder / MANIFEST}' names '{file}', which is not there; render the clips again")
         self.cameras: tuple[Camera, ...] = tuple(by_id[name] for name in sorted(self.manifest.files))
 
-    def open(self, camera: Camera, start_at: Micros) -> LoopedVideo:
-        """A camera's clip, played for ever from ``start_at``; raises SourceError."""
+    def open(self, camera: Camera, start_at: Micros, *, n_rounds: int | None = None) -> LoopedVideo:
+        """A camera's clip from ``start_at`` on, so many rounds of it, or without end; raises SourceError."""
         manifest = self.manifest
         path = self.folder / manifest.files[str(camera.id)]
-        return LoopedVideo(camera.id, path, start_at=start_at, fps=manifest.fps, n_frames=manifest.n_frames)
+        return LoopedVideo(camera.id, path, start_at=start_at, fps=manifest.fps, n_frames=manifest.n_frames, n_rounds=n_rounds)
 
     @property
     def period(self) -> Micros:

@@ -7,7 +7,8 @@ YOLOX (Ge et al., "YOLOX: Exceeding YOLO Series in 2021", section 2: anchor-free
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -80,6 +81,8 @@ class Letterbox:
         """(H, W, 3) frame to (input height, input width, 3)."""
         width, height = (round(side * self.scale) for side in self.frame_px)
         left, top = int(self.pad_px[0]), int(self.pad_px[1])
+        if (width, height) == self.input_px:
+            return cast("Image", cv2.resize(image, self.input_px))
         canvas = np.full((self.input_px[1], self.input_px[0], 3), _GREY, np.uint8)
         canvas[top : top + height, left : left + width] = cv2.resize(image, (width, height))
         return canvas
@@ -156,14 +159,16 @@ def iou(first: Floats, second: Floats) -> Floats:
     """(N, 4) and (M, 4) corner boxes to (N, M) intersection over union; 0 for empty boxes."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    inter = np.prod(np.maximum(high - low, 0.0), axis=2)
+    sides = np.maximum(high - low, 0.0)
+    inter = sides[:, :, 0] * sides[:, :, 1]
     union = area(first)[:, None] + area(second)[None, :] - inter
     return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
 
 
 def area(boxes: Floats) -> Floats:
     """(N, 4) corner boxes to (N,) areas."""
-    return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0), axis=1)
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)
+    return sides[:, 0] * sides[:, 1]
 
 
 def vehicles(
@@ -192,6 +197,7 @@ def vehicles(
     return Detections(boxes[rows].astype(np.float32), scores[rows].astype(np.float32), names)
 
 
+@cache
 def _grid(input_px: tuple[int, int]) -> tuple[Floats, Floats]:
     """(N, 2) cell columns and rows of all strides, and (N, 1) strides."""
     cells: list[Floats] = []

@@ -51,8 +51,8 @@ def open_network(path: Path, runtime: Runtime = "auto", *, is_parallel: bool = F
     """Load an ``.onnx`` file, or an OpenVINO ``.xml`` file or the folder that holds one.
 
     Args:
-        is_parallel: for many pictures a second rather than for one picture soon: several are run at once, each on fewer cores,
-            where the runtime can.
+        is_parallel: for every frame of many cameras: several are run at once, where the runtime can, on all cores together;
+            else for a picture now and then, on one core, where the runtime can.
 
     Raises:
         ModelError: no such file, not a model, or not one with a single NCHW picture input.
@@ -78,7 +78,10 @@ class _OpenVino:
             core = openvino.Core()
             model = core.read_model(str(path))
             # f32 also where the processor has bf16: the same boxes on every machine and as from ONNX Runtime
-            hint = {"PERFORMANCE_HINT": "THROUGHPUT" if is_parallel else "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+            hint: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
+            if not is_parallel:
+                # more threads spin while they wait for each other: half as much processor time again for a small picture
+                hint |= {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1}
             compiled = core.compile_model(model, "CPU", hint)
         except (RuntimeError, OSError) as wrong:
             raise ModelError(f"OpenVINO cannot load '{path}': {_first_line(wrong)}; check that it is a whole model") from None
@@ -97,7 +100,8 @@ class _OpenVino:
     def run(self, batch: Floats) -> list[Floats]:
         request = self._requests.get()
         try:
-            results = request.infer([batch])
+            # shared: the batch outlives the call, and what comes out is copied before the request serves another thread
+            results = request.infer([batch], share_inputs=True, share_outputs=True)
             return [np.array(results[output], np.float32) for output in self._outputs]
         except RuntimeError as wrong:
             raise ModelError(f"'{self._path}' failed on input {batch.shape}: {_first_line(wrong)}") from None

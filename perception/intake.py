@@ -28,43 +28,47 @@ class Intake:
         self._unfinished = set(cameras)
         self._turns: dict[CameraId, int] = dict.fromkeys(sorted(cameras), 0)
         self._n_taken = 0
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._ready = threading.Condition(lock)
+        self._room = {camera: threading.Condition(lock) for camera in cameras}  # each its own: no other camera wakes in vain
         self._is_stopped = False
         self.n_dropped: dict[CameraId, int] = dict.fromkeys(cameras, 0)
 
     def put(self, frame: Frame) -> bool:
         """Hand over a frame; False when the intake was stopped and the frame is not wanted."""
-        with self._changed:
+        with self._ready:
             queue = self._queues[frame.camera]
             while not self._is_stopped and not self._newest_wins and len(queue) >= self._capacity:
-                self._changed.wait()
+                self._room[frame.camera].wait()
             if self._is_stopped:
                 return False
             if len(queue) >= self._capacity:
                 queue.popleft()
                 self.n_dropped[frame.camera] += 1
             queue.append(frame)
-            self._changed.notify_all()
+            if self._is_ready():
+                self._ready.notify_all()
             return True
 
     def finish(self, camera: CameraId) -> None:
         """This camera puts no more frames."""
-        with self._changed:
+        with self._ready:
             self._unfinished.discard(camera)
-            self._changed.notify_all()
+            self._ready.notify_all()
 
     def stop(self) -> None:
         """Take no more frames; what waits is still given out."""
-        with self._changed:
+        with self._ready:
             self._is_stopped = True
             self._unfinished.clear()
-            self._changed.notify_all()
+            for changed in (self._ready, *self._room.values()):
+                changed.notify_all()
 
     def take(self) -> Frame | None:
         """The next frame; None when all cameras are finished and nothing waits."""
-        with self._changed:
+        with self._ready:
             while not self._is_ready():
-                self._changed.wait()
+                self._ready.wait()
             waiting = [camera for camera, queue in self._queues.items() if queue]
             if not waiting:
                 return None
@@ -72,7 +76,7 @@ class Intake:
             self._n_taken += 1
             self._turns[camera] = self._n_taken
             frame = self._queues[camera].popleft()
-            self._changed.notify_all()
+            self._room[camera].notify_all()
             return frame
 
     def _oldest(self, camera: CameraId) -> tuple[Micros, CameraId]:

@@ -1,4 +1,4 @@
-"""A clip as a camera that never ends: each round's frames follow the last round's without a gap."""
+"""A clip as a camera that goes on: each round's frames follow the last round's without a gap."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twin.events.ids import SECOND, Micros
 
 
 class LoopedVideo:
-    """Frames of one file over and over.
+    """Frames of one file, ``n_rounds`` times over; without end where that is None.
 
     Frame i of round k is exposed at ``start_at`` + (k ``n_frames`` + i) / ``fps``: cameras that start together stay together,
     whatever the files' own time stamps say. The file is opened anew for each round.
@@ -26,16 +26,19 @@ class LoopedVideo:
     is_live = False
     clock: ClockSource = "file"
 
-    def __init__(self, camera: CameraId, path: Path, *, start_at: Micros, fps: int, n_frames: int) -> None:
+    def __init__(
+        self, camera: CameraId, path: Path, *, start_at: Micros, fps: int, n_frames: int, n_rounds: int | None = None
+    ) -> None:
         self.camera = camera
+        self._n_rounds = n_rounds
         self._path, self._start_at, self._fps, self._n_frames = path, start_at, fps, n_frames
         self._round: VideoFile | None = VideoFile(camera, path, start_at=0)
         self._is_interrupted = False
 
     def frames(self) -> Iterator[Frame]:
-        """Frames without end; a SourceError if the file has fewer or more than it should."""
+        """Every round's frames; a SourceError if the file has fewer or more than it should."""
         first = 0
-        while not self._is_interrupted:
+        while not self._is_interrupted and (self._n_rounds is None or first < self._n_rounds * self._n_frames):
             self._round = self._round or VideoFile(self.camera, self._path, start_at=0)
             n = 0
             for frame in self._round.frames():

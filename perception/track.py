@@ -8,6 +8,7 @@ import numpy as np
 import supervision as sv
 from trackers import ByteTrackTracker
 
+from perception.box_motion import BoxMotion
 from perception.detect import Detections
 from site_models.schema import CameraId
 from twin.events.ids import SECOND, Micros, TrackletId
@@ -43,6 +44,7 @@ class CameraTracker:
             minimum_consecutive_frames=2,
             minimum_iou_threshold=0.1,
             high_conf_det_threshold=min_score,
+            state_estimator_class=BoxMotion,
         )
         self._votes: dict[int, dict[VehicleKind, float]] = {}
         self._seen_at: dict[int, Micros] = {}

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.error
+from av.video.reformatter import VideoReformatter
 
-from perception.frames import Frame
+from perception.frames import Frame, Image
 from site_models.schema import CameraId, ClockSource
 from twin.errors import SourceError
 from twin.events.codec import micros
@@ -52,9 +53,10 @@ class VideoFile:
         """Every frame that can be decoded; then a SourceError if the file is damaged or ends too early."""
         faults = _Faults()
         times = _Times(self._start_at, self._stream.average_rate)
+        to_bgr = VideoReformatter()  # one for all: else each frame makes its own, and threads for it
         n = 0
         for decoded in self._decoded(faults):
-            image = decoded.to_ndarray(format="bgr24")
+            image = cast("Image", to_bgr.reformat(decoded, format="bgr24", threads=1).to_ndarray())
             yield Frame(camera=self.camera, exposed_at=times.of(decoded.time), index=n, image=image)
             n += 1
             faults.n_frames = n

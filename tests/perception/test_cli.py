@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from perception.cli import main
+from perception.clips import ClipsManifest, write_manifest
 from site_models.load import load_site, resolve
 from twin.events.codec import from_json
 from twin.events.observations import FrameObserved
@@ -63,6 +65,32 @@ def test_a_site_may_be_given_as_a_folder(perceive, clip, colour_detector, tmp_pa
     folder = Path(sys.modules["site_models.load"].__file__).parent / "sites" / "motorway"
     arguments = ["--video", f"{CAMERA}={clip}", "--detector", colour_detector(), "--out", tmp_path / "o.jsonl"]
     assert perceive("run", "--site", folder, *arguments)[0] == 0
+
+
+@pytest.mark.parametrize(("more", "n_frames"), [((), 12), (("--fps", 5), 5), (("--max-frames", 15), 15)])
+def test_clips_are_played_into_a_file_once_or_as_long_as_asked_for(perceive, clip, colour_detector, tmp_path, more, n_frames):
+    folder = tmp_path / "site"
+    shutil.copytree(resolve("motorway"), folder, ignore=shutil.ignore_patterns("clips"))
+    (folder / "clips").mkdir()
+    clip.rename(folder / "clips" / "clip.mp4")
+    manifest = ClipsManifest(
+        site="motorway",
+        seed=1,
+        fps=12,
+        duration_s=1,
+        n_frames=12,
+        hour="day",
+        rain=0.0,
+        truth="truth.parquet",
+        visits="visits.parquet",
+        boxes="boxes.parquet",
+        files={str(CAMERA): "clip.mp4"},
+    )
+    write_manifest(folder / "clips", manifest)
+    arguments = ["--detector", colour_detector(), "--out", tmp_path / "o.jsonl", "--json", *more]
+    code, printed, _ = perceive("run", "--site", folder, "--clips", *arguments)
+    assert code == 0
+    assert json.loads(printed)["cameras"][CAMERA]["frames"] == n_frames
 
 
 def test_a_broken_off_video_is_used_then_told_with_exit_code_1(perceive, clip, colour_detector, tmp_path):

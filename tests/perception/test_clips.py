@@ -82,6 +82,14 @@ def test_rounds_follow_one_another_without_gap_or_step_back(folder, site):
     assert all(a.image.mean() < b.image.mean() for a, b in pairwise(frames[:N_FRAMES]))
 
 
+def test_as_many_rounds_are_played_as_were_asked_for(folder, site):
+    clips = Clips(folder, site)
+    clip = clips.open(clips.cameras[0], START_AT, n_rounds=2)
+    frames = list(islice(clip.frames(), 3 * N_FRAMES))
+    clip.close()
+    assert [frame.index for frame in frames] == list(range(2 * N_FRAMES))
+
+
 def test_cameras_that_start_together_stay_together(folder, site):
     clips = Clips(folder, site)
     sources = [clips.open(camera, START_AT) for camera in clips.cameras]
