@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,22 +31,31 @@ def evaluate(
         float | None, typer.Option("--seconds", min=1, help="Of robustness: so much of the beginning; of clips, absent: 60.")
     ] = None,
     cameras: Annotated[int | None, typer.Option("--cameras", min=1, help="Of robustness: the first so many.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of robustness: what is lost, and how wrong.")] = 1,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of robustness: what is lost, and how wrong; absent: 1.")] = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Of robustness: one degradation; may be given several times.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Of robustness: keep the degraded runs in this folder.")] = None,
 ) -> None:
     """Score runs against their ground truth, show one case of a run, or see what is left of it when things are worse."""
-    from twin.evaluation.scores import evaluate, report_text
+    from twin.evaluation.scores import check_kind, evaluate, report_text
 
+    of_a_case = {"--vehicle": vehicle, "--stall": stall, "--around": around}
     if kind == "robustness":
         from twin.evaluation.robustness import Asked
 
-        asked = Asked(seed=seed, seconds=seconds, n_cameras=cameras, only=tuple(only or ()), site=site, out=out)
+        _refuse_given(of_a_case, f"'{kind}'")
+        asked = Asked(
+            seed=1 if seed is None else seed, seconds=seconds, n_cameras=cameras, only=tuple(only or ()), site=site, out=out
+        )
         _robustness(runs, asked, as_json=as_json)
         return
-    if vehicle is not None or stall is not None:
+    check_kind(kind)
+    of_robustness = {"--seconds": seconds, "--cameras": cameras, "--seed": seed, "--only": only or None, "--out": out}
+    _refuse_given(of_robustness, f"'{kind}'")
+    if vehicle is not None or (stall is None and kind in ("tracking", "localization")):
+        _refuse_given({"--site": site}, f"'{kind}'" if vehicle is None else "a vehicle's case")
+    if any(value is not None for value in of_a_case.values()):
         _show(runs, vehicle, stall, around, site, as_json=as_json)
         return
     report = evaluate(kind, runs, site)
@@ -53,6 +63,11 @@ def evaluate(
         print_json(report)
     else:
         typer.echo(report_text(report), nl=False)
+
+
+def _refuse_given(options: Mapping[str, Any], what: str) -> None:
+    if given := [name for name, value in options.items() if value is not None]:
+        raise BadInput(f"{', '.join(given)} would change nothing of {what}; leave out what is for something else")
 
 
 def _robustness(runs: list[Path], asked: Any, *, as_json: bool) -> None:

@@ -95,10 +95,9 @@ def log_verify(
     async def read(logs: Logs) -> None:
         from twin.log.chain import imported
         from twin.log.sql import streams
-        from twin.log.sql.verify import verify
 
         covered, log = imported(known.read_bytes()) if known is not None else {}, logs.sql
-        found = [await log.read(verify, one, covered.get(one)) for one in await _sites(log, site, *covered)]
+        found = [await log.verified(one, covered.get(one)) for one in await _sites(log, site, *covered)]
         for number, one in enumerate(found):
             if logs.kafka is not None:
                 from twin.log.kafka.verify import verify_streamed

@@ -40,7 +40,7 @@ def refuse(
         before = await log.heads(model.name)
         if not before.observations:
             raise NotFound(f"the log holds no observations of site '{model.name}'; name a site that `twin log verify` lists")
-        await _of_this_fold(log, fold, from_at)
+        await check_fold(log, fold, from_at)
         await base_of(log, fold, before=before.observations + 1, from_at=from_at)
         now = system_clock()
         key = DeviceKey(device=DeviceId("twin-refuse"), boot_epoch=now, sequence=1)
@@ -66,15 +66,18 @@ def refuse(
         say(f"{told['site']}: {told['facts']} facts were added, which supersede {told['superseded']}")
 
 
-async def _of_this_fold(log: Any, fold: Any, from_at: int) -> None:
-    """Only what this fold said can it compare with."""
+async def check_fold(log: Any, fold: Any, from_at: int) -> None:
+    """Raise FoldMismatch where another fold version said what was so from then on: a fold compares with its own words."""
     from twin.projections.moment import FOREVER
 
     first = await log.facts_between(fold.site.name, after_at=from_at, until_at=FOREVER, until_position=2**62, limit=1)
     if first and first[0].event.fold_version != fold.version:
         raise FoldMismatch(
             f"the facts of site '{fold.site.name}' of {rfc3339(first[0].event.occurred_at)} were made by fold version "
-            f"{first[0].event.fold_version}, this is {fold.version}; it can only fuse again what it fused: ask for a later time"
+            f"{first[0].event.fold_version}, this is {fold.version}, which can only fuse again what it fused: they stay as "
+            "they are. Ask for a later --from, or run the release that made them; to see what this one makes of the "
+            f"observations, `twin log tail --site {fold.site.name} --no-follow > seen.jsonl` and "
+            f"`twin fuse --site {fold.site.name} --observations seen.jsonl --out RUN`"
         )
 
 

@@ -41,6 +41,7 @@ _TRUTH = pa.schema(
     ]
 )
 _VISITS = pa.schema([("vehicle", pa.string()), ("entry_t", pa.int64()), ("exit_t", pa.int64()), ("plate", pa.string())])
+_FUSED = ("facts.jsonl", "tracks.parquet", "sessions.parquet")
 _ROWS = 50_000  # of a row group
 
 
@@ -66,6 +67,8 @@ def write_run(
 ) -> RunSummary:
     """Simulate ``hours`` from ``start_at`` and write manifest.json, observations.jsonl.zst, truth.parquet, visits.parquet.
 
+    What was fused in that folder before is removed: it is of other observations than those that stand beside it now.
+
     Raises:
         BadInput: an unknown profile or traffic source, no time to simulate, or a site without cameras or a way through.
         MissingExtra: traffic from SUMO, which is not installed.
@@ -85,10 +88,23 @@ def write_run(
 
 def _write_all(simulation: Simulation, profile: str, until_at: Micros, out: Path) -> RunSummary:
     out.mkdir(parents=True, exist_ok=True)
+    _remove_fused(out)
     manifest = {"schema": "twin.run/1", "site": simulation.site.name, "seed": simulation.seed, "profile": profile}
     unfused = {"fold_version": None, "config_hash": None}
     (out / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest | unfused)) + b"\n")
     return _write(simulation, until_at, out)
+
+
+def _remove_fused(out: Path) -> None:
+    """Only what ``twin fuse`` says that it wrote; tables of another tracker are their owner's."""
+    path = out / "manifest.json"
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return
+    if manifest.get("fold_version") is not None:
+        for name in _FUSED:
+            (out / name).unlink(missing_ok=True)
 
 
 def write_truth(path: Path, frames: Iterable[TruthFrame]) -> int:

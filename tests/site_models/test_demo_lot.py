@@ -11,6 +11,7 @@ from perception.synthetic.vehicles import Vehicle
 from perception.synthetic.views import Viewer
 from site_models.load import load_site, resolve
 from site_models.schema import Stall
+from twin.rules.tariff import MINUTE, TariffBook
 from twin.spatial.camera import GroundCamera
 
 SITE = load_site(resolve("demo_lot"))
@@ -41,6 +42,13 @@ def test_it_has_what_a_demonstration_needs():
     assert {zone.kind for zone in SITE.zones} == {"parking", "lane", "gate", "road"}
     assert {one.kind for one in SITE.obstacles} == {"wall", "pillar"}
     assert all(camera.frame_px == (960, 540) and camera.clock == "simulated" for camera in SITE.cameras)
+
+
+def test_a_stay_of_a_demonstration_of_minutes_costs_something():
+    pricing = TariffBook.of(SITE.tariffs).named("public@1")
+    assert pricing is not None
+    prices = [pricing.amount_minor(0, minutes * MINUTE) for minutes in (1, 15, 16, 24 * 60, 25 * 60)]
+    assert (pricing.currency, prices) == ("EUR", [50, 50, 100, 1200, 1200 + 4 * 50])
 
 
 @pytest.mark.parametrize("stall", SITE.stalls, ids=lambda stall: stall.id)

@@ -11,9 +11,10 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from twin.api.bodies import Time, read_json
 from twin.api.endpoint import MOMENT, Endpoint
 from twin.api.exchange import body_of, json, moment_of, services_of, site_of
-from twin.api.ingest import told
+from twin.api.ingest import told_once
 from twin.api.schemas import ReceiptView
 from twin.errors import BadInput
 from twin.events.codec import micros
@@ -39,7 +40,7 @@ class DecisionGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         plate: of ``set_plate``: the number plate; it is stored sealed.
-        at: when it was decided, RFC 3339.
+        at: when it was decided.
         exit_at: of ``close``: when the stay ended; absent: at ``at``.
     """
 
@@ -47,11 +48,11 @@ class DecisionGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     decision: Decision
     author: _Words
     reason: _Words
-    at: str
+    at: Time
     session: SessionId | None = None
     vehicle: VehicleId | None = None
     other: VehicleId | None = None
-    exit_at: str | None = None
+    exit_at: Time | None = None
     plate: Annotated[str, Meta(max_length=20)] | None = None
 
 
@@ -59,11 +60,8 @@ async def post_decision(request: Request) -> Response:
     """Append it to the observation log; facts tell what came of it, or why it was refused."""
     services, site = services_of(request), site_of(request)
     body = await body_of(request, most_bytes=_BODY_BYTES)
-    try:
-        given = msgspec.json.decode(body, type=DecisionGiven)
-        at, exit_at = micros(given.at), None if given.exit_at is None else micros(given.exit_at)
-    except (msgspec.DecodeError, ValueError) as wrong:
-        raise BadInput(f"the decision cannot be read: {wrong}; see ops/docs/billing.md") from None
+    given = read_json(body, DecisionGiven, what="the decision", see="ops/docs/billing.md")
+    at, exit_at = micros(given.at), None if given.exit_at is None else micros(given.exit_at)
     needed = _NEEDED.get(given.decision, ("session",))
     if missing := [name for name in needed if not getattr(given, name)]:
         raise BadInput(f"'{given.decision}' needs {' and '.join(missing)}; add what it is about")
@@ -90,7 +88,7 @@ async def post_decision(request: Request) -> Response:
     event = ObservationEvent(site=site.name, key=key, occurred_at=at, payload=payload)
     (receipt,) = await services.log.append([event])
     services.metrics.ingested(site.name, [receipt])
-    return json(told(receipt))
+    return json(told_once(receipt, f"decision '{given.id[:80]}'"))
 
 
 async def read_plate(request: Request) -> Response:
@@ -110,8 +108,8 @@ ENDPOINTS = (
         handler=post_decision,
         about="Merge, split, close, reopen, waive or set_plate: a person's decision, which holds whatever is observed later.",
         answer=ReceiptView,
-        takes={"application/json": {"type": "object", "required": ["id", "decision", "author", "reason", "at"]}},
-        refusals=(404, 413, 422, 503),
+        body=DecisionGiven,
+        refusals=(404, 409, 413, 422, 503),
     ),
     Endpoint(
         path="/v1/sites/{site}/sessions/{session}/plate",

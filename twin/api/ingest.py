@@ -14,13 +14,15 @@ from twin.api.endpoint import Endpoint
 from twin.api.exchange import body_of, json, services_of, site_of
 from twin.api.outside import check_observation
 from twin.api.schemas import Receipts
-from twin.errors import BadInput, CodecError, TooLarge
+from twin.errors import BadInput, CodecError, ContentConflict, TooLarge
 from twin.events.codec import from_cloudevent
 from twin.events.envelope import FactEvent, ObservationEvent
 from twin.events.observations import ClockTicked, OperatorDecided, RefuseRequested, TrackletEmbedded
 from twin.log.port import Outcome, Receipt
 
 NAME_LENGTH = 200
+_REFUSED = "other content is stored under this device key, and stays; give what is another event a sequence of its own"
+_EXPIRED = "not after what retention cut of this device: it was stored long ago, or came far too late"
 LARGEST = 2**63 - 1
 
 
@@ -36,9 +38,23 @@ async def post_observations(request: Request) -> Response:
 
 def told(receipt: Receipt) -> dict[str, str]:
     """A receipt as ``ReceiptView`` describes it."""
-    if receipt.outcome in (Outcome.ACCEPTED, Outcome.EXPIRED):
-        return {"outcome": receipt.outcome.value}
-    return {"outcome": receipt.outcome.value, "position": str(receipt.position)}
+    outcome = {"outcome": receipt.outcome.value}
+    if receipt.outcome == Outcome.EXPIRED:
+        return outcome | {"reason": _EXPIRED}
+    if receipt.outcome == Outcome.ACCEPTED:
+        return outcome
+    reason = {"reason": _REFUSED} if receipt.outcome == Outcome.REFUSED else {}
+    return outcome | {"position": str(receipt.position)} | reason
+
+
+def told_once(receipt: Receipt, what: str) -> dict[str, str]:
+    """``told`` of something that its sender names; raises ContentConflict where the name is that of something else."""
+    if receipt.outcome == Outcome.REFUSED:
+        raise ContentConflict(
+            f"{what} was sent before with other content, at position {receipt.position}, which stays; nothing was stored. "
+            "Give what is another one an id of its own"
+        )
+    return told(receipt)
 
 
 def read_events(body: bytes, site: Site, *, most: int, reserved: frozenset[str]) -> list[ObservationEvent]:

@@ -10,9 +10,10 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from twin.api.bodies import Time, read_json
 from twin.api.endpoint import AT, KNOWN_AT, Endpoint
 from twin.api.exchange import body_of, json, moment_of, services_of, site_of
-from twin.api.ingest import told
+from twin.api.ingest import told_once
 from twin.api.outside import check_observation
 from twin.api.schemas import ReceiptView
 from twin.api.services import Services
@@ -40,14 +41,14 @@ class PaymentGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Money that was received; ``payment`` is the sender's own id, and sent again with the same content it is the same payment.
 
     Attributes:
-        at: when it was received, RFC 3339.
+        at: when it was received.
         session: what it is for.
         plate: instead: of the one stay that is open, or not paid, and has this plate. It is not kept.
         amount_minor: in minor units of ``currency``, ISO 4217.
     """
 
     payment: _Name
-    at: str
+    at: Time
     session: _Name | None = None
     plate: Annotated[str, Meta(min_length=1, max_length=20)] | None = None
     amount_minor: Annotated[int, Meta(ge=1, le=10**12)]
@@ -58,11 +59,8 @@ async def post_payment(request: Request) -> Response:
     """Append it to the observation log; a fact tells whose account it is on."""
     services, site = services_of(request), site_of(request)
     body = await body_of(request, most_bytes=_BODY_BYTES)
-    try:
-        given = msgspec.json.decode(body, type=PaymentGiven)
-        at = micros(given.at)
-    except (msgspec.DecodeError, ValueError) as wrong:
-        raise BadInput(f"the payment cannot be read: {wrong}; see ops/docs/billing.md") from None
+    given = read_json(body, PaymentGiven, what="the payment", see="ops/docs/billing.md")
+    at = micros(given.at)
     payload = PaymentReceived(
         payment=PaymentId(given.payment),
         session=await _session_of(services, site.name, given, at),
@@ -74,7 +72,7 @@ async def post_payment(request: Request) -> Response:
     key = DeviceKey(device=TILL, boot_epoch=epoch, sequence=1)
     (receipt,) = await services.log.append([ObservationEvent(site=site.name, key=key, occurred_at=at, payload=payload)])
     services.metrics.ingested(site.name, [receipt])
-    return json(told(receipt))
+    return json(told_once(receipt, f"payment '{given.payment[:80]}'"))
 
 
 async def _session_of(services: Services, site: SiteId, given: PaymentGiven, at: Micros) -> SessionId:

@@ -10,10 +10,12 @@ from twin.api.exchange import count_of, json, moment_of, services_of, site_of
 from twin.api.schemas import Facts, Ledger, Sessions, Vehicles, VehicleTold
 from twin.errors import NotFound
 from twin.events.codec import to_cloudevent
-from twin.events.ids import VehicleId
+from twin.events.ids import SiteId, VehicleId
 from twin.graph.query import StateView
+from twin.log.port import Log
 from twin.projections.history import as_events, sightings, vehicle_facts
 from twin.projections.ledger import ledger
+from twin.projections.moment import Moment
 from twin.projections.occupancy import OccupancyView, occupancy
 from twin.projections.sessions import sessions
 
@@ -71,11 +73,22 @@ async def read_sessions(request: Request) -> Response:
 
 async def read_ledger(request: Request) -> Response:
     """What stays cost, line by line; known only as of a position, as lines have no other time."""
-    moment = await moment_of(request)
+    moment, log, site = await moment_of(request), services_of(request).log, site_of(request).name
     session = request.query_params.get("session")
-    lines = await ledger(services_of(request).log, site_of(request).name, moment.known_at, session=session)
+    lines = await ledger(log, site, moment.known_at, session=session)
+    if session is not None and not lines:  # lines that name a stay which never was are of money for none
+        await _check_session(log, site, session, moment)
     limit = count_of(request, "limit", default=SESSIONS, most=SESSIONS_MOST)
     return json({"position": str(moment.known_at), "lines": lines[max(0, len(lines) - limit) :]})
+
+
+async def _check_session(log: Log, site: SiteId, session: str, moment: Moment) -> None:
+    ever = Moment(at=None, known_at=moment.known_at)
+    if all(one.session != session for one in await sessions(log, site, ever)):
+        raise NotFound(
+            f"site '{site}' has no session '{session[:80]}' as known at position {moment.known_at}; "
+            "see the list of its sessions"
+        )
 
 
 async def read_facts(request: Request) -> Response:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from twin.api.bodies import StructT, read_json
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import body_of, json, services_of, site_of
 from twin.api.schemas import CloudEvent
@@ -16,8 +17,6 @@ from twin.errors import BadInput, NotFound
 from twin.events.codec import rfc3339, to_cloudevent
 from twin.feeds.subscriptions import Standing, Subscriptions
 from twin.log.subscriptions import Delivery, Filter
-
-T = TypeVar("T")
 
 _BODY_BYTES = 1_000_000
 _MOST_PARKED = 1_000
@@ -250,12 +249,9 @@ def _name(request: Request) -> str:
     return request.path_params["name"]
 
 
-async def _body(request: Request, kind: type[T]) -> T:
+async def _body(request: Request, kind: type[StructT]) -> StructT:
     body = await body_of(request, most_bytes=_BODY_BYTES)
-    try:
-        return msgspec.json.decode(body or b"{}", type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as wrong:
-        raise BadInput(f"the body cannot be read: {wrong}; see /openapi.json") from None
+    return read_json(body or b"{}", kind, what="the body", see="/openapi.json")
 
 
 def _position(name: str, text: str) -> int:

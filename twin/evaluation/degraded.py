@@ -27,7 +27,7 @@ def camera_out(events: Events, cameras: Sequence[CameraId], seed: int) -> Iterat
 
 
 def cameras_out(events: Events, cameras: Sequence[CameraId], seed: int) -> Iterator[ObservationEvent]:
-    """A quarter of the cameras send nothing, at least two."""
+    """A quarter of the cameras send nothing, at least two; one is left."""
     return _without(events, _drawn(cameras, seed, max(2, round(_OUT_SHARE * len(cameras)))))
 
 
@@ -63,6 +63,9 @@ def clocks_drift_200ppm(events: Events, cameras: Sequence[CameraId], seed: int) 
 DEGRADATIONS: Mapping[str, Degradation] = MappingProxyType(
     {one.__name__: one for one in (camera_out, cameras_out, frames_lost_10, frames_lost_50, clocks_off_2s, clocks_drift_200ppm)}
 )
+
+
+NEED_TWO_CAMERAS = frozenset({camera_out.__name__, cameras_out.__name__})
 
 
 def only(events: Events, cameras: frozenset[CameraId], until_at: Micros | None) -> Iterator[ObservationEvent]:

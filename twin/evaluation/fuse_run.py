@@ -23,7 +23,9 @@ Changed = Callable[[Iterable[ObservationEvent]], Iterable[ObservationEvent]]
 def fuse_run(
     site: Site, observations: Path, run: Path, *, fold: Fold | None = None, changed: Changed | None = None
 ) -> dict[str, Any]:
-    """Fuse offline; writes ``facts.jsonl``, ``tracks.parquet``, ``sessions.parquet`` and ``manifest.json``.
+    """Fuse offline, and again where an observation asks for it (``twin refuse``).
+
+    Writes ``facts.jsonl``, ``tracks.parquet``, ``sessions.parquet`` and ``manifest.json``.
 
     Args:
         fold: another than the site's own, for a comparison.
@@ -37,11 +39,15 @@ def fuse_run(
     """
     fold, summary, tables = fold or Fold(site), FuseSummary(), Tables()
     has_clock = mentions(observations, "clock.ticked.v1")
-    events: Iterable[ObservationEvent] = read_observations(observations)
-    events = events if changed is None else changed(events)
+
+    def events() -> Iterable[ObservationEvent]:
+        stored = read_observations(observations)
+        came = stored if changed is None else changed(stored)
+        return came if has_clock else with_clock(came, site.name)
+
     prepare(run)
     with FactWriter(run / "facts.jsonl") as facts_file:
-        for fact in fuse(fold, events if has_clock else with_clock(events, site.name), summary):
+        for fact in fuse(fold, events(), summary, again=events):
             facts_file.write(fact)
             tables.add(fact.event)
     if summary.observations == 0:

@@ -7,15 +7,16 @@ gives the same facts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
 from twin.errors import BadInput
-from twin.events.envelope import DeviceKey, ObservationEvent, Recorded, RecordedFact, RecordedObservation
+from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded, RecordedFact, RecordedObservation
 from twin.events.ids import SECOND, DeviceId, Micros, SiteId
-from twin.events.observations import ClockTicked, Personal, TrackletEmbedded
-from twin.rules.fold import Fold
+from twin.events.observations import ClockTicked, Personal, RefuseRequested, TrackletEmbedded
+from twin.fusion.state import PendingFrame, PendingLook
+from twin.rules.fold import Fold, FoldState
 
 TICK_EVERY: Micros = SECOND
 LATENESS: Micros = 5 * SECOND
@@ -75,14 +76,61 @@ def with_clock(events: Iterable[ObservationEvent], site: SiteId) -> Iterator[Obs
         yield _tick(site, sequence + 1, newest + FLUSH)
 
 
-def fuse(fold: Fold, events: Iterable[ObservationEvent], summary: FuseSummary) -> Iterator[RecordedFact]:
+def fuse(
+    fold: Fold,
+    events: Iterable[ObservationEvent],
+    summary: FuseSummary,
+    *,
+    again: Callable[[], Iterable[ObservationEvent]] | None = None,
+) -> Iterator[RecordedFact]:
     """Fold observations into facts with positions, counting into ``summary``.
 
+    Args:
+        again: the same observations from the first on, for whoever asks among them to fuse again (``twin refuse``).
+
     Raises:
-        BadInput: an observation belongs to another site than the fold's.
+        BadInput: an observation belongs to another site than the fold's; or one asks to fuse again, without ``again``.
     """
-    state, keys = fold.initial(), DeviceKeys()
-    recorded_at = 0
+    state, asked = fold.initial(), list[Micros]()
+    for recorded in _recorded(fold, events, summary):
+        if isinstance(recorded.event.payload, RefuseRequested):
+            if again is None:
+                raise BadInput(f"observation {recorded.position} asks to fuse again, and the observations can be read but once")
+            asked.append(recorded.event.payload.from_at)
+            state, facts = _refused(fold, again(), recorded, min(asked))
+        else:
+            state, facts = fold.step(state, recorded, _personal(recorded.event))
+        for fact in facts:
+            summary.facts += 1
+            yield Recorded(position=summary.facts, recorded_at=recorded.recorded_at, event=fact)
+
+
+def _refused(
+    fold: Fold, events: Iterable[ObservationEvent], request: RecordedObservation, back_to: Micros
+) -> tuple[FoldState, tuple[FactEvent, ...]]:
+    """The answer to a request, as ``twin.refusal`` gives it; ``back_to`` is the earliest time that it, or one before, names."""
+    state, unfused, is_remembering = fold.initial(), list[PendingFrame | PendingLook](), False
+    for recorded in _recorded(fold, events, FuseSummary()):
+        if recorded.position == request.position:
+            break
+        if isinstance(recorded.event.payload, RefuseRequested):
+            state, _ = fold.refuse(state, unfused, recorded, forgets=False)
+            continue
+        personal = _personal(recorded.event)
+        if not is_remembering:
+            after, _ = fold.step(state, recorded, personal)
+            is_remembering = fold.knows_until(after) > back_to
+            state = state if is_remembering else after
+        if is_remembering:
+            if (one := fold.unfused(state, recorded, personal)) is not None:
+                unfused.append(one)
+            state, _ = fold.remembering(state, recorded, personal)
+    return fold.refuse(state, unfused, request)
+
+
+def _recorded(fold: Fold, events: Iterable[ObservationEvent], summary: FuseSummary) -> Iterator[RecordedObservation]:
+    """Each device key once, with the position and time at which a log would have it."""
+    keys, recorded_at = DeviceKeys(), 0
     for event in events:
         if event.site != fold.site.name:
             raise BadInput(
@@ -95,11 +143,7 @@ def fuse(fold: Fold, events: Iterable[ObservationEvent], summary: FuseSummary) -
         summary.observations += 1
         recorded_at = max(recorded_at, event.occurred_at)
         _note_time(summary, event)
-        recorded = RecordedObservation(position=summary.observations, recorded_at=recorded_at, event=event)
-        state, facts = fold.step(state, recorded, _personal(event))
-        for fact in facts:
-            summary.facts += 1
-            yield Recorded(position=summary.facts, recorded_at=recorded_at, event=fact)
+        yield RecordedObservation(position=summary.observations, recorded_at=recorded_at, event=event)
 
 
 def _note_time(summary: FuseSummary, event: ObservationEvent) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from site_models.schema import Camera
 from twin.errors import BadInput, TwinError
-from twin.evaluation.degraded import DEGRADATIONS, only
+from twin.evaluation.degraded import DEGRADATIONS, NEED_TWO_CAMERAS, only
 from twin.evaluation.fuse_run import fuse_run
 from twin.evaluation.robustness_source import Source, corruptions, has_clips, source_of_clips, source_of_run
 from twin.evaluation.scores import evaluate
@@ -29,6 +29,7 @@ RATIOS = ("hota", "idf1", "session_precision", "session_recall", "exact_stay", "
 """Figures of which more is better, so that a ratio says what is left."""
 IMAGE = "image_"
 CLEAN = "clean"
+_CLOCKS_S = 5.0  # more than cameras' clocks are off in any noise profile: what is there is known by them
 
 Values = Mapping[str, Mapping[str, float | None]]
 """Figures as the scores list them: value, lo95, hi95."""
@@ -61,15 +62,17 @@ def robustness(run: Path, asked: Asked, say: Callable[[str], None] = lambda _: N
         run: a run folder with observations and truth, or a site's folder of clips.
 
     Raises:
-        BadInput: neither is there, or an unknown degradation is asked for.
+        BadInput: neither is there, or an unknown degradation, or more seconds or cameras than there are, are asked for.
     """
     is_clips = has_clips(run)
     names = _names(asked.only, is_clips=is_clips)
     source = source_of_clips(run, asked.site, asked.seconds, asked.seed) if is_clips else source_of_run(run, asked.site)
+    _check_there(run, source, asked)
+    names = _possible(names, source, asked, say)
     found, n_clean = dict[str, Values](), 0
     with nullcontext(str(asked.out)) if asked.out else tempfile.TemporaryDirectory() as out:
         for name in (CLEAN, *names):
-            n, figures = _figures(_made(source, asked, name, Path(out)), source.site_name)
+            n, figures = _figures(_made(source, asked, name, Path(out)), run, source.site_name)
             n_clean = n_clean or n
             found[name] = figures
             say(f"{name}: " + ", ".join(f"{of} {_number(one['value'])}" for of, one in figures.items()))
@@ -130,6 +133,28 @@ def _names(only_these: Sequence[str], *, is_clips: bool) -> list[str]:
     return list(only_these or known)
 
 
+def _check_there(run: Path, source: Source, asked: Asked) -> None:
+    if asked.seconds is not None and asked.seconds > source.length_s + _CLOCKS_S:
+        there = f"the {source.length_s:.1f} s that '{run}' has"
+        raise BadInput(f"--seconds {asked.seconds:g} is more than {there}; ask for less, or leave it out")
+    n_there = len(source.cameras)
+    if not n_there:
+        raise BadInput(f"'{run}' has no frame of a camera of site '{source.site_name}'; give the --site that it is of")
+    if asked.n_cameras is not None and asked.n_cameras > n_there:
+        raise BadInput(f"--cameras {asked.n_cameras} is more than the {n_there} of '{run}'; ask for fewer, or leave it out")
+
+
+def _possible(names: list[str], source: Source, asked: Asked, say: Callable[[str], None]) -> list[str]:
+    """The degradations without those of cameras that are out, where there is but one and it cannot be."""
+    if len(_first(source.cameras, asked.n_cameras)) > 1 or not (out := [name for name in names if name in NEED_TWO_CAMERAS]):
+        return names
+    why = "of one camera none can be out and leave something to look at"
+    if asked.only:
+        raise BadInput(f"'{out[0]}' cannot be tried: {why}; ask for two --cameras at least, or for another degradation")
+    say(f"left out: {', '.join(out)}, as {why}")
+    return [name for name in names if name not in out]
+
+
 def _made(source: Source, asked: Asked, name: str, out: Path) -> Path:
     """The run of a degradation, fused."""
     cameras = [camera.id for camera in _first(source.cameras, asked.n_cameras)]
@@ -153,15 +178,19 @@ def _first(cameras: Sequence[Camera], n: int | None) -> list[Camera]:
     return sorted(cameras, key=lambda one: one.id)[:n]
 
 
-def _figures(run: Path, site_name: str) -> tuple[int, Values]:
-    """How many true samples there are, and the figures that a ratio is made of; what cannot be scored is left out."""
+def _figures(made: Path, run: Path, site_name: str) -> tuple[int, Values]:
+    """How many true samples there are, and the figures that a ratio is made of; what cannot be scored is left out.
+
+    Raises:
+        BadInput: not even tracking can be scored; it names the run that was given, and not what was made of it.
+    """
     n, found = 0, dict[str, Any]()
     for kind in ("tracking", "sessions", "stalls"):
         try:
-            report = evaluate(kind, [run], site_name)
-        except TwinError:
+            report = evaluate(kind, [made], site_name)
+        except TwinError as wrong:
             if kind == "tracking":
-                raise
+                raise BadInput(str(wrong).replace(str(made), str(run))) from None
             continue
         n = report["n"] if kind == "tracking" else n
         found |= report["metrics"]

@@ -9,9 +9,12 @@ from pathlib import Path
 from site_models.load import load_site, resolve
 from site_models.schema import Camera, Site
 from twin.errors import BadInput, MissingExtra
+from twin.evaluation.event_files import read_observations
 from twin.evaluation.run_site import named_site
+from twin.evaluation.run_tables import read_table
 from twin.events.codec import micros
-from twin.events.ids import CameraId, Micros
+from twin.events.ids import SECOND, CameraId, Micros
+from twin.events.observations import FrameObserved
 
 CLIP_SECONDS = 60.0
 CLIP_START: Micros = micros("2026-01-05T06:00:00Z")
@@ -23,6 +26,8 @@ class Source:
 
     Attributes:
         site_name: folder or name.
+        cameras: those that something was seen by.
+        length_s: how much of the truth there is.
         truth: the folder with ``truth`` and ``visits``.
         observations: the file, of what these cameras saw with pictures corrupted so (None: as they are); the folder is for it
             to write to.
@@ -34,6 +39,7 @@ class Source:
     site_name: str
     cameras: tuple[Camera, ...]
     truth: Path
+    length_s: float
     observations: Callable[[str | None, frozenset[CameraId], Path], Path]
     seconds: float | None = None
     shift_us: Micros = 0
@@ -50,7 +56,21 @@ def source_of_run(run: Path, site: str | None) -> Source:
         raise BadInput(f"'{run}' has neither observations.jsonl.zst nor observations.jsonl, and is no folder of clips either")
     name = named_site(run, site)
     model = load_site(resolve(name))
-    return Source(site=model, site_name=name, cameras=model.cameras, truth=run, observations=lambda *_: files[0])
+    seen, last_at = _seen(files[0])
+    truth_at = read_table(run, "truth")["t"]
+    length_s = (max(last_at, int(truth_at.max())) - int(truth_at.min())) / SECOND if len(truth_at) else 0.0
+    cameras = tuple(camera for camera in model.cameras if camera.id in seen)
+    return Source(site=model, site_name=name, cameras=cameras, truth=run, length_s=length_s, observations=lambda *_: files[0])
+
+
+def _seen(observations: Path) -> tuple[frozenset[CameraId], Micros]:
+    """The cameras whose frames a file has, and when the last was taken."""
+    cameras, last_at = set[CameraId](), 0
+    for event in read_observations(observations):
+        if isinstance(event.payload, FrameObserved):
+            cameras.add(event.payload.camera)
+            last_at = max(last_at, event.occurred_at)
+    return frozenset(cameras), last_at
 
 
 def has_clips(folder: Path) -> bool:
@@ -79,7 +99,8 @@ def source_of_clips(folder: Path, site: str | None, seconds: float | None, seed:
     name = site or str(folder.resolve().parent)
     model = load_site(resolve(name))
     clips = Clips(folder, model)
-    wanted = min(CLIP_SECONDS if seconds is None else seconds, float(clips.manifest.duration_s))
+    length_s = float(clips.manifest.duration_s)
+    wanted = min(CLIP_SECONDS if seconds is None else seconds, length_s)
 
     made = set[Path]()  # what lies in a kept folder may be of other seconds or cameras
 
@@ -96,6 +117,7 @@ def source_of_clips(folder: Path, site: str | None, seconds: float | None, seed:
         site_name=name,
         cameras=clips.cameras,
         truth=folder,
+        length_s=length_s,
         observations=seen,
         seconds=wanted,
         shift_us=CLIP_START,

@@ -47,8 +47,7 @@ def evaluate(kind: str, runs: Sequence[Path], site: str | None = None) -> dict[s
     Raises:
         BadInput: an unknown kind, a run given twice, or a fault in a run.
     """
-    if kind not in KINDS:
-        raise BadInput(f"there is no score '{kind}'; use one of {', '.join(KINDS)}")
+    check_kind(kind)
     if len({run.resolve() for run in runs}) < len(runs):
         raise BadInput("a run was given twice, and would count twice; give each once")
     manifests = [read_manifest(run) for run in runs]
@@ -62,6 +61,12 @@ def evaluate(kind: str, runs: Sequence[Path], site: str | None = None) -> dict[s
         "worst": _worst(kind, site, list(zip(runs, scored, strict=True))),
     }
     return report if len(runs) == 1 else report | _by_run(runs, manifests, scored)
+
+
+def check_kind(kind: str) -> None:
+    """Raise BadInput for what no run is scored by."""
+    if kind not in KINDS:
+        raise BadInput(f"there is no score '{kind}'; use one of {', '.join((*KINDS, 'robustness'))}")
 
 
 def report_text(report: Mapping[str, Any]) -> str:

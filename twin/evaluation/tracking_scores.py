@@ -50,6 +50,11 @@ def scene_of(run: Path) -> tuple[Ints, Samples, Samples, Bools]:
     grid = grid_of(truth_table)
     times = track_table["t"]
     if len(times) and (times.max() < grid[0] or times.min() > grid[-1]):
+        if len(grid) == 1:
+            raise BadInput(
+                f"the truth of run '{run}' is of one moment, {grid[0]}, as nobody moves in it, and its tracks are of others; "
+                "give a longer run, in which somebody does"
+            )
         raise BadInput(
             f"run '{run}' has tracks from {times.min()} to {times.max()}, but truth from {grid[0]} to {grid[-1]}; "
             "both are microseconds UTC of the same period"

@@ -16,6 +16,7 @@ import msgspec
 from twin.errors import CodecError, UnknownEventType
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded
 from twin.events.facts import Fact
+from twin.events.faults import told
 from twin.events.ids import DeviceId, EventId, Micros, SiteId
 from twin.events.observations import Observation
 from twin.events.upcast import UPCASTERS, upcast
@@ -102,7 +103,7 @@ def from_cloudevent(attributes: Mapping[str, Any]) -> ObservationEvent | FactEve
         CodecError: an attribute is missing or has a wrong value; the message names it.
     """
     try:
-        name, site, occurred_at = str(attributes["type"]), SiteId(attributes["site"]), micros(attributes["time"])
+        name, site, occurred_at = str(attributes["type"]), SiteId(attributes["site"]), time_of("time", attributes["time"])
         body = _text_to_times(_object(attributes["data"]))
         if name in FACT_TYPES:
             return FactEvent(
@@ -158,12 +159,25 @@ def micros(text: str) -> Micros:
     >>> micros("2026-01-01T01:00:00+01:00")
     1767225600000000
     """
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"time '{text[:60]}' is not RFC 3339") from None
     if moment.tzinfo is None:
         raise ValueError(f"time '{text}' has no UTC offset; end it with Z or +hh:mm")
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         raise ValueError(f"time '{text}' is of no year from {_FIRST_YEAR} to {_LAST_YEAR}; was another one meant?")
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def time_of(name: str, text: Any) -> Micros:
+    """``micros`` of a field; raises ValueError, which names it, also where it is no text."""
+    if not isinstance(text, str):
+        raise ValueError(f"'{name}': {str(text)[:60]!r} is no text; give a time such as \"2026-01-01T09:00:00Z\"")
+    try:
+        return micros(text)
+    except ValueError as wrong:
+        raise ValueError(f"'{name}': {wrong}; give a time such as 2026-01-01T09:00:00Z") from None
 
 
 def _source(event: ObservationEvent | FactEvent) -> str:
@@ -218,7 +232,7 @@ def _convert(name: str, body: Mapping[str, Any], union: Any, table: Mapping[str,
         _refuse_unknown(current, upcasted, table[current])
         return msgspec.convert({**upcasted, "type": current}, union)
     except msgspec.ValidationError as wrong:
-        raise CodecError(f"data of type '{name}': {wrong}") from None
+        raise CodecError(f"data of type '{name}': {told(wrong, table[current])}") from None
 
 
 def _refuse_unknown(name: str, body: Mapping[str, Any], kind: Any) -> None:
@@ -236,19 +250,19 @@ def _object(body: Any) -> Mapping[str, Any]:
 
 
 def _times_to_text(value: Any) -> Any:
-    return _map_times(value, int, rfc3339)
+    return _map_times(value, int, lambda _, at: rfc3339(at))
 
 
 def _text_to_times(value: Any) -> Any:
-    return _map_times(value, str, micros)
+    return _map_times(value, str, time_of)
 
 
-def _map_times(value: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
-    """Convert every value of ``kind`` under a key that ends in ``_at``, however deep."""
+def _map_times(value: Any, kind: type, convert: Callable[[str, Any], Any]) -> Any:
+    """Convert every value of ``kind`` under a key that ends in ``_at``, however deep; ``convert`` is given the key too."""
     if isinstance(value, dict):
         items = cast("dict[str, Any]", value).items()
         return {
-            key: convert(item) if key.endswith("_at") and isinstance(item, kind) else _map_times(item, kind, convert)
+            key: convert(key, item) if key.endswith("_at") and isinstance(item, kind) else _map_times(item, kind, convert)
             for key, item in items
         }
     if isinstance(value, list | tuple):

@@ -59,7 +59,7 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     sites.add_argument("--site-seed", type=int, default=1, help="measures and place of generated sites")
     runs = parser.add_argument_group("which runs")
     runs.add_argument("--hours", type=float, default=0.2)
-    runs.add_argument("--seeds", type=int, default=3)
+    runs.add_argument("--seeds", type=_at_least_one, default=3)
     runs.add_argument("--first-seed", type=int, default=1)
     runs.add_argument("--profile", action="append", help="clean, default or harsh; may be given several times")
     runs.add_argument("--traffic", action="append", choices=("own", "sumo"), help="may be given several times")
@@ -74,6 +74,12 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--check", action="store_true", help="exit 1 if a figure is not where it should be")
     parser.add_argument("--json", action="store_true", help="print the reports instead of tables")
     return parser.parse_args(words)
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seeds; give 1 or more")
+    return number
 
 
 def _others(options: argparse.Namespace) -> list[str]:

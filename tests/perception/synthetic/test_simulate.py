@@ -106,6 +106,19 @@ def test_a_written_log_reads_back_as_the_events_that_were_simulated(lot, start_a
     assert [to_json(event) + b"\n" for event in simulated] == lines
 
 
+@pytest.mark.parametrize(("fold_version", "left"), [("2", set()), (None, {"facts.jsonl", "tracks.parquet"})])
+def test_what_was_fused_of_other_observations_goes_and_tables_of_another_tracker_stay(
+    lot, start_at, tmp_path, fold_version, left
+):
+    manifest = {"schema": "twin.run/1", "site": "lot", "fold_version": fold_version}
+    (tmp_path / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+    for name in ("facts.jsonl", "tracks.parquet"):
+        (tmp_path / name).write_bytes(b"of another seed")
+    write_run(lot, "clean", 3, 1 / 3600, tmp_path, start_at, demand=DEMO)
+    written = {"manifest.json", "observations.jsonl.zst", "truth.parquet", "visits.parquet"}
+    assert {path.name for path in tmp_path.iterdir()} == written | left
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [

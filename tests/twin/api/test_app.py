@@ -1,5 +1,6 @@
 import logging
 import re
+from typing import get_args
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ from starlette.routing import Route, WebSocketRoute
 from twin.api.app import ENDPOINTS
 from twin.api.schemas import Facts, Health, Sessions, SiteModel, Sites, Vehicles, VehicleTold
 from twin.errors import LogClosed
+from twin.events.observations import Decision
 from twin.graph.query import StateView
 from twin.projections.occupancy import OccupancyView
 
@@ -75,6 +77,24 @@ async def test_every_reference_in_the_documentation_leads_somewhere(serve):
         assert names <= set(schemas)
         assert {"StateView", "Problem", "SiteModel"} <= names
         assert "omit_defaults" not in answer.text
+
+
+async def test_every_json_body_is_documented_with_its_properties(serve):
+    async with serve() as running:
+        document = (await running.http.get("/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    bodies = {
+        (path, method): operation["requestBody"]["content"]["application/json"]["schema"]
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
+    }
+    without = [name for name, schema in bodies.items() if not schemas[schema["$ref"].rsplit("/", 1)[1]].get("properties")]
+    assert not without
+    decision = schemas[bodies["/v1/sites/{site}/decisions", "post"]["$ref"].rsplit("/", 1)[1]]
+    assert decision["properties"]["decision"]["enum"] == sorted(get_args(Decision))
+    assert decision["properties"]["at"] == {"type": "string", "format": "date-time"}
+    assert decision["required"] == ["id", "decision", "author", "reason", "at"]
 
 
 async def test_operations_have_names_of_their_own(serve):

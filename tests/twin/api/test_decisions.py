@@ -29,7 +29,9 @@ async def test_other_words_under_the_same_id_are_refused(serve):
     async with serve() as running:
         await running.http.post(URL, json=WAIVED)
         answer = await running.http.post(URL, json={**WAIVED, "reason": "another"})
-        assert answer.json()["outcome"] == "refused"
+        assert (answer.status_code, answer.json()["type"]) == (409, "urn:twin:problem:content-conflict")
+        assert "decision 'ticket-7' was sent before with other content, at position 1" in answer.json()["detail"]
+        assert (await running.log.heads("lot")).observations == 1
 
 
 @pytest.mark.parametrize(
@@ -37,8 +39,13 @@ async def test_other_words_under_the_same_id_are_refused(serve):
     [
         ({"session": None}, "needs session"),
         ({"decision": "merge", "vehicle": "v-1"}, "needs other"),
-        ({"decision": "fine"}, "fine"),
-        ({"at": "noon"}, "noon"),
+        (
+            {"decision": "fine"},
+            "'decision': Invalid enum value 'fine'; use one of close, merge, reopen, set_plate, split, waive",
+        ),
+        ({"at": "noon"}, "'at': time 'noon' is not RFC 3339; give a time such as 2026-01-01T09:00:00Z"),
+        ({"decision": "close", "exit_at": "2026-01-01T11:00:00"}, "'exit_at': time '2026-01-01T11:00:00' has no UTC offset"),
+        ({"at": 7}, "'at': Expected `str`, got `int`"),
         ({"at": "0001-01-01T00:00:00+14:00"}, "no year from"),
         ({"decision": "close", "exit_at": "9999-12-31T23:59:59-14:00"}, "no year from"),
         ({"decision": "close", "exit_at": "2098-12-31T23:59:59Z"}, "is after 'at'"),

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -47,6 +48,8 @@ async def test_other_content_under_a_known_key_is_refused_alone(serve, story):
         body = lines(story.observation(1)).replace(b'"d1"', b'"d2"') + lines(story.observation(2))
         receipts = (await running.http.post(URL, content=body)).json()["receipts"]
         assert [one["outcome"] for one in receipts] == ["refused", "stored"]
+        assert "other content is stored under this device key" in receipts[0]["reason"]
+        assert "reason" not in receipts[1]
 
 
 async def test_what_is_personal_is_stored_sealed(serve):
@@ -71,6 +74,9 @@ async def test_an_entry_that_cannot_be_read_is_named_and_nothing_is_stored(serve
             (good.replace(b'"bootepoch":"1"', b'"bootepoch":"99999999999999999999"'), "line 2: bootepoch=9999"),
             (good.replace(b'"sequence":"1"', b'"sequence":"0"'), "sequence=0 is out of range"),
             (good.replace(b'"sequence":"1"', b'"sequence":"one"'), "line 2: an attribute has a wrong value"),
+            (good.replace(b'"clock":"ntp"', b'"clock":"sun"'), "'clock': Invalid enum value 'sun'; use one of "),
+            (re.sub(rb'"time":"[^"]*"', b'"time":"noon"', good), "'time': time 'noon' is not RFC 3339; give a time such as"),
+            (re.sub(rb'"time":"[^"]*"', b'"time":7', good), "'time': '7' is no text"),
         ):
             status, detail = await refused(running, good + bad)
             assert status == 422

@@ -1,6 +1,9 @@
 """What gates and tills send, refused where it can be no answer to; and what is due of a stay."""
 
+import json
+import re
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -11,6 +14,7 @@ from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.facts import PaymentBooked, SessionClosed
 from twin.events.observations import GateReported, LoopTripped, PaymentReceived
 
+DOCS = Path(__file__).parents[3] / "ops" / "docs"
 TARIFF = Tariff(id="h", version=1, currency="EUR", step_minutes=60, price_minor=200)
 PAYMENTS, DUE, OBSERVATIONS = "/v1/sites/lot/payments", "/v1/sites/lot/sessions/p1/due", "/v1/sites/lot/observations"
 PAID = {"payment": "till-7", "at": "2026-01-01T12:30:00Z", "session": "p1", "amount_minor": 200, "currency": "EUR"}
@@ -41,7 +45,8 @@ async def test_a_payment_is_stored_once_however_often_it_is_sent(billing):
         (stored,) = await running.log.observations("lot")
         assert stored.event.payload == PaymentReceived(payment="till-7", session="p1", amount_minor=200, currency="EUR")
         other = await running.http.post(PAYMENTS, json={**PAID, "amount_minor": 100})
-        assert other.json()["outcome"] == "refused"
+        assert (other.status_code, other.json()["type"]) == (409, "urn:twin:problem:content-conflict")
+        assert "payment 'till-7' was sent before with other content, at position 1" in other.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,7 @@ async def test_a_payment_is_stored_once_however_often_it_is_sent(billing):
         ({"amount_minor": 2.5}, "amount_minor"),
         ({"currency": "CHF"}, "has EUR"),
         ({"currency": "euro"}, "currency"),
-        ({"at": "noon"}, "noon"),
+        ({"at": "noon"}, "'at': time 'noon' is not RFC 3339"),
         ({"session": ""}, "session"),
         ({"tip": 1}, "tip"),
     ],
@@ -78,6 +83,20 @@ async def test_what_gates_and_tills_send_is_stored(billing, payload):
     async with billing() as running:
         answer = await running.http.post(OBSERVATIONS, content=sent(payload))
         assert answer.json()["receipts"] == [{"outcome": "stored", "position": "1"}]
+
+
+async def test_the_gates_pages_question_gets_the_receipt_of_the_page(billing):
+    question, receipt = re.findall(r"```json\n(.*?)\n```", (DOCS / "gates.md").read_text(), re.DOTALL)
+    async with billing() as running:
+        body = question.replace("demo_lot", "lot")
+        answer = await running.http.post(OBSERVATIONS, content=body, headers={"content-type": "application/x-ndjson"})
+        assert answer.json() == json.loads(receipt)
+        (stored,) = await running.log.observations("lot")
+        assert stored.event.payload == LoopTripped(portal="exit", loop="exit-1")
+        again = await running.http.post(OBSERVATIONS, content=f"[{body}]".replace("12:40", "12:41"))
+        (refused,) = again.json()["receipts"]
+        assert (refused["outcome"], refused["position"]) == ("refused", "1")
+        assert "other content is stored under this device key" in refused["reason"]
 
 
 @pytest.mark.parametrize(
@@ -133,6 +152,15 @@ async def test_what_is_due_grows_with_the_stay_and_rests_while_who_has_paid_may_
         assert await due(running, 55) == (200, 200, 0, "2026-01-01T13:05:00.000000Z")
         assert await due(running, 64) == (200, 200, 0, "2026-01-01T13:05:00.000000Z")
         assert await due(running, 70) == (400, 200, 200, None)
+
+
+async def test_the_billing_pages_due_is_what_is_due(billing, story):
+    (told,) = re.findall(r"```json\n(.*?)\n```", (DOCS / "billing.md").read_text(), re.DOTALL)
+    opened = replace(story.opened("p1", at=0.0), tariff="h@1")
+    async with billing(story.event(1, opened, at=0), booked(story, 50, 200)) as running:
+        assert (await running.http.get(DUE, params={"at": "2026-01-01T12:55:00Z"})).json() == json.loads(told)
+        assert await due(running, 65) == (200, 200, 0, "2026-01-01T13:05:00.000000Z")
+        assert await due(running, 66) == (400, 200, 200, None)
 
 
 async def test_what_was_paid_and_the_balance_are_told_of_a_stay(billing, story):

@@ -116,3 +116,13 @@ async def test_sessions_can_be_cut_to_the_last_and_to_a_vehicle(serve, story):
 
         assert await asked(limit="2") == ["p2", "p3"]
         assert await asked(vehicle="v1") == ["p1", "p3"]
+
+
+async def test_the_ledger_of_a_stay_that_costs_nothing_yet_is_empty_and_of_none_a_problem(serve, story):
+    async with serve(a_stay(story)) as running:
+        answer = await running.http.get(f"{LOT}/ledger", params={"session": "p1"})
+        assert (answer.status_code, answer.json()["lines"]) == (200, [])
+        for query in ({"session": "nope"}, {"session": "p1", "known_at": "0"}):
+            answer = await running.http.get(f"{LOT}/ledger", params=query)
+            assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+            assert f"has no session '{query['session']}' as known at position" in answer.json()["detail"]

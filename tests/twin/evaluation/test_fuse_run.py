@@ -12,9 +12,15 @@ from twin.errors import BadInput
 from twin.evaluation.event_files import read_observations
 from twin.evaluation.fuse_run import fuse_run
 from twin.evaluation.offline import DeviceKeys
-from twin.events.codec import micros, to_json
-from twin.events.envelope import DeviceKey
-from twin.events.observations import ClockTicked
+from twin.events.codec import from_json, micros, to_json
+from twin.events.envelope import DeviceKey, ObservationEvent
+from twin.events.ids import SECOND
+from twin.events.observations import ClockTicked, RefuseRequested
+from twin.log.keys import MemoryKeyRing
+from twin.log.memory import MemoryLog
+from twin.log.sealing import SealingLog
+from twin.refusal import stepped
+from twin.rules.fold import Fold
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +86,34 @@ def test_a_device_key_is_taken_once_in_any_order():
     taken = [keys.add(DeviceKey(device="edge", boot_epoch=1, sequence=n)) for n in order]
     assert taken == [True, True, True, False, False, True, True, False, False]
     assert keys.add(DeviceKey(device="edge", boot_epoch=2, sequence=1))
+
+
+async def test_requests_in_a_file_to_fuse_again_are_answered_as_a_service_answers_them(site, run, tmp_path):
+    start = micros("2026-01-05T06:00:00Z")
+    events = list(read_observations(run[0] / "observations.jsonl.zst"))
+    late = [one for one in events if one.key.device == "aisle-1-east" and one.occurred_at < start + 3 * SECOND]
+    in_time = [one for one in events if one not in late]
+    asked = [refuse_requested(number, start + after * SECOND) for number, after in enumerate((1, 30), start=1)]
+    came = [*in_time[:-2], *late, asked[0], *in_time[-2:], asked[1]]
+    (tmp_path / "seen.jsonl").write_bytes(b"".join(to_json(one) + b"\n" for one in came))
+    fuse_run(site, tmp_path / "seen.jsonl", tmp_path / "run")
+    fused = [from_json(line) for line in (tmp_path / "run" / "facts.jsonl").read_bytes().splitlines()]
+
+    log, keys, fold = MemoryLog(), MemoryKeyRing(), Fold(site)
+    sealing = SealingLog(log, keys)
+    await sealing.append(came)
+    state, facts = fold.initial(), []
+    for recorded in await sealing.observations(site.name, limit=len(came)):
+        state, told = await stepped(sealing, keys, fold, state, recorded)
+        facts += told
+    assert {one.cause for one in fused if one.supersedes} >= {came.index(asked[0]) + 1}
+    assert fused == facts
+
+
+def refuse_requested(number, from_at):
+    key = DeviceKey(device="desk", boot_epoch=1, sequence=number)
+    payload = RefuseRequested(from_at=from_at, author="ann", reason="late data")
+    return ObservationEvent(site="demo_lot", key=key, occurred_at=from_at + 60 * SECOND, payload=payload)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,13 @@ def test_every_kind_is_scored_over_all_seeds_and_what_is_finished_is_not_run_aga
     assert (interrupted.count("simulated in"), interrupted.count("concluded in")) == (0, 1)
 
 
+def test_no_seeds_are_refused(quality, capsys):
+    with pytest.raises(SystemExit) as ended:
+        quality("--seeds", "0")
+    assert ended.value.code == 2
+    assert "'0' is no number of seeds; give 1 or more" in capsys.readouterr().err
+
+
 def test_the_table_has_the_goals_and_a_check_fails_short_of_them(quality):
     _, told, progress = quality("--seeds", "1")
     assert "| `exact_stay` | ≥ 0.98 |" in told

@@ -134,6 +134,62 @@ def test_pictures_are_asked_of_clips_alone_and_degradations_by_their_names(run):
         robustness(run, Asked(only=("rain",)))
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (Asked(seconds=600), r"--seconds 600 is more than the 3\d\.\d s that '.*/run' has"),
+        (Asked(n_cameras=3), "--cameras 3 is more than the 2 of '.*/run'"),
+        (Asked(n_cameras=1, only=("camera_out",)), "'camera_out' cannot be tried: of one camera none can be out"),
+    ],
+)
+def test_more_than_a_run_has_is_refused(run, asked, said):
+    with pytest.raises(BadInput, match=said):
+        robustness(run, asked)
+
+
+def test_clips_are_no_longer_than_they_are():
+    pytest.importorskip("av")
+    with pytest.raises(BadInput, match=r"--seconds 9999 is more than the \d+\.\d s that '.*/clips' has"):
+        robustness(PACKAGED / "demo_lot" / "clips", Asked(seconds=9999))
+
+
+def test_of_one_camera_the_degradations_of_cameras_are_left_out_and_that_is_said(run, monkeypatch):
+    few = {name: DEGRADATIONS[name] for name in ("camera_out", "frames_lost_10", "cameras_out")}
+    monkeypatch.setattr("twin.evaluation.robustness.DEGRADATIONS", few)
+    told = list[str]()
+    report = robustness(run, Asked(n_cameras=1, seconds=10), told.append)
+    assert set(report["conditions"]) == {"clean", "frames_lost_10"}
+    assert told[0].startswith("left out: camera_out, cameras_out, as of one camera none can be out")
+
+
+def test_a_run_in_which_nobody_moves_is_refused_by_the_name_that_was_given(tmp_path):
+    site = generate(n_cameras=2, n_stalls=6, n_levels=1, overlap=0.2, seed=3)
+    write_run(site, "default", 1, 0.003, tmp_path / "quiet", at(0))
+    dump_site(site, tmp_path / "quiet" / "site")
+    with pytest.raises(BadInput, match="nobody moves in it") as refused:
+        robustness(tmp_path / "quiet", Asked(only=("frames_lost_10",)))
+    assert f"'{tmp_path / 'quiet'}'" in str(refused.value)
+    assert "/clean" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("foo",), "no score 'foo'; use one of tracking, stalls, sessions, localization, review, robustness"),
+        (("foo", "--vehicle", "a", "--around", "2026-01-01T00:00:00Z"), "no score 'foo'"),
+        (("tracking", "--seconds", "5", "--cameras", "1"), "--seconds, --cameras would change nothing of 'tracking'"),
+        (("stalls", "--seed", "1", "--only", "camera_out", "--out", "x"), "--seed, --only, --out would change nothing"),
+        (("tracking", "--site", "demo_lot"), "--site would change nothing of 'tracking'"),
+        (("sessions", "--around", "2026-01-01T00:00:00Z"), "a case is shown of one run"),
+        (("robustness", "--stall", "s1"), "--stall would change nothing of 'robustness'"),
+    ],
+)
+def test_what_would_change_nothing_is_refused(run, words, said):
+    done = CliRunner().invoke(app, ["eval", words[0], str(run), *words[1:]])
+    assert isinstance(done.exception, BadInput)
+    assert said in str(done.exception)
+
+
 def test_clips_are_looked_at_again_with_worse_pictures():
     pytest.importorskip("av")
     clips = PACKAGED / "demo_lot" / "clips"

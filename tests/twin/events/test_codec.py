@@ -13,6 +13,7 @@ from twin.errors import CodecError, UnknownEventType
 from twin.events.codec import (
     FACT_TYPES,
     OBSERVATION_TYPES,
+    from_cloudevent,
     from_json,
     micros,
     pack,
@@ -185,6 +186,23 @@ def test_the_events_page_describes_every_type():
 def test_the_events_pages_examples_are_events():
     examples = re.findall(r"```json\n(.*?)\n```", DOC.read_text(), re.DOTALL)
     assert {type(from_json(example)) for example in examples} == {ObservationEvent, FactEvent}
+    (loop,) = [example for example in examples if "loop.tripped.v1" in example]
+    assert from_json(loop).id == json.loads(loop)["id"]
+
+
+def test_a_time_in_the_data_that_is_none_is_told_with_its_field():
+    body = {"invoice": "i1", "until_at": "noon"}
+    event = {"type": "invoice.closed.v1", "site": "lot", "time": "2026-01-01T09:00:00Z", "data": body}
+    with pytest.raises(CodecError, match="'until_at': time 'noon' is not RFC 3339; give a time such as"):
+        from_cloudevent({**event, "device": "desk", "bootepoch": "1", "sequence": "1"})
+
+
+def test_a_word_that_is_none_of_those_allowed_is_told_with_them_however_deep():
+    box = {"tracklet": "t1", "kind": "tank", "score": 0.5, "box_px": [1, 2, 3, 4], "box_sigma_px": [1, 1]}
+    body = {"camera": "c", "frame_px": [6, 4], "detector": "d", "clock": "ntp", "boxes": [box]}
+    event = {"type": "frame.observed.v1", "site": "lot", "time": "2026-01-01T09:00:00Z", "data": body}
+    with pytest.raises(CodecError, match=r"kind': Invalid enum value 'tank'; use one of bicycle, bus, car, motorcycle, "):
+        from_cloudevent({**event, "device": "c", "bootepoch": "1", "sequence": "1"})
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "0999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00"])

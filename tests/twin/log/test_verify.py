@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing, suppress
 
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
+from sqlalchemy import event as database_event
 
 from twin.errors import DamagedLog
 from twin.log.content import observation_hash
@@ -203,3 +205,34 @@ async def test_older_damage_does_not_keep_a_log_from_opening(path):
 async def test_a_batch_of_facts_that_names_other_observations_is_told(path):
     edit(path, "update fact_batches set digest = zeroblob(32) where cursor = 7")
     assert await found(path) == [("observations", 7, 7)]
+
+
+@pytest.mark.parametrize("open_log", ["sqlite", "postgresql"], indirect=True)
+async def test_a_log_that_is_written_while_it_is_verified_has_no_faults(log, make, clock, monkeypatch):
+    monkeypatch.setattr(transaction, "MARK_EVERY", MARK_EVERY)
+    monkeypatch.setattr("twin.log.sql.verify._CHUNK", 5)
+    monkeypatch.setattr("twin.log.sql.verify_cuts._CHUNK", 5)
+    token, facts, loop = await log.acquire("lot", "w"), [], asyncio.get_running_loop()
+
+    async def write():
+        clock.at += 1_000
+        await log.append(make.observations(1))
+        cause = len(facts) + 1
+        facts.append(make.fact(cause, supersedes=[one.id for one in facts[-1:]]))
+        await log.commit(FoldCommit(token=token, after=cause - 1, cursor=cause, facts=(facts[-1],)))
+
+    for _ in range(23):
+        await write()
+    before = await log.chain("lot")
+
+    def write_between(*_):  # bounded: who reads on to whatever the end is would never come to it
+        if len(facts) < 60:
+            asyncio.run_coroutine_threadsafe(write(), loop).result(timeout=30)
+
+    database_event.listen(log._engine, "after_cursor_execute", write_between)
+    try:
+        verified = await log.verified("lot", before)
+    finally:
+        database_event.remove(log._engine, "after_cursor_execute", write_between)
+    assert verified.faults == ()
+    assert (await log.heads("lot")).facts > verified.heads.facts.position

@@ -27,7 +27,7 @@ from twin.log.sql.migrate import ensure_current, require_current
 from twin.log.sql.notices import Notices
 from twin.log.sql.streams import StreamPlace, StreamRefusal
 from twin.log.sql.transaction import Transaction
-from twin.log.sql.verify import check_ends
+from twin.log.sql.verify import Verified, check_ends, verify
 from twin.log.sql.writer import N_QUEUED_EVENTS, Writer
 from twin.log.tail import BATCH, Topic, Wakeups, tail
 
@@ -132,6 +132,10 @@ class SqlLog:
                 return query(connection, *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+
+    async def verified(self, site: SiteId, known: ChainHeads | None = None) -> Verified:
+        """``verify`` a site as it is at one moment, whatever is written meanwhile."""
+        return await self.read(_at_one_moment, site, known)
 
     async def append(self, events: Sequence[ObservationEvent]) -> list[Receipt]:
         """See ``twin.log.port.Log``."""
@@ -327,6 +331,15 @@ class SqlLog:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def _at_one_moment(connection: Connection, site: SiteId, known: ChainHeads | None) -> Verified:
+    """Statements by themselves each see a later log: its head, its events and its marks would not fit together."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN")
+    else:
+        connection = connection.execution_options(isolation_level="REPEATABLE READ")
+    return verify(connection, site, known)
 
 
 def _check_bound(given: object) -> None:

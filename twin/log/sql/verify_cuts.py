@@ -188,8 +188,13 @@ def _left(connection: Connection, site: SiteId) -> Iterator[Fault]:
 
 def _corrections(connection: Connection, site: SiteId, made: Thinning) -> Iterator[Fault]:
     naming = select(_f.position, _f.supersedes).where(_f.site == site, _f.position <= made.position, _f.supersedes != "")
-    said = {row.position: row.supersedes for row in connection.execute(naming)}
-    yield from wrong_corrections(connection, site, said, after=0, until=made.position)
+    after = 0
+    while after < made.position:
+        rows = connection.execute(naming.where(_f.position > after).order_by(_f.position).limit(_CHUNK)).all()
+        until = rows[-1].position if len(rows) == _CHUNK else made.position
+        said = {row.position: row.supersedes for row in rows}
+        yield from wrong_corrections(connection, site, said, after=after, until=until)
+        after = until
 
 
 def wrong_corrections(
