@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -36,7 +37,8 @@ _FRAME_PX = (960, 540)
 _GROUND = LevelId("ground")
 _LOOKALIKES = 5  # of a group, in pairs and one of three: 20 %
 _SPACING_M = 7.0
-_STEP_M = 0.9
+_GAP_M, _STEP_M = 2.4, (1.4, 2.8)  # between two that drive, and how far they get from a picture to the next
+_AISLES, _AISLE_M = 6, 6.0
 _MARGIN = 0.05  # as the product crops
 _LEAST_PX, _LEAST_VISIBLE = 20.0, 0.3
 _GROUPS_A_STAGE = 4
@@ -138,8 +140,7 @@ def _group(
         moves = generator(seed, "moves", place, group)
         noise = generator(seed, "noise", place, group)
         try:
-            placed = _spread(vehicles, lot, moves)
-            for moment in range(MOMENTS):
+            for moment, placed in enumerate(_drives(vehicles, lot, moves) if is_held_out else _anew(vehicles, lot, moves)):
                 scene.arrange(placed)
                 for camera, character, shot in zip(cameras, characters, pictures(stage, scene, views), strict=True):
                     frame = expose(shot.bgr, character, lit, noise, shot.smears)
@@ -151,10 +152,7 @@ def _group(
                             if not is_held_out:
                                 label = msgspec.structs.replace(label, tracklet=f"{label.tracklet}/{moment}")
                             labels.append(label)
-                if is_held_out:
-                    placed = [_ahead(one, moves) for one in placed]
-                else:
-                    placed = _spread(vehicles, lot, moves)
+                if not is_held_out:
                     characters = [any_camera(noise) for _ in cameras]
         finally:
             scene.close()
@@ -196,32 +194,69 @@ def _camera(lot: Lot, rng: np.random.Generator, number: int) -> Camera:
     )
 
 
-def _spread(vehicles: list[Standing], lot: Lot, rng: np.random.Generator) -> list[Standing]:
-    """Each on a cell of its own around the lot's middle, headed anywhere."""
+def _anew(vehicles: list[Standing], lot: Lot, rng: np.random.Generator) -> Iterator[list[Standing]]:
+    """At each moment every vehicle on a cell of its own around the lot's middle, headed anywhere."""
     middle = np.array(lot.spots)[:, :2].mean(axis=0)
     side = math.ceil(math.sqrt(len(vehicles)))
-    cells = rng.permutation(side * side)[: len(vehicles)]
-    return [
-        one._replace(
-            x_m=float(middle[0] + (cell % side - (side - 1) / 2) * _SPACING_M + rng.uniform(-0.8, 0.8)),
-            y_m=float(middle[1] + (cell // side - (side - 1) / 2) * _SPACING_M + rng.uniform(-0.8, 0.8)),
-            heading_deg=float(rng.uniform(-180, 180)),
-            speed_mps=float(rng.choice([0.0, 2.0])),
-        )
-        for one, cell in zip(vehicles, cells, strict=True)
-    ]
+    for _ in range(MOMENTS):
+        cells = rng.permutation(side * side)[: len(vehicles)]
+        yield [
+            one._replace(
+                x_m=float(middle[0] + (cell % side - (side - 1) / 2) * _SPACING_M + rng.uniform(-0.8, 0.8)),
+                y_m=float(middle[1] + (cell // side - (side - 1) / 2) * _SPACING_M + rng.uniform(-0.8, 0.8)),
+                heading_deg=float(rng.uniform(-180, 180)),
+                speed_mps=float(rng.choice([0.0, 2.0])),
+            )
+            for one, cell in zip(vehicles, cells, strict=True)
+        ]
 
 
-def _ahead(one: Standing, rng: np.random.Generator) -> Standing:
-    """The next moment: those that move do a step, turning a little; half a turn of cell size at most in all."""
-    turned = one.heading_deg + float(rng.normal(0, 7.0))
-    step = _STEP_M * 0.5 if one.speed_mps else 0.0
-    return one._replace(
-        x_m=one.x_m + step * math.cos(math.radians(turned)),
-        y_m=one.y_m + step * math.sin(math.radians(turned)),
-        heading_deg=turned if one.speed_mps else one.heading_deg,
-        is_braking=bool(rng.random() < 0.2),
-    )
+def _drives(vehicles: list[Standing], lot: Lot, rng: np.random.Generator) -> Iterator[list[Standing]]:
+    """One behind another along aisles up and down the lot, about 12 m in all: what one camera sees of a vehicle that passes."""
+    middle, turn_deg = np.array(lot.spots)[:, :2].mean(axis=0), float(rng.uniform(-180, 180))
+    order = [vehicles[int(k)] for k in rng.permutation(len(vehicles))]
+    lengths = np.array([SHAPES[one.shape].length_m for one in order])
+    behind_m = np.cumsum(lengths + _GAP_M) - lengths / 2
+    steps_m = rng.uniform(*_STEP_M, MOMENTS)
+    way = _aisles(behind_m[-1] + lengths[-1] + steps_m.sum())
+    aside_m = rng.normal(0, 0.25, len(order))
+    unit = np.exp(1j * math.radians(turn_deg))
+    for moment in range(MOMENTS):
+        placed = list[Standing]()
+        for one, behind, aside in zip(order, behind_m, aside_m, strict=True):
+            at, heading = _along(way, steps_m[: moment + 1].sum() + behind_m[-1] - behind)
+            at = (at + 1j * aside * heading) * unit
+            placed.append(
+                one._replace(
+                    x_m=float(middle[0] + at.real),
+                    y_m=float(middle[1] + at.imag),
+                    heading_deg=float(np.degrees(np.angle(heading * unit)) + rng.normal(0, 1.5)),
+                    speed_mps=2.5,
+                    is_braking=bool(rng.random() < 0.2),
+                )
+            )
+        yield placed
+
+
+def _aisles(length_m: float) -> NDArray[np.complex128]:
+    """Points every 0.25 m of a line up and down parallel aisles that is this long, around the origin; x + iy."""
+    straight_m = (length_m - (_AISLES - 1) * math.pi * _AISLE_M / 2) / _AISLES
+    straight = np.arange(-straight_m / 2, straight_m / 2, 0.25)
+    angles = np.arange(-math.pi / 2, math.pi / 2, 0.5 / _AISLE_M)
+    points = list[NDArray[Any]]()
+    for number in range(_AISLES):
+        y, way = (number - (_AISLES - 1) / 2) * _AISLE_M, 1 if number % 2 == 0 else -1
+        points.append(way * straight + 1j * y)
+        arc = straight_m / 2 + _AISLE_M / 2 * np.cos(angles) + 1j * _AISLE_M / 2 * (1 + np.sin(angles))
+        points.append((way * arc.real + 1j * arc.imag) + 1j * y)
+    return np.asarray(np.concatenate(points[:-1]), np.complex128)
+
+
+def _along(way: NDArray[np.complex128], along_m: float) -> tuple[complex, complex]:
+    """The place so far along, and the direction there."""
+    number = min(max(round(along_m / 0.25), 2), len(way) - 3)
+    ahead = way[number + 2] - way[number - 2]
+    return complex(way[number]), complex(ahead / abs(ahead))
 
 
 def _is_usable(sighting: Seen) -> bool:

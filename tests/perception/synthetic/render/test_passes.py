@@ -1,13 +1,18 @@
 """Crops of vehicles before several cameras: who is in a group, and what a folder of them holds."""
 
+import math
 from collections import Counter, defaultdict
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from perception.synthetic.footprints import overlaps
+from perception.synthetic.render import passes
+from perception.synthetic.render.lots import random_lot
 from perception.synthetic.render.passes import GROUP, MOMENTS, SIDE_PX, group_of_vehicles, read_crops, write_crops
-from perception.synthetic.render.shapes import HELD_OUT, TRAINED
+from perception.synthetic.render.shapes import HELD_OUT, SHAPES, TRAINED
+from perception.synthetic.seeds import generator
 
 
 @pytest.mark.parametrize("is_held_out", [False, True])
@@ -53,16 +58,29 @@ def test_held_out_tracklets_are_drives_and_training_views_are_tracklets_of_their
         assert max(sizes.values()) == (MOMENTS if is_held_out else 1)
 
 
-def test_views_of_a_drive_are_alike_and_those_to_learn_from_are_not(folders):
-    """How far the box of one vehicle in one camera changes from a view to the next, in shares of its size."""
-    change = {}
-    for is_held_out, folder in folders.items():
-        boxes = defaultdict(list)
-        for label in read_crops(folder)[1]:
-            boxes[label.vehicle, label.camera].append(np.array(label.box_px))
-        moved = [np.abs(b - a).max() / (a[2] - a[0]) for row in boxes.values() for a, b in pairwise(row)]
-        change[is_held_out] = float(np.median(moved))
-    assert change[True] < 0.5 < 1.0 < change[False]
+def test_whoever_drives_gets_on_by_some_metres_and_touches_nobody():
+    for group in range(4):
+        vehicles, rng = group_of_vehicles(9, group, is_held_out=True), generator(1, "drives", group)
+        moments = [{one.vehicle: one for one in placed} for placed in passes._drives(vehicles, random_lot(rng, 0), rng)]
+        assert len(moments) == MOMENTS
+        for placed in moments:
+            assert not np.triu(overlaps(*2 * (np.array([_rectangle(one) for one in placed.values()]),)), 1).any()
+        for name, first in moments[0].items():
+            ways = [math.dist((a[name].x_m, a[name].y_m), (b[name].x_m, b[name].y_m)) for a, b in pairwise(moments)]
+            assert all(1.0 < way < 3.2 for way in ways), (first, ways)
+
+
+def test_training_views_of_a_vehicle_are_all_over_the_place(folders):
+    boxes = defaultdict(list)
+    for label in read_crops(folders[False])[1]:
+        boxes[label.vehicle, label.camera].append(np.array(label.box_px))
+    moved = [np.abs(b - a).max() / (a[2] - a[0]) for row in boxes.values() for a, b in pairwise(row)]
+    assert np.median(moved) > 1.0
+
+
+def _rectangle(one):
+    shape, heading = SHAPES[one.shape], math.radians(one.heading_deg)
+    return one.x_m, one.y_m, math.cos(heading), math.sin(heading), shape.length_m / 2, shape.width_m / 2
 
 
 def test_crops_that_a_folder_holds_are_not_rendered_again(folders, monkeypatch):
