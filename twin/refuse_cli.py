@@ -76,7 +76,8 @@ async def check_fold(log: Any, fold: Any, from_at: int) -> None:
             f"the facts of site '{fold.site.name}' of {rfc3339(first[0].event.occurred_at)} were made by fold version "
             f"{first[0].event.fold_version}, this is {fold.version}, which can only fuse again what it fused: they stay as "
             "they are. Ask for a later --from, or run the release that made them; to see what this one makes of the "
-            f"observations, `twin log tail --site {fold.site.name} --no-follow > seen.jsonl` and "
+            "observations without their looks, which are sealed, "
+            f"`twin log tail --site {fold.site.name} --no-follow > seen.jsonl` and "
             f"`twin fuse --site {fold.site.name} --observations seen.jsonl --out RUN`"
         )
 

@@ -98,7 +98,7 @@ class ReceiptView(Struct, frozen=True, kw_only=True):
     """What became of one observation; ``position`` is the first of its device key.
 
     It is left out where a broker ``accepted`` it, and where it is ``expired``: not after what retention cut of its device.
-    Only what is ``refused`` or ``expired``, and so was not stored, has a ``reason``.
+    Only what is ``refused`` or ``expired``, and so was not stored now, has a ``reason``.
     """
 
     outcome: Literal["stored", "duplicate", "refused", "expired", "accepted"]

@@ -21,7 +21,7 @@ def told(wrong: msgspec.ValidationError, kind: Any) -> str:
     path = found["path"].removeprefix(".")
     words = sorted(set(_words(inspect.type_info(kind), re.findall(r"\w+|\[[^]]*\]", path))))
     what = message[: found.start()]
-    is_of_words = words and (what.startswith("Invalid enum value") or what.startswith("Expected `str`"))
+    is_of_words = words and what.startswith(("Invalid enum value", "Expected `str`"))
     return f"'{path}': {what}" + (f"; use one of {', '.join(words)}" if is_of_words else "")
 
 

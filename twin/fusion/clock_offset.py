@@ -28,6 +28,8 @@ MEMORY = 16  # frames over which the usual lag is averaged
 OUTLIER: Micros = SECOND // MEMORY  # the most that one frame changes the usual lag, however late it comes
 LONGEST_DELAY: Micros = 5 * SECOND  # of an overloaded worker; beyond it a camera's frames are late for good
 SET_BACK: Micros = 150_000  # a later frame that says a time so much earlier: jitter is less
+SET_FORWARD: Micros = 150_000  # a lag less than any in a whole window by so much
+SET_FORWARD_BY: Micros = SECOND  # where there is no such window: first frames' delays, and drift in a silence, are less
 SHIFTED_FOR: Micros = 5 * SECOND  # a lag beyond ``LONGEST_DELAY`` for so long, and for so many frames, is the clock's
 SHIFTED_FRAMES = 8
 SET_BACK_FRAMES = 3  # in a row, where the first said an earlier time than the one before
@@ -42,12 +44,14 @@ def observe(watch: CameraWatch, lag_us: int, clock_at: Micros) -> CameraWatch:
     least, least_in_window = watch.lag_us, watch.window_lag_us
     if least is None or least_in_window is None:
         return replace(watch, lag_us=lag_us, window_lag_us=lag_us, window_from_at=clock_at, usual_lag_us=lag_us)
-    if watch.settled_us is not None and lag_us < least - SET_BACK:  # set forward
-        watch = replace(watch, settled_us=None, gains_ppm=None)
     step = (lag_us - watch.usual_lag_us) // MEMORY
     watch = replace(watch, usual_lag_us=watch.usual_lag_us + max(-OUTLIER, min(step, OUTLIER)))
+    is_settled = watch.settled_us is not None and clock_at - watch.window_from_at <= 2 * WINDOW
+    if lag_us < least - (SET_FORWARD if is_settled else SET_FORWARD_BY):
+        watch = replace(watch, lag_us=lag_us, window_lag_us=lag_us, window_from_at=clock_at)
+        return replace(watch, settled_us=None, gains_ppm=None, n_set=watch.n_set + 1)
     if clock_at - watch.window_from_at > WINDOW:
-        watch = _with_gain(watch, least_in_window, (watch.window_from_at + clock_at) // 2)
+        watch = _with_gain(watch, least_in_window, watch.window_from_at + WINDOW // 2)
         return replace(watch, lag_us=min(least_in_window, lag_us), window_lag_us=lag_us, window_from_at=clock_at)
     return replace(watch, lag_us=min(least, lag_us), window_lag_us=min(least_in_window, lag_us))
 
@@ -118,6 +122,7 @@ def _anew(watch: CameraWatch, shift: Shift, clock_at: Micros) -> CameraWatch:
         shift=None,
         settled_us=None,
         gains_ppm=None,
+        n_set=watch.n_set + 1,
     )
 
 
@@ -134,8 +139,7 @@ def estimated(before: CameraWatch | None, watch: CameraWatch, camera: CameraId) 
     told_us = 0 if before is None else before.told_us
     if watch.told_us == told_us:
         return None
-    was_settled = before is not None and before.settled_us is not None
-    was_set = before is not None and (before.set_at != watch.set_at or (was_settled and watch.settled_us is None))
+    was_set = before is not None and before.n_set != watch.n_set
     return ClockEstimated(camera=camera, offset_us=watch.told_us, gains_ppm=watch.gains_ppm, was_set=was_set)
 
 

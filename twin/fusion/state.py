@@ -70,7 +70,8 @@ class CameraWatch(Struct, frozen=True, array_like=True):
     ``delay_us`` is how late its frames usually come, after its clock was put right by ``offset_us``. ``newest`` is the boot
     epoch and sequence of its newest frame, which said the time ``said_at`` when the logged clock was ``heard_at``; ``set_at``
     is that of the first one since its clock was set, and ``before_us`` the offset of those before. ``settled_us`` is the least
-    lag of the first whole window since then, whose middle was at ``settled_at``. ``told_us`` is the offset that was told last.
+    lag of the first whole window since then, whose middle was at ``settled_at``. ``told_us`` is the offset that was told
+    last, ``n_set`` how often the clock was set.
     """
 
     newest_at: Micros
@@ -91,6 +92,7 @@ class CameraWatch(Struct, frozen=True, array_like=True):
     settled_at: Micros = 0
     gains_ppm: float | None = None
     told_us: int = 0
+    n_set: int = 0
 
 
 class OrderingState(Struct, frozen=True):

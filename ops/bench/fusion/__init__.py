@@ -131,6 +131,6 @@ def _parts() -> list[str]:
 
 def _seconds() -> int:
     given = os.environ.get("BENCH_FUSION_SECONDS", "10")
-    if not (given.isdigit() and int(given) > 0):
+    if not (given.isdecimal() and int(given) > 0):
         raise BadInput(f"BENCH_FUSION_SECONDS is '{given}'; give a whole number of at least 1")
     return int(given)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from site_models.schema import Site
+from twin.errors import BadInput
 from twin.events.envelope import FactEvent, ObservationEvent, RecordedObservation
 from twin.events.observations import Personal
 from twin.log.sealing import SealingLog
@@ -32,12 +33,13 @@ class Folding:
     """One run, after its warm-up.
 
     Attributes:
-        after: observations that were folded before the clock started.
+        after, after_ticks: observations that were folded, and ticks that were closed, before the clock started.
         cpu_s: of the process, from there to the last fact committed: decoding, fusing, committing.
         ticks_s: of each step of the fold that closed a tick.
     """
 
     after: int = 0
+    after_ticks: int = 0
     cpu_s: float = 0.0
     ticks_s: list[float] = field(default_factory=list)
 
@@ -57,10 +59,10 @@ class TimedFold(Fold):
         self, state: FoldState, recorded: RecordedObservation, personal: Personal | None
     ) -> tuple[FoldState, tuple[FactEvent, ...]]:
         """See ``Fold.step``."""
-        started = time.perf_counter()
+        started = time.thread_time()
         after, facts = super().step(state, recorded, personal)
         if after.order.closed_at != state.order.closed_at:
-            self.ticks_s.append(time.perf_counter() - started)
+            self.ticks_s.append(time.thread_time() - started)
         return after, facts
 
 
@@ -93,7 +95,9 @@ def ours(site: Site, events: Sequence[ObservationEvent], warm_up: int = 0) -> Fo
     """The product's fold, timed once it has folded ``warm_up`` observations."""
     fold = TimedFold(site)
     found = _run(fold, events, warm_up)
-    found.ticks_s = fold.ticks_s[-max(1, len(fold.ticks_s) * (len(events) - found.after) // len(events)) :]
+    if warm_up and found.after == len(events):
+        raise BadInput(f"all {len(events)} observations were folded before the clock started; give more BENCH_FUSION_SECONDS")
+    found.ticks_s = fold.ticks_s[found.after_ticks :]
     return found
 
 
@@ -146,9 +150,9 @@ async def _fold(log: SqlLog, fold: Any, n: int, warm_up: int = 0) -> Folding:
     running = asyncio.create_task(worker.run())
     try:
         await _reached(worker, warm_up, running)
-        after, started = worker.cursor, time.process_time()
+        after, after_ticks, started = worker.cursor, len(getattr(fold, "ticks_s", ())), time.process_time()
         await _reached(worker, n, running)
-        return Folding(after, time.process_time() - started)
+        return Folding(after, after_ticks, time.process_time() - started)
     finally:
         worker.stop()
         await running

@@ -21,8 +21,8 @@ STEP = SECOND // 10
 class Camera:
     """Ten frames a second by a clock of its own; ``error`` of the estimate after each, in seconds."""
 
-    def __init__(self, seed=1, delay_s=0.05):
-        self.state, self.n, self.draw, self.delay_s = OrderingState(), 0, random.Random(seed), delay_s
+    def __init__(self, seed=1, delay_s=0.05, clock="unsynced"):
+        self.clock, self.state, self.n, self.draw, self.delay_s = clock, OrderingState(), 0, random.Random(seed), delay_s
 
     def delivers(self, from_s, until_s, clock_s, *, arrives_s=None):
         """Frames captured then, whose clock is ``clock_s`` off; at once, or all from ``arrives_s`` on, 100 a second."""
@@ -37,7 +37,7 @@ class Camera:
         self.n += sequence is None
         tick = T0 + arrives // STEP * STEP
         self.state = ordering.tick_clock(self.state, tick, ClockTicked(worker="w"), P)
-        payload = FrameObserved(camera="a", frame_px=(960, 540), detector="d", clock="unsynced")
+        payload = FrameObserved(camera="a", frame_px=(960, 540), detector="d", clock=self.clock)
         key = DeviceKey(device="a", boot_epoch=1, sequence=sequence or self.n)
         event = ObservationEvent(site="s", key=key, occurred_at=T0 + at + clock, payload=payload)
         self.state, pending, _ = ordering.accept(self.state, event, payload, P)
@@ -110,8 +110,17 @@ def test_how_fast_a_clock_runs_is_told_once_it_was_watched_for_ten_minutes():
             watch = camera.state.cameras["a"]
             assert start < 600 or watch.gains_ppm is None or abs(watch.gains_ppm - ppm) < 15
         assert abs(watch.gains_ppm - ppm) < 15
-        camera.delivers(850, 860, 30.0)  # the clock is set
+        camera.delivers(1450, 1700, 30.0)  # the clock is set while the camera is silent
         assert camera.state.cameras["a"].gains_ppm is None
+        camera.delivers(1700, 2500, 30.0)
+        assert abs(camera.state.cameras["a"].gains_ppm) < 15
+
+
+def test_a_silence_after_the_first_minute_does_not_bend_how_fast_a_clock_runs():
+    camera = Camera()
+    for start in (*range(0, 60, 10), *range(3600, 4400, 10)):
+        camera.delivers(start, start + 10, 1.0 - 100e-6 * start)
+    assert abs(camera.state.cameras["a"].gains_ppm + 100) < 15
 
 
 def test_an_estimate_is_told_when_it_has_changed_by_half_a_tick():
@@ -126,12 +135,24 @@ def test_an_estimate_is_told_when_it_has_changed_by_half_a_tick():
     assert 2 <= len(told) <= 5
     assert told[-1].offset_us == pytest.approx(-2.12 * SECOND, abs=0.21 * SECOND)
     assert not any(fact.was_set for fact in told)
-    before = camera.state.cameras["a"]
-    camera.delivers(400, 401, 9.0)
-    assert estimated(before, camera.state.cameras["a"], "a").offset_us == pytest.approx(-9 * SECOND, abs=0.21 * SECOND)
 
 
-def test_a_clock_within_the_deadband_or_of_a_trusted_kind_is_not_spoken_of():
-    camera = Camera()
-    camera.delivers(0, 30, 0.1)
+@pytest.mark.parametrize("settled_s", [30, 400])
+@pytest.mark.parametrize("to_s", [9.0, -9.0])
+def test_that_a_clock_was_set_is_told_with_its_new_offset(settled_s, to_s):
+    camera, told = Camera(), []
+    camera.delivers(0, settled_s, 2.0)
+    for step in range(400):
+        before = camera.state.cameras["a"]
+        camera.delivers(settled_s + step / 10, settled_s + (step + 1) / 10, to_s)
+        told.append(estimated(before, camera.state.cameras["a"], "a"))
+    told = [fact for fact in told if fact is not None]
+    assert [fact.was_set for fact in told].count(True) == 1
+    assert told[-1].offset_us == pytest.approx(-to_s * SECOND, abs=0.21 * SECOND)
+
+
+@pytest.mark.parametrize(("clock", "clock_s"), [("unsynced", 0.1), ("ntp", 5.0), ("ptp", -5.0)])
+def test_a_clock_within_the_deadband_or_of_a_trusted_kind_is_not_spoken_of(clock, clock_s):
+    camera = Camera(clock=clock)
+    camera.delivers(0, 30, clock_s)
     assert estimated(None, camera.state.cameras["a"], "a") is None

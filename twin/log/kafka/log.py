@@ -21,7 +21,6 @@ from twin.log.sql import SqlLog, streams
 from twin.log.sql.cutting import facts_until
 from twin.log.sql.streams import StreamPlace
 from twin.log.sql.transaction import Transaction
-from twin.log.sql.verify import verify
 from twin.log.tail import BATCH
 
 N_QUEUED_EVENTS = 20_000
@@ -133,7 +132,7 @@ class KafkaLog(PassingLog):
         cursor = (await self.heads(site)).cursor
         if until > cursor:
             raise BadInput(f"the observations of site '{site}' are folded up to {cursor}; {until} cannot be an anchor")
-        kept_here = await self.sql.read(verify, site)
+        kept_here = await self.sql.verified(site)
         for fault in (*kept_here.faults, *await verify_streamed(self, site)):
             raise DamagedLog(f"{fault.log} {fault.first} to {fault.last} of site '{site}': {fault.what}; nothing is cut of it")
         place = await self._place_at(site, until)
