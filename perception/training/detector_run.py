@@ -57,7 +57,7 @@ def train_detector(
     model.with_suffix(".sigma.json").write_bytes(msgspec.json.format(msgspec.json.encode(sigma), indent=2) + b"\n")
     model.with_suffix(".metrics.json").write_bytes(msgspec.json.format(msgspec.json.encode(metrics), indent=2) + b"\n")
     origin = Origin(
-        command=_command(recipe, length, f"--threads {threads}" if device.type == "cpu" else f"--device {device.type}"),
+        command=_command(recipe, length, f"--device {device.type}" + (f" --threads {threads}" if device.type == "cpu" else "")),
         digest=training.digest,
         epochs=training.run.epochs,
         steps=training.run.step,

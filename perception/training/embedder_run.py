@@ -50,7 +50,7 @@ def train_embedder(
     metrics = measure_embedder(OnnxEmbedder(model, runtime="onnxruntime"), measured)
     model.with_suffix(".metrics.json").write_bytes(msgspec.json.format(msgspec.json.encode(metrics), indent=2) + b"\n")
     others, left_out = compared(measured)
-    command = _command(recipe, length, f"--threads {threads}" if device.type == "cpu" else f"--device {device.type}")
+    command = _command(recipe, length, f"--device {device.type}" + (f" --threads {threads}" if device.type == "cpu" else ""))
     origin = Origin(
         command=command,
         digest=training.digest,

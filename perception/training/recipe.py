@@ -25,8 +25,8 @@ class DetectorRecipe(Struct, frozen=True, kw_only=True):
 
     seed: int = 1
     start: str = ""
-    input_px: tuple[int, int] = (512, 288)
-    small_px: tuple[int, int] = (384, 224)
+    input_px: tuple[int, int] = (640, 352)
+    small_px: tuple[int, int] = (480, 256)
     small_share: float = 0.4
     mild_share: float = 0.2
     batch: int = 16

@@ -88,7 +88,7 @@ def test_a_run_leaves_a_model_that_the_product_reads_its_metrics_and_its_card(pa
     assert msgspec.json.decode((out / "detector.metrics.json").read_bytes())["vehicles"] == metrics.vehicles
     card = (out / "detector.md").read_text()
     assert "Apache-2.0" in card
-    assert "--epochs 1 --seed 1 --threads 1" in card
+    assert "--epochs 1 --seed 1 --device cpu --threads 1" in card
     assert all(kind in card for kind in KINDS)
 
 

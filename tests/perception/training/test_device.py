@@ -32,4 +32,10 @@ def test_other_names_are_refused(name):
 def test_the_card_says_what_it_ran_on():
     assert described(PROCESSOR, 1) == "one thread of a CPU"
     assert described(PROCESSOR, 2) == "2 threads of a CPU"
-    assert has_bfloat16(PROCESSOR) in (True, False)
+
+
+@pytest.mark.parametrize(("avx512", "amx"), [(False, False), (True, False), (False, True)])
+def test_a_processor_has_bfloat16_by_one_of_two_kinds_of_instructions(monkeypatch, avx512, amx):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert has_bfloat16(PROCESSOR) is (avx512 or amx)

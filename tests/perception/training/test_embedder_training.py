@@ -137,7 +137,7 @@ def test_the_exported_file_is_an_embedder_that_tells_vehicles_apart(crops, tmp_p
     assert metrics.pooled.n == 2 * N_GROUPS * N_VEHICLES
     assert metrics.pooled.rank1 > 0.5  # chance is one in six
     card = (tmp_path / "out" / "embedder.md").read_text()
-    assert "--epochs 12 --seed 1 --threads 1" in card
+    assert "--epochs 12 --seed 1 --device cpu --threads 1" in card
     assert f"pooled | {metrics.pooled.n} | 6 | {100 * metrics.pooled.rank1:.1f} (" in card
     assert "| colour-128@1 | pooled |" in card
     assert ("MobileNetV2 was not measured" in card) != ("| mobilenetv2" in card)
