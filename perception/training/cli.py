@@ -67,6 +67,9 @@ def embedder(
     crops: Annotated[Path, typer.Option(help="Folder of rendered crops to train on.")],
     heldout: Annotated[Path, typer.Option(help="Folder of rendered crops to measure on, of other seeds.")],
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, model, metrics and card; a checkpoint there is resumed.")],
+    start_from: Annotated[
+        Path | None, typer.Option(help="Embedder.onnx of an earlier training, as the packaged one, to go on from.")
+    ] = None,
     minutes: Annotated[float, typer.Option(min=0.1, help="Wall clock of the training; as many epochs as fit.")] = 95.0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Train so many epochs, however long they take.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, crops and epochs: same model, on a CPU.")] = 1,
@@ -76,14 +79,20 @@ def embedder(
 ) -> None:
     """Train the vehicle embedder on rendered crops, export it to ONNX and measure it."""
     require_packages(("torch", "onnx", "onnxruntime"))
+    from perception.model_file import model_id
     from perception.training.device import has_bfloat16, training_device
-    from perception.training.embedder import EmbedderLength, EmbedderRecipe
+    from perception.training.embedder import EmbedderLength
     from perception.training.embedder_run import train_embedder
+    from perception.training.recipe import EmbedderRecipe
 
     length = EmbedderLength(epochs=epochs, minutes=minutes)
     chosen = training_device(device)
-    recipe = EmbedderRecipe(seed=seed, bfloat16=has_bfloat16(chosen))
-    metrics = train_embedder(crops, heldout, out, recipe, length, threads=threads, device=chosen)
+    fast = has_bfloat16(chosen)
+    if start_from:
+        recipe = EmbedderRecipe.continued(seed, model_id(start_from), bfloat16=fast)
+    else:
+        recipe = EmbedderRecipe(seed=seed, bfloat16=fast)
+    metrics = train_embedder(crops, heldout, out, recipe, length, start=start_from, threads=threads, device=chosen)
     rank1 = "none" if metrics.pooled is None else f"{metrics.pooled.rank1} of {metrics.pooled.n}"
     typer.echo(f"{metrics.embedder}: rank-1, pooled, {rank1}; see '{out}'", err=True)
     if as_json:

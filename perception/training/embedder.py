@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import itertools
 import math
 import os
@@ -17,7 +16,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from msgspec import Struct
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -26,7 +24,9 @@ from perception.training.crops_dataset import CropsDataset
 from perception.training.device import PROCESSOR
 from perception.training.embedder_batches import CropBatch, CropSampler
 from perception.training.embedder_network import EMBEDDING, EmbedderNetwork, identity_loss
+from perception.training.recipe import EmbedderRecipe
 from perception.training.schedule import average_decay, epochs_that_fit, learning_rate
+from perception.training.start_weights import load_exported
 from twin.errors import BadInput, ModelError
 
 CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
@@ -35,42 +35,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 _SHARE_OF_CLASSES = 0.5
 _N_TIMED = 6
-
-
-class EmbedderRecipe(Struct, frozen=True, kw_only=True):
-    """Settings of an embedder's training.
-
-    Attributes:
-        side_px: of the network's input.
-        small_px: input during the first ``small_share`` of the epochs: cheaper steps while the network learns the coarse.
-        per_vehicle: crops of each vehicle in a batch.
-        temperature: of the contrastive loss.
-        smoothing: of the classifier's labels.
-    """
-
-    seed: int = 1
-    side_px: int = 128
-    small_px: int = 96
-    small_share: float = 0.5
-    per_vehicle: int = 6
-    temperature: float = 0.07
-    smoothing: float = 0.1
-    peak_rate: float = 2e-3
-    weight_decay: float = 0.03
-    average_decay: float = 0.998
-    bfloat16: bool = True
-
-    def side_at(self, progress: float) -> int:
-        """Side of the crops in the epoch that starts at this progress, px."""
-        return self.small_px if progress < self.small_share else self.side_px
-
-    def cost(self, progress: float) -> float:
-        """Work of the epoch that starts here, as a share of one at full size."""
-        return (self.side_at(progress) / self.side_px) ** 2
-
-    def digest(self, data: str, epochs: int) -> str:
-        """Names recipe, data and length: 12 hexadecimal digits."""
-        return hashlib.blake2b(msgspec.json.encode([self, data, epochs]), digest_size=6).hexdigest()
+_N_START = 128  # crops from which a start's normalizations are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +55,12 @@ class EmbedderTraining:
     """One training run in a folder: its checkpoint and its metrics.
 
     Args:
+        start: an exported embedder whose weights to start from; random ones without it.
         device: where the steps run; crops are drawn on the processor.
 
     Raises:
         BadInput: the folder's checkpoint belongs to another recipe or other data.
+        ModelError: ``start`` is no embedder of this kind.
         ModelError: while training, the loss is no longer a number.
     """
 
@@ -104,6 +71,7 @@ class EmbedderTraining:
         recipe: EmbedderRecipe,
         length: EmbedderLength,
         *,
+        start: Path | None = None,
         threads: int = 2,
         device: torch.device = PROCESSOR,
     ) -> None:
@@ -113,6 +81,8 @@ class EmbedderTraining:
         self._out, self._recipe, self._length, self._device = out, recipe, length, device
         self._sampler = CropSampler(dataset, recipe.seed, recipe.per_vehicle)
         self.network = EmbedderNetwork().to(device, memory_format=torch.channels_last).train()
+        if start and not (out / CHECKPOINT).is_file():
+            load_exported(self.network, start, self._first_pictures())
         self.classes = nn.Linear(EMBEDDING, len(self._sampler.number_of), bias=False).to(device)
         self.average = copy.deepcopy(self.network).eval()
         self._optimizer = _adamw((self.network, self.classes), recipe)
@@ -139,6 +109,10 @@ class EmbedderTraining:
             self._save()
             self._log(losses)
         return self.average
+
+    def _first_pictures(self) -> Tensor:
+        batch = next(self._sampler.epoch(0, self._recipe.side_px))
+        return normalized(batch.pictures[:_N_START], self._device)
 
     def _epochs_in_time(self) -> int:
         """Epochs that fit the budget, from the time of a few steps, which are then forgotten."""

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from perception.synthetic.render.passes import CropLabel
 from perception.synthetic.seeds import generator
 from perception.training.crops_dataset import CropsDataset
-from perception.training.randomize_crop import changed
+from perception.training.randomize_crop import any_tones, changed
 
 _SAME_SCENE = 0.7  # share of a vehicle's crops in a batch that come from one scene, and so from one light
+_OF_ONE_MAKE = 0.6  # share of batches with the tones of cameras of one make, among which colour tells more
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ class CropSampler:
 
     def _batch(self, vehicles: list[str], side_px: int, rng: np.random.Generator) -> CropBatch:
         rows = [(self.number_of[name], row) for name in vehicles for row in self._draw(name, rng)]
-        pictures = np.stack([changed(self._dataset.pictures[row], side_px, rng) for _, row in rows])
+        make = any_tones(rng) if rng.random() < _OF_ONE_MAKE else None
+        pictures = np.stack([changed(self._dataset.pictures[row], side_px, rng, make) for _, row in rows])
         return CropBatch(pictures, np.array([number for number, _ in rows], np.int64))
 
     def _draw(self, vehicle: str, rng: np.random.Generator) -> list[int]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
 from perception.training.crops_dataset import CropsDataset
 from perception.training.embedder_batches import lookalikes
 from perception.training.embedder_metrics import EmbedderMetrics, Rank
-from perception.training.model_card import Origin, training_section
+from perception.training.model_card import Origin, started_from, training_section
+from perception.training.recipe import EmbedderRecipe
 
 _HEAD = (
     "embedder",
@@ -26,7 +25,7 @@ _HEAD = (
 
 def embedder_card(
     model: Path,
-    recipe: msgspec.Struct,
+    recipe: EmbedderRecipe,
     origin: Origin,
     n_parameters: int,
     datasets: tuple[CropsDataset, CropsDataset],
@@ -54,9 +53,12 @@ def embedder_card(
             [_data_row("training", trained, trained), _data_row("held out", measured, trained)],
         ),
         *training_section(origin, recipe),
+        *started_from(recipe.start),
         "## Metrics\n",
         "Through the product's own embedder: signed bytes. Query and gallery are of different cameras; a vehicle counts once, "
-        "by its best entry. Pooled: means over tracklets of about six crops, the same scene and light. Kinds apart: the "
+        "by its best entry. Pooled: means over tracklets of about six crops, the same scene and light. The cameras of a "
+        "site are of one make, each a little different; the second line has the same drives before cameras of any makes, "
+        "some grey by night and some not. Kinds apart: the "
         "gallery holds only the query's kind. Single: one crop against one crop of every tracklet. Intervals: bootstrap over "
         "vehicles, as the queries of one vehicle are not independent.\n",
         _table(_HEAD, rows),
@@ -67,6 +69,7 @@ def embedder_card(
 
 def _comparisons(metrics: EmbedderMetrics) -> Iterator[tuple[str, Rank | None]]:
     yield "pooled", metrics.pooled
+    yield "pooled, cameras of any makes", metrics.pooled_any_makes
     for light, found in metrics.pooled_by_light.items():
         yield f"pooled, {light}", found
     yield "pooled, kinds apart", metrics.pooled_other_kinds_apart

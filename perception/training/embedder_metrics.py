@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from perception.embed import Embedder
@@ -45,6 +46,7 @@ class EmbedderMetrics(Struct, frozen=True, kw_only=True):
     vehicles: int
     crops: int
     pooled: Rank | None
+    pooled_any_makes: Rank | None
     pooled_by_light: dict[str, Rank | None]
     pooled_other_kinds_apart: Rank | None
     single: Rank | None
@@ -71,8 +73,13 @@ def measure_embedder(embedder: Embedder, dataset: CropsDataset) -> EmbedderMetri
 
     ``pooled``: query and gallery are tracklets (the mean of their crops), the gallery all other cameras' of the same scene
     and so of the same light. ``single``: one crop against single crops. ``day_to_night``: tracklets of a scene by day against
-    those of a scene by night.
+    those of a scene by night. All of cameras of one make, except for ``pooled_any_makes``; of any where there are no others.
     """
+    makes = np.array([label.makes for label in dataset.labels])
+    if set(makes) == {"one", "any"}:
+        of_one = measure_embedder(embedder, _part(dataset, makes == "one"))
+        of_any = measure_embedder(embedder, _part(dataset, makes == "any"))
+        return replace(of_one, pooled_any_makes=of_any.pooled)
     crops = _embedded(embedder, dataset)
     tracklets = pooled(crops, [label.tracklet for label in dataset.labels])
     doubles = lookalikes(dataset.labels)
@@ -86,6 +93,7 @@ def measure_embedder(embedder: Embedder, dataset: CropsDataset) -> EmbedderMetri
         vehicles=len({label.vehicle for label in dataset.labels}),
         crops=len(dataset),
         pooled=rank(tracklets, tracklets, elsewhere, doubles),
+        pooled_any_makes=rank(tracklets, tracklets, elsewhere, doubles) if makes[0] == "any" else None,
         pooled_by_light={
             light: rank(tracklets, tracklets, elsewhere & (lights == light)[:, None], doubles)
             for light in sorted(set(light_of.values()))
@@ -94,6 +102,11 @@ def measure_embedder(embedder: Embedder, dataset: CropsDataset) -> EmbedderMetri
         single=rank(single, single, _elsewhere(single), doubles),
         day_to_night=rank(tracklets, tracklets, (lights == "day")[:, None] & (lights == "night")[None], doubles),
     )
+
+
+def _part(dataset: CropsDataset, of: NDArray[np.bool_]) -> CropsDataset:
+    labels = tuple(label for label, is_in in zip(dataset.labels, of, strict=True) if is_in)
+    return CropsDataset(dataset.pictures[of], labels, dataset.digest)
 
 
 def pooled(crops: Looks, tracklets: Sequence[str]) -> Looks:

@@ -13,12 +13,13 @@ import torch
 from perception.embed import ColourEmbedder, OnnxEmbedder
 from perception.training.crops_dataset import CropsDataset, load_crops
 from perception.training.device import PROCESSOR, described
-from perception.training.embedder import EmbedderLength, EmbedderRecipe, EmbedderTraining
+from perception.training.embedder import EmbedderLength, EmbedderTraining
 from perception.training.embedder_card import embedder_card
 from perception.training.embedder_export import export_embedder
 from perception.training.embedder_metrics import EmbedderMetrics, measure_embedder
 from perception.training.mobilenet import export_mobilenet
 from perception.training.model_card import Origin
+from perception.training.recipe import EmbedderRecipe
 from twin.errors import BadInput, MissingExtra
 
 MODEL = "embedder.onnx"
@@ -31,19 +32,23 @@ def train_embedder(
     recipe: EmbedderRecipe,
     length: EmbedderLength,
     *,
+    start: Path | None = None,
     threads: int,
     device: torch.device = PROCESSOR,
 ) -> EmbedderMetrics:
     """Train, export, measure and describe; every file goes into ``out``.
 
+    Args:
+        start: the embedder that ``recipe.start`` names; None for random weights.
+
     Raises:
         BadInput: a folder without crops, the same crops for training and measuring, or another run's checkpoint.
-        ModelError: the exported file does not compute what torch does.
+        ModelError: ``start`` is no embedder of this kind, or the exported file does not compute what torch does.
     """
     dataset, measured = load_crops(crops), load_crops(heldout)
     if dataset.digest == measured.digest:
         raise BadInput(f"'{crops}' and '{heldout}' hold the same crops; measure on crops of other seeds")
-    training = EmbedderTraining(dataset, out, recipe, length, threads=threads, device=device)
+    training = EmbedderTraining(dataset, out, recipe, length, start=start, threads=threads, device=device)
     network = training.train().cpu()
     model = out / MODEL
     difference = export_embedder(network, model, side_px=recipe.side_px, recipe=training.digest)
@@ -84,4 +89,5 @@ def compared(measured: CropsDataset) -> tuple[list[EmbedderMetrics], list[str]]:
 def _command(recipe: EmbedderRecipe, length: EmbedderLength, where: str) -> str:
     """As it was given, without this machine's folders."""
     budget = f"--epochs {length.epochs}" if length.epochs else f"--minutes {length.minutes:g}"
-    return f"perceive train embedder --crops CROPS --heldout HELDOUT --out OUT {budget} --seed {recipe.seed} {where}"
+    start = f" --start-from {recipe.start}" if recipe.start else ""
+    return f"perceive train embedder --crops CROPS --heldout HELDOUT --out OUT{start} {budget} --seed {recipe.seed} {where}"

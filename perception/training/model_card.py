@@ -67,19 +67,16 @@ def detector_card(
         f"A vehicle is a target if at least {MIN_VISIBLE:g} of it is visible and its box is {MIN_SIDE_PX:g} px on the short "
         "side at network size; others are neither targets nor background.\n",
         *training_section(origin, recipe),
-        *_start(recipe),
+        *started_from(recipe.start),
         "## Metrics\n",
         *_metrics(metrics),
     ]
     return "\n".join(parts)
 
 
-def _start(recipe: DetectorRecipe) -> list[str]:
-    return (
-        [f"Training went on from the weights of {recipe.start}; its time and its pictures come on top.\n"]
-        if recipe.start
-        else []
-    )
+def started_from(model: str) -> list[str]:
+    """A sentence for a card: none for a training that began with random weights."""
+    return [f"Training went on from the weights of {model}; its time and its pictures come on top.\n"] if model else []
 
 
 def _metrics(metrics: DetectorMetrics) -> list[str]:

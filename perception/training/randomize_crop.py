@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,14 +16,33 @@ _TURN_DEG = 4.0
 _FLIPPED, _COARSE, _BLURRED, _GREY, _NOISY, _COMPRESSED, _COVERED = 0.5, 0.25, 0.2, 0.08, 0.5, 0.3, 0.3
 
 
-def changed(picture: Picture, side_px: int, rng: np.random.Generator) -> Picture:
-    """(H, W, 3) BGR to (side_px, side_px, 3): each change is drawn on its own."""
+class Tones(NamedTuple):
+    """How one camera renders tones: the logarithm of its gamma, and its gains of blue, green and red."""
+
+    ln_gamma: float
+    gains: tuple[float, float, float]
+
+
+def any_tones(rng: np.random.Generator) -> Tones:
+    """Of any camera."""
+    blue, green, red = (1.0 + rng.normal(0, 0.06, 3)) * rng.uniform(0.85, 1.15)
+    return Tones(float(rng.normal(0, 0.18)), (float(blue), float(green), float(red)))
+
+
+def tones_like(make: Tones, rng: np.random.Generator) -> Tones:
+    """Of another camera of this make."""
+    blue, green, red = make.gains * (1.0 + rng.normal(0, 0.015, 3)) * rng.uniform(0.96, 1.04)
+    return Tones(make.ln_gamma + float(rng.normal(0, 0.04)), (float(blue), float(green), float(red)))
+
+
+def changed(picture: Picture, side_px: int, rng: np.random.Generator, make: Tones | None = None) -> Picture:
+    """(H, W, 3) BGR to (side_px, side_px, 3): each change is drawn on its own; its tones near those of ``make``, if given."""
     result = _recut(picture, side_px, rng)
     if rng.random() < _COARSE:
         result = _coarser(result, float(rng.uniform(0.3, 0.8)))
     if rng.random() < _BLURRED:
         result = _smeared(result, int(rng.integers(3, 8)), float(rng.uniform(0, 180)))
-    result = cv2.LUT(result, _tones(rng))
+    result = cv2.LUT(result, _table(tones_like(make, rng) if make else any_tones(rng)))
     if rng.random() < _GREY:
         result = np.repeat(cv2.cvtColor(result, cv2.COLOR_BGR2GRAY)[:, :, None], 3, axis=2)
     if rng.random() < _NOISY:
@@ -67,12 +87,10 @@ def _smeared(picture: Picture, length_px: int, angle_deg: float) -> Picture:
     return np.asarray(cv2.filter2D(picture, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101), np.uint8)
 
 
-def _tones(rng: np.random.Generator) -> Picture:
-    """(1, 256, 3) table: gamma, brightness, and the white balance of another camera."""
-    gamma = math.exp(rng.normal(0, 0.18))
-    gains = (1.0 + rng.normal(0, 0.06, 3)) * rng.uniform(0.85, 1.15)
-    ramp = 255.0 * np.linspace(0.0, 1.0, 256) ** gamma
-    return np.clip(ramp[None, :, None] * gains, 0, 255).astype(np.uint8)
+def _table(tones: Tones) -> Picture:
+    """(1, 256, 3): what becomes of each grey level."""
+    ramp = 255.0 * np.linspace(0.0, 1.0, 256) ** math.exp(tones.ln_gamma)
+    return np.clip(ramp[None, :, None] * tones.gains, 0, 255).astype(np.uint8)
 
 
 def _compressed(picture: NDArray[np.generic], quality: int) -> Picture:

@@ -59,3 +59,46 @@ class DetectorRecipe(Struct, frozen=True, kw_only=True):
         """Names recipe, data and length: 12 hexadecimal digits."""
         framed = msgspec.json.encode([self, data, epochs])
         return hashlib.blake2b(framed, digest_size=6).hexdigest()
+
+
+class EmbedderRecipe(Struct, frozen=True, kw_only=True):
+    """Settings of an embedder's training.
+
+    Attributes:
+        side_px: of the network's input.
+        small_px: input during the first ``small_share`` of the epochs: cheaper steps while the network learns the coarse.
+        per_vehicle: crops of each vehicle in a batch.
+        temperature: of the contrastive loss.
+        smoothing: of the classifier's labels.
+        start: id of the embedder whose weights training starts from; empty for random ones.
+    """
+
+    seed: int = 1
+    start: str = ""
+    side_px: int = 128
+    small_px: int = 96
+    small_share: float = 0.5
+    per_vehicle: int = 6
+    temperature: float = 0.07
+    smoothing: float = 0.1
+    peak_rate: float = 2e-3
+    weight_decay: float = 0.03
+    average_decay: float = 0.998
+    bfloat16: bool = True
+
+    @classmethod
+    def continued(cls, seed: int, start: str, *, bfloat16: bool = True) -> EmbedderRecipe:
+        """For weights that know the coarse already: full size throughout, half the rate."""
+        return cls(seed=seed, start=start, small_share=0.0, peak_rate=1e-3, bfloat16=bfloat16)
+
+    def side_at(self, progress: float) -> int:
+        """Side of the crops in the epoch that starts at this progress, px."""
+        return self.small_px if progress < self.small_share else self.side_px
+
+    def cost(self, progress: float) -> float:
+        """Work of the epoch that starts here, as a share of one at full size."""
+        return (self.side_at(progress) / self.side_px) ** 2
+
+    def digest(self, data: str, epochs: int) -> str:
+        """Names recipe, data and length: 12 hexadecimal digits."""
+        return hashlib.blake2b(msgspec.json.encode([self, data, epochs]), digest_size=6).hexdigest()

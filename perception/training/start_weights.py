@@ -1,6 +1,6 @@
 # pyright: reportUnknownParameterType=false, reportMissingImports=false
 # torch is an extra, and absent where types are checked
-"""The weights of an exported detector, put back into a network that can learn further."""
+"""The weights of an exported network, put back into one that can learn further."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ def load_exported(network: nn.Module, path: Path, pictures: Tensor) -> None:
 
     The export has folded each batch normalization into the convolution before it. Here the normalization comes back as the
     one that changes nothing: scale and shift undo the mean and the variance that its input has over these pictures.
-    So training, which normalizes by the batch, starts near what the file computes.
+    So training, which normalizes by the batch, starts near what the file computes. What the export left as it was, and under
+    its own name, is copied.
 
     Args:
-        network: of ``yolox_nano.build_network``.
-        pictures: (B, 3, H, W) of the kind that training will show, float BGR 0..255.
+        network: of ``yolox_nano.build_network``, or an ``EmbedderNetwork``.
+        pictures: (B, 3, H, W) of the kind that training will show, as the network takes them.
 
     Raises:
         ModelError: the file's convolutions are not this network's; the network is spoilt then.
     """
-    layers = _convolutions(path)
+    graph = _graph(path)
+    layers = _convolutions(graph)
     folded = list[Tensor]()
 
     def fill(conv: Any, arguments: tuple[Tensor, ...]) -> None:
@@ -42,7 +44,7 @@ def load_exported(network: nn.Module, path: Path, pictures: Tensor) -> None:
         if weight.shape != conv.weight.shape:
             raise ModelError(
                 f"'{path}' has convolution {name} of shape {tuple(weight.shape)} where this network has "
-                f"{tuple(conv.weight.shape)}; start from a detector that `perceive train detector` exported"
+                f"{tuple(conv.weight.shape)}; start from a model that this training exported"
             )
         conv.weight.copy_(weight)
         if conv.bias is None:
@@ -67,15 +69,21 @@ def load_exported(network: nn.Module, path: Path, pictures: Tensor) -> None:
         for hook in hooks:
             hook.remove()
     if (rest := next(layers, None)) is not None:
-        raise ModelError(f"'{path}' has more convolutions than this network, from {rest[0]} on; start from a detector like it")
+        raise ModelError(f"'{path}' has more convolutions than this network, from {rest[0]} on; start from a model like it")
+    values, own = {each.name: each for each in graph.initializer}, network.state_dict()
+    for name in sorted(values.keys() & own.keys()):
+        own[name].copy_(torch.from_numpy(np.array(numpy_helper.to_array(values[name]))))
 
 
-def _convolutions(path: Path) -> Iterator[_Layer]:
-    """Name, weight and bias of each convolution in the order in which they run."""
+def _graph(path: Path) -> Any:
     try:
-        graph = onnx.load(path).graph
+        return onnx.load(path).graph
     except Exception as wrong:  # protobuf's decoder has no error of its own
         raise ModelError(f"'{path}' is no ONNX model: {wrong}") from None
+
+
+def _convolutions(graph: Any) -> Iterator[_Layer]:
+    """Name, weight and bias of each convolution in the order in which they run."""
     values = {each.name: each for each in graph.initializer}
     for node in graph.node:
         if node.op_type == "Identity" and node.input[0] in values:  # the exporter's name for an equal array

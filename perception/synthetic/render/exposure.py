@@ -76,6 +76,26 @@ def any_camera(rng: np.random.Generator) -> Camera:
     )
 
 
+def of_one_make(rng: np.random.Generator, n: int) -> list[Camera]:
+    """Cameras of any one make, as those of a site usually are: as far apart as those of the demo's clips."""
+    make = any_camera(rng)
+    return [_unit(make, rng) for _ in range(n)]
+
+
+def _unit(make: Camera, rng: np.random.Generator) -> Camera:
+    blue, green, red = make.balance * (1 + rng.normal(0, 0.02, 3))
+    return make._replace(
+        blur_px=max(make.blur_px + float(rng.uniform(-0.1, 0.1)), 0.0),
+        contrast=make.contrast * float(rng.uniform(0.95, 1.05)),
+        brightness=make.brightness + float(rng.uniform(-6, 6)),
+        saturation=make.saturation * float(rng.uniform(0.92, 1.08)),
+        balance=(float(blue), float(green), float(red)),
+        vignette=max(make.vignette + float(rng.uniform(-0.1, 0.1)), 0.0),
+        noise=make.noise * float(rng.uniform(0.75, 1.3)),
+        sharpening=make.sharpening * float(rng.uniform(0.75, 1.25)),
+    )
+
+
 def expose(bgr: Bytes, camera: Camera, light: Light, rng: np.random.Generator, smears: Sequence[Smear] = ()) -> Bytes:
     """The picture that comes out of the camera; (H, W, 3) both ways."""
     import cv2

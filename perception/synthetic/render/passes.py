@@ -2,8 +2,10 @@
 
 A group of vehicles, some of them look-alikes, moves about one random car park while several cameras watch: one scene. The
 same group appears in several scenes under different light. Held-out vehicles, which are measured on, drive: a tracklet is one
-vehicle in one camera of one scene. Training vehicles stand elsewhere in every picture, before cameras of another character each
-time, as pictures of one drive differ by little. Most of their groups have few bodies, so that each meets others of its model.
+vehicle in one camera of one scene. What they drive past is exposed twice: by cameras of one make, as a site usually has, and by
+cameras of any makes, which is a scene of its own. Training vehicles stand elsewhere in every picture, before cameras of another
+character each time, as pictures of one drive differ by little. Most of their groups have few bodies, so that each meets others
+of its model.
 """
 
 from __future__ import annotations
@@ -11,16 +13,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import count, groupby, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from perception.synthetic.render.cast import Cast
-from perception.synthetic.render.exposure import any_camera, expose
+from perception.synthetic.render.exposure import Camera as Character
+from perception.synthetic.render.exposure import any_camera, expose, of_one_make
 from perception.synthetic.render.light import HOURS, Light, any_light, light, other_light
 from perception.synthetic.render.lots import Lot, looking, random_lot
 from perception.synthetic.render.scene import Scene, SceneCamera, Standing, pictures
@@ -43,9 +46,16 @@ _MARGIN = 0.05  # as the product crops
 _LEAST_PX, _LEAST_VISIBLE = 20.0, 0.3
 _GROUPS_A_STAGE = 4
 _ALIKE, _BODIES = 0.75, (1, 4)  # share of training groups with few bodies, and how many (high exclusive)
+_OF_ONE_MAKE = 0.7  # share of training scenes
+
+Makes = Literal["any", "one"]
+"""Of a scene's cameras."""
+
+Exposure = dict[Makes, list[Character]]
+"""The characters of a scene's cameras at one moment, and of which makes they are."""
 
 
-class CropLabel(msgspec.Struct, frozen=True, kw_only=True):
+class CropLabel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One crop; ``row`` is its place in the group's array of pictures."""
 
     row: int
@@ -59,6 +69,7 @@ class CropLabel(msgspec.Struct, frozen=True, kw_only=True):
     light: str
     visible: float
     box_px: tuple[float, float, float, float]
+    makes: Makes = "any"
 
 
 def write_crops(
@@ -127,38 +138,49 @@ def _group(
 ) -> tuple[NDArray[np.uint8], list[CropLabel]]:
     crops, labels = list[NDArray[np.uint8]](), list[CropLabel]()
     cast = Cast(stage, seed * 7919 + group, spread=1.0)
-    vehicles = group_of_vehicles(seed, group, is_held_out=is_held_out)
+    vehicles = {one.vehicle: one for one in group_of_vehicles(seed, group, is_held_out=is_held_out)}
     for number in range(n_scenes):
         place = f"shared-{number}" if is_held_out else f"{group}-{number}"
         rng = generator(seed, "passes", place)
         lot = random_lot(rng, number)
         lit = _light(rng, number, is_held_out=is_held_out)
         cameras = [_camera(lot, rng, k) for k in range(CAMERAS)]
-        characters = [any_camera(rng) for _ in cameras]
-        scene = Scene(stage, lot.site, lit, seed, cast)
-        views = [SceneCamera(stage, lot.site, camera) for camera in cameras]
         moves = generator(seed, "moves", place, group)
         noise = generator(seed, "noise", place, group)
+        exposures = _held_out_exposures(rng) if is_held_out else _training_exposures(noise)
+        places = (_drives if is_held_out else _anew)(list(vehicles.values()), lot, moves)
+        scene = Scene(stage, lot.site, lit, seed, cast)
+        views = [SceneCamera(stage, lot.site, camera) for camera in cameras]
         try:
-            for moment, placed in enumerate(_drives(vehicles, lot, moves) if is_held_out else _anew(vehicles, lot, moves)):
+            for moment, (placed, exposure) in enumerate(zip(places, exposures, strict=False)):
                 scene.arrange(placed)
-                for camera, character, shot in zip(cameras, characters, pictures(stage, scene, views), strict=True):
-                    frame = expose(shot.bgr, character, lit, noise, shot.smears)
-                    for name, sighting in sorted(shot.vehicles.items()):
-                        if _is_usable(sighting):
-                            one = next(vehicle for vehicle in vehicles if vehicle.vehicle == name)
-                            crops.append(_cut(frame, sighting.box_px))
-                            label = _label(len(labels), one, sighting, str(camera.id), f"s{place}", lit)
-                            if not is_held_out:
-                                label = msgspec.structs.replace(label, tracklet=f"{label.tracklet}/{moment}")
-                            labels.append(label)
-                if not is_held_out:
-                    characters = [any_camera(noise) for _ in cameras]
+                for k, shot in enumerate(pictures(stage, scene, views)):
+                    for makes, characters in exposure.items():
+                        frame = expose(shot.bgr, characters[k], lit, noise, shot.smears)
+                        # a view of training is a tracklet by itself: the next moment has the vehicle elsewhere
+                        tracklet = f"s{place}-{makes}/{cameras[k].id}" if is_held_out else f"s{place}/{cameras[k].id}/{moment}"
+                        for name, sighting in sorted(shot.vehicles.items()):
+                            if _is_usable(sighting):
+                                crops.append(_cut(frame, sighting.box_px))
+                                labels.append(_label(len(labels), vehicles[name], sighting, tracklet, lit, makes))
         finally:
             scene.close()
             for view in views:
                 view.close()
     return np.stack(crops), labels
+
+
+def _held_out_exposures(rng: np.random.Generator) -> Iterator[Exposure]:
+    """Each camera keeps its character over a scene."""
+    of_any, of_one = [any_camera(rng) for _ in range(CAMERAS)], of_one_make(rng, CAMERAS)
+    return repeat({"one": of_one, "any": of_any})
+
+
+def _training_exposures(rng: np.random.Generator) -> Iterator[Exposure]:
+    """Other cameras at every moment; of most scenes, those of a moment are of one make."""
+    if rng.random() < _OF_ONE_MAKE:
+        return ({"one": of_one_make(rng, CAMERAS)} for _ in count())
+    return ({"any": [any_camera(rng) for _ in range(CAMERAS)]} for _ in count())
 
 
 def _light(rng: np.random.Generator, number: int, *, is_held_out: bool) -> Light:
@@ -276,17 +298,19 @@ def _cut(frame: NDArray[np.uint8], box: tuple[float, float, float, float]) -> ND
     return np.asarray(cv2.resize(part, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _label(row: int, one: Standing, sighting: Seen, camera: str, scene: str, lit: Light) -> CropLabel:
+def _label(row: int, one: Standing, sighting: Seen, tracklet: str, lit: Light, makes: Makes) -> CropLabel:
+    scene, camera, *_ = tracklet.split("/")
     return CropLabel(
         row=row,
         vehicle=one.vehicle,
         look=one.look,
         kind=SHAPES[one.shape].kind,
         body=one.shape,
-        tracklet=f"{scene}/{camera}/{one.vehicle}",
+        tracklet=f"{tracklet}/{one.vehicle}",
         camera=camera,
         scene=scene,
         light=lit.hour,
         visible=round(sighting.visible, 3),
         box_px=sighting.box_px,
+        makes=makes,
     )

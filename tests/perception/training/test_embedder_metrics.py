@@ -63,7 +63,7 @@ class _Oracle:
         return np.rint(127 * np.array([np.cos(angle), np.sin(angle)])).astype(np.int8).tobytes()
 
 
-def _dataset(shown):
+def _dataset(shown, makes="any"):
     """Two vehicles with the same look, seen by two cameras by day and by night; ``shown(vehicle, camera, light)``."""
     pictures, labels = [], []
     for light in ("day", "night"):
@@ -77,12 +77,13 @@ def _dataset(shown):
                         look="g0-0",
                         kind="car",
                         body="suv",
-                        tracklet=f"{light}/{camera}/{vehicle}",
+                        tracklet=f"{light}-{makes}/{camera}/{vehicle}",
                         camera=camera,
-                        scene=f"s-{light}",
+                        scene=f"s-{light}-{makes}",
                         light=light,
                         visible=1.0,
                         box_px=(0, 0, 128, 128),
+                        makes=makes,
                     )
                 )
     return CropsDataset(np.stack(pictures), tuple(labels), "0")
@@ -109,3 +110,14 @@ def test_who_embeds_the_light_is_wrong_by_night_only_where_light_changes():
 def test_who_embeds_the_camera_is_no_better_than_the_order():
     found = measure_embedder(_Oracle(), _dataset(lambda vehicle, camera, light: 70 * int(camera[-1])))
     assert found.pooled.rank1 == found.single.rank1 == 0.5
+
+
+def test_cameras_of_any_makes_are_measured_apart_from_those_of_one():
+    right = _dataset(lambda vehicle, camera, light: 70 * int(vehicle[-1]), "one")
+    wrong = _dataset(lambda vehicle, camera, light: 70 * (int(vehicle[-1]) ^ (camera == "c1")), "any")
+    both = CropsDataset(np.concatenate((right.pictures, wrong.pictures)), (*right.labels, *wrong.labels), "0")
+    found = measure_embedder(_Oracle(), both)
+    assert (found.pooled.rank1, found.pooled.n, found.pooled_any_makes.rank1) == (1.0, 8, 0.0)
+    assert (found.day_to_night.n, found.crops) == (4, 8)
+    assert measure_embedder(_Oracle(), right).pooled_any_makes is None
+    assert measure_embedder(_Oracle(), wrong).pooled == found.pooled_any_makes

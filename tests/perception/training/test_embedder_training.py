@@ -92,7 +92,7 @@ def test_a_vehicles_crops_come_from_its_cameras_in_turn(crops):
     by_picture = {picture.tobytes(): label for picture, label in zip(dataset.pictures, dataset.labels, strict=True)}
     sampler = CropSampler(dataset, 1, per_vehicle=N_CAMERAS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embedder_batches, "changed", lambda picture, side_px, rng: picture)
+        patch.setattr(embedder_batches, "changed", lambda picture, side_px, rng, make: picture)
         batches = list(sampler.epoch(0, 128))
     for batch in batches:
         seen = {(by_picture[p.tobytes()].vehicle, by_picture[p.tobytes()].camera) for p in batch.pictures}
@@ -102,7 +102,8 @@ def test_a_vehicles_crops_come_from_its_cameras_in_turn(crops):
 @pytest.fixture
 def training(crops):
     pytest.importorskip("torch")
-    from perception.training.embedder import EmbedderLength, EmbedderRecipe, EmbedderTraining
+    from perception.training.embedder import EmbedderLength, EmbedderTraining
+    from perception.training.recipe import EmbedderRecipe
 
     def start(out, **length):
         recipe = EmbedderRecipe(side_px=32, small_px=24, per_vehicle=4, peak_rate=5e-3)
@@ -127,8 +128,9 @@ def test_training_lowers_the_loss_and_a_resumed_run_equals_an_unbroken_one(train
 @pytest.mark.filterwarnings("ignore")
 def test_the_exported_file_is_an_embedder_that_tells_vehicles_apart(crops, tmp_path):
     pytest.importorskip("torch")
-    from perception.training.embedder import EmbedderLength, EmbedderRecipe
+    from perception.training.embedder import EmbedderLength
     from perception.training.embedder_run import train_embedder
+    from perception.training.recipe import EmbedderRecipe
 
     recipe = EmbedderRecipe(side_px=32, small_px=24, per_vehicle=4, peak_rate=5e-3)
     heldout = _write(tmp_path / "heldout", seed=7)
@@ -188,7 +190,28 @@ def test_mobilenet_is_a_thousand_numbers_a_crop_or_says_what_to_install(tmp_path
 @pytest.mark.filterwarnings("ignore")
 def test_another_runs_checkpoint_is_refused(training, tmp_path, crops):
     training(tmp_path / "run", epochs=1).train()
-    from perception.training.embedder import EmbedderLength, EmbedderRecipe, EmbedderTraining
+    from perception.training.embedder import EmbedderLength, EmbedderTraining
+    from perception.training.recipe import EmbedderRecipe
 
     with pytest.raises(BadInput, match="another --out"):
         EmbedderTraining(load_crops(crops), tmp_path / "run", EmbedderRecipe(seed=2), EmbedderLength(epochs=1), threads=1)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_training_goes_on_from_an_exported_embedder_and_its_card_says_so(crops, tmp_path):
+    pytest.importorskip("torch")
+    from perception.training.embedder import EmbedderLength
+    from perception.training.embedder_run import train_embedder
+    from perception.training.recipe import EmbedderRecipe
+
+    heldout = _write(tmp_path / "heldout", seed=7)
+    first = EmbedderRecipe(side_px=32, small_px=24, per_vehicle=4, peak_rate=5e-3)
+    before = train_embedder(crops, heldout, tmp_path / "first", first, EmbedderLength(epochs=12), threads=1)
+    onwards = msgspec.structs.replace(EmbedderRecipe.continued(1, before.embedder), side_px=32, per_vehicle=4, peak_rate=1e-6)
+    start = tmp_path / "first" / "embedder.onnx"
+    after = train_embedder(crops, heldout, tmp_path / "next", onwards, EmbedderLength(epochs=1), start=start, threads=1)
+    assert after.embedder != before.embedder
+    assert after.pooled.rank1 == pytest.approx(before.pooled.rank1, abs=0.1)  # as good as at random after none
+    card = (tmp_path / "next" / "embedder.md").read_text()
+    assert f"--start-from {before.embedder} --epochs 1" in card
+    assert f"went on from the weights of {before.embedder}" in card

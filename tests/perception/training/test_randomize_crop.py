@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from perception.synthetic.seeds import generator
-from perception.training.randomize_crop import changed
+from perception.training.randomize_crop import any_tones, changed, tones_like
 
 
 def _upper_red_lower_blue():
@@ -48,3 +48,16 @@ def test_half_of_the_crops_are_mirrored():
     drawn = [changed(picture, 64, generator(seed, "crop")) for seed in range(300)]
     is_mirrored = [float(one[:, :12].mean()) > float(one[:, -12:].mean()) for one in drawn]
     assert 0.4 < np.mean(is_mirrored) < 0.6
+
+
+def test_tones_of_one_make_are_nearer_to_each_other_than_those_of_any():
+    rng = np.random.default_rng(4)
+    make = any_tones(rng)
+    alike = np.array([tones_like(make, rng).gains for _ in range(200)])
+    apart = np.array([any_tones(rng).gains for _ in range(200)])
+    assert (alike.std(axis=0) < 0.4 * apart.std(axis=0)).all()
+    assert alike.mean(axis=0) == pytest.approx(make.gains, abs=0.02)
+    grey = np.full((40, 40, 3), 128, np.uint8)
+    means = [changed(grey, 32, np.random.default_rng(k), make).mean() for k in range(60)]
+    others = [changed(grey, 32, np.random.default_rng(k)).mean() for k in range(60)]
+    assert np.std(means) < np.std(others)

@@ -56,7 +56,7 @@ def test_its_normalizations_undo_the_statistics_of_the_pictures(exported, pictur
 
 
 def test_a_file_with_other_classes_is_refused(exported, pictures):
-    with pytest.raises(ModelError, match=r"start from a detector that"):
+    with pytest.raises(ModelError, match=r"start from a model that"):
         load_exported(build_network(3, seed=1), exported, pictures)
 
 
