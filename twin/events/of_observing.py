@@ -35,6 +35,24 @@ class ClockEstimated(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     was_set: bool = False
 
 
+class CameraLinkEstimated(Struct, frozen=True, kw_only=True, tag_field="type", tag="camera.link.v1"):
+    """How vehicles get from one camera to another out of sight: what tells who comes up from now on. Said at the first passage,
+    and whenever there were twice as many.
+
+    Attributes:
+        camera: the one that finds them; ``from_camera`` is the last to see them before.
+        n_passages: vehicles that were surely the same; ``n_lost``: all that ``from_camera`` lost.
+        ln_ratio_mean, ln_ratio_variance: of the logarithm of their time out of sight over that of the way at 4 m/s.
+    """
+
+    camera: CameraId
+    from_camera: CameraId
+    n_passages: int
+    n_lost: int
+    ln_ratio_mean: float
+    ln_ratio_variance: float
+
+
 class ObservationLate(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="observation.late.v1"):
     """An observation arrived after its tick was closed; it is kept in the log whatever becomes of it.
 

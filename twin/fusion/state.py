@@ -13,6 +13,7 @@ from twin.events.facts import SessionFlag, StallState
 from twin.events.ids import CameraId, EventId, LevelId, Micros, PortalId, StallId, TrackletId, VehicleId, ZoneId
 from twin.events.observations import CameraCalibrated, DetectedBox, FrameObserved, VehicleKind
 from twin.fusion.appearance import Gallery
+from twin.fusion.camera_links import CameraLinks
 from twin.fusion.motion import Cov2, Motion
 from twin.fusion.place import Look
 
@@ -253,6 +254,7 @@ class FusionState(Struct, frozen=True):
     looked_at: dict[CameraId, Micros] = field(default_factory=dict[CameraId, Micros])  # each camera's newest frame
     suspicions: tuple[Suspicion, ...] = ()
     merges: tuple[DecidedMerge, ...] = ()
+    links: CameraLinks = field(default_factory=CameraLinks)
 
 
 def replaceable(state: FusionState) -> set[EventId]:
