@@ -32,6 +32,7 @@ from twin.events.of_observing import CameraLinkEstimated as CameraLinkEstimated
 from twin.events.of_observing import CameraStateChanged as CameraStateChanged
 from twin.events.of_observing import ClockEstimated as ClockEstimated
 from twin.events.of_observing import FactRetracted as FactRetracted
+from twin.events.of_observing import LooksCalibrated as LooksCalibrated
 from twin.events.of_observing import ObservationLate as ObservationLate
 
 StallState = Literal["free", "occupied", "unknown"]
@@ -399,6 +400,7 @@ Fact = (
     | GateDecided
     | ClockEstimated
     | CameraLinkEstimated
+    | LooksCalibrated
     | ObservationLate
     | FactRetracted
 )

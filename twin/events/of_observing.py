@@ -53,6 +53,21 @@ class CameraLinkEstimated(Struct, frozen=True, kw_only=True, tag_field="type", t
     ln_ratio_variance: float
 
 
+class LooksCalibrated(Struct, frozen=True, kw_only=True, tag_field="type", tag="looks.calibrated.v1"):
+    """What likeness is worth, as learned from the site's own vehicles. Said whenever there were twice as many pairs.
+
+    Attributes:
+        embedder: model id and version.
+        n_same, n_different: pairs of views of one vehicle and of different ones.
+        nats: log-likelihood ratio of one vehicle against different ones, at cosines -0.2, -0.1, … 1.0.
+    """
+
+    embedder: str
+    n_same: int
+    n_different: int
+    nats: tuple[float, ...]
+
+
 class ObservationLate(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="observation.late.v1"):
     """An observation arrived after its tick was closed; it is kept in the log whatever becomes of it.
 

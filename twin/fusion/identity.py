@@ -62,13 +62,13 @@ def _score(newborn: Track, candidate: Track, state: FusionState, scene: Scene) -
         if candidate.seen_at > newborn.born_at + _HANDOVER_US or seem_two(newborn, candidate):
             return None
         is_missed = distance <= (_PARKED_NEAR_M if candidate.absence > 0.0 else _ONE_PLACE_M)
-        return log_likelihood_ratio(newborn.gallery, candidate.gallery) - distance if is_missed else None
+        return log_likelihood_ratio(newborn.gallery, candidate.gallery, state.scores.nats) - distance if is_missed else None
     is_unseen = candidate.status in ("moving", "parked") and candidate.seen_at <= newborn.born_at
     if candidate.status != "hidden" and not is_unseen:
         return None
     if distance > parameters.reach_slack_m + parameters.reach_mps * max(seconds, 0.0):
         return None
-    looks = log_likelihood_ratio(newborn.gallery, candidate.gallery)
+    looks = log_likelihood_ratio(newborn.gallery, candidate.gallery, state.scores.nats)
     watched_us = newborn.born_at - state.watched_since.get(newborn.seen_by, newborn.born_at)
     gap = Gap(candidate.seen_by, newborn.seen_by, distance, newborn.born_at - candidate.seen_at)
     return looks + likelihood_ratio(state.links, gap, max(watched_us, 0))

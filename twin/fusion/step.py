@@ -19,12 +19,11 @@ from twin.fusion.motion import born, predict, stopped, update, with_floor
 from twin.fusion.place import fused, is_stranger, squared_distance
 from twin.fusion.scene import Scene
 from twin.fusion.sight import boxes_of, is_hidden, visible
-from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, PendingLook, Track, TrackId, TrackletLink
+from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, Track, TrackId, TrackletLink
 
 _WARM_UP: Micros = 5 * SECOND  # a camera that watches for less does not know yet what was there before
 _RECENT: Micros = 2 * SECOND  # what a camera saw so short a while ago and sees no more was missed
 _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come back
-_N_VIEWS = 4_096
 _UNCHANGED_SIGMA_MPS = 0.1  # of the speed of what a camera says has not changed
 _N_EVIDENCE = 2
 _SCORE_GAIN = 0.2
@@ -58,6 +57,7 @@ class Step:
             looked_at=dict(state.looked_at),
             merges=state.merges,
             links=state.links,
+            scores=state.scores,
         )
 
     def finished(self) -> FusionState:
@@ -367,19 +367,6 @@ def followed(state: FusionState) -> frozenset[VehicleId]:
 def with_merge(state: FusionState, merge: DecidedMerge) -> FusionState:
     """Let two tracks be one from a time on, which the state may be before or after."""
     return replace(state, merges=(*state.merges, merge))
-
-
-def embed(state: FusionState, look: PendingLook) -> FusionState:
-    """Note how a tracklet looks; the track it belongs to learns it too."""
-    views = {**state.views, look.tracklet: with_views(state.views.get(look.tracklet, ()), [look.embedding])}
-    while len(views) > _N_VIEWS:
-        del views[next(iter(views))]
-    link = state.tracklets.get(look.camera, {}).get(look.tracklet)
-    if link is None or link.track not in state.tracks:
-        return replace(state, views=views)
-    track = _own(state.tracks[link.track])
-    track.gallery = with_views(track.gallery, [look.embedding])
-    return replace(state, views=views, tracks={**state.tracks, track.id: track})
 
 
 def calibrate(state: FusionState, at: Micros, payload: CameraCalibrated) -> FusionState:
