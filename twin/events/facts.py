@@ -28,9 +28,11 @@ from twin.events.ids import (
 )
 from twin.events.observations import Decision, GateState, VehicleKind
 from twin.events.observations import Direction as Direction
+from twin.events.of_observing import CameraLinkEstimated as CameraLinkEstimated
 from twin.events.of_observing import CameraStateChanged as CameraStateChanged
 from twin.events.of_observing import ClockEstimated as ClockEstimated
 from twin.events.of_observing import FactRetracted as FactRetracted
+from twin.events.of_observing import LooksCalibrated as LooksCalibrated
 from twin.events.of_observing import ObservationLate as ObservationLate
 
 StallState = Literal["free", "occupied", "unknown"]
@@ -397,6 +399,8 @@ Fact = (
     | GateChanged
     | GateDecided
     | ClockEstimated
+    | CameraLinkEstimated
+    | LooksCalibrated
     | ObservationLate
     | FactRetracted
 )

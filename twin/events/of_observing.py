@@ -35,6 +35,39 @@ class ClockEstimated(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     was_set: bool = False
 
 
+class CameraLinkEstimated(Struct, frozen=True, kw_only=True, tag_field="type", tag="camera.link.v1"):
+    """How vehicles get from one camera to another out of sight: what tells who comes up from now on. Said at the first passage,
+    and whenever there were twice as many.
+
+    Attributes:
+        camera: the one that finds them; ``from_camera`` is the last to see them before.
+        n_passages: vehicles that were surely the same; ``n_lost``: all that ``from_camera`` lost.
+        ln_ratio_mean, ln_ratio_variance: of the logarithm of their time out of sight over that of the way at 4 m/s.
+    """
+
+    camera: CameraId
+    from_camera: CameraId
+    n_passages: int
+    n_lost: int
+    ln_ratio_mean: float
+    ln_ratio_variance: float
+
+
+class LooksCalibrated(Struct, frozen=True, kw_only=True, tag_field="type", tag="looks.calibrated.v1"):
+    """What likeness is worth, as learned from the site's own vehicles. Said whenever there were twice as many pairs.
+
+    Attributes:
+        embedder: model id and version.
+        n_same, n_different: pairs of views of one vehicle and of different ones.
+        nats: log-likelihood ratio of one vehicle against different ones, at cosines -0.2, -0.1, … 1.0.
+    """
+
+    embedder: str
+    n_same: int
+    n_different: int
+    nats: tuple[float, ...]
+
+
 class ObservationLate(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="observation.late.v1"):
     """An observation arrived after its tick was closed; it is kept in the log whatever becomes of it.
 

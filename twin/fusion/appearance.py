@@ -13,16 +13,23 @@ Gallery = tuple[bytes, ...]
 
 N_EXEMPLARS = 4
 _N_REMEMBERED = 4_096
-_TABLE = (-4.0, -4.0, -3.5, -3.0, -2.4, -1.8, -1.2, -0.6, 0.0, 0.8, 1.6, 2.4, 3.0)
-"""Nats at cosines -0.2, -0.1, … 1.0: same against different vehicle. A prior shape, flat where embedders disagree most;
-calibration on a site's own confirmed pairs replaces it."""
-_FIRST, _STEP = -0.2, 0.1
+Nats = tuple[float, ...]
+"""A log-likelihood ratio, same against different vehicle, at cosines -0.2, -0.1, … 1.0."""
+PRIOR_NATS: Nats = (-4.0, -4.0, -3.5, -3.0, -2.4, -1.8, -1.2, -0.6, 0.0, 0.8, 1.6, 2.4, 3.0)
+"""Before a site's own pairs were seen: flat where embedders disagree most."""
+N_KNOTS, FIRST_COSINE, STEP_COSINE = len(PRIOR_NATS), -0.2, 0.1
 
 
-def log_likelihood_ratio(ours: Gallery, theirs: Gallery) -> float:
+def log_likelihood_ratio(ours: Gallery, theirs: Gallery, nats: Nats) -> float:
     """Evidence in nats that two galleries show one vehicle: their best pair's; 0 where either is empty."""
+    best = likeness(ours, theirs)
+    return 0.0 if best is None else _interpolated(nats, best)
+
+
+def likeness(ours: Gallery, theirs: Gallery) -> float | None:
+    """Cosine of the most alike pair of views; None where no two can be compared."""
     cosines = [cosine(a, b) for a in ours for b in theirs if len(a) == len(b)]
-    return _nats(max(cosines)) if cosines else 0.0
+    return max(cosines) if cosines else None
 
 
 def cosine(a: bytes, b: bytes) -> float:
@@ -47,7 +54,7 @@ def with_views(gallery: Gallery, views: Iterable[bytes]) -> Gallery:
     return merged if len(merged) <= N_EXEMPLARS else (merged[0], *merged[-(N_EXEMPLARS - 1) :])
 
 
-def _nats(similarity: float) -> float:
-    place = min(max((similarity - _FIRST) / _STEP, 0.0), len(_TABLE) - 1.000001)
+def _interpolated(nats: Nats, similarity: float) -> float:
+    place = min(max((similarity - FIRST_COSINE) / STEP_COSINE, 0.0), N_KNOTS - 1.000001)
     low = int(place)
-    return _TABLE[low] + (_TABLE[low + 1] - _TABLE[low]) * (place - low)
+    return nats[low] + (nats[low + 1] - nats[low]) * (place - low)

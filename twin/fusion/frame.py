@@ -254,7 +254,7 @@ def _add_appearance(cost: Floats, is_allowed: Bools, tracks: list[Track], measur
         views = state.views.get(tracklet, ())
         rows: list[int] = np.flatnonzero(is_allowed[:, column]).tolist()
         for row in rows if views else []:
-            cost[row, column] -= _APPEARANCE_WEIGHT * log_likelihood_ratio(views, tracks[row].gallery)
+            cost[row, column] -= _APPEARANCE_WEIGHT * log_likelihood_ratio(views, tracks[row].gallery, state.scores.nats)
 
 
 def heading_of(motion: Motion, before: Unit) -> Unit:

@@ -13,14 +13,12 @@ from msgspec import Struct
 from twin.events.ids import SECOND, VehicleId
 from twin.fusion.appearance import log_likelihood_ratio
 from twin.fusion.arithmetic import ln1
+from twin.fusion.camera_links import Gap, likelihood_ratio
 from twin.fusion.doubles import seem_two
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track
 
-_TYPICAL_MPS = 4.0
-_SPREAD_M = 15.0
 _PARKED_NEAR_M = 5.0
-_LONG_HIDDEN_NATS_PER_MINUTE = 0.1
 _ONE_PLACE_M = 1.5  # what comes up so near to where a vehicle was parked also hides its place, so that it is not missed there
 _HANDOVER_US = 300_000
 
@@ -31,6 +29,7 @@ class Reappearance(Struct, frozen=True):
     track: Track
     certainty: float
     is_ambiguous: bool
+    gap: Gap | None  # None: it was not out of sight
 
 
 def reappeared(newborn: Track, state: FusionState, scene: Scene) -> Reappearance | None:
@@ -39,7 +38,7 @@ def reappeared(newborn: Track, state: FusionState, scene: Scene) -> Reappearance
     scored = [
         (score, candidate)
         for candidate in state.tracks.values()
-        if (score := _score(newborn, candidate, scene)) is not None and score >= parameters.known_nats
+        if (score := _score(newborn, candidate, state, scene)) is not None and score >= parameters.known_nats
     ]
     if not scored:
         return None
@@ -47,10 +46,10 @@ def reappeared(newborn: Track, state: FusionState, scene: Scene) -> Reappearance
     best, candidate = scored[0]
     margin = best - scored[1][0] if len(scored) > 1 else math.inf
     is_ambiguous = margin < parameters.margin_nats
-    return Reappearance(candidate, _certainty(margin), is_ambiguous)
+    return Reappearance(candidate, _certainty(margin), is_ambiguous, _gap(newborn, candidate, scene))
 
 
-def _score(newborn: Track, candidate: Track, scene: Scene) -> float | None:
+def _score(newborn: Track, candidate: Track, state: FusionState, scene: Scene) -> float | None:
     """Log-likelihood, up to a constant, that the newborn is the candidate; None where it cannot be."""
     if not isinstance(_vehicle_of(candidate), str) or candidate.id == newborn.id:
         return None
@@ -63,16 +62,24 @@ def _score(newborn: Track, candidate: Track, scene: Scene) -> float | None:
         if candidate.seen_at > newborn.born_at + _HANDOVER_US or seem_two(newborn, candidate):
             return None
         is_missed = distance <= (_PARKED_NEAR_M if candidate.absence > 0.0 else _ONE_PLACE_M)
-        return log_likelihood_ratio(newborn.gallery, candidate.gallery) - distance if is_missed else None
+        return log_likelihood_ratio(newborn.gallery, candidate.gallery, state.scores.nats) - distance if is_missed else None
     is_unseen = candidate.status in ("moving", "parked") and candidate.seen_at <= newborn.born_at
     if candidate.status != "hidden" and not is_unseen:
         return None
     if distance > parameters.reach_slack_m + parameters.reach_mps * max(seconds, 0.0):
         return None
-    off = (distance - _TYPICAL_MPS * max(seconds, 0.0)) / _SPREAD_M
-    nearness = -0.5 * off * off if off > 0.0 else 0.0
-    looks = log_likelihood_ratio(newborn.gallery, candidate.gallery)
-    return looks + nearness - _LONG_HIDDEN_NATS_PER_MINUTE * max(seconds, 0.0) / 60.0 - distance / 100.0
+    looks = log_likelihood_ratio(newborn.gallery, candidate.gallery, state.scores.nats)
+    watched_us = newborn.born_at - state.watched_since.get(newborn.seen_by, newborn.born_at)
+    gap = Gap(candidate.seen_by, newborn.seen_by, distance, newborn.born_at - candidate.seen_at)
+    return looks + likelihood_ratio(state.links, gap, max(watched_us, 0))
+
+
+def _gap(newborn: Track, candidate: Track, scene: Scene) -> Gap | None:
+    place = (candidate.motion.x, candidate.motion.y)
+    way_m = scene.way_m(candidate.level, place, newborn.level, newborn.first_m)
+    if way_m is None or (candidate.status == "parked" and candidate.looks):
+        return None
+    return Gap(candidate.seen_by, newborn.seen_by, way_m, newborn.born_at - candidate.seen_at)
 
 
 def _vehicle_of(track: Track) -> VehicleId | None:

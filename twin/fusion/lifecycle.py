@@ -25,7 +25,7 @@ from twin.fusion.appearance import with_views
 from twin.fusion.arithmetic import micro, mm
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured
-from twin.fusion.identity import evidence_of_absence, reappeared
+from twin.fusion.identity import Reappearance, evidence_of_absence, reappeared
 from twin.fusion.motion import Cov2, Motion, born
 from twin.fusion.place import fused, without_strays
 from twin.fusion.portals import Crossing, crossings, crossings_before, extrapolated
@@ -82,11 +82,11 @@ class Lifecycle:
             return track.hits >= self._parameters.inner_birth_hits and age >= self._parameters.inner_birth_us
         return track.hits >= self._parameters.birth_hits and age >= self._parameters.birth_us
 
-    def confirm(self, track: Track, state: FusionState) -> Track | None:
+    def confirm(self, track: Track, state: FusionState) -> Reappearance | None:
         """Make a ripe track a vehicle: one that was out of sight, or a new one.
 
         Returns:
-            The track that it continues and that ends with this; None for a new vehicle.
+            Whom it continues, whose track ends with this; None for a new vehicle.
         """
         track.status = "moving"
         earlier = self._earlier_crossings(track)
@@ -102,7 +102,7 @@ class Lifecycle:
         self._tell_trail(track)
         for crossing in earlier:
             self._cross(track, crossing)
-        return None if known is None else known.track
+        return known
 
     def _tell_trail(self, track: Track) -> None:
         """Where the vehicle was before it was known to be one, as spaced as other moves."""

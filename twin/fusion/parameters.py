@@ -45,6 +45,8 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
         portal_side_m: distance beyond a portal that counts as being across.
         reach_mps, reach_slack_m: how fast, and how far off, a hidden vehicle may come up again.
         known_nats: least score of a hidden vehicle to be taken for a newborn one inside the site; below it is new.
+        learns_links: whether what was surely found again tells how vehicles get from camera to camera.
+        calibrates_looks: whether vehicles that are surely one or two tell what likeness is worth.
         looks_us: how long a track may wait for a first view of it before it is confirmed.
         margin_nats: best against second; below it an identity is ambiguous.
     """
@@ -88,6 +90,8 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
     reach_mps: float = 14.0
     reach_slack_m: float = 4.0
     known_nats: float = -1.0
+    learns_links: bool = True
+    calibrates_looks: bool = True
     looks_us: Micros = 1_600_000
     margin_nats: float = 0.7
 

@@ -13,6 +13,8 @@ from twin.events.facts import SessionFlag, StallState
 from twin.events.ids import CameraId, EventId, LevelId, Micros, PortalId, StallId, TrackletId, VehicleId, ZoneId
 from twin.events.observations import CameraCalibrated, DetectedBox, FrameObserved, VehicleKind
 from twin.fusion.appearance import Gallery
+from twin.fusion.camera_links import CameraLinks
+from twin.fusion.look_scores import LookScores
 from twin.fusion.motion import Cov2, Motion
 from twin.fusion.place import Look
 
@@ -41,6 +43,7 @@ class PendingLook(Struct, frozen=True, array_like=True):
     sequence: int
     tracklet: TrackletId
     embedding: bytes
+    embedder: str
 
 
 class Tick(Struct, frozen=True, array_like=True):
@@ -253,6 +256,8 @@ class FusionState(Struct, frozen=True):
     looked_at: dict[CameraId, Micros] = field(default_factory=dict[CameraId, Micros])  # each camera's newest frame
     suspicions: tuple[Suspicion, ...] = ()
     merges: tuple[DecidedMerge, ...] = ()
+    links: CameraLinks = field(default_factory=CameraLinks)
+    scores: LookScores = field(default_factory=LookScores)
 
 
 def replaceable(state: FusionState) -> set[EventId]:

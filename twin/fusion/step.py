@@ -9,26 +9,27 @@ from msgspec.structs import replace
 from twin.events.facts import TrackletAssigned
 from twin.events.ids import SECOND, LevelId, Micros, StallId, TrackletId, VehicleId
 from twin.events.observations import CameraCalibrated, DetectedBox
-from twin.fusion import doubles, stalls
+from twin.fusion import camera_links, doubles, stalls
 from twin.fusion.appearance import with_views
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen, heading_of, match, measure
+from twin.fusion.identity import Reappearance
 from twin.fusion.lifecycle import Lifecycle, likeliest
 from twin.fusion.motion import born, predict, stopped, update, with_floor
 from twin.fusion.place import fused, is_stranger, squared_distance
 from twin.fusion.scene import Scene
 from twin.fusion.sight import boxes_of, is_hidden, visible
-from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, PendingLook, Track, TrackId, TrackletLink
+from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, Track, TrackId, TrackletLink
 
 _WARM_UP: Micros = 5 * SECOND  # a camera that watches for less does not know yet what was there before
 _RECENT: Micros = 2 * SECOND  # what a camera saw so short a while ago and sees no more was missed
 _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come back
-_N_VIEWS = 4_096
 _UNCHANGED_SIGMA_MPS = 0.1  # of the speed of what a camera says has not changed
 _N_EVIDENCE = 2
 _SCORE_GAIN = 0.2
 _N_REFUSED = 8
 _DOUBTS = 3
+_SURE = 0.9  # certainty of an identity from which is learned
 _EDGE_SHARE = 0.06  # of the frame: boxes that near its edge may just have come in
 _FAR_SHARE = 0.6  # of the range: where detection begins
 _SAME_PARKED_M = 1.8  # nearer than two parked vehicles' centres can be
@@ -55,6 +56,8 @@ class Step:
             watched_since=dict(state.watched_since),
             looked_at=dict(state.looked_at),
             merges=state.merges,
+            links=state.links,
+            scores=state.scores,
         )
 
     def finished(self) -> FusionState:
@@ -119,6 +122,8 @@ class Step:
                 return
         taken = {other.stall for other in self.state.tracks.values() if other.status == "parked" and other.stall is not None}
         self._life.lose_sight(track, self.state.looked_at.get(track.seen_by, track.seen_at), taken)
+        if track.status == "hidden" and self._scene.parameters.learns_links:
+            self.state = replace(self.state, links=camera_links.with_lost(self.state.links, track.seen_by))
 
     def _frame(self, seen: Seen) -> None:
         camera = seen.pending.camera
@@ -214,10 +219,28 @@ class Step:
         for name in track.tracklets:
             track.gallery = with_views(track.gallery, self.state.views.get(name, ()))
         known = self._life.confirm(track, self.state)
+        self._learn(track, known)
         if known is not None:
-            del self.state.tracks[known.id]
-            self._hand_over(known.id, track, track.motion.at)
+            del self.state.tracks[known.track.id]
+            self._hand_over(known.track.id, track, track.motion.at)
         self._hand_over(track.id, track, track.motion.at)
+
+    def _learn(self, track: Track, known: Reappearance | None) -> None:
+        """What a newly confirmed track says of how vehicles get from camera to camera."""
+        if not self._scene.parameters.learns_links:
+            return
+        if known is None:
+            if track.is_inner_birth and not track.has_entered:
+                self.state = replace(self.state, links=camera_links.with_new(self.state.links, track.seen_by))
+            return
+        if known.gap is None or known.is_ambiguous or known.certainty < _SURE:
+            return
+        learned = self.state.links
+        if known.track.status != "hidden":  # it was lost so short a while ago that nobody has counted it
+            learned = camera_links.with_lost(learned, known.gap.lost_by)
+        self.state = replace(self.state, links=camera_links.with_passage(learned, known.gap))
+        if (fact := camera_links.estimated(self.state.links, known.gap)) is not None:
+            self._emission.emit(track.motion.at, fact)
 
     def _hand_over(self, old: TrackId, track: Track, at: Micros) -> None:
         """Give a track's tracklets to another, or say that they are its own."""
@@ -344,19 +367,6 @@ def followed(state: FusionState) -> frozenset[VehicleId]:
 def with_merge(state: FusionState, merge: DecidedMerge) -> FusionState:
     """Let two tracks be one from a time on, which the state may be before or after."""
     return replace(state, merges=(*state.merges, merge))
-
-
-def embed(state: FusionState, look: PendingLook) -> FusionState:
-    """Note how a tracklet looks; the track it belongs to learns it too."""
-    views = {**state.views, look.tracklet: with_views(state.views.get(look.tracklet, ()), [look.embedding])}
-    while len(views) > _N_VIEWS:
-        del views[next(iter(views))]
-    link = state.tracklets.get(look.camera, {}).get(look.tracklet)
-    if link is None or link.track not in state.tracks:
-        return replace(state, views=views)
-    track = _own(state.tracks[link.track])
-    track.gallery = with_views(track.gallery, [look.embedding])
-    return replace(state, views=views, tracks={**state.tracks, track.id: track})
 
 
 def calibrate(state: FusionState, at: Micros, payload: CameraCalibrated) -> FusionState:

@@ -9,7 +9,8 @@ from twin.fusion import silence
 from twin.fusion.emission import Emission
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Tick
-from twin.fusion.step import Step, embed
+from twin.fusion.step import Step
+from twin.fusion.views import embed
 from twin.rules.window import Core, Stretch
 
 
@@ -33,7 +34,7 @@ class Passage:
         if tick.looks:
             fusion = self._settled()
             for look in tick.looks:
-                fusion = embed(fusion, look)
+                fusion = embed(fusion, look, self._scene, self._emission)
             self._fusion = fusion
         self._expire(at)
         if tick.frames:

@@ -10,7 +10,7 @@ from typing import Any
 
 from twin.errors import TwinError
 
-from .instead import ABLATIONS, NOT_THERE, PEER, instead
+from .instead import ABLATIONS, PEER, instead
 from .made import fused, say, simulated
 from .report import missed, scores, side_by_side, table, worst_cases
 from .scenes import Case, Scene, scenes_named, site_of
@@ -93,7 +93,6 @@ def _told(title: str, columns: dict[str, dict[str, Any]], options: argparse.Name
         return table(title, ours) + worst_cases(ours, options.worst)
     text = side_by_side(title, columns) + worst_cases(ours, options.worst)
     says = [f"- {name}: {ABLATIONS[name].says}" for name in columns if name in ABLATIONS]
-    says += [f"- no {name}: {why}" for name, why in NOT_THERE.items()] if options.ablations else []
     return text + "\n" + "\n".join(says) + "\n" if says else text
 
 

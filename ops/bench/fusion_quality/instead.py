@@ -30,14 +30,6 @@ from .scenes import Case
 PEER = "peer"
 THIS = "ops/bench/fusion_quality"
 
-NOT_THERE: Mapping[str, str] = MappingProxyType(
-    {
-        "appearance calibration": "the fold has none: its table of likelihoods is a prior, the same for every site",
-        "link model": "the fold has none: hand-over weighs reach, nearness and looks, and learns no travel times",
-    }
-)
-"""Parts that cannot be left out yet."""
-
 
 class LowerMiddles(Placing):
     """Boxes at the ground points under their lower middles, with the covariance of box and calibration alone: no cuboid, no
@@ -82,6 +74,10 @@ ABLATIONS: Mapping[str, Without] = MappingProxyType(
         "no-appearance": Without(says="no embedding is known", changed=_without_looks),
         "no-late": Without(says="what comes for a closed tick is not fused", parameters=replace(DEFAULTS, horizon_us=0)),
         "no-clock": Without(says="camera clocks are believed", parameters=replace(DEFAULTS, deadband_us=10**15)),
+        "no-calibration": Without(
+            says="what likeness is worth is not learned", parameters=replace(DEFAULTS, calibrates_looks=False)
+        ),
+        "no-links": Without(says="ways between cameras are not learned", parameters=replace(DEFAULTS, learns_links=False)),
     }
 )
 

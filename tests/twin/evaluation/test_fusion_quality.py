@@ -68,7 +68,7 @@ def test_the_table_has_the_goals_and_a_check_fails_short_of_them(quality):
 def test_the_fold_without_a_part_stands_beside_it_and_what_cannot_be_left_out_is_said(quality):
     status, told, _ = quality("--seeds", "1", "--ablations")
     assert status == 0
-    assert "| figure | goal | twin | no-geometry | no-appearance | no-late | no-clock |" in told
+    assert "| figure | goal | twin | no-geometry | no-appearance | no-late | no-clock | no-calibration | no-links |" in told
     assert "- no link model: the fold has none" in told
 
 

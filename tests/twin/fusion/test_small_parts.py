@@ -12,7 +12,7 @@ from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import SECOND
 from twin.events.observations import ClockTicked, FrameObserved
 from twin.fusion import ordering
-from twin.fusion.appearance import N_EXEMPLARS, cosine, log_likelihood_ratio, with_views
+from twin.fusion.appearance import N_EXEMPLARS, PRIOR_NATS, cosine, log_likelihood_ratio, with_views
 from twin.fusion.arithmetic import ln, ln1, micro, mm
 from twin.fusion.clock_offset import LONGEST_DELAY, delay_us, observe
 from twin.fusion.motion import born
@@ -41,10 +41,10 @@ def view(*values):
 def test_like_views_speak_for_one_vehicle_and_unlike_ones_against():
     same, other = view(100, 20, 0), view(0, -20, 120)
     assert cosine(same, same) == 1.0
-    assert log_likelihood_ratio((same,), (same,)) > 2.0
-    assert log_likelihood_ratio((same,), (other,)) < -2.0
-    assert log_likelihood_ratio((), (same,)) == 0.0
-    assert log_likelihood_ratio((view(1, 2),), (same,)) == 0.0, "views of two embedders say nothing"
+    assert log_likelihood_ratio((same,), (same,), PRIOR_NATS) > 2.0
+    assert log_likelihood_ratio((same,), (other,), PRIOR_NATS) < -2.0
+    assert log_likelihood_ratio((), (same,), PRIOR_NATS) == 0.0
+    assert log_likelihood_ratio((view(1, 2),), (same,), PRIOR_NATS) == 0.0, "views of two embedders say nothing"
 
 
 def test_a_gallery_keeps_its_first_view_and_the_newest():
