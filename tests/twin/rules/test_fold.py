@@ -348,6 +348,18 @@ def test_a_calibration_of_earlier_is_used_for_what_was_seen_since():
     assert net(in_the_end) == net(in_time)
 
 
+def test_a_calibration_that_comes_while_the_past_is_fused_again_is_used_for_all_of_it():
+    moved = Pinhole(k=CAMERA.geometry.k, position_m=(0.5, -14.0, 9.0), rotation=look_at(EYE, TARGET))
+    look = {"frame_px": CAMERA.frame_px, "geometry": moved, "sigma_m": 0.0, "range_m": CAMERA.range_m}
+    calibrated = event("mast", 99_999, START, CameraCalibrated(camera="mast", level="0", **look))
+    events = delayed([*observations(400), *afterwards(40)], 4, frames_between(2.0, 3.0))
+    state, without = run(events[:520])
+    assert state.window.refusion is not None
+    in_time = net(run([calibrated, *events])[1])
+    assert net(run([*events[:520], calibrated, *events[520:]])[1]) == in_time
+    assert not set(net(without)[0]) <= set(in_time[0]), "where the vehicle came in depends on it"
+
+
 def test_a_stay_s_end_that_moves_is_amended():
     events = [*observations(), *afterwards(70)]
     facts = run(delayed(events, 4, frames_between(64.5, 65.6)))[1]

@@ -31,8 +31,8 @@ def observations(seed=3):
     return list(G9.clocked(G9.permuted(events, random.Random(seed)), END_AT))
 
 
-def steps(fold, events):
-    """Each observation, and the states before and after it with the facts it triggered."""
+def steps(fold, events, kept=lambda state: state):
+    """Each observation, and the states before and after it with the facts it triggered; it goes on from what is kept."""
     state, seen = fold.initial(), set()
     for event in events:
         if event.key in seen:
@@ -41,7 +41,24 @@ def steps(fold, events):
         recorded = Recorded(position=len(seen), recorded_at=0, event=event)
         after, facts = fold.step(state, recorded, getattr(event.payload, "personal", None))
         yield event, state, after, facts
-        state = after
+        state = kept(after)
+
+
+def test_saved_and_loaded_between_any_two_slices_it_goes_on_the_same():
+    fold, n_saved = Fold(SITE), 0
+
+    def saved(state):
+        nonlocal n_saved
+        if state.window.refusion is None:
+            return state
+        n_saved += 1
+        return fold.unpack(fold.pack(state))
+
+    usual, again = (
+        [fact for *_, facts in steps(fold, observations(), kept) for fact in facts] for kept in (lambda s: s, saved)
+    )
+    assert again == usual
+    assert n_saved > 100
 
 
 def test_slices_of_any_size_conclude_the_same_to_the_byte():
