@@ -34,7 +34,7 @@ from twin.log.sealing import SealingLog
 from twin.log.sql.keys import SqlKeyRing
 from twin.log.sql.log import SqlLog
 from twin.log.sql.subscriptions import SqlSubscriptions
-from twin.process import Background, Server, listen, stop_signals
+from twin.process import Background, Server, listen, settle_memory, stop_signals
 from twin.projections.runner import SnapshotRunner
 from twin.projections.timeline import Timeline
 from twin.retention import Keep, Retention
@@ -252,6 +252,7 @@ async def serve_sites(
                 ]
                 try:
                     await server.answers.wait()
+                    settle_memory()
                     announce(f"{', '.join(sites)}: {url}")
                     if beside is not None:
                         others.append(asyncio.create_task(beside(services, url)))
@@ -280,6 +281,7 @@ async def work_on_sites(settings: Settings, sites: Mapping[SiteId, Site], *, ann
     async with opened_logs(settings) as logs:
         with stop_signals() as stopped:
             _start_fusion(settings, logs, sites, background)
+            settle_memory()
             announce(f"{', '.join(sites)}: in group '{settings.kafka_group}' of {settings.kafka_brokers}")
             waits = [asyncio.create_task(one.wait()) for one in (background.failed, stopped)]
             try:

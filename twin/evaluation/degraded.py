@@ -78,7 +78,7 @@ def only(events: Events, cameras: frozenset[CameraId], until_at: Micros | None) 
             yield event
 
 
-_FLUSH: Micros = 10 * SECOND  # clock ticks that close what was seen until then
+_FLUSH: Micros = 40 * SECOND  # clock ticks, until all that came late is fused
 
 
 def _drawn(cameras: Sequence[CameraId], seed: int, n: int) -> frozenset[CameraId]:

@@ -13,6 +13,11 @@ React = Callable[[FactEvent], list[tuple[Micros, Fact]]]
 """What the rules conclude from a fact."""
 
 
+def unanswered(_: FactEvent) -> list[tuple[Micros, Fact]]:
+    """No rules: nothing follows from a fact."""
+    return []
+
+
 class Recall(Protocol):
     """What was said before of the time that is fused again."""
 

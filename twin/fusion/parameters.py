@@ -16,6 +16,7 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
         idle_us: how far a logged clock must be past a camera's newest frame, beyond its usual delay, to call it idle.
         horizon_us: what comes for a closed tick is fused after all if the tick ended no longer ago than this.
         refuse_every_us: how long the first late one waits for others: so often, at most, is the past fused again.
+        refuse_within_us: how long that takes, in even slices; at most ``refuse_every_us``, or it would put off the next.
         checkpoint_us: how far apart the states are kept from which the past is fused again.
         ahead_us: frames further ahead of the logged clock are not fused.
         deadband_us: estimated clock offsets smaller than this are taken as 0.
@@ -55,8 +56,9 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
     hold_us: Micros = 250_000
     idle_us: Micros = 2 * SECOND
     horizon_us: Micros = 30 * SECOND
-    refuse_every_us: Micros = 5 * SECOND
-    checkpoint_us: Micros = 2_500_000
+    refuse_every_us: Micros = 15 * SECOND
+    refuse_within_us: Micros = 15 * SECOND
+    checkpoint_us: Micros = 5 * SECOND
     ahead_us: Micros = 10 * SECOND
     deadband_us: Micros = 150_000
     gate_d2: float = 9.21

@@ -5,9 +5,11 @@ A state is never changed in place by a step: dicts are copied before they are wr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from twin.events.facts import SessionFlag, StallState
 from twin.events.ids import CameraId, EventId, LevelId, Micros, PortalId, StallId, TrackletId, VehicleId, ZoneId
@@ -258,6 +260,21 @@ class FusionState(Struct, frozen=True):
     merges: tuple[DecidedMerge, ...] = ()
     links: CameraLinks = field(default_factory=CameraLinks)
     scores: LookScores = field(default_factory=LookScores)
+
+
+def with_names(state: FusionState, names: Mapping[EventId, EventId]) -> FusionState:
+    """The state with facts by other ids, where it names them."""
+    after = {
+        camera: {
+            name: replace(link, assigned=names[link.assigned])
+            for name, link in links.items()
+            if link.assigned is not None and link.assigned in names
+        }
+        for camera, links in state.tracklets.items()
+    }
+    if not any(after.values()):
+        return state
+    return replace(state, tracklets={camera: {**links, **after[camera]} for camera, links in state.tracklets.items()})
 
 
 def replaceable(state: FusionState) -> set[EventId]:

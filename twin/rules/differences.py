@@ -90,8 +90,6 @@ def corrections(
             stretches=tuple(_with_renamed(stretch, anew) for stretch in stretches),
             kept={anew[name].id if name in anew else name: anew.get(name, fact) for name, fact in window.kept.items()},
             renamed=renamed | {old: fact.id for old, fact in anew.items()},
-            late_at=None,
-            due_at=None,
         ),
     )
 

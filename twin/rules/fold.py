@@ -13,7 +13,7 @@ from site_models.schema import Site
 from twin.errors import CodecError
 from twin.events.codec import canonical_json
 from twin.events.envelope import FactEvent, RecordedObservation
-from twin.events.facts import Fact, IdentitiesMerged, LedgerClosed, ObservationLate
+from twin.events.facts import IdentitiesMerged, LedgerClosed, ObservationLate
 from twin.events.ids import Micros
 from twin.events.observations import (
     CameraCalibrated,
@@ -30,7 +30,7 @@ from twin.events.observations import (
 )
 from twin.fusion import ordering
 from twin.fusion.clock_offset import estimated
-from twin.fusion.emission import Emission
+from twin.fusion.emission import Emission, unanswered
 from twin.fusion.ordering import with_one
 from twin.fusion.parameters import DEFAULTS, FusionParameters
 from twin.fusion.placing import Placing
@@ -38,13 +38,13 @@ from twin.fusion.scene import Scene
 from twin.fusion.state import DecidedMerge, OrderingState, PendingFrame, PendingLook, Tick
 from twin.fusion.step import calibrate, followed, with_merge
 from twin.rules.decisions import decide
-from twin.rules.differences import Said, corrections
 from twin.rules.gates import Gates, GatesState, report
 from twin.rules.passage import Passage
 from twin.rules.payments import book
+from twin.rules.refusion import Refusions, abandoned
 from twin.rules.sessions import Sessions, SessionsState, Told
 from twin.rules.tariff import Pricing, TariffBook
-from twin.rules.window import Core, Window, marked, reaches, trimmed, with_late
+from twin.rules.window import Core, Window, in_all, marked, reaches, trimmed, with_late
 
 _NEVER: Micros = -(2**62)
 FOLD_VERSION = "2"
@@ -89,6 +89,7 @@ class Fold:
             configuration["placing"] = type(placing).__name__
         self.config_hash = hashlib.blake2b(canonical_json(configuration), digest_size=16).hexdigest()
         self._scene = Scene(site, parameters, placing)
+        self._refusions = Refusions(site.name, self.version, self._scene)
         self._parameters = parameters
 
     def initial(self) -> FoldState:
@@ -149,9 +150,9 @@ class Fold:
         before = order.closed_at
         order, ticks = ordering.close(order, parameters)
         state = FoldState(order, core, window, sessions.finished(), gates)
-        if order.closed_at == before or order.closed_at is None:
-            return state, told
-        state, facts = self._closed(state, ticks, order.closed_at, recorded.position, len(told))
+        if order.closed_at == before:
+            return self._sliced(state) if isinstance(payload, FrameObserved) else state, told
+        state, facts = self._closed(state, ticks, before, recorded.position, len(told))
         return state, (*told, *facts)
 
     def knows_until(self, state: FoldState) -> Micros:
@@ -196,10 +197,11 @@ class Fold:
         for one in unfused:
             if payload.from_at <= one.at < order.closed_at:
                 ticks = with_one(ticks, one, self._parameters)
-        late_at = payload.from_at if state.window.late_at is None else min(payload.from_at, state.window.late_at)
-        window = replace(state.window, ticks=ticks, late_at=late_at)
+        window = replace(abandoned(state.window), ticks=ticks)
+        window = replace(window, late_at=payload.from_at if window.late_at is None else min(payload.from_at, window.late_at))
         sessions = Sessions(self.site, state.sessions, self._tariffs)
-        core, window, facts = self._refused(window, sessions, order.closed_at, recorded.position, 0)
+        window = self._refusions.begun(window, order.closed_at)
+        core, window, facts = self._refusions.ended(window, sessions, order.closed_at, recorded.position, 0)
         state = FoldState(order, core, window, sessions.finished(), state.gates)
         return self._forgotten(state) if forgets else state, facts
 
@@ -215,50 +217,30 @@ class Fold:
             raise CodecError(f"a saved state of the fold cannot be read: {wrong}; delete the snapshot") from None
 
     def _closed(
-        self, state: FoldState, ticks: list[tuple[int, Tick]], closed_at: Micros, cause: int, after: int
+        self, state: FoldState, ticks: list[tuple[int, Tick]], before: Micros | None, cause: int, after: int
     ) -> tuple[FoldState, tuple[FactEvent, ...]]:
-        """Fuse closed ticks, or, where late observations have waited long enough, all since before the first of them."""
+        """Fuse closed ticks; ``before``: until when they were closed before these."""
+        closed_at = state.order.closed_at
+        assert closed_at is not None
         window = replace(state.window, ticks={**state.window.ticks, **dict(ticks)}) if ticks else state.window
         sessions = Sessions(self.site, state.sessions, self._tariffs)
-        if window.due_at is not None and closed_at >= window.due_at:
-            core, window, facts = self._refused(window, sessions, closed_at, cause, after)
-        else:
-            emission = Emission(self.site.name, self.version, cause, sessions.react, after=after, renamed=window.renamed)
-            passage = Passage(state.core, window.stretches, self._scene, emission)
-            for number, tick in ticks:
-                passage.fuse(number, tick)
-            core, stretches = passage.finished(closed_at)
-            window, facts = replace(window, stretches=stretches), tuple(emission.facts)
-        return FoldState(state.order, core, window, sessions.finished(), state.gates), facts
+        emission = Emission(self.site.name, self.version, cause, sessions.react, after=after, renamed=window.renamed)
+        passage = Passage(state.core, window.stretches, self._scene, emission)
+        for number, tick in ticks:
+            passage.fuse(number, tick)
+        core, stretches = passage.finished(closed_at)
+        window, facts = replace(window, stretches=stretches), tuple(emission.facts)
+        core, window, again = self._refusions.followed(core, window, sessions, before, closed_at, cause, after + len(facts))
+        return FoldState(state.order, core, window, sessions.finished(), state.gates), (*facts, *again)
+
+    def _sliced(self, state: FoldState) -> FoldState:
+        window = self._refusions.sliced(state.window, state.order.closed_at)
+        return state if window is state.window else replace(state, window=window)
 
     def _forgotten(self, state: FoldState) -> FoldState:
         if state.order.closed_at is None:
             return state
         return replace(state, window=trimmed(state.window, state.order.closed_at, self._parameters))
-
-    def _refused(
-        self, window: Window, sessions: Sessions, closed_at: Micros, cause: int, after: int
-    ) -> tuple[Core, Window, tuple[FactEvent, ...]]:
-        """Fuse again from the newest state before the oldest late observation; the facts are the differences.
-
-        The rules answer the differences: a stay is amended, and never said again.
-        """
-        assert window.late_at is not None
-        first = max(n for n, stretch in enumerate(window.stretches) if stretch.from_at <= window.late_at)
-        begin = window.stretches[first]
-        said = Said(fact for stretch in window.stretches[first:] for fact in stretch.said)
-        emission = Emission(self.site.name, self.version, cause, _unanswered, after=after, recall=said, renamed=window.renamed)
-        again = (*window.stretches[:first], replace(begin, said=()))
-        passage = Passage(begin.core, again, self._scene, emission)
-        for number in sorted(number for number in window.ticks if number * self._parameters.tick_us >= begin.from_at):
-            passage.fuse(number, window.ticks[number])
-        core, stretches = passage.finished(closed_at)
-        corrected = corrections(window, stretches, first, said.left(), emission)
-        answers = Emission(self.site.name, self.version, cause, _unanswered, after=after + len(corrected.facts))
-        for fact in corrected.facts:
-            for at, answer in sessions.react(fact):
-                answers.new(at, answer, ())
-        return core, corrected.window, (*corrected.facts, *answers.facts)
 
     def _latest(self, order: OrderingState) -> Micros:
         """The latest time at which anything that is known can have happened."""
@@ -290,11 +272,8 @@ class Fold:
 
     @staticmethod
     def _with_merge(core: Core, window: Window, merge: DecidedMerge) -> tuple[Core, Window]:
-        stretches = tuple(
-            replace(stretch, core=replace(stretch.core, fusion=with_merge(stretch.core.fusion, merge)))
-            for stretch in window.stretches
-        )
-        return replace(core, fusion=with_merge(core.fusion, merge)), replace(window, stretches=stretches)
+        window = in_all(window, lambda fusion: with_merge(fusion, merge))
+        return replace(core, fusion=with_merge(core.fusion, merge)), window
 
     def _late(
         self,
@@ -310,7 +289,7 @@ class Fold:
         fate, event = "not_fused", recorded.event
         if late_by > 0 and order.closed_at is not None and reaches(window, one.at, order.closed_at, self._parameters):
             fate, window = "fused_later", with_late(window, one, order.closed_at, self._parameters)
-        emission = Emission(self.site.name, self.version, recorded.position, _unanswered, after=after)
+        emission = Emission(self.site.name, self.version, recorded.position, unanswered, after=after)
         late = ObservationLate(camera=one.camera, observation=event.id, late_by_us=late_by, fate=fate)
         emission.emit(event.occurred_at, late)
         return window, tuple(emission.facts)
@@ -319,16 +298,8 @@ class Fold:
         self, core: Core, window: Window, order: OrderingState, at: Micros, payload: CameraCalibrated
     ) -> tuple[Core, Window]:
         """Use a camera's new geometry; what was seen since and is still known is fused again with it."""
-        stretches = tuple(
-            replace(stretch, core=replace(stretch.core, fusion=calibrate(stretch.core.fusion, at, payload)))
-            for stretch in window.stretches
-        )
-        window = replace(window, stretches=stretches)
+        window = in_all(window, lambda fusion: calibrate(fusion, at, payload))
         if order.closed_at is not None and at < order.closed_at:
             from_at = max(at, order.closed_at - self._parameters.horizon_us)
             window = marked(window, from_at, order.closed_at, self._parameters)
         return replace(core, fusion=calibrate(core.fusion, at, payload)), window
-
-
-def _unanswered(_: FactEvent) -> list[tuple[Micros, Fact]]:
-    return []

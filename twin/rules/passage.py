@@ -41,11 +41,15 @@ class Passage:
             self._deliveries = silence.take(self._deliveries, tick.frames, self._emission)
             self._stepping().fuse(tick.frames)
 
+    def paused(self) -> tuple[Core, tuple[Stretch, ...]]:
+        """The core after the ticks until here, to go on from, and the stretches to it."""
+        self._tell()
+        return self._core(), tuple(self._stretches)
+
     def finished(self, closed_at: Micros) -> tuple[Core, tuple[Stretch, ...]]:
         """The core after all that was seen up to a time, and the stretches to it."""
         self._expire(closed_at)
-        self._tell()
-        return self._core(), tuple(self._stretches)
+        return self.paused()
 
     def _expire(self, at: Micros) -> None:
         self._deliveries = silence.expire(self._deliveries, at, self._parameters.idle_us, self._emission)

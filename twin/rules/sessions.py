@@ -38,8 +38,9 @@ from twin.rules.tariff import DAY, TariffBook
 CORRECTABLE: Micros = 7 * DAY
 """So long after the last fact about it a closed stay can be amended, by people and by late data."""
 
-SETTLE: Micros = 30 * SECOND
-"""A stay without doubt is final so long after its exit: frames that are later do not change what was fused."""
+SETTLE: Micros = 60 * SECOND
+"""A stay without doubt is final so long after its exit: what comes late inside the horizon is fused again and told by then
+(``FusionParameters``: ``horizon_us``, ``refuse_every_us`` and ``refuse_within_us`` after one another)."""
 
 OF_STAYS = (PortalCrossed, IdentitiesMerged, IdentitiesSplit, FactRetracted)
 """Facts that stays rest on, and what takes them back."""

@@ -6,6 +6,8 @@ as far as the horizon and to the state before it, and no further.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -39,14 +41,36 @@ class Stretch(Struct, frozen=True):
     said: tuple[FactEvent, ...] = ()
 
 
+class Refusion(Struct, frozen=True):
+    """Past seconds that are being fused again.
+
+    Attributes:
+        late_at: the oldest late observation that it goes back for.
+        from_at: the beginning of the stretch that it began with; ``since_at``: of the first tick that was seen since then.
+        begun_at: until when ticks were closed then.
+        next_tick: number of the first tick that it has not fused.
+        core: after the ticks before that.
+        stretches: what it concluded, under ids that no fact has that was told.
+    """
+
+    late_at: Micros
+    from_at: Micros
+    since_at: Micros
+    begun_at: Micros
+    next_tick: int
+    core: Core
+    stretches: tuple[Stretch, ...]
+
+
 class Window(Struct, frozen=True):
     """The last seconds.
 
     Attributes:
         stretches: at least one, the oldest first.
         ticks: closed ones since the oldest stretch began, by number.
-        late_at: the oldest observation among them that is not fused yet; None: there is none.
+        late_at: the oldest observation among them that is neither fused nor will be by ``refusion``; None: there is none.
         due_at: when the past is fused again: at the first tick that closes from here on.
+        refusion: one that is under way.
         kept: facts from before the window that one in it may supersede, and that would have to be said anew without that.
         renamed: under which id such a fact was said anew.
     """
@@ -55,6 +79,7 @@ class Window(Struct, frozen=True):
     ticks: dict[int, Tick] = field(default_factory=dict[int, Tick])
     late_at: Micros | None = None
     due_at: Micros | None = None
+    refusion: Refusion | None = None
     kept: dict[EventId, FactEvent] = field(default_factory=dict[EventId, FactEvent])
     renamed: dict[EventId, EventId] = field(default_factory=dict[EventId, EventId])
 
@@ -65,8 +90,11 @@ def reaches(window: Window, at: Micros, closed_at: Micros, parameters: FusionPar
 
 
 def with_late(window: Window, one: PendingFrame | PendingLook, closed_at: Micros, parameters: FusionParameters) -> Window:
-    """Put a late observation into its place; the past is fused again soon."""
-    return marked(replace(window, ticks=with_one(window.ticks, one, parameters)), one.at, closed_at, parameters)
+    """Put a late observation into its place; the past is fused again soon, unless it just is and not so far yet."""
+    window, refusion = replace(window, ticks=with_one(window.ticks, one, parameters)), window.refusion
+    if refusion is not None and one.at // parameters.tick_us >= refusion.next_tick:
+        return window
+    return marked(window, one.at, closed_at, parameters)
 
 
 def marked(window: Window, at: Micros, closed_at: Micros, parameters: FusionParameters) -> Window:
@@ -77,10 +105,26 @@ def marked(window: Window, at: Micros, closed_at: Micros, parameters: FusionPara
     return replace(window, late_at=late_at, due_at=due_at)
 
 
+def in_all(window: Window, change: Callable[[FusionState], FusionState]) -> Window:
+    """Change every state that is kept."""
+
+    def changed(core: Core) -> Core:
+        return replace(core, fusion=change(core.fusion))
+
+    def each(stretches: tuple[Stretch, ...]) -> tuple[Stretch, ...]:
+        return tuple(replace(stretch, core=changed(stretch.core)) for stretch in stretches)
+
+    refusion = window.refusion
+    if refusion is not None:
+        refusion = replace(refusion, core=changed(refusion.core), stretches=each(refusion.stretches))
+    return replace(window, stretches=each(window.stretches), refusion=refusion)
+
+
 def trimmed(window: Window, closed_at: Micros, parameters: FusionParameters) -> Window:
     """Drop what no late observation can reach any more."""
     until = closed_at - parameters.horizon_us
     until = until if window.late_at is None else min(until, window.late_at)
+    until = until if window.refusion is None else min(until, window.refusion.late_at)
     n_old = sum(stretch.from_at <= until for stretch in window.stretches[1:])
     if not n_old:
         return window

@@ -35,13 +35,15 @@ class Folding:
     Attributes:
         after, after_ticks: observations that were folded, and ticks that were closed, before the clock started.
         cpu_s: of the process, from there to the last fact committed: decoding, fusing, committing.
-        ticks_s: of each step of the fold that closed a tick.
+        ticks_s: of all that was folded for each tick.
+        longest_s: the longest that one observation took, and whatever waited behind it.
     """
 
     after: int = 0
     after_ticks: int = 0
     cpu_s: float = 0.0
     ticks_s: list[float] = field(default_factory=list)
+    longest_s: float = 0.0
 
     def tick_ms(self, share: float) -> float:
         """A quantile of the ticks' times."""
@@ -49,11 +51,12 @@ class Folding:
 
 
 class TimedFold(Fold):
-    """Notes how long each step took that closed a tick."""
+    """Notes how long it took from tick to tick, and for one observation at most."""
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
-        self.ticks_s = list[float]()
+        self.ticks_s = [0.0]  # the last is not closed yet
+        self.longest_s = 0.0
 
     def step(
         self, state: FoldState, recorded: RecordedObservation, personal: Personal | None
@@ -61,8 +64,11 @@ class TimedFold(Fold):
         """See ``Fold.step``."""
         started = time.thread_time()
         after, facts = super().step(state, recorded, personal)
+        took_s = time.thread_time() - started
+        self.ticks_s[-1] += took_s
+        self.longest_s = max(self.longest_s, took_s)
         if after.order.closed_at != state.order.closed_at:
-            self.ticks_s.append(time.thread_time() - started)
+            self.ticks_s.append(0.0)
         return after, facts
 
 
@@ -97,7 +103,7 @@ def ours(site: Site, events: Sequence[ObservationEvent], warm_up: int = 0) -> Fo
     found = _run(fold, events, warm_up)
     if warm_up and found.after == len(events):
         raise BadInput(f"all {len(events)} observations were folded before the clock started; give more BENCH_FUSION_SECONDS")
-    found.ticks_s = fold.ticks_s[found.after_ticks :]
+    found.ticks_s, found.longest_s = fold.ticks_s[found.after_ticks :], fold.longest_s
     return found
 
 

@@ -248,6 +248,11 @@ def test_what_is_seen_for_a_moment_in_the_middle_and_never_again_is_dismissed_an
     assert not of(facts, VehicleHidden, SessionOpened, SessionOrphaned)
 
 
+def afterwards(from_s):
+    """A clock until all that came late is fused."""
+    return [event("clock", 9_000 + n, START + (from_s + n) * SECOND, ClockTicked(worker="w")) for n in range(65)]
+
+
 def frames_between(first_s, last_s):
     return lambda one: isinstance(one.payload, FrameObserved) and first_s * SECOND <= one.occurred_at - START < last_s * SECOND
 
@@ -274,10 +279,7 @@ def in_order():
 @pytest.mark.parametrize("by_s", [1, 9, 25])
 @pytest.mark.parametrize("seconds", [(0.0, 1.5), (3.0, 8.0), (64.0, 66.5)])
 def test_frames_late_inside_the_horizon_change_nothing_in_the_end(in_order, by_s, seconds):
-    events = [
-        *observations(),
-        *(event("clock", 9_000 + n, START + (70 + n) * SECOND, ClockTicked(worker="w")) for n in range(40)),
-    ]
+    events = [*observations(), *afterwards(70)]
     expected = net(run(events)[1])
     _, facts = run(delayed(events, by_s, frames_between(*seconds)))
     assert lately(facts).keys() == {"fused_later"}
@@ -341,22 +343,48 @@ def test_what_is_remembered_of_the_past_is_bounded_by_the_horizon():
 def test_a_calibration_of_earlier_is_used_for_what_was_seen_since():
     look = {"frame_px": CAMERA.frame_px, "geometry": CAMERA.geometry, "sigma_m": 0.0, "range_m": CAMERA.range_m}
     events, late = observations(80), event("mast", 99_999, START, CameraCalibrated(camera="mast", level="0", **look))
-    _, in_time = run([late, *events])
-    _, afterwards = run([*events[:60], late, *events[60:]])
-    assert net(afterwards) == net(in_time)
+    _, in_time = run([late, *events, *afterwards(8)])
+    _, in_the_end = run([*events[:60], late, *events[60:], *afterwards(8)])
+    assert net(in_the_end) == net(in_time)
+
+
+def test_a_calibration_that_comes_while_the_past_is_fused_again_is_used_for_all_of_it():
+    moved = Pinhole(k=CAMERA.geometry.k, position_m=(0.5, -14.0, 9.0), rotation=look_at(EYE, TARGET))
+    look = {"frame_px": CAMERA.frame_px, "geometry": moved, "sigma_m": 0.0, "range_m": CAMERA.range_m}
+    calibrated = event("mast", 99_999, START, CameraCalibrated(camera="mast", level="0", **look))
+    events = delayed([*observations(400), *afterwards(40)], 4, frames_between(2.0, 3.0))
+    state, without = run(events[:520])
+    assert state.window.refusion is not None
+    in_time = net(run([calibrated, *events])[1])
+    assert net(run([*events[:520], calibrated, *events[520:]])[1]) == in_time
+    assert not set(net(without)[0]) <= set(in_time[0]), "where the vehicle came in depends on it"
 
 
 def test_a_stay_s_end_that_moves_is_amended():
-    events = [
-        *observations(),
-        *(event("clock", 9_000 + n, START + (70 + n) * SECOND, ClockTicked(worker="w")) for n in range(20)),
-    ]
+    events = [*observations(), *afterwards(70)]
     facts = run(delayed(events, 4, frames_between(64.5, 65.6)))[1]
     closed = [fact for fact in facts if isinstance(fact.payload, SessionClosed)]
     assert len(closed) >= 1
     recorded = [RecordedFact(position=n, recorded_at=0, event=fact) for n, fact in enumerate(facts, 1)]
     (stay,) = stays_of(recorded).values()
     assert stay.status == "closed"
+
+
+@pytest.mark.parametrize("by_s", [8, 20, 29])
+def test_late_data_amends_no_stay_that_is_final(by_s):
+    fold, final_at, n_amended = Fold(SITE), {}, 0
+    state = fold.initial()
+    events = delayed([*observations(), *afterwards(70)], by_s, frames_between(64.8, 65.2))
+    for position, one in enumerate(events, 1):
+        after, facts = fold.step(state, Recorded(position=position, recorded_at=0, event=one), None)
+        for told in (fact.payload for fact in facts):
+            if isinstance(told, SessionAmended):
+                n_amended += 1
+                assert state.order.closed_at < final_at[told.session]
+            if isinstance(told, SessionAmended | SessionClosed):
+                final_at[told.session] = told.final_at
+        state = after
+    assert n_amended, "the end of the stay moved"
 
 
 def crossed(direction, at, vehicle="v", certainty=1.0, flags=()):
