@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from twin.events.facts import StallChanged
 from twin.events.ids import Micros, StallId, VehicleId
+from twin.fusion.columns import TrackColumns
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Seen
 from twin.fusion.scene import Scene
 from twin.fusion.sight import boxes_of, visible
-from twin.fusion.state import FusionState, StallBelief
+from twin.fusion.state import StallBelief
 
 _LOOKS = 20  # clear looks at an empty place before an unknown stall is free: parked vehicles are confirmed by then
 _UNKNOWN = StallBelief("unknown")
@@ -26,7 +27,7 @@ def occupy(stalls: dict[StallId, StallBelief], parked: dict[StallId, VehicleId],
             emission.emit(at, StallChanged(stall=stall, state="occupied", vehicle=vehicle))
 
 
-def look(seen: Seen, state: FusionState, stalls: dict[StallId, StallBelief], scene: Scene, emission: Emission) -> None:
+def look(seen: Seen, columns: TrackColumns, stalls: dict[StallId, StallBelief], scene: Scene, emission: Emission) -> None:
     """Count clear looks at unknown stalls in which nothing is tracked."""
     shown = scene.stalls_shown(seen.camera, seen.level, seen.pending.frame.frame_px)
     unknown = [place for place in shown if stalls.get(place.id, _UNKNOWN).state == "unknown"]
@@ -39,12 +40,8 @@ def look(seen: Seen, state: FusionState, stalls: dict[StallId, StallBelief], sce
     empty = [place for place, is_clear in zip(unknown, clear, strict=True) if is_clear]
     left, right = min(place.box_m[0] for place in empty), max(place.box_m[2] for place in empty)
     low, high = min(place.box_m[1] for place in empty), max(place.box_m[3] for place in empty)
-    near = (
-        track.motion
-        for track in state.tracks.values()
-        if track.level == seen.level and left <= track.motion.x <= right and low <= track.motion.y <= high
-    )
-    taken = {scene.map.stall_at(seen.level, motion.x, motion.y) for motion in near}
+    near = columns.between(seen.level, left, low, right, high)
+    taken = {scene.map.stall_at(seen.level, track.motion.x, track.motion.y) for track in near}
     for place in empty:
         if place.id in taken:
             continue
