@@ -19,6 +19,7 @@ calibration on a site's own confirmed pairs replaces it."""
 _FIRST, _STEP = -0.2, 0.1
 
 
+@lru_cache(maxsize=_N_REMEMBERED)
 def log_likelihood_ratio(ours: Gallery, theirs: Gallery) -> float:
     """Evidence in nats that two galleries show one vehicle: their best pair's; 0 where either is empty."""
     cosines = [cosine(a, b) for a in ours for b in theirs if len(a) == len(b)]

@@ -15,20 +15,23 @@ _QUANTUM = 1e-6
 
 
 @compiled
-def assign(tracks: Ints, detections: Ints, costs: Floats, n_tracks: int, n_detections: int) -> tuple[Ints, Ints]:
-    """The pairs with the least total cost, a miss costing ``MISS_NATS``; sorted by track.
+def assign(tracks: Ints, detections: Ints, costs: Floats, n_detections: int, chosen: Ints) -> None:
+    """The pairs with the least total cost, a miss costing ``MISS_NATS``.
 
     Args:
-        tracks, detections: (P,) the gate: which pairs may be, sorted by track, each once.
+        tracks, detections: (P,) the gate: which pairs may be, each once.
         costs: (P,) negative log-likelihoods in nats.
+        n_detections: D.
+        chosen: (T,), written to: each track's detection, or -1.
 
     The Hungarian method runs in each connected component of the gate; costs are quantized to 1e-6, so that
     machines agree on ties.
     """
+    n_tracks = len(chosen)
     worth = np.zeros((n_tracks, n_detections))
     for pair in range(len(costs)):
         worth[tracks[pair], detections[pair]] = min(np.rint((costs[pair] - MISS_NATS) / _QUANTUM), 0.0)
-    chosen = np.full(n_tracks, -1, dtype=np.int64)
+    chosen[:] = -1
     is_done = np.zeros(n_tracks, dtype=np.bool_)
     for track in range(n_tracks):
         if not is_done[track]:
@@ -38,8 +41,6 @@ def assign(tracks: Ints, detections: Ints, costs: Floats, n_tracks: int, n_detec
                 chosen[track] = columns[0]
             elif len(columns) > 0:
                 _choose(worth, rows, columns, chosen)
-    found = np.flatnonzero(chosen >= 0)
-    return found, chosen[found]
 
 
 @compiled

@@ -5,18 +5,20 @@ Shape letters: T tracks, in the order of the state's, with those that are no mor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Self
 
 import numpy as np
 
 from twin.events.ids import CameraId, LevelId
-from twin.fusion.gating import GONE, HIDDEN, LEFT, MOVING, PARKED, TENTATIVE
+from twin.fusion.gating import GONE, HIDDEN, LEFT, MOVING, PARKED, TENTATIVE, inside, unlooked
 from twin.fusion.state import Status, Track, TrackId
-from twin.spatial.compiled import Bools
+from twin.spatial.compiled import Ints
 
 _CODE: dict[Status, int] = {"tentative": TENTATIVE, "moving": MOVING, "parked": PARKED, "hidden": HIDDEN, "left": LEFT}
 _N_NUMBERS = 14
 _SPARE = 64
+_SLACK_M = 0.01  # more than rounding
 
 
 class TrackColumns:
@@ -30,21 +32,36 @@ class TrackColumns:
         seen_by: of each camera, the tracks that it has a rate or a look of, and some that it has none of any more.
     """
 
-    def __init__(self, tracks: Iterable[Track]) -> None:
+    def __init__(self) -> None:
+        self._level: dict[LevelId, int] = {}
+        self._fill(())
+
+    def of(self, tracks: Mapping[TrackId, Track]) -> Self:
+        """These columns, of tracks in the order of their ids; most of them are those that they were of before.
+
+        What a state holds is never changed in place: the same object has the same row.
+        """
+        if len(self.tracks) > 2 * len(tracks) + _SPARE or not all(name in self.row_by_id for name in tracks):
+            self._fill(tracks.values())
+            return self
+        for name in [name for name in self.row_by_id if name not in tracks]:
+            self.drop(name)
+        for name, track in tracks.items():
+            if self.tracks[self.row_by_id[name]] is not track:
+                self.write(track)
+                self.note_seen(track, (*track.seen_rate, *track.looks))
+        return self
+
+    def _fill(self, tracks: Iterable[Track]) -> None:
         self.tracks = list(tracks)
         self.row_by_id: dict[TrackId, int] = {track.id: row for row, track in enumerate(self.tracks)}
         self.seen_by: dict[CameraId, dict[TrackId, None]] = {}
-        for track in self.tracks:
-            self.note_seen(track, (*track.seen_rate, *track.looks))
-        self._level: dict[LevelId, int] = {}
         n = len(self.tracks)
         self.numbers, self.times = np.zeros((n + _SPARE, _N_NUMBERS)), np.zeros((n + _SPARE, 2), dtype=np.int64)
         self.kinds = np.full((n + _SPARE, 4), GONE, dtype=np.int64)
-        if n:
-            motions = [track.motion for track in self.tracks]
-            self.numbers[:n] = [(one.x, one.y, one.vx, one.vy, *one.p) for one in motions]
-            self.times[:n] = [(one.motion.at, one.seen_at) for one in self.tracks]
-            self.kinds[:n] = [self._kinds_of(track) for track in self.tracks]
+        for track in self.tracks:
+            self.write(track)
+            self.note_seen(track, (*track.seen_rate, *track.looks))
 
     def level(self, name: LevelId) -> int:
         """A level's number in ``kinds``."""
@@ -70,24 +87,26 @@ class TrackColumns:
         """Forget a track."""
         self.kinds[self.row_by_id.pop(track), 1] = GONE
 
-    def within(self, level: LevelId, x: float, y: float, reach_m: float) -> list[Track]:
-        """Tracks on a level no farther from a place, in order."""
-        dx, dy = self.numbers[:, 0] - x, self.numbers[:, 1] - y
-        return self._some(level, dx * dx + dy * dy <= reach_m * reach_m)
+    def around(self, level: LevelId, x: float, y: float, reach_m: float) -> list[Track]:
+        """Tracks on a level no farther from a place, and a few more, in order."""
+        reach_m += _SLACK_M
+        return self.between(level, x - reach_m, y - reach_m, x + reach_m, y + reach_m)
 
     def between(self, level: LevelId, left: float, low: float, right: float, high: float) -> list[Track]:
         """Tracks on a level in a rectangle, its edges included, in order."""
-        x, y = self.numbers[:, 0], self.numbers[:, 1]
-        return self._some(level, (left <= x) & (x <= right) & (low <= y) & (y <= high))
+        rows = self.rows()
+        n = inside(self.numbers, self.kinds, self.level(level), left, low, right, high, rows)
+        return [self.tracks[row] for row in rows[:n].tolist()]
 
     def not_looked_at(self, level: LevelId) -> list[TrackId]:
         """Parked tracks on a level at which no camera's look is kept."""
-        return [track.id for track in self._some(level, (self.kinds[:, 1] == PARKED) & (self.kinds[:, 3] == 1))]
+        rows = self.rows()
+        found: list[int] = rows[: unlooked(self.kinds, self.level(level), rows)].tolist()
+        return [self.tracks[row].id for row in found]
 
-    def _some(self, level: LevelId, is_meant: Bools) -> list[Track]:
-        is_meant = is_meant & (self.kinds[:, 0] == self.level(level)) & (self.kinds[:, 1] != GONE)
-        rows: list[int] = np.flatnonzero(is_meant).tolist()
-        return [self.tracks[row] for row in rows]
+    def rows(self) -> Ints:
+        """(T,) room for rows."""
+        return np.empty(len(self.kinds), dtype=np.int64)
 
     def _add(self, track: Track) -> int:
         row = self.row_by_id[track.id] = len(self.tracks)

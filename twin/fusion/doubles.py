@@ -33,10 +33,14 @@ _MOVING: Micros = 2 * SECOND
 
 def note_apart(seen: Sequence[tuple[Track, DetectedBox]], at: Micros) -> None:
     """Write into these tracks, all of one camera's frame, which of them were seen beside each other."""
+    places = [(track.motion.x, track.motion.y) for track, _ in seen]
     for n, (one, box) in enumerate(seen):
-        for other, other_box in seen[:n]:
+        x, y = places[n]
+        for (other, other_box), (u, v) in zip(seen[:n], places, strict=False):
+            if (x - u) * (x - u) + (y - v) * (y - v) > BESIDE_M * BESIDE_M:
+                continue
             known = one.apart.get(other.id)
-            if (known is not None and at - known.last_at < _NOTE_EVERY) or _distance2(one, other) > BESIDE_M * BESIDE_M:
+            if known is not None and at - known.last_at < _NOTE_EVERY:
                 continue
             weight = _weight(overlap(box, other_box))
             if weight:

@@ -53,7 +53,7 @@ def measure(
     boxes, links = pending.frame.boxes, state.tracklets.get(pending.camera, _NO_LINKS)
     unchanged = [link for name in pending.frame.unchanged if (link := links.get(name)) is not None]
     headings = _headings(boxes, links, camera, level, columns, scene)
-    is_covered = covered(boxes, [*boxes, *(link.box for link in unchanged)])
+    is_covered = covered(boxes, [link.box for link in unchanged])
     places = scene.placing.places(camera, boxes, headings, is_covered)
     floor = scene.parameters.floor_sigma_m * scene.parameters.floor_sigma_m
     measured: list[Measured] = []
@@ -96,7 +96,7 @@ def _heading_of(track: Track, scene: Scene) -> Unit | None:
 
 def _heading_near(level: LevelId, x: float, y: float, columns: TrackColumns, scene: Scene) -> Unit:
     near, near_m2 = UNKNOWN, _NEAR_M * _NEAR_M
-    for track in columns.within(level, x, y, _NEAR_M):
+    for track in columns.around(level, x, y, _NEAR_M):
         dx, dy = track.motion.x - x, track.motion.y - y
         if track.heading != UNKNOWN and dx * dx + dy * dy < near_m2:
             near, near_m2 = track.heading, dx * dx + dy * dy

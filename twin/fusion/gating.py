@@ -1,13 +1,12 @@
 """Which box of a frame may be which track, and what each pair costs: over all tracks, as kernels.
 
-Shape letters: T tracks, R rows of those that are near, D detections, P pairs.
+Kernels write into arrays that are given: making one inside costs more than most of these take. Shape letters: T tracks,
+R rows of those that are near, D detections, P pairs.
 """
 
 from __future__ import annotations
 
 import math
-
-import numpy as np
 
 from twin.spatial.compiled import Bools, Floats, Ints, compiled
 
@@ -40,9 +39,42 @@ def ln1(value: float) -> float:
 
 
 @compiled
+def inside(numbers: Floats, kinds: Ints, level: int, left: float, low: float, right: float, high: float, rows: Ints) -> int:
+    """Write into ``rows`` those of tracks on a level in a rectangle, its edges included; returns how many."""
+    n = 0
+    for row in range(len(kinds)):
+        x, y = numbers[row, 0], numbers[row, 1]
+        if kinds[row, 0] == level and kinds[row, 1] != GONE and left <= x <= right and low <= y <= high:
+            rows[n] = row
+            n += 1
+    return n
+
+
+@compiled
+def unlooked(kinds: Ints, level: int, rows: Ints) -> int:
+    """Write into ``rows`` those of parked tracks on a level at which no camera's look is kept; returns how many."""
+    n = 0
+    for row in range(len(kinds)):
+        if kinds[row, 0] == level and kinds[row, 1] == PARKED and kinds[row, 3] == 1:
+            rows[n] = row
+            n += 1
+    return n
+
+
+@compiled
 def near(
-    numbers: Floats, times: Ints, kinds: Ints, level: int, is_taken: Bools, at: int, q: float, gate: float, boxes: Floats
-) -> tuple[Ints, Floats]:
+    numbers: Floats,
+    times: Ints,
+    kinds: Ints,
+    level: int,
+    is_taken: Bools,
+    at: int,
+    q: float,
+    gate: float,
+    boxes: Floats,
+    rows: Ints,
+    ahead: Floats,
+) -> int:
     """The tracks that a box can be inside the gate of, and where they should be; a few more, none less.
 
     d² is at least the squared distance over the trace of S, and no box is nearer than the rectangle round them all. What stands
@@ -54,9 +86,10 @@ def near(
         q: power spectral density of the acceleration noise, m²/s³.
         gate: the largest d².
         boxes: (D, 5) x, y, xx, xy, yy.
+        rows, ahead: (T,) and (T, 5), written to: the rows in order, and x, y, xx, xy, yy of where they should be.
 
     Returns:
-        (R,) rows in order, (R, 5) x, y, xx, xy, yy.
+        R, how many there are.
     """
     left, right, low, high = boxes[0, 0], boxes[0, 0], boxes[0, 1], boxes[0, 1]
     widest = boxes[0, 2] + boxes[0, 4]
@@ -64,7 +97,7 @@ def near(
         left, right = min(left, boxes[column, 0]), max(right, boxes[column, 0])
         low, high = min(low, boxes[column, 1]), max(high, boxes[column, 1])
         widest = max(widest, boxes[column, 2] + boxes[column, 4])
-    rows, ahead, n = np.zeros(len(is_taken), dtype=np.int64), np.zeros((len(is_taken), 5)), 0
+    n = 0
     for row in range(len(is_taken)):
         status = kinds[row, 1]
         if kinds[row, 0] != level or status in (HIDDEN, GONE) or is_taken[row]:
@@ -84,7 +117,7 @@ def near(
             rows[n] = row
             ahead[n, 0], ahead[n, 1], ahead[n, 2], ahead[n, 3], ahead[n, 4] = x, y, xx, xy, yy
             n += 1
-    return rows[:n], ahead[:n]
+    return n
 
 
 @compiled
@@ -101,7 +134,10 @@ def pairs(
     at: int,
     gate: float,
     max_speed_mps: float,
-) -> tuple[Ints, Ints, Floats]:
+    tracks: Ints,
+    columns: Ints,
+    costs: Floats,
+) -> int:
     """The pairs that may be, with their costs: half of d² + ln det S, less for a link of their own and more for another's.
 
     A box of a tracklet that belongs to nobody is a parked vehicle's only where it is nearer than its neighbours are: what is
@@ -116,14 +152,14 @@ def pairs(
         boxes: (D, 5) x, y, xx, xy, yy.
         ranks: (D,) how much of a vehicle each box is of.
         links: (D,) the row of the track that its tracklet belongs to, or -1.
+        tracks, columns, costs: (R * D,), written to: rows, as numbers of ``rows``, columns, and nats; by rows.
 
     Returns:
-        (P,) rows, as numbers of ``rows``, (P,) columns, (P,) nats; by rows.
+        P, how many there are.
 
     Source: Bar-Shalom, Willett & Tian, "Tracking and Data Fusion" (2011), on validation gates.
     """
-    size = len(rows) * len(boxes)
-    tracks, columns, costs, n = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64), np.zeros(size), 0
+    n = 0
     for number in range(len(rows)):
         row = rows[number]
         limit = _REACH_M + max_speed_mps * (max(at - times[row, 1], 0) / _SECOND_US)
@@ -146,4 +182,4 @@ def pairs(
                 tracks[n], columns[n] = number, column
                 costs[n] = 0.5 * (d2 + ln1(determinant)) - LINK_NATS * link
                 n += 1
-    return tracks[:n], columns[:n], costs[:n]
+    return n

@@ -23,7 +23,7 @@ _NO_LINKS: Links = MappingProxyType({})
 _KNOWN_LOOKS = 3
 _OWN_SHARE = 0.35  # of a look's variance: what a camera's looks at one place do not have in common
 _APPEARANCE_WEIGHT = 0.5  # views of one tracklet are not independent of its link
-_NOT_KNOWN = (0.0, 0.0, 1.0, 0.0, 1.0, -1.0)
+_NOT_KNOWN = -1.0
 
 
 def match(seen: Seen, state: FusionState, columns: TrackColumns, scene: Scene) -> list[tuple[TrackId, int]]:
@@ -64,31 +64,38 @@ def _matched(
     numbers, times, kinds, level = columns.numbers, columns.times, columns.kinds, columns.level(seen.level)
     boxes = np.array([(*one.point_m, *one.covariance_m2) for one in measured])
     q, gate = parameters.acceleration_m2ps3, parameters.gate_d2
-    found, ahead = near(numbers, times, kinds, level, is_taken, seen.at, q, LINKED_GATE * gate, boxes)
-    rows: list[int] = found.tolist()
-    if not rows:
+    found, ahead = columns.rows(), np.empty((len(kinds), 5))
+    n = near(numbers, times, kinds, level, is_taken, seen.at, q, LINKED_GATE * gate, boxes, found, ahead)
+    if not n:
         return []
+    found, ahead = found[:n], ahead[:n]
+    rows: list[int] = found.tolist()
     tracks = [columns.tracks[row] for row in rows]
-    own = np.array([_known(track, seen.pending.camera) for track in tracks])
+    own = _known(tracks, seen.pending.camera)
     ranks = np.array([one.rank for one in measured])
     linked = np.array([_linked(links.get(one.box.tracklet), columns) for one in measured])
-    speed = parameters.max_speed_mps
-    pair = pairs(numbers, times, kinds, found, ahead, own, boxes, ranks, linked, seen.at, gate, speed)
-    chosen = assign(*_looked_at(*pair, tracks, measured, state), len(rows), len(asked))
-    return [(rows[row], asked[column]) for row, column in zip(chosen[0].tolist(), chosen[1].tolist(), strict=True)]
+    size, speed = n * len(asked), parameters.max_speed_mps
+    of_track, of_box, costs = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), np.empty(size)
+    n = pairs(numbers, times, kinds, found, ahead, own, boxes, ranks, linked, seen.at, gate, speed, of_track, of_box, costs)
+    chosen = columns.rows()[: len(rows)]
+    assign(*_looked_at(of_track[:n], of_box[:n], costs[:n], tracks, measured, state), len(asked), chosen)
+    return [(rows[number], asked[column]) for number, column in enumerate(chosen.tolist()) if column >= 0]
 
 
 def _linked(link: TrackletLink | None, columns: TrackColumns) -> int:
     return -1 if link is None else columns.row_by_id.get(link.track, -1)
 
 
-def _known(track: Track, camera: CameraId) -> tuple[float, float, float, float, float, float]:
-    """How a camera has seen a parked vehicle often enough, as ``gating.pairs`` wants it."""
-    own = track.looks.get(camera)
-    if own is None or own.n < _KNOWN_LOOKS or track.status != "parked":
-        return _NOT_KNOWN
-    xx, xy, yy = own.covariance_m2
-    return own.x, own.y, _OWN_SHARE * xx, _OWN_SHARE * xy, _OWN_SHARE * yy, own.rank
+def _known(tracks: list[Track], camera: CameraId) -> Floats:
+    """How a camera has seen parked vehicles often enough, as ``gating.pairs`` wants it."""
+    own = np.zeros((len(tracks), 6))
+    own[:, 5] = _NOT_KNOWN
+    for row, track in enumerate(tracks):
+        look = track.looks.get(camera)
+        if look is not None and look.n >= _KNOWN_LOOKS and track.status == "parked":
+            xx, xy, yy = look.covariance_m2
+            own[row] = look.x, look.y, _OWN_SHARE * xx, _OWN_SHARE * xy, _OWN_SHARE * yy, look.rank
+    return own
 
 
 def _looked_at(

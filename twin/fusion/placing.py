@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from twin.events.observations import DetectedBox
 from twin.spatial.camera import Bools, GroundCamera
-from twin.spatial.placement import Heading, Place, placed
+from twin.spatial.placement import Heading, Place, pixel, placed
 
 Pixel = tuple[float, float]
 
@@ -43,20 +41,22 @@ class Placing:
             camera: it must outlive this.
             above_m: always the same.
         """
-        known, name = self._pixels, id(camera)
-        new = [place for place in places_m if (name, *place) not in known]
-        if new:
+        known, keys = self._pixels, [(id(camera), x, y) for x, y in places_m]
+        if len(known) > _MOST:
             self._forget()
-            image = camera.to_pixels(np.array([(x, y, camera.elevation_m + above_m) for x, y in new]))
-            shown = zip(image.points_px.tolist(), image.is_in_front.tolist(), strict=True)
-            for (x, y), ((u, v), is_in_front) in zip(new, shown, strict=True):
-                east, north = x - camera.origin_m[0], y - camera.origin_m[1]
-                is_seen = is_in_front and east * east + north * north < camera.range_m * camera.range_m
-                known[name, x, y] = (u, v) if is_seen else None
-        return [known[name, x, y] for x, y in places_m]
+        for key in keys:
+            if key not in known:
+                known[key] = self._pixel(camera, key[1], key[2], above_m)
+        return [known[key] for key in keys]
+
+    @staticmethod
+    def _pixel(camera: GroundCamera, x: float, y: float, above_m: float) -> Pixel | None:
+        east, north = x - camera.origin_m[0], y - camera.origin_m[1]
+        if not east * east + north * north < camera.range_m * camera.range_m:
+            return None
+        return pixel(camera, x, y, camera.elevation_m + above_m)
 
     def _forget(self) -> None:
-        """Drop the older half of what is remembered, when it is much."""
-        if len(self._pixels) > _MOST:
-            for key in list(self._pixels)[: _MOST // 2]:
-                del self._pixels[key]
+        """Drop the older half of what is remembered."""
+        for key in list(self._pixels)[: _MOST // 2]:
+            del self._pixels[key]

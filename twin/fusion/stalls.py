@@ -30,14 +30,13 @@ def occupy(stalls: dict[StallId, StallBelief], parked: dict[StallId, VehicleId],
 def look(seen: Seen, columns: TrackColumns, stalls: dict[StallId, StallBelief], scene: Scene, emission: Emission) -> None:
     """Count clear looks at unknown stalls in which nothing is tracked."""
     shown = scene.stalls_shown(seen.camera, seen.level, seen.pending.frame.frame_px)
-    unknown = [place for place in shown if stalls.get(place.id, _UNKNOWN).state == "unknown"]
+    unknown = [one for one in shown if stalls.get(one[0].id, _UNKNOWN).state == "unknown"]
     if not unknown:
         return
-    places = [place.centre_m for place in unknown]
-    clear = visible(seen, scene.placing, places, [()] * len(unknown), boxes_of(seen))
+    clear = visible(seen, [pixel for _, pixel in unknown], [()] * len(unknown), boxes_of(seen))
     if not any(clear):
         return
-    empty = [place for place, is_clear in zip(unknown, clear, strict=True) if is_clear]
+    empty = [place for (place, _), is_clear in zip(unknown, clear, strict=True) if is_clear]
     left, right = min(place.box_m[0] for place in empty), max(place.box_m[2] for place in empty)
     low, high = min(place.box_m[1] for place in empty), max(place.box_m[3] for place in empty)
     near = columns.between(seen.level, left, low, right, high)

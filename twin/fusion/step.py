@@ -18,6 +18,7 @@ from twin.fusion.lifecycle import Lifecycle, likeliest
 from twin.fusion.matching import match
 from twin.fusion.motion import born, predict, stopped, update, with_floor
 from twin.fusion.place import fused, is_stranger, squared_distance
+from twin.fusion.placing import BODY_M
 from twin.fusion.scene import Scene
 from twin.fusion.sight import boxes_of, is_hidden, visible
 from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, PendingLook, Track, TrackId, TrackletLink
@@ -59,10 +60,12 @@ class Step:
             merges=state.merges,
         )
         self._owned = set[TrackId]()
-        self._columns = TrackColumns(self.state.tracks.values())
+        self._columns = (scene.columns or TrackColumns()).of(self.state.tracks)
+        scene.columns = None
 
     def finished(self) -> FusionState:
-        """The new state."""
+        """The new state; the step ends."""
+        self._scene.columns = self._columns
         return replace(self.state, n_tracks=self._n_tracks, suspicions=self._suspicions)
 
     def fuse(self, frames: tuple[PendingFrame, ...]) -> None:
@@ -98,7 +101,7 @@ class Step:
         tracks = self.state.tracks
         if track not in self._owned:
             self._owned.add(track)
-            tracks[track] = _own(tracks[track])
+            tracks[track] = self._columns.tracks[self._columns.row_by_id[track]] = _own(tracks[track])
         return tracks[track]
 
     def _drop(self, track: TrackId) -> None:
@@ -202,10 +205,11 @@ class Step:
         self._bear(measured, seen)
 
     def _note(self, track: Track, box: DetectedBox, seen: Seen) -> None:
-        track.kind_scores = {**track.kind_scores, box.kind: track.kind_scores.get(box.kind, 0.0) + box.score}
+        score = box.score
+        track.kind_scores = {**track.kind_scores, box.kind: track.kind_scores.get(box.kind, 0.0) + score}
         track.kind = likeliest(track.kind_scores)
-        track.score += _SCORE_GAIN * (box.score - track.score)
-        track.sure_hits += box.score >= self._scene.parameters.sure_score
+        track.score += _SCORE_GAIN * (score - track.score)
+        track.sure_hits += score >= self._scene.parameters.sure_score
         track.evidence = (*track.evidence, seen.pending.observation)[-_N_EVIDENCE:]
 
     def _link(self, track: Track, measured: Measured, seen: Seen) -> None:
@@ -302,7 +306,7 @@ class Step:
             seen_by=seen.pending.camera,
             evidence=(seen.pending.observation,),
         )
-        track.born_beside = doubles.beside(track, self._columns.within(track.level, x, y, doubles.BESIDE_M))
+        track.born_beside = doubles.beside(track, self._columns.around(track.level, x, y, doubles.BESIDE_M))
         apart = [one.id for one in self.state.tracks.values() if box.tracklet in one.refused]
         doubles.know_apart(track, (self._mine(one) for one in apart), seen.at)
         self._life.extend_trail(track)
@@ -343,7 +347,7 @@ class Step:
             return
         boxes, own = [*boxes_of(seen), *self._recent(seen)], [track.tracklets for track in missed]
         places = [(track.motion.x, track.motion.y) for track in missed]
-        clear = visible(seen, self._scene.placing, places, own, boxes)
+        clear = visible(seen, self._scene.placing.pixels(seen.camera, places, BODY_M), own, boxes)
         for track, is_clear in zip(missed, clear, strict=True):
             look = track.looks.get(camera)
             if is_clear and (look is None or not is_hidden(look.box_px, track.tracklets, boxes)):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from twin.spatial.compiled import Bools, Floats, Ints, compiled
 
 NEWTON_STEPS = 5
@@ -31,26 +29,23 @@ COVERING_PX = 2.0
 TOLD_CUT_SHARE = 0.1
 CUT_SHARE = 0.5  # of the box's size: how wrong an edge may be that the frame cuts
 
-_PLACE = 6
-
 
 @compiled
-def covered(corners: Floats, names: Ints, n: int) -> Bools:
-    """(N,) as ``footprint.covered``.
+def covered(corners: Floats, names: Ints, found: Bools) -> None:
+    """As ``footprint.covered`` by all of these.
 
     Args:
-        corners: (N + M, 4) the boxes, then the others. names: (N + M,) equal for boxes of one tracklet. n: of the boxes.
+        corners: (N + M, 4) the boxes, then others. names: (N + M,) equal for boxes of one tracklet.
+        found: (N,) False, written to.
     """
-    found = np.zeros(n, dtype=np.bool_)
-    for row in range(n):
+    for row in range(len(found)):
         x1, x2, y2 = corners[row, 0], corners[row, 2], corners[row, 3]
-        for other in range(n, len(corners)):
+        for other in range(len(corners)):
             if names[other] == names[row] or not corners[other, 1] < y2 < corners[other, 3] - COVERING_PX:
                 continue
             if min(corners[other, 2], x2) - max(corners[other, 0], x1) > COVERING_SHARE * (x2 - x1):
                 found[row] = True
                 break
-    return found
 
 
 @compiled
@@ -117,8 +112,8 @@ def to_ground(camera: Floats, u: float, v: float) -> tuple[bool, float, float, f
 
 
 @compiled
-def _to_pixel(camera: Floats, east: float, north: float, up: float) -> tuple[bool, float, float]:
-    """``GroundCamera.to_pixels`` of one point."""
+def to_pixel(camera: Floats, east: float, north: float, up: float) -> tuple[bool, float, float]:
+    """``GroundCamera.to_pixels`` of one point: whether it is in front, u, v."""
     if camera[0] == 0.0:
         weight = camera[37] * east + camera[38] * north + camera[39]
         if not weight > LEAST_WEIGHT:
@@ -148,7 +143,7 @@ def _bottom(camera: Floats, box: Floats, x: float, y: float, cut: int) -> tuple[
         up = 0.0 if corner % 2 == 0 else 1.0
         east = x + hx * (ahead * length) + -hy * (aside * width)
         north = y + hy * (ahead * length) + hx * (aside * width)
-        is_seen, u, v = _to_pixel(camera, east, north, camera[42] + up * height)
+        is_seen, u, v = to_pixel(camera, east, north, camera[42] + up * height)
         if not is_seen:
             return False, 0.0, 0.0
         left = u if is_first else min(left, u)
@@ -160,16 +155,16 @@ def _bottom(camera: Floats, box: Floats, x: float, y: float, cut: int) -> tuple[
 
 
 @compiled
-def placed(camera: Floats, boxes: Floats, is_covered: Bools) -> Floats:
-    """(N, 6) places.
+def placed(camera: Floats, boxes: Floats, is_covered: Bools, found: Floats) -> None:
+    """Places of boxes.
 
     Args:
         camera: ``GroundCamera.numbers``.
         boxes: (N, 14): x1, y1, x2, y2, sigma in x and y, all pixels; heading; length, width, height in metres; whether the
             frame cuts it on the left, on the right, below.
         is_covered: (N,).
+        found: (N, 6) zeros, written to: x, y, xx, xy, yy, and 1 where that is valid.
     """
-    found = np.zeros((len(boxes), _PLACE))
     for row in range(len(boxes)):
         box = boxes[row]
         x1, y1, x2, y2, hx, hy = box[0], box[1], box[2], box[3], box[6], box[7]
@@ -208,4 +203,3 @@ def placed(camera: Floats, boxes: Floats, is_covered: Bools) -> Floats:
         found[row, 3] = (a * c * var_u + b * d * var_v) + along2 * (sx * sy) + aside2 * (-sy * sx)
         found[row, 4] = (c * c * var_u + d * d * var_v + own) + along2 * (sy * sy) + aside2 * (sx * sx)
         found[row, 5] = 1.0
-    return found

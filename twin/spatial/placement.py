@@ -32,7 +32,10 @@ def placed(camera: GroundCamera, boxes: Sequence[DetectedBox], headings: Sequenc
         )
         for box, heading in zip(boxes, headings, strict=True)
     ]
-    return [tuple(row) for row in ground.placed(camera.numbers, np.array(rows, dtype=np.float64), is_covered).tolist()]
+    found = np.zeros((len(boxes), 6))
+    ground.placed(camera.numbers, np.array(rows, dtype=np.float64), is_covered, found)
+    places: list[list[float]] = found.tolist()
+    return [(x, y, xx, xy, yy, is_valid) for x, y, xx, xy, yy, is_valid in places]
 
 
 def ground_point(camera: GroundCamera, u: float, v: float) -> tuple[float, float] | None:
@@ -41,11 +44,18 @@ def ground_point(camera: GroundCamera, u: float, v: float) -> tuple[float, float
     return (x, y) if is_valid else None
 
 
+def pixel(camera: GroundCamera, x: float, y: float, z: float) -> tuple[float, float] | None:
+    """Where a point appears; None where ``GroundCamera.to_pixels`` has it not in front."""
+    is_in_front, u, v = ground.to_pixel(camera.numbers, x, y, z)
+    return (u, v) if is_in_front else None
+
+
 def covered(boxes: Sequence[DetectedBox], others: Sequence[DetectedBox]) -> Bools:
-    """As ``footprint.covered``."""
+    """As ``footprint.covered`` by these boxes themselves and by others of the frame."""
     if not boxes:
         return np.zeros(0, dtype=np.bool_)
     number: dict[str, int] = {}
     names = [number.setdefault(one.tracklet, len(number)) for one in (*boxes, *others)]
-    corners = np.array([one.box_px for one in (*boxes, *others)], dtype=np.float64)
-    return ground.covered(corners, np.array(names), len(boxes))
+    found = np.zeros(len(boxes), dtype=np.bool_)
+    ground.covered(np.array([one.box_px for one in (*boxes, *others)]), np.array(names), found)
+    return found

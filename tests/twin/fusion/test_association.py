@@ -19,8 +19,9 @@ from twin.fusion.place import CLEAR, CUT
 
 def assigned(cost, is_allowed):
     tracks, detections = (np.ascontiguousarray(part) for part in np.nonzero(is_allowed))
-    rows, columns = assign(tracks, detections, cost[is_allowed], *cost.shape)
-    return [*zip(rows.tolist(), columns.tolist(), strict=True)]
+    chosen = np.zeros(len(cost), dtype=np.int64)
+    assign(tracks, detections, cost[is_allowed], cost.shape[1], chosen)
+    return [(row, column) for row, column in enumerate(chosen.tolist()) if column >= 0]
 
 
 def test_best_total_beats_best_single_pair():
@@ -62,13 +63,19 @@ def test_ties_are_broken_as_scipy_breaks_them(cost):
     assert least_total(cost.astype(float)).tolist() == linear_sum_assignment(cost)[1].tolist()
 
 
+def paired(*asked):
+    found = np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1)
+    n = pairs(np.zeros((1, 14)), *asked, *found)
+    return tuple(part[:n].tolist() for part in found)
+
+
 def gated(own=(0.0, 0.0, 1.0, 0.0, 1.0, -1.0), link=-1, status=MOVING, gate=9.21, seen_at=0):
     """The pairs of one track at the origin, S = [[1.5, 0.5], [0.5, 2.5]] with the box at (1, -1)."""
     kinds, times = np.array([[0, status, 1, 0]]), np.array([[0, seen_at]])
     boxes = np.array([[1.0, -1.0, 0.5, 0.0, 0.5]])
     ahead, rows = np.array([[0.0, 0.0, 1.0, 0.5, 2.0]]), np.array([0])
     ranks, links = np.array([CLEAR]), np.array([link])
-    return pairs(np.zeros((1, 14)), times, kinds, rows, ahead, np.array([own]), boxes, ranks, links, 0, gate, 60.0)
+    return paired(times, kinds, rows, ahead, np.array([own]), boxes, ranks, links, 0, gate, 60.0)
 
 
 S, OFF = np.array([[1.5, 0.5], [0.5, 2.5]]), np.array([1.0, -1.0])
@@ -93,7 +100,7 @@ def test_a_parked_vehicle_takes_a_strange_box_only_where_its_neighbours_would_no
     far = np.array([[2.0, -1.0, 0.5, 0.0, 0.5]])
     one = np.array([[0, PARKED, 1, 0]]), np.array([0]), np.array([[0.0, 0.0, 1.0, 0.5, 2.0]]), np.array([[0.0, 0, 1, 0, 1, -1]])
     kinds, rows, ahead, own = one
-    parked = pairs(np.zeros((1, 14)), np.zeros((1, 2), int), kinds, rows, ahead, own, far, rows, rows - 1, 0, 9.21, 60.0)
+    parked = paired(np.zeros((1, 2), int), kinds, rows, ahead, own, far, rows, rows - 1, 0, 9.21, 60.0)
     assert len(parked[2]) == 0
 
 
@@ -107,7 +114,9 @@ def tracks_at(*places, q_at=SECOND):
     numbers = np.array([(x, y, 1.0, 0.0, *born(0, x, y, (1.0, 0.2, 2.0), 2.0).p) for x, y in places])
     kinds = np.array([(0, MOVING, 0, 0) for _ in places])
     boxes = np.array([[0.0, 0.0, 0.5, 0.0, 0.5], [4.0, 4.0, 0.5, 0.0, 0.5]])
-    return near(numbers, np.zeros((len(places), 2), int), kinds, 0, np.zeros(len(places), bool), q_at, 3.0, 9.21, boxes)
+    n, rows, ahead = len(places), np.zeros(len(places), np.int64), np.zeros((len(places), 5))
+    n = near(numbers, np.zeros((n, 2), int), kinds, 0, np.zeros(n, bool), q_at, 3.0, 9.21, boxes, rows, ahead)
+    return rows[:n], ahead[:n]
 
 
 def test_near_tracks_are_where_their_motion_takes_them():
