@@ -20,6 +20,7 @@ PRIOR_NATS: Nats = (-4.0, -4.0, -3.5, -3.0, -2.4, -1.8, -1.2, -0.6, 0.0, 0.8, 1.
 N_KNOTS, FIRST_COSINE, STEP_COSINE = len(PRIOR_NATS), -0.2, 0.1
 
 
+@lru_cache(maxsize=_N_REMEMBERED)
 def log_likelihood_ratio(ours: Gallery, theirs: Gallery, nats: Nats) -> float:
     """Evidence in nats that two galleries show one vehicle: their best pair's; 0 where either is empty."""
     best = likeness(ours, theirs)

@@ -1,91 +1,129 @@
-"""Which box of a frame is which track: a gate, costs, and the best total in each gated component.
+"""Which box of a frame is which track: the best total in each component of the pairs that may be.
 
-Shape letters: T tracks, D detections.
+Shape letters: T tracks, D detections, P pairs.
 """
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
-from twin.errors import ShapeError
-from twin.fusion.arithmetic import ln
-from twin.spatial.camera import Bools, Floats
+from twin.spatial.compiled import Floats, Ints, compiled
 
-LINK_NATS = 3.0
-"""What a tracklet id is worth: an edge tracker swaps two that cross about once in ten times, so it can be overruled."""
 MISS_NATS = 8.0
 """Cost of leaving a detection and a track apart: a pair that costs more is not made."""
 _QUANTUM = 1e-6
 
 
-def squared_mahalanobis(mean_m: Floats, cov_m2: Floats, points_m: Floats, point_cov_m2: Floats) -> tuple[Floats, Floats]:
-    """Squared Mahalanobis distance of every track to every detection, and ln det S.
+@compiled
+def assign(tracks: Ints, detections: Ints, costs: Floats, n_detections: int, chosen: Ints) -> None:
+    """The pairs with the least total cost, a miss costing ``MISS_NATS``.
 
     Args:
-        mean_m: (T, 2) predicted positions. cov_m2: (T, 3) their covariances xx, xy, yy.
-        points_m: (D, 2) measured centres. point_cov_m2: (D, 3) theirs.
-
-    Returns:
-        (T, D) d², chi-squared with 2 degrees of freedom for true pairs; (T, D) ln det S.
-
-    Raises:
-        ShapeError: the arguments' shapes do not fit together.
-
-    Source: Bar-Shalom, Willett & Tian, "Tracking and Data Fusion" (2011), on validation gates.
-    """
-    if mean_m.shape[0] != cov_m2.shape[0] or points_m.shape[0] != point_cov_m2.shape[0]:
-        raise ShapeError(f"{mean_m.shape} with {cov_m2.shape}, {points_m.shape} with {point_cov_m2.shape}: rows must agree")
-    a, b, c = (cov_m2[:, None, k] + point_cov_m2[None, :, k] for k in range(3))
-    dx, dy = (points_m[None, :, k] - mean_m[:, None, k] for k in range(2))
-    determinant = a * c - b * b
-    d2 = (c * dx * dx - 2.0 * b * dx * dy + a * dy * dy) / determinant
-    return d2, ln(determinant)
-
-
-def assign(cost: Floats, is_allowed: Bools) -> list[tuple[int, int]]:
-    """The allowed pairs with the least total cost, a miss costing ``MISS_NATS``; sorted by track.
-
-    Args:
-        cost: (T, D) negative log-likelihoods in nats. is_allowed: (T, D) the gate.
+        tracks, detections: (P,) the gate: which pairs may be, each once.
+        costs: (P,) negative log-likelihoods in nats.
+        n_detections: D.
+        chosen: (T,), written to: each track's detection, or -1.
 
     The Hungarian method runs in each connected component of the gate; costs are quantized to 1e-6, so that
     machines agree on ties.
     """
-    worth = np.rint((cost - MISS_NATS) / _QUANTUM)
-    is_allowed = is_allowed & (worth < 0)
-    matches: list[tuple[int, int]] = []
-    for tracks, detections in _components(is_allowed):
-        matches += _assign_component(worth, is_allowed, tracks, detections)
-    return sorted(matches)
+    n_tracks = len(chosen)
+    worth = np.zeros((n_tracks, n_detections))
+    for pair in range(len(costs)):
+        worth[tracks[pair], detections[pair]] = min(np.rint((costs[pair] - MISS_NATS) / _QUANTUM), 0.0)
+    chosen[:] = -1
+    is_done = np.zeros(n_tracks, dtype=np.bool_)
+    for track in range(n_tracks):
+        if not is_done[track]:
+            rows, columns = _component(worth, track)
+            is_done[rows] = True
+            if len(rows) == 1 and len(columns) == 1:
+                chosen[track] = columns[0]
+            elif len(columns) > 0:
+                _choose(worth, rows, columns, chosen)
 
 
-def _components(is_allowed: Bools) -> list[tuple[list[int], list[int]]]:
-    """Tracks and detections that the gate connects, directly or through others; each with at least one pair."""
-    found: list[tuple[list[int], list[int]]] = []
-    left = set(np.flatnonzero(is_allowed.any(axis=1)).tolist())
-    while left:
-        tracks, detections, fresh = set[int](), set[int](), {min(left)}
-        while fresh:
-            tracks |= fresh
-            detections |= set(np.flatnonzero(is_allowed[sorted(fresh)].any(axis=0)).tolist())
-            fresh = set(np.flatnonzero(is_allowed[:, sorted(detections)].any(axis=1)).tolist()) - tracks
-        left -= tracks
-        found.append((sorted(tracks), sorted(detections)))
-    return found
+@compiled
+def _component(worth: Floats, track: int) -> tuple[Ints, Ints]:
+    """Tracks and detections that pairs which are worth something connect with a track, directly or through others; in order."""
+    is_row, is_column = np.zeros(worth.shape[0], dtype=np.bool_), np.zeros(worth.shape[1], dtype=np.bool_)
+    todo, n_todo = np.zeros(worth.shape[0], dtype=np.int64), 1
+    todo[0], is_row[track] = track, True
+    while n_todo > 0:
+        n_todo -= 1
+        row = todo[n_todo]
+        for column in range(worth.shape[1]):
+            if worth[row, column] < 0.0 and not is_column[column]:
+                is_column[column] = True
+                for other in range(worth.shape[0]):
+                    if worth[other, column] < 0.0 and not is_row[other]:
+                        is_row[other] = True
+                        todo[n_todo] = other
+                        n_todo += 1
+    return np.flatnonzero(is_row), np.flatnonzero(is_column)
 
 
-def _assign_component(worth: Floats, is_allowed: Bools, tracks: list[int], detections: list[int]) -> list[tuple[int, int]]:
-    if len(tracks) == 1 and len(detections) == 1:
-        return [(tracks[0], detections[0])]
-    block = np.ix_(tracks, detections)
-    # Each track may also take its own dummy detection at 0: a pair is only made where it is worth something.
-    apart = np.zeros((len(tracks), len(tracks)))
-    square = np.concatenate((np.where(is_allowed[block], worth[block], 0.0), apart), axis=1)
-    rows, columns = cast("tuple[NDArray[np.intp], NDArray[np.intp]]", linear_sum_assignment(square))
-    chosen = [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if column < len(detections)]
-    pairs = [(tracks[row], detections[column]) for row, column in chosen]
-    return [pair for pair in pairs if is_allowed[pair]]
+@compiled
+def _choose(worth: Floats, rows: Ints, columns: Ints, chosen: Ints) -> None:
+    """Write the best total of a component. Each track may also take a dummy detection at 0."""
+    n, n_real = len(rows), len(columns)
+    square = np.zeros((n, n_real + n))
+    for row in range(n):
+        for column in range(n_real):
+            square[row, column] = worth[rows[row], columns[column]]
+    taken = least_total(square)
+    for row in range(n):
+        if taken[row] < n_real and worth[rows[row], columns[taken[row]]] < 0.0:
+            chosen[rows[row]] = columns[taken[row]]
+
+
+@compiled
+def least_total(cost: Floats) -> Ints:
+    """(R,) a column for each row of an (R, C) matrix, R ≤ C, no column twice, with the least sum: by shortest augmenting paths.
+
+    Source: Crouse, "On implementing 2D rectangular assignment algorithms" (2016), with the ties broken as scipy does it.
+    """
+    n_rows, n_columns = cost.shape
+    u, v = np.zeros(n_rows), np.zeros(n_columns)
+    column_of, row_of = np.full(n_rows, -1, dtype=np.int64), np.full(n_columns, -1, dtype=np.int64)
+    path, shortest = np.full(n_columns, -1, dtype=np.int64), np.zeros(n_columns)
+    left = np.zeros(n_columns, dtype=np.int64)
+    for start in range(n_rows):
+        is_row, is_column = np.zeros(n_rows, dtype=np.bool_), np.zeros(n_columns, dtype=np.bool_)
+        shortest[:] = np.inf
+        for n in range(n_columns):
+            left[n] = n_columns - n - 1
+        n_left, sink, row, least = n_columns, -1, start, 0.0
+        while sink < 0:
+            is_row[row] = True
+            at, lowest = -1, np.inf
+            for n in range(n_left):
+                column = left[n]
+                reduced = least + cost[row, column] - u[row] - v[column]
+                if reduced < shortest[column]:
+                    path[column], shortest[column] = row, reduced
+                if shortest[column] < lowest or (shortest[column] == lowest and row_of[column] < 0):
+                    lowest, at = shortest[column], n
+            least, column = lowest, left[at]
+            if row_of[column] < 0:
+                sink = column
+            else:
+                row = row_of[column]
+            is_column[column] = True
+            n_left -= 1
+            left[at] = left[n_left]
+        u[start] += least
+        for other in range(n_rows):
+            if is_row[other] and other != start:
+                u[other] += least - shortest[column_of[other]]
+        for column in range(n_columns):
+            if is_column[column]:
+                v[column] -= least - shortest[column]
+        column = sink
+        while True:
+            row = path[column]
+            row_of[column] = row
+            column, column_of[row] = column_of[row], column
+            if row == start:
+                break
+    return column_of

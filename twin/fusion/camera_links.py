@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from twin.events.ids import SECOND, CameraId, Micros
 from twin.events.of_observing import CameraLinkEstimated
-from twin.fusion.arithmetic import ln1
+from twin.fusion.gating import ln1
 
 _USUAL_MPS = 4.0
 _LEAST_WAY_M = 8.0  # who is lost near to where it is found waited for a while, or it would not have been lost

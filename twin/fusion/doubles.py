@@ -21,7 +21,7 @@ _N_APART = 15  # points: five for a second of two boxes beside each other, two f
 _N_APART_AT_BIRTH = 5
 _BOX_OVERLAP = 0.5  # boxes that share more may be two of one vehicle, or one that hides the other
 _SECOND_BOX = 0.8
-_BESIDE_M = 6.0
+BESIDE_M = 6.0
 _ONE_PLACE_M = 1.7  # nearer than the centres of two parked vehicles can be, errors of both included
 _ONE_STALL_M = 2.6
 _ONE_MOVING_M = 3.0
@@ -33,10 +33,14 @@ _MOVING: Micros = 2 * SECOND
 
 def note_apart(seen: Sequence[tuple[Track, DetectedBox]], at: Micros) -> None:
     """Write into these tracks, all of one camera's frame, which of them were seen beside each other."""
+    places = [(track.motion.x, track.motion.y) for track, _ in seen]
     for n, (one, box) in enumerate(seen):
-        for other, other_box in seen[:n]:
+        x, y = places[n]
+        for (other, other_box), (u, v) in zip(seen[:n], places, strict=False):
+            if (x - u) * (x - u) + (y - v) * (y - v) > BESIDE_M * BESIDE_M:
+                continue
             known = one.apart.get(other.id)
-            if (known is not None and at - known.last_at < _NOTE_EVERY) or _distance2(one, other) > _BESIDE_M * _BESIDE_M:
+            if known is not None and at - known.last_at < _NOTE_EVERY:
                 continue
             weight = _weight(overlap(box, other_box))
             if weight:
@@ -52,7 +56,7 @@ def beside(newborn: Track, tracks: Iterable[Track]) -> tuple[TrackId, ...]:
         for track in tracks
         if track.level == newborn.level
         and _is_seen(track, newborn.born_at)
-        and _distance2(track, newborn) <= _BESIDE_M * _BESIDE_M
+        and _distance2(track, newborn) <= BESIDE_M * BESIDE_M
     )
 
 

@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from twin.events.ids import SECOND, VehicleId
 from twin.fusion.appearance import log_likelihood_ratio
-from twin.fusion.arithmetic import ln1
 from twin.fusion.camera_links import Gap, likelihood_ratio
 from twin.fusion.doubles import seem_two
+from twin.fusion.gating import ln1
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track
 

@@ -142,12 +142,14 @@ class Lifecycle:
 
     def settle(self, track: Track) -> None:
         """Park a moving vehicle that has stood long enough."""
-        place = fused(track.looks)
-        if track.still is None or place is None:
+        stood_us = 0 if track.still is None else track.motion.at - track.still.at
+        if track.still is None or stood_us < min(self._parameters.park_us, self._parameters.stall_park_us):
+            return
+        if (place := fused(track.looks)) is None:
             return
         stall = self._scene.map.stall_at(track.level, place[0], place[1])
         needed = self._parameters.park_us if stall is None else self._parameters.stall_park_us
-        if track.motion.at - track.still.at >= needed:
+        if stood_us >= needed:
             self._park(track, place, stall)
 
     def measure_parked(self, track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:
@@ -399,6 +401,8 @@ def _named(track: Track) -> VehicleId:
 
 def likeliest(scores: Mapping[VehicleKind, float]) -> VehicleKind:
     """The kind with the largest sum of scores; the first by name of equal ones."""
+    if len(scores) == 1:
+        return next(iter(scores))
     kinds: list[VehicleKind] = sorted(scores)
     return max(kinds, key=lambda kind: scores[kind])
 

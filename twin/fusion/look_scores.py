@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from twin.events.of_observing import LooksCalibrated
 from twin.fusion.appearance import FIRST_COSINE, N_KNOTS, PRIOR_NATS, STEP_COSINE, Nats
-from twin.fusion.arithmetic import ln1
+from twin.fusion.gating import ln1
 
 _N_PRIOR = 30.0  # scores at a knot that the prior counts for
 _MOST_NATS = 6.0

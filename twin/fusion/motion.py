@@ -11,6 +11,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from twin.events.ids import SECOND, Micros
+from twin.spatial.compiled import compiled
 
 Upper = tuple[float, float, float, float, float, float, float, float, float, float]
 """xx, xy, xu, xv, yy, yu, yv, uu, uv, vv with u = vx, v = vy."""
@@ -55,9 +56,14 @@ def predict(motion: Motion, at: Micros, q: float) -> Motion:
     if at <= motion.at:
         return motion
     t = (at - motion.at) / SECOND
-    xx, xy, xu, xv, yy, yu, yv, uu, uv, vv = motion.p
+    return Motion(at, motion.x + t * motion.vx, motion.y + t * motion.vy, motion.vx, motion.vy, _predicted(motion.p, t, q))
+
+
+@compiled
+def _predicted(p: Upper, t: float, q: float) -> Upper:
+    xx, xy, xu, xv, yy, yu, yv, uu, uv, vv = p
     q1, q2, q3 = q * t, q * t * t / 2.0, q * t * t * t / 3.0
-    p: Upper = (
+    return (
         xx + 2.0 * t * xu + t * t * uu + q3,
         xy + t * (xv + yu) + t * t * uv,
         xu + t * uu + q2,
@@ -69,7 +75,6 @@ def predict(motion: Motion, at: Micros, q: float) -> Motion:
         uv,
         vv + q1,
     )
-    return Motion(at, motion.x + t * motion.vx, motion.y + t * motion.vy, motion.vx, motion.vy, p)
 
 
 def stopped(motion: Motion, sigma_mps: float) -> Motion:
@@ -94,15 +99,25 @@ def with_floor(motion: Motion, sigma_m: float) -> Motion:
 
 def update(motion: Motion, x: float, y: float, covariance_m2: Cov2) -> Motion:
     """The estimate after a measured position with its covariance R: P - K S Kᵀ with S = HPHᵀ + R."""
-    xx, xy, xu, xv, yy, yu, yv, uu, uv, vv = motion.p
-    a, b, c = xx + covariance_m2[0], xy + covariance_m2[1], yy + covariance_m2[2]
+    xx, xy, yy = covariance_m2
+    x, y, vx, vy, p = _updated(motion.x, motion.y, motion.vx, motion.vy, motion.p, x, y, xx, xy, yy)
+    return Motion(motion.at, x, y, vx, vy, p)
+
+
+@compiled
+def _updated(
+    x: float, y: float, vx: float, vy: float, p: Upper, to_x: float, to_y: float, r_xx: float, r_xy: float, r_yy: float
+) -> tuple[float, float, float, float, Upper]:
+    xx, xy, xu, xv, yy, yu, yv, uu, uv, vv = p
+    a, b, c = xx + r_xx, xy + r_xy, yy + r_yy
     determinant = a * c - b * b
     ia, ib, ic = c / determinant, -b / determinant, a / determinant
-    gains = [(px * ia + py * ib, px * ib + py * ic) for px, py in ((xx, xy), (xy, yy), (xu, yu), (xv, yv))]
-    dx, dy = x - motion.x, y - motion.y
-    moved = [k1 * dx + k2 * dy for k1, k2 in gains]
-    (kx1, kx2), (ky1, ky2), (ku1, ku2), (kv1, kv2) = gains
-    p: Upper = (
+    kx1, kx2 = xx * ia + xy * ib, xx * ib + xy * ic
+    ky1, ky2 = xy * ia + yy * ib, xy * ib + yy * ic
+    ku1, ku2 = xu * ia + yu * ib, xu * ib + yu * ic
+    kv1, kv2 = xv * ia + yv * ib, xv * ib + yv * ic
+    dx, dy = to_x - x, to_y - y
+    after = (
         xx - kx1 * xx - kx2 * xy,
         xy - kx1 * xy - kx2 * yy,
         xu - kx1 * xu - kx2 * yu,
@@ -114,4 +129,5 @@ def update(motion: Motion, x: float, y: float, covariance_m2: Cov2) -> Motion:
         uv - ku1 * xv - ku2 * yv,
         vv - kv1 * xv - kv2 * yv,
     )
-    return Motion(motion.at, motion.x + moved[0], motion.y + moved[1], motion.vx + moved[2], motion.vy + moved[3], p)
+    moved = x + (kx1 * dx + kx2 * dy), y + (ky1 * dx + ky2 * dy), vx + (ku1 * dx + ku2 * dy), vy + (kv1 * dx + kv2 * dy)
+    return moved[0], moved[1], moved[2], moved[3], after

@@ -7,7 +7,7 @@ starts to move is told by one camera's looks against its own mean, from which th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -23,6 +23,8 @@ _MEMORY = 30  # looks after which the oldest begin to fade
 _ENOUGH_LOOKS = 4
 _STRANGE_D2 = 11.8  # chi-squared, 2 degrees of freedom, 99.7 %
 _STRANGE_M = 1.3  # nearer than this there is no room for another vehicle
+_SURELY_NEAR_M = 1.2
+_MOST_KNOWN = 4_096
 _SYSTEMATIC = 0.3  # share of a look's variance that all looks of the camera have in common
 
 
@@ -65,22 +67,37 @@ def looked(
     )
 
 
-def fused(looks: Mapping[CameraId, Look]) -> tuple[float, float, Cov2] | None:
+_known: dict[int, tuple[Mapping[CameraId, Look], _Place | None]] = {}
+
+
+def fused(looks: Mapping[CameraId, Look]) -> _Place | None:
     """The place that all cameras' looks tell together, with its covariance; None without any.
 
     Weighted by information: x = (Σ Rᵢ⁻¹)⁻¹ Σ Rᵢ⁻¹ xᵢ, with Rᵢ = R (s + (1 - s) / n).
+
+    Args:
+        looks: never changed in place: what they told is remembered, for of what stands most boxes change nothing.
     """
-    return _fused(looks[name] for name in sorted(looks))
+    known = _known.get(id(looks))
+    if known is not None and known[0] is looks:
+        return known[1]
+    place = _fused([looks[name] for name in sorted(looks)])
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[id(looks)] = looks, place
+    return place
 
 
-def without(looks: Mapping[CameraId, Look], camera: CameraId) -> tuple[float, float, Cov2] | None:
+def without(looks: Mapping[CameraId, Look], camera: CameraId) -> _Place | None:
     """As ``fused``, of what the other cameras see clearly."""
-    return _fused(looks[name] for name in sorted(looks) if name != camera and looks[name].rank == CLEAR)
+    return _fused([looks[name] for name in sorted(looks) if name != camera and looks[name].rank == CLEAR])
 
 
-def without_strays(looks: Mapping[CameraId, Look]) -> dict[CameraId, Look]:
+def without_strays(looks: dict[CameraId, Look]) -> dict[CameraId, Look]:
     """Without looks of which there are too few to tell a stranger by, and which are apart from what is known well."""
-    sure = _fused(looks[name] for name in sorted(looks) if looks[name].n >= _ENOUGH_LOOKS)
+    if all(look.n >= _ENOUGH_LOOKS for look in looks.values()):
+        return looks
+    sure = _fused([looks[name] for name in sorted(looks) if looks[name].n >= _ENOUGH_LOOKS])
     return {name: look for name, look in looks.items() if look.n >= _ENOUGH_LOOKS or not _are_apart(_fused((look,)), sure)}
 
 
@@ -93,13 +110,22 @@ def is_stranger(looks: Mapping[CameraId, Look], camera: CameraId) -> bool:
     own = looks.get(camera)
     if own is None or own.n < _ENOUGH_LOOKS:
         return False
+    near = (one.n < _ENOUGH_LOOKS or _are_near(one, own) for one in looks.values())
+    if all(near):
+        return False
     known = [looks[name] for name in sorted(looks) if looks[name].n >= _ENOUGH_LOOKS]
     far = [look for look in known if _are_apart(_fused((look,)), _fused((own,)))]
-    ours, theirs = _fused(look for look in known if look not in far), _fused(far)
+    ours, theirs = _fused([look for look in known if look not in far]), _fused(far)
     if ours is None or theirs is None or not _are_apart(ours, theirs):
         return False
     (_, _, (xx, _, yy)), (_, _, (uu, _, vv)) = ours, theirs
     return uu + vv <= xx + yy
+
+
+def _are_near(one: Look, other: Look) -> bool:
+    """Whether two looks, each by itself, are surely not apart: ``_fused`` of one is its place, to rounding."""
+    dx, dy = one.x - other.x, one.y - other.y
+    return dx * dx + dy * dy <= _SURELY_NEAR_M * _SURELY_NEAR_M
 
 
 def _are_apart(one: _Place | None, other: _Place | None) -> bool:
@@ -119,15 +145,16 @@ def squared_distance(dx: float, dy: float, covariance_m2: Cov2) -> float:
     return (c * dx * dx - 2.0 * b * dx * dy + a * dy * dy) / (a * c - b * b)
 
 
-def _fused(looks: Iterable[Look]) -> tuple[float, float, Cov2] | None:
+def _fused(looks: Sequence[Look]) -> _Place | None:
     a = b = c = p = q = 0.0
     for look in looks:
         share = _SYSTEMATIC + (1.0 - _SYSTEMATIC) / look.n
-        xx, xy, yy = (share * value for value in look.covariance_m2)
+        xx, xy, yy = look.covariance_m2
+        xx, xy, yy, x, y = share * xx, share * xy, share * yy, look.x, look.y
         determinant = xx * yy - xy * xy
         ia, ib, ic = yy / determinant, -xy / determinant, xx / determinant
         a, b, c = a + ia, b + ib, c + ic
-        p, q = p + ia * look.x + ib * look.y, q + ib * look.x + ic * look.y
+        p, q = p + ia * x + ib * y, q + ib * x + ic * y
     determinant = a * c - b * b
     if not determinant > 0.0:
         return None

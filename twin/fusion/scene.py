@@ -9,8 +9,9 @@ from msgspec import Struct
 from site_models.schema import Camera, LevelId, Portal, Site, StallId
 from twin.events.ids import CameraId, Micros
 from twin.events.observations import CameraCalibrated
+from twin.fusion.columns import TrackColumns
 from twin.fusion.parameters import FusionParameters
-from twin.fusion.placing import BODY_M, Placing, is_inside
+from twin.fusion.placing import BODY_M, Pixel, Placing, is_inside
 from twin.fusion.portals import side_m
 from twin.fusion.state import Calibrations
 from twin.spatial.camera import GroundCamera
@@ -56,7 +57,9 @@ class Scene:
         }
         self.placing = placing or Placing()
         self._calibrated: dict[bytes, GroundCamera] = {}
-        self._stalls_shown: dict[tuple[int, LevelId, tuple[int, int]], tuple[StallPlace, ...]] = {}
+        self._stalls_shown: dict[tuple[int, LevelId, tuple[int, int]], tuple[tuple[StallPlace, Pixel], ...]] = {}
+        self.columns: TrackColumns | None = None
+        """Those of the step that was finished last, for the next one to take."""
 
     def is_edge(self, level: LevelId, x_m: float, y_m: float) -> bool:
         """Whether vehicles may come up here from where nobody looks: near a portal that is not only counted."""
@@ -87,14 +90,16 @@ class Scene:
                 return True
         return False
 
-    def stalls_shown(self, camera: GroundCamera, level: LevelId, frame_px: tuple[int, int]) -> tuple[StallPlace, ...]:
-        """Stalls whose middle is in a camera's frame, whatever stands before them. The camera is one of this scene's."""
+    def stalls_shown(
+        self, camera: GroundCamera, level: LevelId, frame_px: tuple[int, int]
+    ) -> tuple[tuple[StallPlace, Pixel], ...]:
+        """Stalls whose middle is in a frame, whatever stands before them, and where. The camera is one of this scene's."""
         key = (id(camera), level, frame_px)
         if key not in self._stalls_shown:
             places = [stall for stall in self.stalls if stall.level == level]
             pixels = self.placing.pixels(camera, [stall.centre_m for stall in places], BODY_M)
             shown = zip(places, pixels, strict=True)
-            self._stalls_shown[key] = tuple(one for one, pixel in shown if pixel is not None and is_inside(pixel, frame_px))
+            self._stalls_shown[key] = tuple((one, pixel) for one, pixel in shown if pixel and is_inside(pixel, frame_px))
         return self._stalls_shown[key]
 
     def camera(self, name: CameraId, at: Micros, calibrations: Calibrations) -> tuple[GroundCamera, LevelId] | None:

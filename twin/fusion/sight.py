@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
+
 from twin.events.ids import TrackletId
 from twin.events.observations import DetectedBox
 from twin.fusion.frame import Seen
-from twin.fusion.placing import BODY_M, Placing, is_inside
+from twin.fusion.placing import Pixel, is_inside
+from twin.spatial.compiled import Floats, Ints, compiled
 
 Boxes = Sequence[DetectedBox]
 
@@ -21,30 +24,47 @@ def boxes_of(seen: Seen) -> list[DetectedBox]:
     return [*(one.box for one in seen.measured), *seen.invisible]
 
 
-def visible(
-    seen: Seen,
-    placing: Placing,
-    places_m: Sequence[tuple[float, float]],
-    own: Sequence[Collection[TrackletId]],
-    boxes: Boxes,
-) -> list[bool]:
+def visible(seen: Seen, pixels: Sequence[Pixel | None], own: Sequence[Collection[TrackletId]], boxes: Boxes) -> list[bool]:
     """Whether each place is in clear view of the frame's camera.
 
     Args:
-        places_m: ground points on the camera's level.
+        pixels: where ground points on the camera's level appear, as ``Placing.pixels`` tells.
         own: for each, the tracklets that are allowed to cover it: the vehicle's own.
         boxes: of the frame, and those that the camera had a moment ago and not now: what was missed still hides what is
             behind it.
     """
-    if not places_m:
-        return []
-    frame_px, covers = seen.pending.frame.frame_px, [_inset(box) for box in boxes]
-    return [
-        pixel is not None
-        and is_inside(pixel, frame_px)
-        and not any(x1 < pixel[0] < x2 and y1 < pixel[1] < y2 and name not in names for x1, x2, y1, y2, name in covers)
-        for pixel, names in zip(placing.pixels(seen.camera, places_m, BODY_M), own, strict=True)
-    ]
+    frame_px = seen.pending.frame.frame_px
+    is_clear = [pixel is not None and is_inside(pixel, frame_px) for pixel in pixels]
+    if boxes and any(is_clear):
+        places, corners = np.array([pixel or (0.0, 0.0) for pixel in pixels]), np.array([one.box_px for one in boxes])
+        found = np.empty((len(pixels) * len(boxes), 2), dtype=np.int64)
+        pairs: list[tuple[int, int]] = found[: _covers(places, corners, found)].tolist()
+        for place, cover in pairs:
+            is_clear[place] = is_clear[place] and boxes[cover].tracklet in own[place]
+    return is_clear
+
+
+@compiled
+def _covers(pixels: Floats, boxes: Floats, found: Ints) -> int:
+    """Pairs of places and boxes that hide them: well inside the box, which reaches lower, so it is nearer.
+
+    Args:
+        pixels: (N, 2). boxes: (M, 4) x1, y1, x2, y2.
+        found: (N * M, 2), written to: the pairs.
+
+    Returns:
+        How many there are.
+    """
+    n = 0
+    for cover in range(len(boxes)):
+        x1, y1, x2, y2 = boxes[cover, 0], boxes[cover, 1], boxes[cover, 2], boxes[cover, 3]
+        inset_x, inset_y = _COVER_SHARE * (x2 - x1), _COVER_SHARE * (y2 - y1)
+        for place in range(len(pixels)):
+            u, v = pixels[place, 0], pixels[place, 1]
+            if x1 - inset_x < u < x2 + inset_x and y1 < v < y2 - inset_y:
+                found[n, 0], found[n, 1] = place, cover
+                n += 1
+    return n
 
 
 def is_hidden(box_px: tuple[float, float, float, float], own: Collection[TrackletId], boxes: Boxes) -> bool:
@@ -56,10 +76,3 @@ def is_hidden(box_px: tuple[float, float, float, float], own: Collection[Trackle
         if bottom > y2 + _NEARER_PX and left < x2 and right > x1 and top < y2 and box.tracklet not in own:
             hidden += (min(x2, right) - max(x1, left)) * (min(y2, bottom) - max(y1, top))
     return hidden > _HIDDEN_SHARE * (x2 - x1) * (y2 - y1)
-
-
-def _inset(box: DetectedBox) -> tuple[float, float, float, float, TrackletId]:
-    """Where a box hides a place: well inside it, and it reaches lower, so it is nearer. x1, x2, y1, y2, and whose box it is."""
-    x1, y1, x2, y2 = box.box_px
-    inset_x, inset_y = _COVER_SHARE * (x2 - x1), _COVER_SHARE * (y2 - y1)
-    return x1 - inset_x, x2 + inset_x, y1, y2 - inset_y, box.tracklet

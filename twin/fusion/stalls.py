@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from twin.events.facts import StallChanged
 from twin.events.ids import Micros, StallId, VehicleId
+from twin.fusion.columns import TrackColumns
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Seen
 from twin.fusion.scene import Scene
 from twin.fusion.sight import boxes_of, visible
-from twin.fusion.state import FusionState, StallBelief
+from twin.fusion.state import StallBelief
 
 _LOOKS = 20  # clear looks at an empty place before an unknown stall is free: parked vehicles are confirmed by then
 _UNKNOWN = StallBelief("unknown")
@@ -26,25 +27,20 @@ def occupy(stalls: dict[StallId, StallBelief], parked: dict[StallId, VehicleId],
             emission.emit(at, StallChanged(stall=stall, state="occupied", vehicle=vehicle))
 
 
-def look(seen: Seen, state: FusionState, stalls: dict[StallId, StallBelief], scene: Scene, emission: Emission) -> None:
+def look(seen: Seen, columns: TrackColumns, stalls: dict[StallId, StallBelief], scene: Scene, emission: Emission) -> None:
     """Count clear looks at unknown stalls in which nothing is tracked."""
     shown = scene.stalls_shown(seen.camera, seen.level, seen.pending.frame.frame_px)
-    unknown = [place for place in shown if stalls.get(place.id, _UNKNOWN).state == "unknown"]
+    unknown = [one for one in shown if stalls.get(one[0].id, _UNKNOWN).state == "unknown"]
     if not unknown:
         return
-    places = [place.centre_m for place in unknown]
-    clear = visible(seen, scene.placing, places, [()] * len(unknown), boxes_of(seen))
+    clear = visible(seen, [pixel for _, pixel in unknown], [()] * len(unknown), boxes_of(seen))
     if not any(clear):
         return
-    empty = [place for place, is_clear in zip(unknown, clear, strict=True) if is_clear]
+    empty = [place for (place, _), is_clear in zip(unknown, clear, strict=True) if is_clear]
     left, right = min(place.box_m[0] for place in empty), max(place.box_m[2] for place in empty)
     low, high = min(place.box_m[1] for place in empty), max(place.box_m[3] for place in empty)
-    near = (
-        track.motion
-        for track in state.tracks.values()
-        if track.level == seen.level and left <= track.motion.x <= right and low <= track.motion.y <= high
-    )
-    taken = {scene.map.stall_at(seen.level, motion.x, motion.y) for motion in near}
+    near = columns.between(seen.level, left, low, right, high)
+    taken = {scene.map.stall_at(seen.level, track.motion.x, track.motion.y) for track in near}
     for place in empty:
         if place.id in taken:
             continue

@@ -31,17 +31,20 @@ def has_left(track: Track, measured: Measured, camera: CameraId, depart_m: float
     """Whether a look is off the vehicle's place; None where the camera cannot tell: it has no like look to compare with."""
     own = track.looks.get(camera)
     if own is not None and own.n > 1 and own.rank == measured.rank:
-        return is_off(own, measured, depart_m)
+        return _is_off(own, measured, depart_m)
     (x, y), (xx, _, yy) = measured.point_m, measured.covariance_m2
     return True if away_m(track.motion, x, y) > depart_m + math.sqrt(xx + yy) else None
 
 
 def is_off(own: Look | None, measured: Measured, by_m: float) -> bool:
     """Whether a camera's look is off its own mean by more than its noise."""
-    if own is None or own.rank != measured.rank:
-        return False
-    xx, _, yy = measured.covariance_m2
-    return away_m(own, *measured.point_m) > by_m + _NOISE_SHARE * math.sqrt(xx + yy)
+    return own is not None and own.rank == measured.rank and _is_off(own, measured, by_m)
+
+
+def _is_off(own: Look, measured: Measured, by_m: float) -> bool:
+    (x, y), (xx, _, yy) = measured.point_m, measured.covariance_m2
+    dx, dy = own.x - x, own.y - y
+    return math.sqrt(dx * dx + dy * dy) > by_m + _NOISE_SHARE * math.sqrt(xx + yy)
 
 
 def is_due(own: Look | None, at: Micros) -> bool:

@@ -7,16 +7,19 @@ from copy import copy
 from msgspec.structs import replace
 
 from twin.events.facts import TrackletAssigned
-from twin.events.ids import SECOND, LevelId, Micros, StallId, TrackletId, VehicleId
+from twin.events.ids import SECOND, EventId, LevelId, Micros, StallId, TrackletId, VehicleId
 from twin.events.observations import CameraCalibrated, DetectedBox
 from twin.fusion import camera_links, doubles, stalls
 from twin.fusion.appearance import with_views
+from twin.fusion.columns import TrackColumns
 from twin.fusion.emission import Emission
-from twin.fusion.frame import Measured, Seen, heading_of, match, measure
+from twin.fusion.frame import Measured, Seen, heading_of, measure
 from twin.fusion.identity import Reappearance
 from twin.fusion.lifecycle import Lifecycle, likeliest
+from twin.fusion.matching import match
 from twin.fusion.motion import born, predict, stopped, update, with_floor
 from twin.fusion.place import fused, is_stranger, squared_distance
+from twin.fusion.placing import BODY_M
 from twin.fusion.scene import Scene
 from twin.fusion.sight import boxes_of, is_hidden, visible
 from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, Track, TrackId, TrackletLink
@@ -38,7 +41,7 @@ _SAME_MOVING_M = 3.5  # two views of one moving vehicle may differ so much where
 
 
 class Step:
-    """Works on a copy of a fusion state's dicts while one observation is folded."""
+    """Works on a copy of a fusion state's dicts while one observation is folded; a track is copied before it is changed."""
 
     def __init__(self, state: FusionState, scene: Scene, emission: Emission) -> None:
         self._scene = scene
@@ -48,7 +51,7 @@ class Step:
         self._suspicions = state.suspicions
         self._forgotten_until: Micros | None = None
         self.state = FusionState(
-            tracks={name: _own(track) for name, track in state.tracks.items()},
+            tracks=dict(state.tracks),
             tracklets={camera: dict(links) for camera, links in state.tracklets.items()},
             views=state.views,
             stalls=dict(state.stalls),
@@ -59,9 +62,13 @@ class Step:
             links=state.links,
             scores=state.scores,
         )
+        self._owned = set[TrackId]()
+        self._columns = (scene.columns or TrackColumns()).of(self.state.tracks)
+        scene.columns = None
 
     def finished(self) -> FusionState:
-        """The new state."""
+        """The new state; the step ends."""
+        self._scene.columns = self._columns
         return replace(self.state, n_tracks=self._n_tracks, suspicions=self._suspicions)
 
     def fuse(self, frames: tuple[PendingFrame, ...]) -> None:
@@ -70,7 +77,7 @@ class Step:
             calibrations = self.state.calibrations.get(pending.camera, ())
             found = self._scene.camera(pending.camera, pending.at, calibrations)
             if found is not None:
-                self._frame(measure(pending, *found, self.state, self._scene))
+                self._frame(measure(pending, *found, self.state, self._columns, self._scene))
         if frames:
             self._unite(frames[0].at, frames[-1].at)
             self._occupy(frames[-1].at)
@@ -79,17 +86,30 @@ class Step:
         """What not having been seen until now means for each track; forgets old tracklets."""
         parameters, tracks = self._scene.parameters, self.state.tracks
         self._merge_decided(closed_at)
-        for track in list(tracks.values()):
-            unseen = closed_at - track.seen_at
-            if track.status == "moving" and unseen > parameters.hidden_us:
-                self._lose_sight(track)
-            patience = parameters.tentative_us if track.still is None else parameters.tentative_still_us
-            if track.id not in tracks:
+        for name in list(tracks):
+            unseen = closed_at - tracks[name].seen_at
+            if tracks[name].status == "moving" and unseen > parameters.hidden_us:
+                self._lose_sight(self._mine(name))
+            track = tracks.get(name)
+            if track is None:
                 continue
+            patience = parameters.tentative_us if track.still is None else parameters.tentative_still_us
             is_over = track.status == "tentative" and unseen > patience
             if is_over or (track.status == "left" and unseen > parameters.hidden_us):
-                del tracks[track.id]
+                self._drop(name)
         self._forget_tracklets(closed_at // SECOND * SECOND - _FORGET)
+
+    def _mine(self, track: TrackId) -> Track:
+        """A track, to be changed."""
+        tracks = self.state.tracks
+        if track not in self._owned:
+            self._owned.add(track)
+            tracks[track] = self._columns.tracks[self._columns.row_by_id[track]] = _own(tracks[track])
+        return tracks[track]
+
+    def _drop(self, track: TrackId) -> None:
+        del self.state.tracks[track]
+        self._columns.drop(track)
 
     def _forget_tracklets(self, until: Micros) -> None:
         if until == self._forgotten_until:
@@ -108,20 +128,20 @@ class Step:
             by_name = {track.vehicle: track for track in self.state.tracks.values() if track.status != "left"}
             elder, younger = by_name.get(one.vehicle), by_name.get(one.merged)
             if elder is not None and younger is not None:
-                self._life.unite(elder, younger, one.at, decision=one.decision)
-                self._hand_over(younger.id, elder, one.at)
-                del self.state.tracks[younger.id]
+                self._join(elder.id, younger, one.at, one.decision)
         self.state = replace(self.state, merges=tuple(one for one in self.state.merges if one.at > at))
 
     def _lose_sight(self, track: Track) -> None:
         for other in self.state.tracks.values():
             if other.id != track.id and self._life.is_left_behind(track, other):
-                self._life.take_back(track, other, track.seen_at + self._scene.parameters.hidden_us)
-                self._hand_over(other.id, other, track.seen_at + self._scene.parameters.hidden_us)
-                del self.state.tracks[track.id]
+                mine = self._mine(other.id)
+                self._life.take_back(track, mine, track.seen_at + self._scene.parameters.hidden_us)
+                self._hand_over(mine.id, mine, track.seen_at + self._scene.parameters.hidden_us)
+                self._drop(track.id)
                 return
         taken = {other.stall for other in self.state.tracks.values() if other.status == "parked" and other.stall is not None}
         self._life.lose_sight(track, self.state.looked_at.get(track.seen_by, track.seen_at), taken)
+        self._columns.write(track)
         if track.status == "hidden" and self._scene.parameters.learns_links:
             self.state = replace(self.state, links=camera_links.with_lost(self.state.links, track.seen_by))
 
@@ -129,10 +149,13 @@ class Step:
         camera = seen.pending.camera
         self.state.watched_since.setdefault(camera, seen.at)
         self.state.looked_at[camera] = seen.at
-        pairs = match(seen, self.state, self._scene)
+        pairs = match(seen, self.state, self._columns, self._scene)
         for track, column in pairs:
             if track in self.state.tracks:
-                self._update(self.state.tracks[track], seen.measured[column], seen)
+                self._update(self._mine(track), seen.measured[column], seen)
+            if track in self.state.tracks:
+                self._columns.write(self.state.tracks[track])
+                self._columns.note_seen(self.state.tracks[track], (camera,))
         alive = [(self.state.tracks[track], seen.measured[column].box) for track, column in pairs if track in self.state.tracks]
         doubles.note_apart(alive, seen.at)
         taken = {column for _, column in pairs}
@@ -141,7 +164,7 @@ class Step:
             others = (seen.measured[one].box for one in taken)
             if column not in taken and measured.is_fresh and not doubles.is_second_box(measured.box, others):
                 self._bear(measured, seen)
-        stalls.look(seen, self.state, self.state.stalls, self._scene, self._emission)
+        stalls.look(seen, self._columns, self.state.stalls, self._scene, self._emission)
 
     def _update(self, track: Track, measured: Measured, seen: Seen) -> None:
         x, y = measured.point_m
@@ -162,6 +185,7 @@ class Step:
             track.heading = heading_of(track.motion, track.heading)
             self._life.extend_trail(track)
         if measured.is_fresh and (_is_doubted(track, measured) or is_stranger(track.looks, seen.pending.camera)):
+            self._columns.write(track)
             self._refuse(track, measured, seen)
             return
         self._link(track, measured, seen)
@@ -186,10 +210,11 @@ class Step:
         self._bear(measured, seen)
 
     def _note(self, track: Track, box: DetectedBox, seen: Seen) -> None:
-        track.kind_scores = {**track.kind_scores, box.kind: track.kind_scores.get(box.kind, 0.0) + box.score}
+        score = box.score
+        track.kind_scores = {**track.kind_scores, box.kind: track.kind_scores.get(box.kind, 0.0) + score}
         track.kind = likeliest(track.kind_scores)
-        track.score += _SCORE_GAIN * (box.score - track.score)
-        track.sure_hits += box.score >= self._scene.parameters.sure_score
+        track.score += _SCORE_GAIN * (score - track.score)
+        track.sure_hits += score >= self._scene.parameters.sure_score
         track.evidence = (*track.evidence, seen.pending.observation)[-_N_EVIDENCE:]
 
     def _link(self, track: Track, measured: Measured, seen: Seen) -> None:
@@ -214,14 +239,14 @@ class Step:
     def _confirm(self, track: Track) -> None:
         if (double := self._double_of(track)) is not None:
             self._hand_over(track.id, double, track.motion.at)
-            del self.state.tracks[track.id]
+            self._drop(track.id)
             return
         for name in track.tracklets:
             track.gallery = with_views(track.gallery, self.state.views.get(name, ()))
         known = self._life.confirm(track, self.state)
         self._learn(track, known)
         if known is not None:
-            del self.state.tracks[known.track.id]
+            self._drop(known.track.id)
             self._hand_over(known.track.id, track, track.motion.at)
         self._hand_over(track.id, track, track.motion.at)
 
@@ -268,9 +293,15 @@ class Step:
         for pair in self._suspicions:
             elder, younger = tracks.get(pair.elder), tracks.get(pair.younger)
             if elder is not None and younger is not None and doubles.is_sure(pair, elder, younger, until_at):
-                self._life.unite(elder, younger, until_at)
-                self._hand_over(younger.id, elder, until_at)
-                del tracks[younger.id]
+                self._join(elder.id, younger, until_at)
+
+    def _join(self, name: TrackId, younger: Track, at: Micros, decision: EventId | None = None) -> None:
+        """Two tracks are one vehicle: the elder goes on."""
+        elder = self._mine(name)
+        self._life.unite(elder, younger, at, decision)
+        self._columns.note_seen(elder, elder.seen_rate)
+        self._hand_over(younger.id, elder, at)
+        self._drop(younger.id)
 
     def _bear(self, measured: Measured, seen: Seen) -> None:
         x, y = measured.point_m
@@ -298,10 +329,13 @@ class Step:
             seen_by=seen.pending.camera,
             evidence=(seen.pending.observation,),
         )
-        track.born_beside = doubles.beside(track, self.state.tracks.values())
-        doubles.know_apart(track, (one for one in self.state.tracks.values() if box.tracklet in one.refused), seen.at)
+        track.born_beside = doubles.beside(track, self._columns.around(track.level, x, y, doubles.BESIDE_M))
+        apart = [one.id for one in self.state.tracks.values() if box.tracklet in one.refused]
+        doubles.know_apart(track, (self._mine(one) for one in apart), seen.at)
         self._life.extend_trail(track)
         self.state.tracks[track.id] = track
+        self._owned.add(track.id)
+        self._columns.write(track)
         self._link(track, measured, seen)
 
     def _is_placed_aside(self, measured: Measured, level: LevelId) -> bool:
@@ -323,25 +357,28 @@ class Step:
 
     def _miss(self, matched: set[TrackId], seen: Seen) -> None:
         """Parked vehicles that this camera should have seen, and did not."""
-        camera = seen.pending.camera
+        camera, tracks = seen.pending.camera, self.state.tracks
+        known = sorted({*self._columns.seen_by.get(camera, ()), *self._columns.not_looked_at(seen.level)} - matched)
         missed = [
             track
-            for track in self.state.tracks.values()
+            for track in (tracks[name] for name in known if name in tracks)
             if track.status == "parked"
             and track.level == seen.level
-            and track.id not in matched
             and (camera in track.seen_rate or camera in track.looks or not track.looks)
         ]
         if not missed:
             return
         boxes, own = [*boxes_of(seen), *self._recent(seen)], [track.tracklets for track in missed]
         places = [(track.motion.x, track.motion.y) for track in missed]
-        clear = visible(seen, self._scene.placing, places, own, boxes)
+        clear = visible(seen, self._scene.placing.pixels(seen.camera, places, BODY_M), own, boxes)
         for track, is_clear in zip(missed, clear, strict=True):
             look = track.looks.get(camera)
             if is_clear and (look is None or not is_hidden(look.box_px, track.tracklets, boxes)):
-                self._life.miss_parked(track, camera, seen.at)
-                self._life.note_rate(track, camera, was_seen=False)
+                mine = self._mine(track.id)
+                self._life.miss_parked(mine, camera, seen.at)
+                self._life.note_rate(mine, camera, was_seen=False)
+                self._columns.write(mine)
+                self._columns.note_seen(mine, (camera,))
 
     def _recent(self, seen: Seen) -> list[DetectedBox]:
         """Boxes that this camera had a moment ago, and not in this frame."""

@@ -10,22 +10,16 @@ from typing import Self, TypeVar
 
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from site_models.schema import Camera, CameraGeometry, GroundHomography, Level, Pinhole
 from twin.errors import ShapeError
+from twin.spatial.compiled import Bools, Floats
+from twin.spatial.ground import INVERTED, LEAST_DEPTH_M, LEAST_WEIGHT, MAX_SLOPE, NEWTON_STEPS, SHARP, SINGULAR
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Slopes = TypeVar("Slopes", Floats, float)
 
 _FEW = 8
 """Up to so many points are projected one by one."""
-_NEWTON_STEPS = 5
-_SINGULAR, _SHARP, _INVERTED = 1e-9, 1e-3, 1e-6
-_LEAST_WEIGHT, _LEAST_DEPTH_M = 1e-9, 1e-3
-_MAX_SLOPE = 3.0
-"""Rays beyond this tangent off the axis are not trusted: the distortion polynomial is not fitted there."""
 
 
 class GroundPoints(Struct, frozen=True, kw_only=True):
@@ -73,11 +67,22 @@ class GroundCamera:
         self._to_ground = _ground_homography(geometry, elevation_m)
         self._from_ground = inverse_3x3(self._to_ground)
         self._origin_m = _origin(geometry, self._to_ground, frame_px)
+        self.numbers = self._numbers()
 
     @classmethod
     def of(cls, camera: Camera, level: Level) -> Self:
         """The camera as the site configures it, over its level's ground."""
         return cls(camera.geometry, camera.frame_px, level.elevation_m, camera.sigma_m, camera.range_m)
+
+    def _numbers(self) -> Floats:
+        """All that kernels need, (45,): 1 for a pinhole; k; distortion; rotation; position; the homographies to and from the
+        ground by rows; origin, elevation, sigma and range, in metres. A homography has no lens and no pose."""
+        lens, pose = (1.0, 1.0, 0.0, 0.0, *(0.0,) * 5), (0.0,) * 12
+        if isinstance(self.geometry, Pinhole):
+            lens, pose = (*self.geometry.k, *self.geometry.distortion), (*self.geometry.rotation, *self.geometry.position_m)
+        is_pinhole = float(isinstance(self.geometry, Pinhole))
+        rest = (*self._origin_m, self.elevation_m, self.sigma_m, self.range_m)
+        return np.array((is_pinhole, *lens, *pose, *self._to_ground, *self._from_ground, *rest), dtype=np.float64)
 
     @property
     def origin_m(self) -> tuple[float, float]:
@@ -121,7 +126,7 @@ class GroundCamera:
             x, y, (e, f, g, h) = ray
             plane = self._to_ground
             weight = plane[6] * x + plane[7] * y + plane[8]
-            if not weight > _LEAST_WEIGHT:
+            if not weight > LEAST_WEIGHT:
                 continue
             inverse = 1.0 / weight
             east = (plane[0] * x + plane[1] * y + plane[2]) * inverse
@@ -146,10 +151,10 @@ class GroundCamera:
             return u, v, (1.0, 0.0, 0.0, 1.0)
         fx, fy, cx, cy = self.geometry.k
         x, y = target_x, target_y = (u - cx) / fx, (v - cy) / fy
-        for _ in range(_NEWTON_STEPS):
+        for _ in range(NEWTON_STEPS):
             at_x, at_y, (a, b, c, d) = distort(self.geometry.distortion, x, y)
             determinant = a * d - b * c
-            determinant = 1.0 if abs(determinant) < _SINGULAR else determinant
+            determinant = 1.0 if abs(determinant) < SINGULAR else determinant
             off_x, off_y = at_x - target_x, at_y - target_y
             before = x, y
             x = _clip(x - (d * off_x - b * off_y) / determinant)
@@ -158,7 +163,7 @@ class GroundCamera:
                 break
         at_x, at_y, (a, b, c, d) = distort(self.geometry.distortion, x, y)
         determinant = a * d - b * c
-        if not (determinant > _SHARP and abs(at_x - target_x) + abs(at_y - target_y) < _INVERTED):
+        if not (determinant > SHARP and abs(at_x - target_x) + abs(at_y - target_y) < INVERTED):
             return None
         return x, y, (d / determinant / fx, -b / determinant / fy, -c / determinant / fx, a / determinant / fy)
 
@@ -179,11 +184,11 @@ class GroundCamera:
         r, (cx, cy, cz) = self.geometry.rotation, self.geometry.position_m
         dx, dy, dz = points_m[:, 0] - cx, points_m[:, 1] - cy, points_m[:, 2] - cz
         depth = r[6] * dx + r[7] * dy + r[8] * dz
-        is_ahead = depth > _LEAST_DEPTH_M
+        is_ahead = depth > LEAST_DEPTH_M
         safe = np.where(is_ahead, depth, 1.0)
         x = (r[0] * dx + r[1] * dy + r[2] * dz) / safe
         y = (r[3] * dx + r[4] * dy + r[5] * dz) / safe
-        is_seen = is_ahead & (np.abs(x) <= _MAX_SLOPE) & (np.abs(y) <= _MAX_SLOPE)
+        is_seen = is_ahead & (np.abs(x) <= MAX_SLOPE) & (np.abs(y) <= MAX_SLOPE)
         u, v = self._distorted(np.where(is_seen, x, 0.0), np.where(is_seen, y, 0.0))
         return ImagePoints(points_px=np.where(is_seen[:, None], np.stack((u, v), axis=1), 0.0), is_in_front=is_seen)
 
@@ -196,9 +201,9 @@ class GroundCamera:
         for east, north, up in points_m.tolist():
             dx, dy, dz = east - cx, north - cy, up - cz
             depth = r[6] * dx + r[7] * dy + r[8] * dz
-            safe = depth if depth > _LEAST_DEPTH_M else 1.0
+            safe = depth if depth > LEAST_DEPTH_M else 1.0
             x, y = (r[0] * dx + r[1] * dy + r[2] * dz) / safe, (r[3] * dx + r[4] * dy + r[5] * dz) / safe
-            is_seen.append(depth > _LEAST_DEPTH_M and abs(x) <= _MAX_SLOPE and abs(y) <= _MAX_SLOPE)
+            is_seen.append(depth > LEAST_DEPTH_M and abs(x) <= MAX_SLOPE and abs(y) <= MAX_SLOPE)
             at_x, at_y = distorted(pinhole.distortion, x, y) if is_seen[-1] else (0.0, 0.0)
             points.append((at_x * fx + px, at_y * fy + py) if is_seen[-1] else (0.0, 0.0))
         return ImagePoints(points_px=np.array(points).reshape(len(points), 2), is_in_front=np.array(is_seen, dtype=np.bool_))
@@ -243,7 +248,7 @@ class GroundCamera:
     def _project(self, x: Floats, y: Floats) -> tuple[Floats, Floats, tuple[Floats, Floats, Floats, Floats], Bools]:
         h = self._to_ground
         weight = h[6] * x + h[7] * y + h[8]
-        is_ahead = weight > _LEAST_WEIGHT
+        is_ahead = weight > LEAST_WEIGHT
         inverse = 1.0 / np.where(is_ahead, weight, 1.0)
         east, north = (h[0] * x + h[1] * y + h[2]) * inverse, (h[3] * x + h[4] * y + h[5]) * inverse
         jacobian = (
@@ -257,7 +262,7 @@ class GroundCamera:
     def _plane_to_pixels(self, points_m: Floats) -> ImagePoints:
         h, x, y = self._from_ground, points_m[:, 0], points_m[:, 1]
         weight = h[6] * x + h[7] * y + h[8]
-        is_ahead = weight > _LEAST_WEIGHT
+        is_ahead = weight > LEAST_WEIGHT
         safe = np.where(is_ahead, weight, 1.0)
         u, v = (h[0] * x + h[1] * y + h[2]) / safe, (h[3] * x + h[4] * y + h[5]) / safe
         return ImagePoints(points_px=np.where(is_ahead[:, None], np.stack((u, v), axis=1), 0.0), is_in_front=is_ahead)
@@ -271,19 +276,19 @@ class GroundCamera:
         target_x, target_y = (u - cx) / fx, (v - cy) / fy
         x, y = target_x, target_y
         a, b, c, d = one, zero, zero, one
-        for _ in range(_NEWTON_STEPS):
+        for _ in range(NEWTON_STEPS):
             at_x, at_y, (a, b, c, d) = distort(self.geometry.distortion, x, y)
             determinant = a * d - b * c
-            determinant = np.where(np.abs(determinant) < _SINGULAR, 1.0, determinant)
+            determinant = np.where(np.abs(determinant) < SINGULAR, 1.0, determinant)
             off_x, off_y = at_x - target_x, at_y - target_y
             before_x, before_y = x, y
-            x = np.clip(x - (d * off_x - b * off_y) / determinant, -2 * _MAX_SLOPE, 2 * _MAX_SLOPE)
-            y = np.clip(y - (a * off_y - c * off_x) / determinant, -2 * _MAX_SLOPE, 2 * _MAX_SLOPE)
+            x = np.clip(x - (d * off_x - b * off_y) / determinant, -2 * MAX_SLOPE, 2 * MAX_SLOPE)
+            y = np.clip(y - (a * off_y - c * off_x) / determinant, -2 * MAX_SLOPE, 2 * MAX_SLOPE)
             if bool((x == before_x).all()) and bool((y == before_y).all()):
                 break
         at_x, at_y, (a, b, c, d) = distort(self.geometry.distortion, x, y)
         determinant = a * d - b * c
-        is_sharp = (determinant > _SHARP) & (np.abs(at_x - target_x) + np.abs(at_y - target_y) < _INVERTED)
+        is_sharp = (determinant > SHARP) & (np.abs(at_x - target_x) + np.abs(at_y - target_y) < INVERTED)
         safe = np.where(is_sharp, determinant, 1.0)
         jacobian = (d / safe / fx, -b / safe / fy, -c / safe / fx, a / safe / fy)
         return x, y, jacobian, is_sharp
@@ -328,7 +333,7 @@ def distorted(coefficients: tuple[float, float, float, float, float], x: Slopes,
 
 
 def _clip(slope: float) -> float:
-    return min(max(slope, -2 * _MAX_SLOPE), 2 * _MAX_SLOPE)
+    return min(max(slope, -2 * MAX_SLOPE), 2 * MAX_SLOPE)
 
 
 def inverse_3x3(m: tuple[float, ...]) -> tuple[float, ...]:

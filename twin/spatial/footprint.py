@@ -15,6 +15,18 @@ from numpy.typing import NDArray
 
 from twin.events.observations import DetectedBox, VehicleKind
 from twin.spatial.camera import Bools, Floats, GroundCamera, GroundPoints
+from twin.spatial.ground import (
+    COVERED_ASIDE_SIGMA_M,
+    COVERED_BIAS_M,
+    COVERED_SIGMA_M,
+    COVERING_PX,
+    COVERING_SHARE,
+    CUT_SHARE,
+    KNOWN_SIGMA_M,
+    REFINEMENTS,
+    TOLD_CUT_SHARE,
+    UNKNOWN_SIGMA_M,
+)
 
 SIZE_M: Mapping[VehicleKind, tuple[float, float, float]] = MappingProxyType(
     {
@@ -28,19 +40,8 @@ SIZE_M: Mapping[VehicleKind, tuple[float, float, float]] = MappingProxyType(
 )
 """Length, width, height. Rounded means of common models; cars after the European fleet's B to D segments."""
 
-_REFINEMENTS = 2
 _FEW = 4
 """Up to so many cuboids are projected one by one."""
-_KNOWN_SIGMA_M = 0.4  # spread of half a length and width within a kind, and of how far wheels and bumpers stand back
-_UNKNOWN_SIGMA_M = 0.8  # as above, and the heading may be any
-_COVERED_BIAS_M, _COVERED_SIGMA_M, _COVERED_ASIDE_SIGMA_M = 0.4, 1.3, 0.6
-"""How much too far, and how uncertain along and across the line of sight: the edge is that of what stands before it. Measured
-on rendered car parks with exact truth: 1.1 m too far for parked vehicles, 0.9 m for moving ones; standard deviations 1.1 and
-1.4 m along, 0.7 and 0.9 m across. A detector that draws boxes round what it cannot see has no bias, so half of it is taken."""
-_COVERING_SHARE = 0.25  # of a box's width
-_COVERING_PX = 2.0
-_TOLD_CUT_SHARE = 0.1
-_CUT_SHARE = 0.5  # of the box's size: how wrong an edge may be that the frame cuts
 
 
 def centres(
@@ -69,12 +70,12 @@ def centres(
     points = ground.points_m + sight * _reach(sizes, sight, headings, is_known)[:, None]
     bottom[:, 0] = np.where(cut < 0, corners[:, 2], np.where(cut > 0, corners[:, 0], bottom[:, 0]))
     points = _refined(camera, points, sizes, headings, is_known & ground.is_valid, bottom, cut)
-    spread = np.where(is_known, _KNOWN_SIGMA_M, _UNKNOWN_SIGMA_M)
+    spread = np.where(is_known, KNOWN_SIGMA_M, UNKNOWN_SIGMA_M)
     aside = np.zeros(len(boxes))
     if is_covered is not None:
-        points = points - sight * np.where(is_covered & ground.is_valid, _COVERED_BIAS_M, 0.0)[:, None]
-        spread = np.where(is_covered, _COVERED_SIGMA_M, spread)
-        aside = np.where(is_covered, _COVERED_ASIDE_SIGMA_M, 0.0)
+        points = points - sight * np.where(is_covered & ground.is_valid, COVERED_BIAS_M, 0.0)[:, None]
+        spread = np.where(is_covered, COVERED_SIGMA_M, spread)
+        aside = np.where(is_covered, COVERED_ASIDE_SIGMA_M, 0.0)
     return GroundPoints(
         points_m=points,
         covariance_m2=ground.covariance_m2
@@ -92,9 +93,9 @@ def covered(boxes: Sequence[DetectedBox], others: Sequence[DetectedBox]) -> Bool
 
 def _covers(other: DetectedBox, box: DetectedBox) -> bool:
     (x1, _, x2, y2), (left, top, right, bottom) = box.box_px, other.box_px
-    if not top < y2 < bottom - _COVERING_PX:
+    if not top < y2 < bottom - COVERING_PX:
         return False
-    return min(right, x2) - max(left, x1) > _COVERING_SHARE * (x2 - x1)
+    return min(right, x2) - max(left, x1) > COVERING_SHARE * (x2 - x1)
 
 
 def _cut_side(box: DetectedBox) -> int:
@@ -108,9 +109,9 @@ def _sigmas(boxes: Sequence[DetectedBox], corners: Floats, is_known: Bools) -> F
     is_cut_aside = np.array(["left" in box.truncated or "right" in box.truncated for box in boxes])
     is_told = is_known & np.array([_cut_side(box) != 0 for box in boxes])
     is_cut_below = np.array(["bottom" in box.truncated for box in boxes])
-    share = np.where(is_told, _TOLD_CUT_SHARE, _CUT_SHARE)
+    share = np.where(is_told, TOLD_CUT_SHARE, CUT_SHARE)
     sigma[:, 0] += np.where(is_cut_aside, share * (corners[:, 2] - corners[:, 0]), 0.0)
-    sigma[:, 1] += np.where(is_cut_below, _CUT_SHARE * (corners[:, 3] - corners[:, 1]), 0.0)
+    sigma[:, 1] += np.where(is_cut_below, CUT_SHARE * (corners[:, 3] - corners[:, 1]), 0.0)
     return sigma
 
 
@@ -134,7 +135,7 @@ def _refined(
     """Move the cuboids until their projections' bottom and middle, or the side that is not cut, meet the boxes'."""
     ones = np.ones_like(bottom)
     wanted = camera.to_ground(bottom, ones)
-    for _ in range(_REFINEMENTS):
+    for _ in range(REFINEMENTS):
         place, is_seen = _projected(camera, points, sizes, headings, cut)
         now = camera.to_ground(place, ones)
         may_move = is_usable & is_seen & now.is_valid & wanted.is_valid

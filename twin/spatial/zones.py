@@ -97,15 +97,17 @@ Name = TypeVar("Name")
 
 
 class Cells(Generic[Name]):
-    """Named areas by the square cells of the ground that they reach into, in the order given."""
+    """Named areas by the square cells of the ground that they reach into, in the order given; and what was found last."""
 
     _LEAST_SIDE_M = 4.0
     _MOST_CELLS = 50_000  # a very large site has larger cells
+    _MOST_KNOWN = 20_000  # places: of what stands the same is asked in each frame
 
     def __init__(self, areas: Sequence[tuple[LevelId, Name, Area]]) -> None:
         boxed_m2 = sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in (area.box_m for _, _, area in areas))
         self._side_m = max(self._LEAST_SIDE_M, math.sqrt(boxed_m2 / self._MOST_CELLS))
         self._by_cell: dict[tuple[LevelId, int, int], list[tuple[Name, Area]]] = {}
+        self._known: dict[tuple[LevelId, float, float], Name | None] = {}
         for level, name, area in areas:
             x1, y1, x2, y2 = (math.floor(edge / self._side_m) for edge in area.box_m)
             for column in range(x1, x2 + 1):
@@ -114,8 +116,13 @@ class Cells(Generic[Name]):
 
     def at(self, level: LevelId, x_m: float, y_m: float) -> Name | None:
         """The first area that holds the point."""
-        here = self._by_cell.get((level, math.floor(x_m / self._side_m), math.floor(y_m / self._side_m)), ())
-        return next((name for name, area in here if area.holds(x_m, y_m)), None)
+        key = (level, x_m, y_m)
+        if key not in self._known:
+            if len(self._known) >= self._MOST_KNOWN:
+                self._known.clear()
+            here = self._by_cell.get((level, math.floor(x_m / self._side_m), math.floor(y_m / self._side_m)), ())
+            self._known[key] = next((name for name, area in here if area.holds(x_m, y_m)), None)
+        return self._known[key]
 
 
 def heading(stall: Stall) -> Unit:

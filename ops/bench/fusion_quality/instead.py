@@ -20,9 +20,10 @@ from twin.evaluation.fuse_run import Changed, fuse_run
 from twin.events.envelope import ObservationEvent
 from twin.events.observations import DetectedBox, TrackletEmbedded
 from twin.fusion.parameters import DEFAULTS, FusionParameters
-from twin.fusion.placing import Heading, Place, Placing
+from twin.fusion.placing import Placing
 from twin.rules.fold import Fold
-from twin.spatial.camera import GroundCamera
+from twin.spatial.camera import Bools, GroundCamera
+from twin.spatial.placement import Heading, Place
 
 from .made import FUSED_BY, code_print, concluded
 from .scenes import Case
@@ -36,7 +37,7 @@ class LowerMiddles(Placing):
     heading, nothing that is hidden."""
 
     def places(
-        self, camera: GroundCamera, boxes: Sequence[DetectedBox], headings: Sequence[Heading], is_covered: Sequence[bool]
+        self, camera: GroundCamera, boxes: Sequence[DetectedBox], headings: Sequence[Heading], is_covered: Bools
     ) -> list[Place]:
         """See ``Placing``."""
         if not boxes:

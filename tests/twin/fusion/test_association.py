@@ -2,20 +2,32 @@
 
 from itertools import permutations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.optimize import linear_sum_assignment
 
-from twin.errors import ShapeError
-from twin.fusion.association import MISS_NATS, assign, squared_mahalanobis
+from twin.events.ids import SECOND
+from twin.fusion.association import MISS_NATS, assign, least_total
+from twin.fusion.gating import LINK_NATS, LINKED_GATE, MOVING, NEIGHBOUR_M, PARKED, near, pairs
+from twin.fusion.motion import born, predict
+from twin.fusion.place import CLEAR, CUT
+
+
+def assigned(cost, is_allowed):
+    tracks, detections = (np.ascontiguousarray(part) for part in np.nonzero(is_allowed))
+    chosen = np.zeros(len(cost), dtype=np.int64)
+    assign(tracks, detections, cost[is_allowed], cost.shape[1], chosen)
+    return [(row, column) for row, column in enumerate(chosen.tolist()) if column >= 0]
 
 
 def test_best_total_beats_best_single_pair():
     # Greedy would take (0, 0) at 0.0 and leave track 1 with nothing inside the gate.
     cost = np.array([[0.0, 1.0], [1.0, 50.0]])
-    assert assign(cost, np.ones((2, 2), dtype=bool)) == [(0, 1), (1, 0)]
+    assert assigned(cost, np.ones((2, 2), dtype=bool)) == [(0, 1), (1, 0)]
 
 
 def total(pairs, cost):
@@ -35,7 +47,7 @@ def brute(cost, is_allowed):
 
 @given(arrays(float, (3, 3), elements=st.floats(-5, 20)), arrays(bool, (3, 3)))
 def test_no_other_assignment_costs_less(cost, is_allowed):
-    pairs = assign(cost, is_allowed)
+    pairs = assigned(cost, is_allowed)
     assert all(is_allowed[pair] for pair in pairs)
     assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
     assert total(pairs, cost) == pytest.approx(brute(cost, is_allowed), abs=1e-4)
@@ -43,19 +55,72 @@ def test_no_other_assignment_costs_less(cost, is_allowed):
 
 def test_nothing_outside_the_gate_and_nothing_worse_than_a_miss_is_paired():
     cost = np.array([[1.0, MISS_NATS + 1.0]])
-    assert assign(cost, np.array([[False, True]])) == []
+    assert assigned(cost, np.array([[False, True]])) == []
 
 
-def test_distance_is_the_whitened_one():
-    d2, ln_determinant = squared_mahalanobis(
-        np.array([[0.0, 0.0]]), np.array([[1.0, 0.5, 2.0]]), np.array([[1.0, -1.0]]), np.array([[0.5, 0.0, 0.5]])
-    )
-    s = np.array([[1.5, 0.5], [0.5, 2.5]])
-    off = np.array([1.0, -1.0])
-    assert d2[0, 0] == pytest.approx(off @ np.linalg.inv(s) @ off)
-    assert ln_determinant[0, 0] == pytest.approx(np.log(np.linalg.det(s)), abs=1e-7)
+@given(arrays(int, (4, 7), elements=st.integers(-3, 3)))
+def test_ties_are_broken_as_scipy_breaks_them(cost):
+    assert least_total(cost.astype(float)).tolist() == linear_sum_assignment(cost)[1].tolist()
 
 
-def test_wrong_shapes_are_named():
-    with pytest.raises(ShapeError, match="rows must agree"):
-        squared_mahalanobis(np.zeros((2, 2)), np.zeros((1, 3)), np.zeros((1, 2)), np.zeros((1, 3)))
+def paired(*asked):
+    found = np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1)
+    n = pairs(np.zeros((1, 14)), *asked, *found)
+    return tuple(part[:n].tolist() for part in found)
+
+
+def gated(own=(0.0, 0.0, 1.0, 0.0, 1.0, -1.0), link=-1, status=MOVING, gate=9.21, seen_at=0):
+    """The pairs of one track at the origin, S = [[1.5, 0.5], [0.5, 2.5]] with the box at (1, -1)."""
+    kinds, times = np.array([[0, status, 1, 0]]), np.array([[0, seen_at]])
+    boxes = np.array([[1.0, -1.0, 0.5, 0.0, 0.5]])
+    ahead, rows = np.array([[0.0, 0.0, 1.0, 0.5, 2.0]]), np.array([0])
+    ranks, links = np.array([CLEAR]), np.array([link])
+    return paired(times, kinds, rows, ahead, np.array([own]), boxes, ranks, links, 0, gate, 60.0)
+
+
+S, OFF = np.array([[1.5, 0.5], [0.5, 2.5]]), np.array([1.0, -1.0])
+D2 = OFF @ np.linalg.inv(S) @ OFF
+
+
+def test_a_pair_costs_half_the_whitened_distance_and_the_spread():
+    (_,), (_,), (nats,) = gated()
+    assert nats == pytest.approx(0.5 * (D2 + np.log(np.linalg.det(S))), abs=1e-7)
+
+
+def test_a_link_is_worth_its_nats_and_widens_the_gate():
+    assert len(gated(gate=D2 / 2)[2]) == 0
+    (_,), (_,), (nats,) = gated(gate=D2 / 2, link=0)
+    assert nats == pytest.approx(gated()[2][0] - LINK_NATS)
+    assert len(gated(gate=D2 / (LINKED_GATE + 1), link=0)[2]) == 0
+
+
+def test_a_parked_vehicle_takes_a_strange_box_only_where_its_neighbours_would_not():
+    assert NEIGHBOUR_M > 1.42
+    assert len(gated(status=PARKED)[2]) == 1
+    far = np.array([[2.0, -1.0, 0.5, 0.0, 0.5]])
+    one = np.array([[0, PARKED, 1, 0]]), np.array([0]), np.array([[0.0, 0.0, 1.0, 0.5, 2.0]]), np.array([[0.0, 0, 1, 0, 1, -1]])
+    kinds, rows, ahead, own = one
+    parked = paired(np.zeros((1, 2), int), kinds, rows, ahead, own, far, rows, rows - 1, 0, 9.21, 60.0)
+    assert len(parked[2]) == 0
+
+
+def test_a_camera_that_knows_a_parked_vehicle_goes_by_its_own_looks():
+    (_,), (_,), (nats,) = gated(own=(1.0, -1.0, 0.1, 0.0, 0.1, float(CLEAR)), status=PARKED)
+    assert nats == pytest.approx(0.5 * np.log(0.01), abs=1e-7)  # it is just where that camera sees it
+    assert gated(own=(1.0, -1.0, 0.1, 0.0, 0.1, float(CUT)), status=PARKED)[2] == gated(status=PARKED)[2]
+
+
+def tracks_at(*places, q_at=SECOND):
+    numbers = np.array([(x, y, 1.0, 0.0, *born(0, x, y, (1.0, 0.2, 2.0), 2.0).p) for x, y in places])
+    kinds = np.array([(0, MOVING, 0, 0) for _ in places])
+    boxes = np.array([[0.0, 0.0, 0.5, 0.0, 0.5], [4.0, 4.0, 0.5, 0.0, 0.5]])
+    n, rows, ahead = len(places), np.zeros(len(places), np.int64), np.zeros((len(places), 5))
+    n = near(numbers, np.zeros((n, 2), int), kinds, 0, np.zeros(n, bool), q_at, 3.0, 9.21, boxes, rows, ahead)
+    return rows[:n], ahead[:n]
+
+
+def test_near_tracks_are_where_their_motion_takes_them():
+    rows, ahead = tracks_at((1.0, 2.0), (500.0, 2.0), (3.0, 3.0))
+    assert rows.tolist() == [0, 2]
+    there = predict(msgspec.structs.replace(born(0, 1.0, 2.0, (1.0, 0.2, 2.0), 2.0), vx=1.0), SECOND, 3.0)
+    assert ahead[0].tolist() == [there.x, there.y, *there.covariance_m2]

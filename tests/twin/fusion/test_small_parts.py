@@ -13,8 +13,9 @@ from twin.events.ids import SECOND
 from twin.events.observations import ClockTicked, FrameObserved
 from twin.fusion import ordering
 from twin.fusion.appearance import N_EXEMPLARS, PRIOR_NATS, cosine, log_likelihood_ratio, with_views
-from twin.fusion.arithmetic import ln, ln1, micro, mm
+from twin.fusion.arithmetic import micro, mm
 from twin.fusion.clock_offset import LONGEST_DELAY, delay_us, observe
+from twin.fusion.gating import ln1
 from twin.fusion.motion import born
 from twin.fusion.parameters import FusionParameters
 from twin.fusion.portals import crossings, extrapolated
@@ -26,7 +27,6 @@ P = FusionParameters()
 @given(st.floats(1e-9, 1e9))
 def test_the_logarithm_is_that_of_the_library(value):
     assert ln1(value) == pytest.approx(math.log(value), abs=1e-8)
-    assert ln(np.array([value]))[0] == ln1(value)
 
 
 def test_facts_never_say_minus_zero():

@@ -1,0 +1,117 @@
+"""Which of the tracks a frame's boxes are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from twin.events.ids import CameraId, TrackletId
+from twin.fusion.appearance import log_likelihood_ratio
+from twin.fusion.association import assign
+from twin.fusion.columns import TrackColumns
+from twin.fusion.frame import Measured, Seen
+from twin.fusion.gating import LINKED_GATE, near, pairs
+from twin.fusion.scene import Scene
+from twin.fusion.state import FusionState, Track, TrackId, TrackletLink
+from twin.spatial.compiled import Bools, Floats, Ints
+
+Links = Mapping[TrackletId, TrackletLink]
+_NO_LINKS: Links = MappingProxyType({})
+_KNOWN_LOOKS = 3
+_OWN_SHARE = 0.35  # of a look's variance: what a camera's looks at one place do not have in common
+_APPEARANCE_WEIGHT = 0.5  # views of one tracklet are not independent of its link
+_NOT_KNOWN = -1.0
+
+
+def match(seen: Seen, state: FusionState, columns: TrackColumns, scene: Scene) -> list[tuple[TrackId, int]]:
+    """Pairs of tracks and measured boxes of one frame; each track and each box at most once.
+
+    Args:
+        columns: of the state's tracks.
+    """
+    links = state.tracklets.get(seen.pending.camera, _NO_LINKS)
+    matched, is_taken = _settled(seen, state, links), np.zeros(len(columns.kinds), dtype=np.bool_)
+    settled = set(matched.values())
+    asked = [column for column in range(len(seen.measured)) if column not in settled]
+    is_taken[[columns.row_by_id[track] for track in matched]] = True
+    sure = [column for column in asked if seen.measured[column].box.score >= scene.parameters.sure_score]
+    for some in (sure, [column for column in asked if column not in sure]):  # a mere likeness gets what is left
+        if some:
+            for row, column in _matched(some, seen, state, links, columns, is_taken, scene):
+                matched[columns.tracks[row].id], is_taken[row] = column, True
+    return sorted(matched.items())
+
+
+def _settled(seen: Seen, state: FusionState, links: Links) -> dict[TrackId, int]:
+    """Boxes that have not changed, of tracks that are parked: these stay together without being asked."""
+    settled: dict[TrackId, int] = {}
+    for column, one in enumerate(seen.measured):
+        if not one.is_fresh:
+            track = state.tracks.get(links[one.box.tracklet].track)
+            if track is not None and track.status == "parked" and track.level == seen.level:
+                settled.setdefault(track.id, column)
+    return settled
+
+
+def _matched(
+    asked: list[int], seen: Seen, state: FusionState, links: Links, columns: TrackColumns, is_taken: Bools, scene: Scene
+) -> list[tuple[int, int]]:
+    """The best total among the tracks that are not taken and these boxes, as rows and numbers of boxes."""
+    parameters, measured = scene.parameters, [seen.measured[column] for column in asked]
+    numbers, times, kinds, level = columns.numbers, columns.times, columns.kinds, columns.level(seen.level)
+    boxes = np.array([(*one.point_m, *one.covariance_m2) for one in measured])
+    q, gate = parameters.acceleration_m2ps3, parameters.gate_d2
+    found, ahead = columns.rows(), np.empty((len(kinds), 5))
+    n = near(numbers, times, kinds, level, is_taken, seen.at, q, LINKED_GATE * gate, boxes, found, ahead)
+    if not n:
+        return []
+    found, ahead = found[:n], ahead[:n]
+    rows: list[int] = found.tolist()
+    tracks = [columns.tracks[row] for row in rows]
+    own = _known(tracks, seen.pending.camera)
+    ranks = np.array([one.rank for one in measured])
+    linked = np.array([_linked(links.get(one.box.tracklet), columns) for one in measured])
+    size, speed = n * len(asked), parameters.max_speed_mps
+    of_track, of_box, costs = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), np.empty(size)
+    n = pairs(numbers, times, kinds, found, ahead, own, boxes, ranks, linked, seen.at, gate, speed, of_track, of_box, costs)
+    chosen = columns.rows()[: len(rows)]
+    assign(*_looked_at(of_track[:n], of_box[:n], costs[:n], tracks, measured, state), len(asked), chosen)
+    return [(rows[number], asked[column]) for number, column in enumerate(chosen.tolist()) if column >= 0]
+
+
+def _linked(link: TrackletLink | None, columns: TrackColumns) -> int:
+    return -1 if link is None else columns.row_by_id.get(link.track, -1)
+
+
+def _known(tracks: list[Track], camera: CameraId) -> Floats:
+    """How a camera has seen parked vehicles often enough, as ``gating.pairs`` wants it."""
+    own = np.zeros((len(tracks), 6))
+    own[:, 5] = _NOT_KNOWN
+    for row, track in enumerate(tracks):
+        look = track.looks.get(camera)
+        if look is not None and look.n >= _KNOWN_LOOKS and track.status == "parked":
+            xx, xy, yy = look.covariance_m2
+            own[row] = look.x, look.y, _OWN_SHARE * xx, _OWN_SHARE * xy, _OWN_SHARE * yy, look.rank
+    return own
+
+
+def _looked_at(
+    rows: Ints, columns: Ints, costs: Floats, tracks: list[Track], measured: list[Measured], state: FusionState
+) -> tuple[Ints, Ints, Floats]:
+    """The pairs without those that were refused; where a box could be one of several tracks, looks help to tell."""
+    of_track: list[int] = rows.tolist()
+    of_pair: list[int] = columns.tolist()
+    if any(track.refused for track in tracks):
+        named = zip(of_track, of_pair, strict=True)
+        kept = [measured[column].box.tracklet not in tracks[row].refused for row, column in named]
+        rows, columns, costs = rows[kept], columns[kept], costs[kept]
+        of_track, of_pair = rows.tolist(), columns.tolist()
+    several = {column for column, n in Counter(of_pair).items() if n > 1}
+    views = {column: state.views.get(measured[column].box.tracklet, ()) for column in several}
+    for n, column in enumerate(of_pair):
+        if (ours := views.get(column)) and (theirs := tracks[of_track[n]].gallery):
+            costs[n] -= _APPEARANCE_WEIGHT * log_likelihood_ratio(ours, theirs, state.scores.nats)
+    return rows, columns, costs

@@ -1,0 +1,61 @@
+"""``footprint.centres`` and ``footprint.covered`` of a frame's boxes by kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from twin.events.observations import DetectedBox
+from twin.spatial import ground
+from twin.spatial.camera import Bools, GroundCamera
+from twin.spatial.footprint import SIZE_M
+
+Heading = tuple[float, float]
+Place = tuple[float, float, float, float, float, float]
+"""x, y, xx, xy, yy, and 1 where it is valid, else 0."""
+
+
+def placed(camera: GroundCamera, boxes: Sequence[DetectedBox], headings: Sequence[Heading], is_covered: Bools) -> list[Place]:
+    """Where the boxes of a frame lie, as ``centres`` tells; zeros where that is not valid."""
+    if not boxes:
+        return []
+    rows = [
+        (
+            *box.box_px,
+            *box.box_sigma_px,
+            *heading,
+            *SIZE_M[box.kind],
+            "left" in box.truncated,
+            "right" in box.truncated,
+            "bottom" in box.truncated,
+        )
+        for box, heading in zip(boxes, headings, strict=True)
+    ]
+    found = np.zeros((len(boxes), 6))
+    ground.placed(camera.numbers, np.array(rows, dtype=np.float64), is_covered, found)
+    places: list[list[float]] = found.tolist()
+    return [(x, y, xx, xy, yy, is_valid) for x, y, xx, xy, yy, is_valid in places]
+
+
+def ground_point(camera: GroundCamera, u: float, v: float) -> tuple[float, float] | None:
+    """The ground point of a pixel; None where ``GroundCamera.to_ground`` is not valid."""
+    is_valid, x, y, *_ = ground.to_ground(camera.numbers, u, v)
+    return (x, y) if is_valid else None
+
+
+def pixel(camera: GroundCamera, x: float, y: float, z: float) -> tuple[float, float] | None:
+    """Where a point appears; None where ``GroundCamera.to_pixels`` has it not in front."""
+    is_in_front, u, v = ground.to_pixel(camera.numbers, x, y, z)
+    return (u, v) if is_in_front else None
+
+
+def covered(boxes: Sequence[DetectedBox], others: Sequence[DetectedBox]) -> Bools:
+    """As ``footprint.covered`` by these boxes themselves and by others of the frame."""
+    if not boxes:
+        return np.zeros(0, dtype=np.bool_)
+    number: dict[str, int] = {}
+    names = [number.setdefault(one.tracklet, len(number)) for one in (*boxes, *others)]
+    found = np.zeros(len(boxes), dtype=np.bool_)
+    ground.covered(np.array([one.box_px for one in (*boxes, *others)]), np.array(names), found)
+    return found
