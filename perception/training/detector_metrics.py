@@ -44,7 +44,7 @@ class DetectorMetrics(Struct, frozen=True, kw_only=True):
         map50_95: the same, mean over IoU 0.5, 0.55, … 0.95.
         map50_all_sizes: as ``map50`` without the least height.
         map50_all: every vehicle with a visible pixel.
-        ap50: as ``map50``, with any kind good for any vehicle.
+        ap50: as ``map50``, with any kind good for any vehicle. ``ap50_own_px``: of those 16 px high in their own frame.
         ap50_by_kind: the parts of ``map50``.
         map50_by_light: ``map50`` of the frames of each light; "rain" are all frames with rain.
         recall: of the wanted vehicles of ``map50``, boxes with a score of at least 0.3, any kind.
@@ -63,6 +63,7 @@ class DetectorMetrics(Struct, frozen=True, kw_only=True):
     map50_all_sizes: float | None
     map50_all: float | None
     ap50: float | None
+    ap50_own_px: float | None
     ap50_by_kind: dict[str, Share]
     map50_by_light: dict[str, Share]
     recall: Share
@@ -103,6 +104,7 @@ def compare(model: str, seen: Sequence[Seen]) -> DetectorMetrics:
         map50_all_sizes=_mean(_by_kind(seen, _is_visible, MIN_IOU)),
         map50_all=_mean(_by_kind(seen, lambda frame, vehicle: True, MIN_IOU)),
         ap50=_ap_of_any(seen, _is_main, MIN_IOU),
+        ap50_own_px=_ap_of_any(seen, _is_main_in_own_px, MIN_IOU),
         ap50_by_kind=by_kind,
         map50_by_light=_by_light(seen),
         recall=_recall(main),
@@ -151,6 +153,10 @@ def _is_visible(frame: FrameTruth, vehicle: VehicleTruth) -> bool:
 
 def _is_main(frame: FrameTruth, vehicle: VehicleTruth) -> bool:
     return vehicle.visible >= MIN_VISIBLE and _height_px(frame, vehicle) >= MIN_HEIGHT_PX
+
+
+def _is_main_in_own_px(frame: FrameTruth, vehicle: VehicleTruth) -> bool:
+    return vehicle.visible >= MIN_VISIBLE and vehicle.box_px[3] - vehicle.box_px[1] >= MIN_HEIGHT_PX
 
 
 def _height_px(frame: FrameTruth, vehicle: VehicleTruth) -> float:

@@ -84,6 +84,7 @@ def _metrics(metrics: DetectorMetrics) -> list[str]:
         ("mAP50, at least 40 % visible and 16 px high", _percent(metrics.map50)),
         ("mAP50-95, the same vehicles", _percent(metrics.map50_95)),
         ("AP50, the same vehicles, any kind", _percent(metrics.ap50)),
+        ("AP50, any kind, 16 px high in the held-out frames' own pixels", _percent(metrics.ap50_own_px)),
         ("mAP50, at least 40 % visible, all sizes", _percent(metrics.map50_all_sizes)),
         ("mAP50, every vehicle with a visible pixel", _percent(metrics.map50_all)),
         ("recall at score 0.3, at least 40 % visible and 16 px high", _percent(metrics.recall.share)),

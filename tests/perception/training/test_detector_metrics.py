@@ -37,6 +37,7 @@ def test_heights_are_those_of_a_frame_of_540_rows(truth, frame):
     metrics = compare("m", [Seen(low_in_half_a_frame, found())])
     assert metrics.recall == Share(0.0, 1)
     assert metrics.recall_by_height["16-24"] == Share(0.0, 1)
+    assert (metrics.ap50, metrics.ap50_own_px) == (0.0, None)  # in its own pixels none is high enough
 
 
 def test_the_mean_is_over_the_kinds_that_are_there(truth, frame):
