@@ -109,6 +109,7 @@ class Step:
                 self._hand_over(younger.id, elder, one.at)
                 del self.state.tracks[younger.id]
         self.state = replace(self.state, merges=tuple(one for one in self.state.merges if one.at > at))
+        self._occupy(at)  # who was in two stalls is in one
 
     def _lose_sight(self, track: Track) -> None:
         for other in self.state.tracks.values():
