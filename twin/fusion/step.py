@@ -130,6 +130,7 @@ class Step:
             if elder is not None and younger is not None:
                 self._join(elder.id, younger, one.at, one.decision)
         self.state = replace(self.state, merges=tuple(one for one in self.state.merges if one.at > at))
+        self._occupy(at)  # who was in two stalls is in one
 
     def _lose_sight(self, track: Track) -> None:
         for other in self.state.tracks.values():

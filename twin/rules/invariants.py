@@ -15,6 +15,7 @@ from twin.events.facts import (
     Fact,
     IdentitiesMerged,
     IdentitiesSplit,
+    LedgerClosed,
     PaymentBooked,
     PortalCrossed,
     SessionAmended,
@@ -74,10 +75,15 @@ class Billing:
     _by_vehicle: dict[VehicleId, set[SessionId]] = field(default_factory=dict[VehicleId, set[SessionId]])
     _kept: dict[VehicleId, VehicleId] = field(default_factory=dict[VehicleId, VehicleId])
     _merges: dict[EventId, VehicleId] = field(default_factory=dict[EventId, VehicleId])  # those that the twin concluded
+    _decided: dict[VehicleId, EventId] = field(default_factory=dict[VehicleId, EventId])  # who is another by a person's word
+    _undone: set[EventId] = field(default_factory=set[EventId])  # which were taken back by a split
+    _entries: dict[SessionId, EventId] = field(default_factory=dict[SessionId, EventId])
+    _superseded: set[EventId] = field(default_factory=set[EventId])
     _apart: set[tuple[VehicleId, VehicleId]] = field(default_factory=set[tuple[VehicleId, VehicleId]])
     _crossings: dict[EventId, PortalCrossed] = field(default_factory=dict[EventId, PortalCrossed])
     _waiting: dict[EventId, Micros] = field(default_factory=dict[EventId, Micros])  # crossings of this cause without an answer
     _touched: set[VehicleId] = field(default_factory=set[VehicleId])
+    _rests: list[tuple[SessionId, EventId, str]] = field(default_factory=list[tuple[SessionId, EventId, str]])  # in this cause
     _voided: list[tuple[SessionId, _Stay]] = field(default_factory=list[tuple[SessionId, _Stay]])  # by a merge, in this cause
     _is_retold: bool = False  # stays are made anew in this cause: names became one or two, or a crossing is late or superseded
     _is_crossed: bool = False  # this cause has crossings; without any, a person's decision has stays made anew
@@ -86,14 +92,27 @@ class Billing:
     _ledger: LedgerState = field(default_factory=LedgerState)
     _lines: set[tuple[SessionId, int, str]] = field(default_factory=set[tuple[SessionId, int, str]])
     _net: Counter[SessionId] = field(default_factory=Counter[SessionId])
+    _moved: Counter[SessionId] = field(default_factory=Counter[SessionId])  # what lines of payments and transfers say
+    _invoices: list[tuple[str, Micros]] = field(default_factory=list[tuple[str, Micros]])
     _paid: Counter[SessionId] = field(default_factory=Counter[SessionId])  # what stands on each stay's account
     _received: dict[PaymentId, PaymentBooked] = field(default_factory=dict[PaymentId, PaymentBooked])
     _n_received: int = 0  # in minor units, for stays
+
+    @property
+    def merged(self) -> dict[VehicleId, VehicleId]:
+        """For each name that is no more, the one that it became."""
+        return dict(self._kept)
+
+    @property
+    def decided(self) -> set[VehicleId]:
+        """Vehicles about whose stays people decided."""
+        return {self._root(one.vehicle) for one in self.stays.values() if one.is_decided}
 
     def check(self, event: FactEvent, where: str) -> None:
         """The next fact; ``where`` names it. Raises Violation."""
         fact = event.payload
         self._is_retold = self._is_retold or bool(event.supersedes)
+        self._superseded |= set(event.supersedes)
         for one in event.supersedes:
             self._kept.pop(self._merges.pop(one, VehicleId("")), None)
         match fact:
@@ -104,16 +123,13 @@ class Billing:
                 self._note_lateness(fact.vehicle, event.occurred_at)
             case IdentitiesMerged():
                 self._is_retold = True
-                vehicle, merged = self._root(fact.vehicle), self._root(fact.merged)
-                if vehicle != merged and (fact.decision is not None or (vehicle, merged) not in self._apart):
-                    self._kept[merged] = vehicle
-                    if fact.decision is None:
-                        self._merges[event.id] = merged
+                self._note_merge(event.id, fact)
             case IdentitiesSplit():
                 self._is_retold = True
                 must(fact.split in self._kept, f"{where} splits {fact.split} off, which was not merged")
                 vehicle = self._root(fact.split)
                 self._apart |= {(vehicle, fact.split), (fact.split, vehicle)}
+                self._undone |= {self._decided.pop(fact.split)} if fact.split in self._decided else set()
                 del self._kept[fact.split]
             case SessionOpened() | SessionClosed() | SessionOrphaned():
                 self._check_crossing(fact, where)
@@ -122,6 +138,8 @@ class Billing:
                 self._check_amended(fact, where)
             case PaymentBooked():
                 self._check_payment(fact, where)
+            case LedgerClosed():
+                self._invoices.append((fact.invoice, fact.until_at))
             case _:
                 pass
         if isinstance(fact, _Told):
@@ -131,9 +149,13 @@ class Billing:
     def end_of_cause(self) -> None:
         """What must hold between two observations."""
         for crossing, at in self._waiting.items():
-            vehicle = self._root(self._crossings[crossing].vehicle)
-            is_inside = self._crossings[crossing].direction == "in" and any(one.covers(at) for one in self._of(vehicle))
-            must(is_inside, f"crossing {crossing} did nothing to any stay")
+            around = [one for one in self._of(self._root(self._crossings[crossing].vehicle)) if one.covers(at)]
+            is_inside = self._crossings[crossing].direction == "in" or any(one.is_decided for one in around)
+            must(bool(around) and is_inside, f"crossing {crossing} did nothing to any stay")
+        for session, crossing, where in self._rests:
+            stay = self.stays[session]
+            is_its_own = stay.status == "void" or self._root(self._crossings[crossing].vehicle) == self._root(stay.vehicle)
+            must(is_its_own, f"{where} is of {stay.vehicle}, its crossing of another")
         for vehicle in sorted(self._touched):
             self._check_apart(vehicle)
         for session, stay in self._voided:
@@ -146,7 +168,19 @@ class Billing:
         self._waiting.clear()
         self._touched.clear()
         self._voided.clear()
+        self._rests.clear()
         self._is_retold = self._is_crossed = False
+
+    def _note_merge(self, event: EventId, fact: IdentitiesMerged) -> None:
+        """Two names are one from now on, unless a person said that they are two, after whoever said that they are one."""
+        vehicle, merged = self._root(fact.vehicle), self._root(fact.merged)
+        if vehicle == merged or fact.decision in self._undone:
+            return
+        if fact.decision is not None:
+            self._kept[merged], self._decided[merged] = vehicle, fact.decision
+            self._apart -= {(vehicle, merged), (merged, vehicle)}
+        elif (vehicle, merged) not in self._apart:
+            self._kept[merged], self._merges[event] = vehicle, merged
 
     def _note_lateness(self, vehicle: VehicleId, at: Micros) -> None:
         """A crossing before one that is known gives all that came after it another meaning."""
@@ -157,7 +191,7 @@ class Billing:
         self._newest[vehicle] = max(self._newest.get(vehicle, at), at)
 
     def _check_crossing(self, fact: SessionOpened | SessionClosed | SessionOrphaned, where: str) -> None:
-        """Each rests on a crossing, of this cause unless all is told anew, of its own vehicle."""
+        """Each rests on a crossing, of this cause unless all is told anew; whose it is, is known when all of it is told."""
         direction = "in" if isinstance(fact, SessionOpened) else "out"
         pool = self._crossings if self._is_anew(fact.vehicle) else self._waiting
         rests_on = [one for one in fact.evidence if one in pool and self._crossings[one].direction == direction]
@@ -165,7 +199,8 @@ class Billing:
         must(is_enough, f"{where} rests on {len(rests_on)} crossings")
         for one in rests_on:
             is_its_own = self._root(self._crossings[one].vehicle) == fact.vehicle
-            must(is_its_own, f"{where} is of {fact.vehicle}, its crossing of another")
+            must(is_its_own or self._is_retold, f"{where} is of {fact.vehicle}, its crossing of another")
+            self._rests.append((fact.session, one, where))
             self._waiting.pop(one, None)
 
     def _is_anew(self, vehicle: VehicleId) -> bool:
@@ -179,6 +214,7 @@ class Billing:
                 is_open = not self._is_anew(fact.vehicle) and any(one.status == "open" for one in self._of(fact.vehicle))
                 must(not is_open, f"{where} opens a second stay of {fact.vehicle}")
                 must(known is None, f"{where} opens {fact.session} again")
+                self._entries[fact.session] = next(one for one in fact.evidence if one in self._crossings)
                 must(fact.entry_at == at, f"{where} opened at {at} says {fact.entry_at}")
                 self._set(fact.session, _Stay(fact.vehicle, "open", 1, fact.entry_at, None, fact.tariff))
                 self._counted["opened"] += 1
@@ -284,8 +320,13 @@ class Billing:
             must(is_over, f"two stays of {vehicle} at once: {one.entry_at} to {one.exit_at}, and from {after.entry_at}")
 
     def _check_taken_over(self, session: SessionId, stay: _Stay) -> None:
-        """Both ends of a stay that a merge made void are in stays that stand, or the exit is an orphan: nothing is lost."""
+        """Both ends of a stay that a merge made void are in stays that stand, or the exit is an orphan: nothing is lost.
+
+        Unless its entry is none any more.
+        """
         assert stay.entry_at is not None
+        if self._entries[session] in self._superseded:
+            return
         its = [one for one in self._of(self._root(stay.vehicle)) if one.status != "void"]
         must(any(one.covers(stay.entry_at) for one in its), f"no stay takes over from {session}, which is void")
         end = stay.exit_at
@@ -302,11 +343,13 @@ class Billing:
             must(bool(line.cause and line.fold_version), f"{where} makes a line that names no cause")
             if line.kind in ("charge", "reversal"):
                 must(bool(line.tariff), f"{where} makes a line that names no tariff")
-                invoice = self._ledger.invoice_of(line.exit_at)
+                invoice = next((name for name, until_at in self._invoices if line.exit_at <= until_at), None)
                 must(line.adjusts == invoice, f"{where} changes invoice {invoice}, which is closed, and does not say so")
             self._lines.add(key)
             if line.kind in ("charge", "reversal"):
                 self._net[line.session] += line.amount_minor
+            elif line.kind != "unassigned":
+                self._moved[line.session] -= line.amount_minor
         fact = event.payload
         if isinstance(fact, SessionClosed | SessionAmended):
             amount = fact.amount_minor or 0
@@ -314,6 +357,9 @@ class Billing:
                 self._net[fact.session] == amount, f"{where}: the ledger has {self._net[fact.session]}, the stay costs {amount}"
             )
             self._paid[fact.session] = fact.paid_minor
+        if isinstance(fact, SessionClosed | SessionAmended | PaymentBooked):
+            moved = self._moved[fact.session]
+            must(moved == self._paid[fact.session], f"{where}: the ledger has {moved} paid, not {self._paid[fact.session]}")
 
     def _set(self, session: SessionId, stay: _Stay) -> None:
         before = self.stays.get(session)

@@ -21,6 +21,7 @@ class Passage(Struct, frozen=True, array_like=True):
 
     Attributes:
         session: what the stay is called that this begins; for an exit without an entry, what the orphan is called.
+        were: what it was called by crossings that this one stands for now.
     """
 
     fact: EventId
@@ -30,6 +31,12 @@ class Passage(Struct, frozen=True, array_like=True):
     portal: PortalId
     certainty: float
     flags: tuple[SessionFlag, ...] = ()
+    were: tuple[SessionId, ...] = ()
+
+    @property
+    def names(self) -> tuple[SessionId, ...]:
+        """What the stay is called, and was."""
+        return self.session, *self.were
 
 
 class Pin(Struct, frozen=True, array_like=True):
@@ -94,7 +101,7 @@ def rest_after(piece: Piece, ended_at: Micros | None) -> Piece | None:
     if piece.exit is None or ended_at is None or piece.exit.at <= ended_at:
         return None
     later = tuple(one for one in piece.again if one.at >= ended_at)
-    return Piece(later[0], piece.exit, tuple(one.session for one in later), again=later[1:]) if later else None
+    return Piece(later[0], piece.exit, tuple(name for one in later for name in one.names), again=later[1:]) if later else None
 
 
 def with_passage(passages: tuple[Passage, ...], added: Passage) -> tuple[Passage, ...]:
@@ -122,13 +129,13 @@ def pieces_of(passages: Sequence[Passage], pins: Mapping[SessionId, Pin], denied
                 entry, sessions, again = None, (), ()
             if entry is not None:
                 again = (*again, passage)
-            entry, sessions = entry or passage, (*sessions, passage.session)
+            entry, sessions = entry or passage, (*sessions, *passage.names)
         elif passage.fact not in denied:
-            pieces.append(Piece(entry, passage, sessions or (passage.session,), pinned, again=again))
+            pieces.append(Piece(entry, passage, sessions or passage.names, pinned, again=again))
             entry, sessions, again = None, (), ()
     if entry is not None:
         pieces.append(Piece(entry, None, sessions, pinned_exit_at(sessions, pins)))
-        pieces += (Piece(one, None, (one.session,), is_again=True) for one in again)
+        pieces += (Piece(one, None, one.names, is_again=True) for one in again)
     return pieces
 
 

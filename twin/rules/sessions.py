@@ -30,13 +30,12 @@ from twin.events.facts import (
 )
 from twin.events.ids import SECOND, EventId, Micros, PaymentId, SessionId, VehicleId, name_of
 from twin.rules.passages import Passage, Pin, with_passage
+from twin.rules.renaming import Crossed, Retold
 from twin.rules.sessions_state import SessionsState as SessionsState
 from twin.rules.settlement import Due, Payment, due
 from twin.rules.stays import Merge, Stay, stays_of
-from twin.rules.tariff import DAY, TariffBook
-
-CORRECTABLE: Micros = 7 * DAY
-"""So long after the last fact about it a closed stay can be amended, by people and by late data."""
+from twin.rules.sweeping import swept
+from twin.rules.tariff import TariffBook
 
 SETTLE: Micros = 60 * SECOND
 """A stay without doubt is final so long after its exit: what comes late inside the horizon is fused again and told by then
@@ -65,6 +64,7 @@ class Sessions:
         self._boundaries = frozenset[PortalId](one.id for one in site.portals if one.role == "boundary")
         self._tariffs = tariffs or TariffBook.of(site.tariffs)
         self.state = state
+        self._retold = Retold(0)
 
     def finished(self) -> SessionsState:
         """The new state."""
@@ -75,15 +75,18 @@ class Sessions:
         fact, touched = event.payload, set[VehicleId]()
         if not isinstance(fact, OF_STAYS):
             return []
+        if event.cause != self._retold.cause:
+            self._retold = Retold(event.cause)
         if event.supersedes:
             touched = self._withdrawn(event.supersedes)
         if isinstance(fact, PortalCrossed) and fact.portal in self._boundaries:
-            self._sweep(event.occurred_at)
+            self.state = swept(self.state, event.occurred_at)
             self._crossed(event, fact)
             return self._retell(event, touched | {self.state.root(fact.vehicle)}, "late_data")
         if isinstance(fact, IdentitiesMerged):
             told = self._merged(event, fact)
-            return [*told, *self._retell(event, touched - {self.state.root(fact.vehicle)}, "late_data")]
+            is_told = {self.state.root(fact.vehicle)} if told else set[VehicleId]()
+            return [*told, *self._retell(event, touched - is_told, "late_data")]
         if isinstance(fact, IdentitiesSplit):
             return self._split(event, fact)
         return self._retell(event, touched, "late_data") if touched else []
@@ -92,7 +95,7 @@ class Sessions:
         """Hold a stay to what a person decided."""
         self.state = replace(self.state, pins={**self.state.pins, session: pin})
         vehicle = self.state.root(self.state.stays[session].vehicle)
-        return self._told([vehicle], vehicle, at, event, "operator")
+        return self._told([vehicle], at, event, "operator")
 
     def set_aside(self, payment: PaymentId, at: Micros) -> None:
         """Note a payment that is for no stay."""
@@ -103,6 +106,8 @@ class Sessions:
         before = self._price(stay)
         payments = (*self.state.payments.get(named, ()), payment)
         self.state = replace(self.state, payments={**self.state.payments, named: payments})
+        if named != stay.session and (void := self.state.stays.get(named)) is not None:
+            self._keep(replace(void, sessions=()))  # it never had this money
         stay = self._keep(replace(stay, said_at=at))
         after = self._price(stay)
         is_repriced = any(before.get(name) != after.get(name) for name in ("amount_minor", "billed_until_at"))
@@ -137,19 +142,22 @@ class Sessions:
             flags=fact.flags,
         )
         passages = with_passage(self.state.passages.get(fact.vehicle, ()), passage)
-        self.state = replace(self.state, passages={**self.state.passages, fact.vehicle: passages})
+        state = replace(self.state, passages={**self.state.passages, fact.vehicle: passages})
+        self.state = self._retold.tell(state, Crossed(fact.vehicle, passage))
 
     def _withdrawn(self, gone: Iterable[EventId]) -> set[VehicleId]:
-        """Take crossings and merges out that others supersede; returns whose they were."""
+        """Take crossings and merges out that others supersede; returns whose they were, and whose they are now."""
         taken, passages = frozenset(gone), dict(self.state.passages)
         touched = self._parted(taken)
-        for name, had in self.state.passages.items():
-            left = tuple(one for one in had if one.fact not in taken)
-            if len(left) < len(had):
-                passages[name] = left
-                touched.add(self.state.root(name))
-        if touched:
+        lost = [Crossed(name, one) for name, had in passages.items() for one in had if one.fact in taken]
+        for one in lost:
+            passages[one.vehicle] = tuple(kept for kept in passages[one.vehicle] if kept.fact not in taken)
+            touched.add(self.state.root(one.vehicle))
+        if lost:
             self.state = replace(self.state, passages=passages)
+        for one in lost:
+            self.state, heirs = self._retold.take_back(self.state, one)
+            touched |= heirs
         return touched
 
     def _parted(self, taken: frozenset[EventId]) -> set[VehicleId]:
@@ -170,40 +178,38 @@ class Sessions:
         """All that the two names did was done by one; not where a person said that they are two."""
         vehicle, merged = self.state.root(fact.vehicle), self.state.root(fact.merged)
         pair, is_decided = _pair(vehicle, merged), fact.decision is not None
-        if vehicle == merged or (pair in self.state.apart and not is_decided):
+        if vehicle == merged or (pair in self.state.apart and not is_decided) or fact.decision in self.state.undone:
             return []
-        merge = Merge(vehicle, merged, event.occurred_at, event.id, is_decided)
+        merge = Merge(vehicle, merged, event.occurred_at, event.id, fact.decision)
         self.state = replace(
             self.state,
             kept={**self.state.kept, merged: vehicle},
             merges=(*self.state.merges, merge),
             apart={one: at for one, at in self.state.apart.items() if one != pair},
         )
-        return self._told([vehicle], vehicle, event.occurred_at, event.id, "identities_merged", were=(merged,))
+        return self._told([vehicle], event.occurred_at, event.id, "identities_merged", were=(merged,))
 
     def _split(self, event: FactEvent, fact: IdentitiesSplit) -> Told:
         """Each name has again what it did; as if they had never been one."""
         if fact.split not in self.state.kept:
             return []
-        vehicle = self.state.root(fact.split)
+        vehicle, at = self.state.root(fact.split), event.occurred_at
+        parted = [one for one in self.state.merges if one.merged == fact.split]
         self.state = replace(
             self.state,
             kept={name: kept for name, kept in self.state.kept.items() if name != fact.split},
-            merges=tuple(one for one in self.state.merges if one.merged != fact.split),
-            apart={**self.state.apart, _pair(vehicle, fact.split): event.occurred_at},
+            merges=tuple(one for one in self.state.merges if one not in parted),
+            apart={**self.state.apart, _pair(vehicle, fact.split): at},
+            undone={**self.state.undone, **{one.decision: at for one in parted if one.decision is not None}},
         )
-        return self._told([vehicle, fact.split], vehicle, event.occurred_at, event.id, "identities_split")
+        return self._told([vehicle, fact.split], at, event.id, "identities_split")
 
     def _retell(self, event: FactEvent, vehicles: Iterable[VehicleId], reason: AmendReason) -> Told:
-        told: Told = []
-        for vehicle in sorted(vehicles):
-            told += self._told([vehicle], vehicle, event.occurred_at, event.id, reason)
-        return told
+        return self._told(sorted(vehicles), event.occurred_at, event.id, reason)
 
     def _told(
         self,
         vehicles: list[VehicleId],
-        vehicle: VehicleId,
         at: Micros,
         cause: EventId,
         reason: AmendReason,
@@ -213,11 +219,12 @@ class Sessions:
         before = {name: one for name, one in self.state.stays.items() if one.vehicle in (*vehicles, *were)}
         after = {one.session: one for name in vehicles for one in self._stays_of(name)}
         taken = self._taken(before, after)
-        paid = (self.state.stays[name] for name in self.state.payments)
+        paid = (self.state.stays[name] for name in self.state.payments if name in self.state.stays)
         void = {one.session: one for one in paid if one.status == "void"}
         gone = [one for name, one in {**void, **before}.items() if name not in after and self._is_news(one, taken)]
         told: Told = []
         for stay in sorted(gone, key=lambda one: one.session):
+            vehicle = self.state.root(stay.vehicle)
             none = replace(stay, vehicle=vehicle, status="void", exit_at=None, portal_out=None, confidence=0.0, exits=())
             own = () if stay.session in taken else (stay.session,)
             told += self._amended(stay, replace(none, evidence=(cause,), sessions=own), at, reason)
@@ -244,17 +251,7 @@ class Sessions:
 
     def _new(self, stay: Stay, at: Micros, reason: AmendReason) -> Told:
         if stay.entry_at is None:
-            assert stay.portal_out is not None
-            assert stay.exit_at is not None
-            self._keep(replace(stay, version=1, said_at=stay.exit_at))
-            orphaned = SessionOrphaned(
-                session=stay.session,
-                vehicle=stay.vehicle,
-                portal=stay.portal_out,
-                exit_at=stay.exit_at,
-                evidence=stay.evidence,
-            )
-            return [(stay.exit_at, orphaned)]
+            return self._orphaned(stay, at, reason)
         tariff = self._tariffs.held_at(stay.entry_at)
         entry_at, name = stay.entry_at, None if tariff is None else tariff.name
         stay = replace(stay, tariff=name, version=1, said_at=entry_at)
@@ -276,6 +273,17 @@ class Sessions:
         if is_over and stay.pinned_at is None:
             return told + self._closed(begun, stay)
         return told + self._amended(begun, stay, at, reason) if stay.plate or self.state.paid_minor(stay) else told
+
+    def _orphaned(self, stay: Stay, at: Micros, reason: AmendReason) -> Told:
+        exit_at, portal = stay.exit_at, stay.portal_out
+        assert portal is not None
+        assert exit_at is not None
+        stay = self._keep(replace(stay, version=1, said_at=exit_at))
+        orphaned = SessionOrphaned(
+            session=stay.session, vehicle=stay.vehicle, portal=portal, exit_at=exit_at, evidence=stay.evidence
+        )
+        told: Told = [(exit_at, orphaned)]
+        return told + self._amended(stay, stay, at, reason) if self.state.paid_minor(stay) else told
 
     def _changed(self, known: Stay, stay: Stay, at: Micros, cause: EventId, reason: AmendReason) -> Told:
         stay = replace(stay, tariff=known.tariff, version=known.version, said_at=known.said_at)
@@ -348,27 +356,6 @@ class Sessions:
             return price
         price |= _Price(currency=found.currency, amount_minor=found.amount_minor)
         return price if found.billed_until_at == stay.exit_at else price | _Price(billed_until_at=found.billed_until_at)
-
-    def _sweep(self, at: Micros) -> None:
-        """Once a day, forget vehicles all of whose stays were over long ago, and all that is known of them."""
-        if at - self.state.swept_at < DAY:
-            return
-        state = replace(self.state, swept_at=at)
-        alive = {one.vehicle for one in state.stays.values() if one.status == "open" or one.said_at > at - CORRECTABLE}
-        alive |= {state.root(one.vehicle) for one in state.merges if one.at > at - CORRECTABLE}
-        names = {name for name in (*state.passages, *state.kept) if state.root(name) in alive}
-        stays = {name: one for name, one in state.stays.items() if one.vehicle in alive}
-        self.state = replace(
-            state,
-            passages={name: had for name, had in state.passages.items() if name in names},
-            kept={name: kept for name, kept in state.kept.items() if name in names},
-            merges=tuple(one for one in state.merges if one.merged in names),
-            apart={pair: said_at for pair, said_at in state.apart.items() if said_at > at - CORRECTABLE},
-            pins={name: pin for name, pin in state.pins.items() if name in stays},
-            stays=stays,
-            payments={name: had for name, had in state.payments.items() if name in stays},
-            aside={name: said_at for name, said_at in state.aside.items() if said_at > at - CORRECTABLE},
-        )
 
 
 def _final_at(stay: Stay) -> Micros | None:

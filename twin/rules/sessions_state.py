@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from twin.events.ids import Micros, PaymentId, SessionId, VehicleId
+from twin.events.ids import EventId, Micros, PaymentId, SessionId, VehicleId
 from twin.rules.passages import Passage, Pin
 from twin.rules.settlement import Payment
 from twin.rules.stays import Merge, Stay
@@ -18,6 +18,7 @@ class SessionsState(Struct, frozen=True):
         passages: boundary crossings of each vehicle, under the name that it had then.
         kept: for each name that is no more, the one that it is.
         apart: pairs of names of which a person said that they are two, and when.
+        undone: decisions that two are one which a person took back, and when.
         payments: what was received for stays, under the name that was given for each.
         aside: payments that are for no stay, and when they were made.
         swept_at: when what is over was last forgotten.
@@ -27,6 +28,7 @@ class SessionsState(Struct, frozen=True):
     kept: dict[VehicleId, VehicleId] = field(default_factory=dict[VehicleId, VehicleId])
     merges: tuple[Merge, ...] = ()
     apart: dict[str, Micros] = field(default_factory=dict[str, Micros])
+    undone: dict[EventId, Micros] = field(default_factory=dict[EventId, Micros])
     pins: dict[SessionId, Pin] = field(default_factory=dict[SessionId, Pin])
     stays: dict[SessionId, Stay] = field(default_factory=dict[SessionId, Stay])
     payments: dict[SessionId, tuple[Payment, ...]] = field(default_factory=dict[SessionId, tuple[Payment, ...]])
@@ -51,10 +53,10 @@ class SessionsState(Struct, frozen=True):
     def standing(self, session: SessionId) -> Stay | None:
         """The stay that a session is part of now; itself where it is an orphan, or void and part of none."""
         stay = self.stays.get(session)
-        if stay is None or stay.status != "void":
+        if stay is not None and stay.status != "void":
             return stay
         heirs = (one for one in self.stays.values() if one.status != "void" and session in one.sessions)
-        return next(heirs, replace(stay, sessions=(session,)))
+        return next(heirs, None if stay is None else replace(stay, sessions=(session,)))
 
     def is_booked(self, payment: PaymentId) -> bool:
         """Whether this payment was received before."""

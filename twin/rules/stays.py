@@ -55,13 +55,18 @@ class Stay(Struct, frozen=True, array_like=True):
 
 
 class Merge(Struct, frozen=True, array_like=True):
-    """Since when ``merged`` is one with ``vehicle``, and whether a person said so."""
+    """Since when ``merged`` is one with ``vehicle``; ``decision`` by which a person said so, None: the twin found out."""
 
     vehicle: VehicleId
     merged: VehicleId
     at: Micros
     fact: EventId
-    is_decided: bool
+    decision: EventId | None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether a person said so."""
+        return self.decision is not None
 
 
 def stays_of(

@@ -26,6 +26,7 @@ from twin.events.facts import (
 from twin.events.ids import EventId, Micros, PortalId
 from twin.projections.naive import net_of
 from twin.rules.invariants import Billing, Violation, must
+from twin.rules.tariff import TariffBook
 
 from .net_facts import standing
 
@@ -65,11 +66,13 @@ class Facts:
     """The fact log of one site, fact by fact; ``end_of_cause`` when all facts of one observation are known.
 
     Attributes:
+        tariffs: to count amounts again.
         is_awaited: something late is to be fused: what seems wrong may be a correction, and net facts must be right.
         is_corrected: this cause corrects.
     """
 
     boundaries: frozenset[str]
+    tariffs: TariffBook | None = None
     n: int = 0
     recorded_at: Micros = 0
     cause: int = 0
@@ -86,7 +89,7 @@ class Facts:
     billing: Billing = field(init=False)
 
     def __post_init__(self) -> None:
-        self.billing = Billing(frozenset(map(PortalId, self.boundaries)))
+        self.billing = Billing(frozenset(map(PortalId, self.boundaries)), self.tariffs)
 
     def check(self, fact: RecordedFact, n_observations: int) -> None:
         """The next fact; ``n_observations`` are stored."""
@@ -165,11 +168,12 @@ class Facts:
                 pass
 
     def _check_merged(self, payload: IdentitiesMerged, where: str) -> None:
-        must({payload.vehicle, payload.merged} <= self.vehicles, f"{where} merges a vehicle that was never confirmed")
         must(payload.vehicle != payload.merged, f"{where} merges {payload.vehicle} with itself")
-        must(payload.vehicle not in self.gone, f"{where} merges into {payload.vehicle}, which had left")
-        must(payload.merged not in self.gone, f"{where} merges {payload.merged}, which had left")
-        self.gone[payload.merged] = self.cause
+        if payload.decision is None:  # a person may say so of whoever is known by a stay
+            must({payload.vehicle, payload.merged} <= self.vehicles, f"{where} merges a vehicle that was never confirmed")
+            must(payload.vehicle not in self.gone, f"{where} merges into {payload.vehicle}, which had left")
+            must(payload.merged not in self.gone, f"{where} merges {payload.merged}, which had left")
+            self.gone[payload.merged] = self.cause
         for stall in [stall for stall, vehicle in self.by_stall.items() if vehicle == payload.merged]:
             self.by_stall[stall] = payload.vehicle
 

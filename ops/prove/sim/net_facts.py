@@ -46,7 +46,7 @@ def standing(net: Iterable[RecordedFact]) -> Standing:
                 must(payload.vehicle in found.vehicles, f"{payload.vehicle} left, and was never confirmed")
                 must(payload.vehicle not in found.gone, f"{payload.vehicle} left twice")
                 found.gone.add(payload.vehicle)
-            case IdentitiesMerged():
+            case IdentitiesMerged() if payload.decision is None:
                 found.gone.add(payload.merged)
             case StallChanged():
                 found.by_stall.pop(payload.stall, None)

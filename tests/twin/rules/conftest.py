@@ -33,12 +33,30 @@ class Site:
         self.n += 1
         ordinal, made = 0, []
         for payload in payloads:
-            event = self._event(minute * MINUTE + T0, payload, number or 10_000 + self.n, ordinal)
+            event = self._event(round(minute * MINUTE) + T0, payload, number or 10_000 + self.n, ordinal)
             told = self._tell(event, ordinal)
             made += told
             ordinal += 1 + len(told)
         self.billing.end_of_cause()
         return made
+
+    def correct(self, *told, number=None):
+        """Facts of one observation that take others back: (minute, payload, what it supersedes) each."""
+        self.n += 1
+        ordinal, made = 0, []
+        for minute, payload, supersedes in told:
+            at = round(minute * MINUTE) + T0
+            event = self._event(at, payload, number or 10_000 + self.n, ordinal, supersedes=tuple(supersedes))
+            answered = self._tell(event, ordinal)
+            made += answered
+            ordinal += 1 + len(answered)
+        self.billing.end_of_cause()
+        return made
+
+    def crossed(self, vehicle, direction):
+        """The facts of a vehicle's crossings."""
+        of = [one for one in self.facts if isinstance(one.payload, PortalCrossed) and one.payload.vehicle == vehicle]
+        return [one.id for one in of if one.payload.direction == direction]
 
     def _tell(self, event, ordinal):
         self._note(event)
@@ -96,8 +114,9 @@ class Site:
     def net(self):
         return {key: amount for key, amount in net_minor(self.lines).items() if amount}
 
-    def _event(self, at, payload, cause, ordinal):
-        return FactEvent(site="lot", fold_version="2", cause=cause, ordinal=ordinal, occurred_at=at, payload=payload)
+    def _event(self, at, payload, cause, ordinal, supersedes=()):
+        given = {"cause": cause, "ordinal": ordinal, "occurred_at": at, "payload": payload, "supersedes": supersedes}
+        return FactEvent(site="lot", fold_version="2", **given)
 
     def _note(self, event):
         self.billing.check(event, f"fact {len(self.facts) + 1}")
