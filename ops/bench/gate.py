@@ -4,7 +4,9 @@ Cameras' frames are simulated before, with default noise, and appended when they
 the service runs folds them, with its own clock, on SQLite with every commit synced. Questions come at boundaries in turn, as
 loops would ask, once the fold has seen some seconds. The reference does all of it but the fold: it answers each question in the
 same words, whatever was seen. Sides take turns. How old the newest picture is, from its capture to the commit of the answer
-that rests on it, is told apart: it has the cameras' delay and the fold's hold in it.
+that rests on it, is told apart: it has the cameras' delay and the fold's hold in it. So is how long questions would wait for
+the fold, and what is before them in it, if it had a core of its own: by the processor's time that each step took, which a busy
+machine changes less than the clock.
 
 BENCH_GATE_SECONDS is how long is asked in a repeat (60: the past is first fused again after 15 s, for 15 s), BENCH_GATE_RATE
 how often a second (10), BENCH_GATE_STALLS the size of the site (200).
@@ -21,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from msgspec.structs import replace
@@ -35,6 +37,7 @@ from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorde
 from twin.events.facts import GateDecided
 from twin.events.ids import SECOND, DecisionId, DeviceId, EventId, Micros
 from twin.events.observations import LoopTripped, Personal
+from twin.fold_state import SiteFold
 from twin.log.passing import PassingLog
 from twin.log.port import FoldCommit, Log, Receipt
 from twin.log.sealing import SealingLog
@@ -56,10 +59,12 @@ _Arrival = tuple[Micros, ObservationEvent]
 
 
 class Times(NamedTuple):
-    """Of one repeat and side, milliseconds: commit to commit, and from the newest picture to the answer's commit."""
+    """Of one repeat and side, milliseconds: commit to commit; from the newest picture to the answer's commit; and from the
+    question's commit until it is folded, on a core of the fold's own."""
 
     answered_ms: list[float]
     picture_ms: list[float]
+    folded_ms: list[float]
 
 
 class EchoFold:
@@ -108,11 +113,39 @@ class EchoFold:
         return 0
 
 
+class TimedFold:
+    """Notes the processor's time of each step, with that of saving the state before it."""
+
+    def __init__(self, fold: SiteFold[Any]) -> None:
+        self._fold = fold
+        self._saving_s = 0.0
+        self.steps: list[tuple[EventId, float]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fold, name)
+
+    def step(self, state: Any, recorded: RecordedObservation, personal: Personal | None) -> tuple[Any, tuple[FactEvent, ...]]:
+        """See ``twin.fold_state.SiteFold``."""
+        started = time.thread_time()
+        made = self._fold.step(state, recorded, personal)
+        self.steps.append((recorded.event.id, time.thread_time() - started + self._saving_s))
+        self._saving_s = 0.0
+        return made
+
+    def pack(self, state: Any) -> bytes:
+        """See ``twin.fold_state.SiteFold``."""
+        started = time.thread_time()
+        body = self._fold.pack(state)
+        self._saving_s += time.thread_time() - started
+        return body
+
+
 class TimedLog(PassingLog):
-    """Notes when questions and answers were committed."""
+    """Notes when observations came, questions among them, and when answers were committed."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(log)
+        self.came: dict[EventId, float] = {}
         self.asked: dict[EventId, float] = {}
         self.answered: dict[EventId, tuple[float, Micros | None]] = {}
 
@@ -120,6 +153,7 @@ class TimedLog(PassingLog):
         """See ``twin.log.port.Log``."""
         receipts = await super().append(events)
         now = time.perf_counter()
+        self.came |= dict.fromkeys((event.id for event in events), now)
         self.asked |= {event.id: now for event in events if isinstance(event.payload, LoopTripped)}
         return receipts
 
@@ -166,7 +200,7 @@ def _measured(site: Site, fold: Any, arrivals: Sequence[_Arrival], seconds: int,
         return asyncio.run(_played(site, fold, arrivals, seconds * rate, rate, Path(folder) / "log.db"))
 
 
-async def _played(site: Site, fold: Any, arrivals: Sequence[_Arrival], n_asked: int, rate: int, path: Path) -> Times:
+async def _played(site: Site, fold: SiteFold[Any], arrivals: Sequence[_Arrival], n_asked: int, rate: int, path: Path) -> Times:
     sql = SqlLog.open(path)
     keys = SqlKeyRing(sql)
     log = TimedLog(SealingLog(sql, keys))
@@ -175,7 +209,8 @@ async def _played(site: Site, fold: Any, arrivals: Sequence[_Arrival], n_asked: 
     def now_at() -> Micros:
         return _START_AT + round((time.perf_counter() - started) * SECOND)
 
-    worker = FusionWorker(log, keys, fold, worker_id="bench", clock=now_at)
+    timed = TimedFold(fold)
+    worker = FusionWorker(log, keys, cast("SiteFold[Any]", timed), worker_id="bench", clock=now_at)
     running = asyncio.create_task(worker.run())
     try:
         async with asyncio.TaskGroup() as group:
@@ -188,7 +223,7 @@ async def _played(site: Site, fold: Any, arrivals: Sequence[_Arrival], n_asked: 
         worker.stop()
         await running
         await log.aclose()
-    return _times(log, started)
+    return _times(log, timed, started)
 
 
 async def _deliver(log: Log, arrivals: Sequence[_Arrival], now_at: Any, group: asyncio.TaskGroup) -> None:
@@ -211,12 +246,22 @@ async def _ask(log: Log, site: Site, n_asked: int, rate: int, now_at: Any) -> No
         await log.append([ObservationEvent(site=site.name, key=key, occurred_at=now_at(), payload=payload)])
 
 
-def _times(log: TimedLog, started: float) -> Times:
+def _times(log: TimedLog, fold: TimedFold, started: float) -> Times:
     answered = [(log.answered[name][0] - asked) * 1000 for name, asked in log.asked.items()]
     ages = [
         (at - started) * 1000 - (seen_at - _START_AT) / 1000 for at, seen_at in log.answered.values() if seen_at is not None
     ]
-    return Times(answered, ages)
+    return Times(answered, ages, _folded_ms(log, fold))
+
+
+def _folded_ms(log: TimedLog, fold: TimedFold) -> list[float]:
+    """One server, first come, first served."""
+    waits, free_at = list[float](), 0.0
+    for name, took_s in fold.steps:
+        free_at = max(free_at, log.came[name]) + took_s
+        if name in log.asked:
+            waits.append((free_at - log.asked[name]) * 1000)
+    return waits
 
 
 def _told(repeats: Sequence[Times]) -> dict[str, Any]:
@@ -225,11 +270,14 @@ def _told(repeats: Sequence[Times]) -> dict[str, Any]:
     ages = [one for times in repeats for one in times.picture_ms]
     p50, p99 = _quantiles(answered)
     picture_p50, picture_p99 = _quantiles(ages)
+    folded_p50, folded_p99 = _quantiles([one for times in repeats for one in times.folded_ms])
     return {
         "n": len(answered),
         "p50_ms": p50,
         "p99_ms": p99,
         "p99_ms_of_the_median_repeat": round(statistics.median(_quantiles(one.answered_ms)[1] for one in repeats), 2),
+        "own_core_p50_ms": folded_p50,
+        "own_core_p99_ms": folded_p99,
         "camera_to_commit_p50_ms": picture_p50,
         "camera_to_commit_p99_ms": picture_p99,
     }

@@ -68,6 +68,7 @@ class Facts:
     Attributes:
         tariffs: to count amounts again.
         is_awaited: something late is to be fused: what seems wrong may be a correction, and net facts must be right.
+        is_late_since: it came after the last correction: while that was being fused, or for the next one.
         is_corrected: this cause corrects.
     """
 
@@ -85,6 +86,7 @@ class Facts:
     log: list[RecordedFact] = field(default_factory=list)
     asked: set[EventId] = field(default_factory=set)  # questions at gates that have an answer
     is_awaited: bool = False
+    is_late_since: bool = False
     is_corrected: bool = False
     billing: Billing = field(init=False)
 
@@ -112,7 +114,8 @@ class Facts:
         self.n, self.recorded_at, self.cause, self.ordinal = fact.position, fact.recorded_at, event.cause, event.ordinal
         self.ids[event.id] = event.payload
         self.log.append(fact)
-        self.is_awaited |= isinstance(event.payload, ObservationLate) and event.payload.fate == "fused_later"
+        if isinstance(event.payload, ObservationLate) and event.payload.fate == "fused_later":
+            self.is_awaited = self.is_late_since = True
         self._unless_awaited(lambda: self._check_payload(fact))
         self.billing.check(event, f"fact {fact.position}")
 
@@ -141,7 +144,7 @@ class Facts:
         found = standing(net_of(self.log))
         self.vehicles, self.by_stall = found.vehicles, found.by_stall
         self.gone = {vehicle: self.gone.get(vehicle, self.cause) for vehicle in sorted(found.gone)}
-        self.is_awaited = self.is_corrected = False
+        self.is_awaited, self.is_late_since, self.is_corrected = self.is_late_since, False, False
 
     def _check_cause(self) -> None:
         twice = [vehicle for vehicle, n in Counter(self.by_stall.values()).items() if n > 1]
