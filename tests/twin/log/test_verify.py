@@ -74,7 +74,7 @@ async def test_a_payload_edited_with_its_hash_is_found_between_its_marks(path):
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
         row = dict(connection.execute("select * from observations where position = 34").fetchone())
-        row |= {"site": "lot", "type": "frame.observed.v1", "device": "cam-1"}  # which the row has as numbers
+        row |= {"site": "lot", "type": "frame.observed.v1", "device": "cam-1", "boot_epoch": 1}  # which the row has as numbers
     edit(path, "update observations set content_hash = ? where position = 34", observation_hash(row))
     assert await found(path) == [("observations", 31, 40)]
 
@@ -139,13 +139,14 @@ async def test_a_log_that_went_on_still_covers_a_known_head(path, make):
 
 
 _COLUMNS = {
-    "observations": "recorded_at occurred_at type subject device boot_epoch sequence content_hash payload",
+    "observations": "recorded_at occurred_at type subject boot sequence content_hash payload",
     "facts": "recorded_at occurred_at type subject id_head fold_version cause ordinal supersedes payload",
     "heads": "observations facts observations_content observations_times facts_content facts_times",
     "names": "number name",
+    "boots": "number device boot_epoch",
     "supersessions": "position by_position",
 }
-_KEYS = {"names": "number", "observations": "position", "facts": "position", "supersessions": "position"}
+_KEYS = {"names": "number", "boots": "number", "observations": "position", "facts": "position", "supersessions": "position"}
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
