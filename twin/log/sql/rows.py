@@ -49,8 +49,13 @@ def as_found(table: Table) -> list[ColumnElement[Any]]:
 
 
 def written(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[Mapping[str, Any]]:
-    """The rows of a query of ``as_found``, with the columns that were written (see ``twin.log.columns``): a fact's id too."""
-    rows = cast("Iterable[Mapping[str, Any]]", connection.execute(query).mappings())
+    """The rows of a query of ``as_found``, with the columns that were written (see ``twin.log.columns``): a fact's id too.
+
+    Raises:
+        DBAPIError: a row cannot be read; the connection's transaction goes on.
+    """
+    with connection.begin_nested():  # PostgreSQL ends a transaction in which a statement failed, but for a part of it
+        rows = cast("Iterable[Mapping[str, Any]]", connection.execute(query).mappings().all())
     return [{**row, "id": _id_of(row)} if "ordinal" in row else row for row in rows]
 
 
