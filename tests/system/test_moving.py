@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import httpx2
+import pytest
 
 RELEASE = Path(__file__).parents[1] / "golden" / "v0.1.0"
 FACTS = int(os.environ.get("MOVING_FACTS", "30"))  # that come before the backup, and as many after it
@@ -38,6 +39,7 @@ def wait_for_facts(url, n: int, seconds: float = 120) -> int:
     return found
 
 
+@pytest.mark.timeout(600)
 def test_an_upgraded_log_serves_and_its_backup_under_load_is_the_log_elsewhere(processes, port, wait_healthy, tmp_path, capsys):
     data_dir, url = tmp_path / "data", f"http://127.0.0.1:{port}"
     data_dir.mkdir()

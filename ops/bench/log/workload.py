@@ -29,7 +29,7 @@ def rows(n_rows: int, size: int, after: int = 0) -> Iterator[list[tuple[Any, ...
     boots = {(f"cam-{camera}", 1): number for number, camera in enumerate(range(N_CAMERAS), 1)}
     for batch in batches(n_rows, size, after):
         made = [observation_values(one, content_of(one), after + place, one.occurred_at) for place, one in enumerate(batch, 1)]
-        yield stored_observations(made, numbers, boots)
+        yield stored_observations(made, [one.payload for one in batch], numbers, boots)
         after += len(batch)
 
 

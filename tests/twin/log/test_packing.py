@@ -57,7 +57,9 @@ _FRAMES = st.builds(
 @given(st.lists(_FRAMES, max_size=3))
 def test_a_frame_of_any_numbers_and_names_is_unpacked_as_it_was(frames):
     payloads = [pack(frame) for frame in frames]
-    assert [unpacked(one) for one in packed("observations", payloads)] == payloads
+    stored = packed("observations", payloads)
+    assert [unpacked(one) for one in stored] == payloads
+    assert packed("observations", payloads, frames) == stored
 
 
 def test_only_a_number_that_is_none_keeps_a_frame_from_being_text(make):

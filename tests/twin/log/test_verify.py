@@ -253,7 +253,8 @@ async def test_the_heads_of_a_site_are_read_in_one_statement(path):
 
 
 _UNREADABLE = """
-create or replace function unreadable() returns bytea language plpgsql stable as $$ begin raise 'invalid page in block 7'; end $$;
+create or replace function unreadable() returns bytea language plpgsql stable
+  as $$ begin raise 'invalid page in block 7'; end $$;
 alter table {table} rename to {table}_kept;
 create view {table} as select {columns}, case when position = 7 then unreadable() else payload end as payload from {table}_kept
 """

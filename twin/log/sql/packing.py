@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import repeat
 from typing import Any, cast
 
 import msgspec
@@ -26,6 +27,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
 from twin.errors import DamagedLog
+from twin.events.facts import Fact
+from twin.events.observations import Observation
 from twin.log.chain import LogName
 from twin.log.sql.plain_text import payload_of, text_of
 
@@ -53,11 +56,15 @@ _SMALLEST = 48  # shorter ones gain nothing worth the time
 _of_thread = threading.local()  # a context of zstd serves one thread at a time
 
 
-def packed(log: LogName, payloads: Sequence[bytes]) -> list[bytes]:
-    """Payloads as they are stored; those that do not shrink stay as they are."""
+def packed(log: LogName, payloads: Sequence[bytes], told: Iterable[Observation | Fact | None] = repeat(None)) -> list[bytes]:
+    """Payloads as they are stored; those that do not shrink stay as they are.
+
+    Args:
+        told: what each was packed of, where that is at hand.
+    """
     found, texts, others = list(payloads), dict[int, bytes](), dict[int, bytes]()
-    for place, one in enumerate(payloads):
-        if (text := text_of(one)) is not None:
+    for place, (one, of) in enumerate(zip(payloads, told, strict=False)):
+        if (text := text_of(one, of)) is not None:
             texts[place] = text
         elif len(one) >= _SMALLEST:
             others[place] = one

@@ -6,16 +6,22 @@ JSON writes its own in other ways, so that they occur nowhere else. The bytes th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
 
 from twin.events.codec import FACT_TYPES, OBSERVATION_TYPES
+from twin.events.facts import Fact
+from twin.events.observations import FrameObserved, Observation
 
 _END, _HERE = b"\x01", b"\x02"
 _SHORTEST = 8
 _DIGITS = "0123456789"
 _TAG = b"\xa4type"  # every payload is a map whose first key this is
+
+_NAME, _NAME_IN_FIELDS = attrgetter("tracklet"), itemgetter("tracklet")
 
 _from_packed = msgspec.msgpack.Decoder().decode
 _to_packed = msgspec.msgpack.Encoder().encode
@@ -23,18 +29,24 @@ _from_text = msgspec.json.Decoder().decode
 _to_text = msgspec.json.Encoder().encode
 
 
-def text_of(payload: bytes) -> bytes | None:
-    """The text of a payload that ``twin.events.codec.pack`` gave; None where it would not give the same bytes again."""
-    if payload[1:6] != _TAG or len(payload) < _SHORTEST or payload[7 : 7 + (payload[6] & 0x1F)] not in _TYPES:
+def text_of(payload: bytes, told: Observation | Fact | None = None) -> bytes | None:
+    """The text of a payload that ``twin.events.codec.pack`` gave; None where it would not give the same bytes again.
+
+    Args:
+        told: what was packed, where that is at hand: unpacking takes a third of the time.
+    """
+    if told is None:
+        if (fields := _fields(payload)) is None:
+            return None
+        text, beginning = _to_text(fields), _beginning(fields.get("boxes"), fields.get("unchanged"), _NAME_IN_FIELDS)
+    elif type(told) in _KINDS:
+        text = _to_text(told)
+        is_frame = isinstance(told, FrameObserved)
+        beginning = _beginning(told.boxes, told.unchanged, _NAME) if is_frame else b""
+    else:
         return None
-    try:
-        fields = _from_packed(payload)
-    except msgspec.DecodeError:
-        return None
-    text = _to_text(fields)
     if b"null" in text and _to_packed(_from_text(text)) != payload:
         return None  # a number that is none: JSON has no word for it
-    beginning = _beginning(fields)
     return beginning + _END + text.replace(b'"' + beginning, _HERE) if beginning else text
 
 
@@ -44,14 +56,18 @@ def payload_of(text: bytes) -> bytes:
     return _to_packed(_from_text(rest.replace(_HERE, b'"' + beginning) if mark else text))
 
 
-def _beginning(fields: dict[str, Any]) -> bytes:
+def _fields(payload: bytes) -> dict[str, Any] | None:
+    if payload[1:6] != _TAG or len(payload) < _SHORTEST or payload[7 : 7 + (payload[6] & 0x1F)] not in _TYPES:
+        return None
+    try:
+        return _from_packed(payload)
+    except msgspec.DecodeError:
+        return None
+
+
+def _beginning(boxes: Sequence[Any] | None, unchanged: Sequence[str] | None, tracklet_of: Callable[[Any], str]) -> bytes:
     """What comes before the number in the name of a frame's first tracklet."""
-    if boxes := fields.get("boxes"):
-        name = boxes[0]["tracklet"]
-    elif unchanged := fields.get("unchanged"):
-        name = unchanged[0]
-    else:
-        return b""
+    name = tracklet_of(boxes[0]) if boxes else unchanged[0] if unchanged else ""
     beginning = name.rstrip(_DIGITS).encode()
     return b"" if _END in beginning else beginning
 
@@ -79,9 +95,11 @@ _PLAIN = (
     msgspec.inspect.NoneType,
     msgspec.inspect.LiteralType,
 )
-_TYPES = frozenset(
-    name.encode()
+_PLAIN_KINDS = {
+    name.encode(): kind
     for name, kind in {**OBSERVATION_TYPES, **FACT_TYPES}.items()
     if _is_plain(msgspec.inspect.type_info(kind)) and len(name) < 32
-)
-"""Those that have no bytes in them, by name."""
+}
+"""Types that have no bytes in them, by name."""
+
+_TYPES, _KINDS = frozenset(_PLAIN_KINDS), frozenset(_PLAIN_KINDS.values())

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, case, type
 from twin.events.codec import unpack_fact, unpack_observation
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.ids import EventId, SiteId, fact_id
+from twin.events.observations import Observation
 from twin.log.sql import schema
 from twin.log.sql.boots import Boot, boot_epoch_of, device_of
 from twin.log.sql.fact_ids import id_head, packed_ids
@@ -95,10 +96,10 @@ def boots_of(rows: Iterable[tuple[Any, ...]]) -> set[Boot]:
 
 
 def stored_observations(
-    rows: list[tuple[Any, ...]], numbers: Mapping[str, int], boots: Mapping[Boot, int]
+    rows: list[tuple[Any, ...]], told: list[Observation], numbers: Mapping[str, int], boots: Mapping[Boot, int]
 ) -> list[tuple[Any, ...]]:
-    """Observations in their columns as the table holds them."""
-    payloads = packed("observations", [row[-1] for row in rows])
+    """Observations in their columns as the table holds them; ``told`` are their payloads."""
+    payloads = packed("observations", [row[-1] for row in rows], told)
     return [
         (
             numbers[site], position, recorded_at, at, numbers[name], AS_DEVICE if subject == device else subject,

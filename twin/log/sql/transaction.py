@@ -16,6 +16,7 @@ from sqlalchemy import Connection, insert
 from twin.errors import Conflict, CursorConflict
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent
 from twin.events.ids import EventId, Micros, SiteId
+from twin.events.observations import Observation
 from twin.log.chain import ChainName, Link, following, observation_content, origin, times_after
 from twin.log.clock import Clock
 from twin.log.columns import fact_row, observation_values
@@ -128,6 +129,7 @@ class Transaction:
         self._changed: set[SiteId] = set()
         self._places = Places(connection, statements, remembered.newest)
         self._observations: list[tuple[Any, ...]] = []
+        self._told: list[Observation] = []  # their payloads
         self._appended: set[SiteId] = set()
         self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in self._statements.insert}
         self._fact_ids: dict[tuple[SiteId, EventId], int] = {}
@@ -174,6 +176,7 @@ class Transaction:
             head.observations_times = times_after(head.observations_times, position, self.now)
         head.observations_content = observation_content(head.observations_content, position, content.hash, content.subject)
         self._observations.append(observation_values(event, content, position, head.observations_recorded_at))
+        self._told.append(event.payload)
         if position % MARK_EVERY == 0:
             self._mark(head.site, "observations", position, Link(head.observations_content, head.observations_times))
         self._appended.add(event.site)
@@ -294,7 +297,7 @@ class Transaction:
         if self._observations:
             numbers = self._numbers.of(self.connection, names_of_observations(self._observations))
             boots = self._boots.of(self.connection, boots_of(self._observations))
-            rows = stored_observations(self._observations, numbers, boots)
+            rows = stored_observations(self._observations, self._told, numbers, boots)
             self._statements.insert["observations"].values(self.connection, rows)
             self._changed |= self._appended
             self.topics.update(("observations", site) for site in self._appended)
