@@ -201,7 +201,7 @@ def db_upgrade(data_dir: DataDir = None) -> None:
     """Bring a database of an older release to this one's schema; makes it where there is none.
 
     In one transaction: a database whose upgrade is broken off is as it was before. From before revision 0008 it writes every
-    row anew, some 40,000 a second, and needs free room of twice the database meanwhile.
+    row anew, some 40,000 a second, and needs free room of twice the database meanwhile; from 0008, the observations only.
     """
     from twin.log.sql.migrate import newest_revision
     from twin.main import open_log

@@ -1,8 +1,13 @@
-"""A subscriber in a process of its own, killed again and again while facts flow into a service in another."""
+"""A subscriber in a process of its own, killed again and again while facts flow into a service in another.
+
+Facts come in as many portions as there are kills, each once a subscriber is there to have them, so that they flow at every kill
+however long processes take to start.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import socket
@@ -29,7 +34,8 @@ from .workload import SITE, observation
 
 FACTS, KILLS = 2_000, 5
 _SESSIONS, _COMMIT = 40, 40
-_LONGEST_S = 300
+_PORTION_S = 1.0
+_LONGEST_S, _LONGEST_A_FACT_S = 300, 0.02
 
 
 def refuted(seed: int, n_facts: int = FACTS, n_kills: int = KILLS) -> str | None:
@@ -42,20 +48,20 @@ async def _refuted(seed: int, n_facts: int, n_kills: int) -> str | None:
     with scratch() as name:
         folder, port = Path(name), _free_port()
         effects = _effects(folder)
-        server = await _child("serve", name, str(port), str(n_facts))
+        server, subscribers = await _child("serve", name, str(port)), await _child("subscribers", name, str(port))
         try:
-            for _ in range(n_kills):
-                subscriber = await _child("subscribe", name, str(port))
-                await asyncio.sleep(draw.uniform(0.0, 1.5))
-                subscriber.send_signal(signal.SIGKILL)
-                await subscriber.wait()
-            subscriber = await _child("subscribe", name, str(port))
+            for number in range(1, n_kills + 1):
+                subscriber = int(await _asked(subscribers, "another"))
+                _ask(server, str(n_facts * number // n_kills))
+                await asyncio.sleep(draw.uniform(0.0, 1.5 * _PORTION_S))
+                os.kill(subscriber, signal.SIGKILL)
+            subscriber = int(await _asked(subscribers, "another"))
             await _until(effects, n_facts)
-            subscriber.kill()
-            await subscriber.wait()
+            os.kill(subscriber, signal.SIGKILL)
         finally:
-            server.kill()
-            await server.wait()
+            for process in (server, subscribers):
+                process.kill()
+                await process.wait()
         return _wrong(effects.by_session(), n_facts)
 
 
@@ -70,7 +76,7 @@ def _wrong(found: dict[str, list[int]], n_facts: int) -> str | None:
 
 async def _until(effects: Effects, n_facts: int) -> None:
     """Wait until so many effects are there, but not for ever."""
-    until_s = time.monotonic() + _LONGEST_S
+    until_s = time.monotonic() + _LONGEST_S + n_facts * _LONGEST_A_FACT_S
     while time.monotonic() < until_s and len(effects) < n_facts:  # noqa: ASYNC110 - another process makes them
         await asyncio.sleep(0.2)
 
@@ -101,19 +107,50 @@ async def _child(*words: str) -> asyncio.subprocess.Process:
         f"import sys; sys.path[:0] = {sys.path!r}; from twin.evaluation.proofs import module; module('G10');"
         " from twin_prove.killed_subscriber import main; main(*sys.argv[1:])"
     )
-    child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, *words, stdout=asyncio.subprocess.PIPE)
-    assert child.stdout is not None
-    async with asyncio.timeout(120):
-        await child.stdout.readline()
+    pipe = asyncio.subprocess.PIPE
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, *words, stdin=pipe, stdout=pipe)
+    await _said(child)
     return child
 
 
-def main(what: str, folder: str, port: str, n_facts: str = "0") -> None:
+async def _asked(child: asyncio.subprocess.Process, what: str) -> str:
+    _ask(child, what)
+    return await _said(child)
+
+
+def _ask(child: asyncio.subprocess.Process, what: str) -> None:
+    assert child.stdin is not None
+    child.stdin.write(f"{what}\n".encode())
+
+
+async def _said(child: asyncio.subprocess.Process) -> str:
+    assert child.stdout is not None
+    async with asyncio.timeout(120):
+        return (await child.stdout.readline()).decode()
+
+
+def main(what: str, folder: str, port: str) -> None:
     """What a child does."""
-    asyncio.run(_serve(Path(folder), int(port), int(n_facts)) if what == "serve" else _subscribe(Path(folder), int(port)))
+    if what == "serve":
+        asyncio.run(_serve(Path(folder), int(port)))
+    else:
+        _fork_subscribers(Path(folder), int(port))
 
 
-async def _serve(folder: Path, port: int, n_facts: int) -> None:
+def _fork_subscribers(folder: Path, port: int) -> None:
+    """A subscriber for every line that is read; forked, as a process that imports all anew takes a second of processor."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    print("ready", flush=True)  # noqa: T201
+    for _ in sys.stdin:
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            try:
+                asyncio.run(_subscribe(folder, port))
+            finally:
+                os._exit(1)
+
+
+async def _serve(folder: Path, port: int) -> None:
     log = SqlLog.open(folder / "log.db")
     app = app_of(log, Subscriptions(log, SqlSubscriptions(log), PLACE))
     server = uvicorn.Server(uvicorn.Config(app, port=port, lifespan="off", log_level="error"))
@@ -121,12 +158,15 @@ async def _serve(folder: Path, port: int, n_facts: int) -> None:
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     print("serving", flush=True)  # noqa: T201
-    token = await log.acquire(SITE, "proof")
-    for start in range(0, n_facts, _COMMIT):
-        causes = range(start + 1, min(start + _COMMIT, n_facts) + 1)
-        await log.append([observation(1, cause) for cause in causes])
-        await log.commit(FoldCommit(token=token, after=start, cursor=causes[-1], facts=tuple(map(_fact, causes))))
-        await asyncio.sleep(0.02)
+    token, n_facts = await log.acquire(SITE, "proof"), 0
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        starts = range(n_facts, int(line), _COMMIT)
+        for start in starts:
+            causes = range(start + 1, min(start + _COMMIT, int(line)) + 1)
+            await log.append([observation(1, cause) for cause in causes])
+            await log.commit(FoldCommit(token=token, after=start, cursor=causes[-1], facts=tuple(map(_fact, causes))))
+            await asyncio.sleep(_PORTION_S / len(starts))
+        n_facts = int(line)
     await serving
 
 
@@ -141,6 +181,6 @@ def _fact(cause: int) -> FactEvent:
 async def _subscribe(folder: Path, port: int) -> None:
     effects = _effects(folder)
     async with Client(f"http://127.0.0.1:{port}", site=SITE) as client:
-        print("subscribing", flush=True)  # noqa: T201
+        print(os.getpid(), flush=True)  # noqa: T201
         async for one in client.subscribe("billing", after=0, consumer="billing-1"):
             effects.happen(one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from twin.events.facts import (
     VehicleMoved,
 )
 from twin.events.observations import ClockTicked
+from twin.log.memory import MemoryLog
 
 ROOT = Path(__file__).parents[2]
 loop, invariants, world = part("sim.loop"), part("sim.invariants"), part("sim.world")
@@ -50,6 +52,31 @@ def test_what_waits_for_nothing_is_named():
 
     with pytest.raises(loop.Deadlock, match="the one that waits"):
         loop.run(main)
+
+
+def test_what_goes_round_at_one_moment_for_ever_is_named(monkeypatch):
+    async def round_and_round():
+        for _ in itertools.count():  # as a sweep that deletes nothing and is never done
+            await asyncio.sleep(0)
+
+    async def main(running):
+        running.create_task(round_and_round(), name="the one that goes round")
+        await asyncio.sleep(10)
+
+    monkeypatch.setattr(loop, "MOST_AT_ONCE", 2_000)
+    with pytest.raises(loop.Livelock, match=r"after 0.0 s time stands still.*the one that goes round"):
+        loop.run(main)
+
+
+async def endless_sweep(log, site):
+    for _ in itertools.count():
+        await asyncio.sleep(0)
+
+
+def test_a_run_whose_retention_never_ends_comes_to_an_end(monkeypatch):
+    monkeypatch.setattr(loop, "MOST_AT_ONCE", 5_000)
+    monkeypatch.setattr(MemoryLog, "sweep", endless_sweep)
+    assert "Livelock" in world.run(33).wrong
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -7,8 +7,14 @@ import signal
 import time
 from collections.abc import Callable
 
+import pytest
+
+from twin.evaluation.proofs import part
+
 KILLS = int(os.environ.get("KILLS", "4"))
 SEED = int(os.environ.get("KILL_SEED", "7"))
+SUBSCRIBER_KILLS = int(os.environ.get("SUBSCRIBER_KILLS", "6"))
+FACTS = int(os.environ.get("SUBSCRIBER_FACTS", "1200"))
 
 
 def stored(processes, data_dir) -> list[dict]:
@@ -85,3 +91,9 @@ def test_a_worker_killed_and_restarted_doubles_nothing(processes, port, wait_hea
     for device, epoch in {key[:2] for key in keys}:
         sequences = sorted(key[2] for key in keys if key[:2] == (device, epoch))
         assert sequences == list(range(1, len(sequences) + 1)), f"a hole in what {device} of epoch {epoch} sent"
+
+
+@pytest.mark.timeout(120 + 3 * SUBSCRIBER_KILLS + FACTS // 20)
+def test_a_subscriber_killed_while_facts_flow_has_each_effect_once_and_in_order():
+    wrong = part("killed_subscriber").refuted(SEED, n_facts=FACTS, n_kills=SUBSCRIBER_KILLS)
+    assert wrong is None, f"seed {SEED}: {wrong}"

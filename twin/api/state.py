@@ -14,7 +14,7 @@ from twin.events.ids import SiteId, VehicleId
 from twin.graph.query import StateView
 from twin.log.port import Log
 from twin.projections.history import as_events, sightings, vehicle_facts
-from twin.projections.ledger import ledger
+from twin.projections.ledger import is_named, ledger
 from twin.projections.moment import Moment
 from twin.projections.occupancy import OccupancyView, occupancy
 from twin.projections.sessions import sessions
@@ -75,6 +75,8 @@ async def read_ledger(request: Request) -> Response:
     """What stays cost, line by line; known only as of a position, as lines have no other time."""
     moment, log, site = await moment_of(request), services_of(request).log, site_of(request).name
     session = request.query_params.get("session")
+    if session is not None and not await is_named(log, site, moment.known_at, session):
+        raise _no_session(site, session, moment)
     lines = await ledger(log, site, moment.known_at, session=session)
     if session is not None and not lines:  # lines that name a stay which never was are of money for none
         await _check_session(log, site, session, moment)
@@ -85,10 +87,13 @@ async def read_ledger(request: Request) -> Response:
 async def _check_session(log: Log, site: SiteId, session: str, moment: Moment) -> None:
     ever = Moment(at=None, known_at=moment.known_at)
     if all(one.session != session for one in await sessions(log, site, ever)):
-        raise NotFound(
-            f"site '{site}' has no session '{session[:80]}' as known at position {moment.known_at}; "
-            "see the list of its sessions"
-        )
+        raise _no_session(site, session, moment)
+
+
+def _no_session(site: SiteId, session: str, moment: Moment) -> NotFound:
+    return NotFound(
+        f"site '{site}' has no session '{session[:80]}' as known at position {moment.known_at}; see the list of its sessions"
+    )
 
 
 async def read_facts(request: Request) -> Response:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from twin.events.codec import rfc3339
 from twin.events.ids import SessionId, SiteId
 from twin.log.port import Log
+from twin.projections.moment import FOREVER
 from twin.rules.ledger import LedgerLine, LedgerState, post
 
 PAGE = 10_000
@@ -50,6 +51,14 @@ async def ledger(log: Log, site: SiteId, known_at: int, *, session: str | None =
         if after >= known_at:
             break
     return [_view(line) for line in lines if session in (None, line.session)]
+
+
+async def is_named(log: Log, site: SiteId, known_at: int, session: str) -> bool:
+    """Whether facts up to a position are about this name; by the index of subjects, where ``ledger`` reads all stays."""
+    about = await log.facts_between(
+        site, after_at=-FOREVER, until_at=FOREVER, until_position=known_at, subject=session, limit=1
+    )
+    return bool(about)
 
 
 def _view(line: LedgerLine) -> LedgerLineView:

@@ -25,11 +25,11 @@ def batches(n_rows: int, size: int, after: int = 0) -> Iterator[list[Observation
 
 def rows(n_rows: int, size: int, after: int = 0) -> Iterator[list[tuple[Any, ...]]]:
     """The same as rows of the table ``observations``, packed, hashed and numbered, at positions counted from ``after`` + 1."""
-    names = sorted({SITE, "frame.observed.v1", *(f"cam-{camera}" for camera in range(N_CAMERAS))})
-    numbers = {name: number for number, name in enumerate(names, 1)}
+    numbers = {name: number for number, name in enumerate(sorted({SITE, "frame.observed.v1"}), 1)}
+    boots = {(f"cam-{camera}", 1): number for number, camera in enumerate(range(N_CAMERAS), 1)}
     for batch in batches(n_rows, size, after):
         made = [observation_values(one, content_of(one), after + place, one.occurred_at) for place, one in enumerate(batch, 1)]
-        yield stored_observations(made, numbers)
+        yield stored_observations(made, [one.payload for one in batch], numbers, boots)
         after += len(batch)
 
 

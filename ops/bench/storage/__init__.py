@@ -2,7 +2,8 @@
 
 Each repeat is a stretch of another hour of the day with another seed, in a log of its own; figures are their mean, extrapolated
 to a day in proportion to time. The file is measured when its log is closed, so that nothing is left in the write-ahead log;
-what an empty log takes is not counted.
+what an empty log takes is not counted. Every stretch is measured twice: in a new log, and as it comes to one of two weeks,
+whose positions, sequences and boot epochs are large numbers (``w20.aged``).
 
 BENCH_W20_SECONDS is the length of a stretch (60); BENCH_W20_STALLS how many stalls the site has (200).
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import zstandard
+from sqlalchemy import Connection, update
 
 from site_models.schema import Site
 from twin.errors import BadInput
@@ -29,7 +31,7 @@ from twin.events.envelope import FactEvent, ObservationEvent, Recorded, Recorded
 from twin.events.observations import FrameObserved, TrackletEmbedded
 from twin.log.port import FoldCommit
 from twin.log.sealing import SealingLog
-from twin.log.sql import SqlLog
+from twin.log.sql import SqlLog, schema
 from twin.log.sql.keys import SqlKeyRing
 from twin.rules.fold import Fold
 
@@ -68,7 +70,10 @@ def run(repeats: int = REPEATS) -> dict[str, Any]:
     """Measure; sizes are GB a camera-day, a GB being 10^9 bytes."""
     seconds, n_stalls = (_asked(name, usual) for name, usual in (("SECONDS", 60), ("STALLS", 200)))
     site = w20.site(n_stalls)
-    found = [_stretch(site, number, seconds) for number in range(repeats)]
+    found, aged = [], []
+    for number in range(repeats):
+        found.append(_stretch(site, number, seconds))
+        aged.append(_stretch(site, number, seconds, is_aged=True))
     days = repeats * seconds * w20.N_CAMERAS / _DAY_S
 
     def gb(n_bytes: float) -> float:
@@ -77,9 +82,9 @@ def run(repeats: int = REPEATS) -> dict[str, Any]:
     def per_s(n: float) -> float:
         return round(n / repeats / seconds, 1)
 
-    tables = _summed(one.tables for one in found)
-    whole_bytes = sum(size for parts in tables.values() for size in parts.values())
-    whole = gb(whole_bytes)
+    tables, old_tables = (_summed(one.tables for one in both) for both in (found, aged))
+    whole_bytes, old_bytes = (sum(size for parts in both.values() for size in parts.values()) for both in (tables, old_tables))
+    whole, old = gb(whole_bytes), gb(old_bytes)
     columns = {table: _summed(one.columns[table] for one in found) for table in ("observations", "facts")}
     return {
         "schema": "twin.bench/1",
@@ -90,6 +95,8 @@ def run(repeats: int = REPEATS) -> dict[str, Any]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, SQLite {sqlite3.sqlite_version}",
         "ours": {
             "file": whole,
+            "aged_file": old,
+            "aged_tables": {table: gb(sum(parts.values())) for table, parts in old_tables.items()},
             "observations": gb(sum(tables["observations"].values())),
             "facts": gb(sum(tables["facts"].values())),
             "tables": {table: {part: gb(size) for part, size in parts.items()} for table, parts in tables.items()},
@@ -109,6 +116,7 @@ def run(repeats: int = REPEATS) -> dict[str, Any]:
         },
         "ratio": {
             "goal": round(whole / GOAL_GB, 3),
+            "aged_goal": round(old / GOAL_GB, 3),
             "json_lines": round(whole_bytes / sum(one.json_bytes for one in found), 3),
             "json_lines_zstd": round(whole_bytes / sum(one.zstd_bytes for one in found), 3),
         },
@@ -124,6 +132,8 @@ def text(report: Mapping[str, Any]) -> str:
         f"{ours['frames_per_s']} frames/s, {ours['detections_per_s']} detections/s, {ours['unchanged_per_s']} unchanged/s",
         f"the file {ours['file']} GB, of it observations {ours['observations']}, facts {ours['facts']};"
         f" goal {reference['goal']}: {report['ratio']['goal']} of it",
+        f"the file of a log of two weeks {ours['aged_file']} GB, {report['ratio']['aged_goal']} of the goal: "
+        + ", ".join(f"{table} {size}" for table, size in ours["aged_tables"].items() if size >= 0.001),
         f"observations as JSON lines {reference['json_lines']} GB, with zstd {reference['json_lines_zstd']} GB;"
         f" their rows in blocks of {_BLOCK:,} with zstd {reference['blocks_zstd']} GB",
         "",
@@ -142,11 +152,14 @@ def text(report: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _stretch(site: Site, number: int, seconds: int) -> _Stretch:
+def _stretch(site: Site, number: int, seconds: int, *, is_aged: bool = False) -> _Stretch:
     found = _Stretch()
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         path, lines = Path(folder) / "log.db", Path(folder) / "lines.zst"
-        asyncio.run(_written(site, number, seconds, path, lines, found))
+        arriving = w20.stretch(site, number, seconds)
+        if is_aged:
+            arriving = ([w20.aged(event) for event in second] for second in arriving)
+        asyncio.run(_written(site, arriving, path, lines, found, after=w20.AGED_OBSERVATIONS if is_aged else 0))
         found.zstd_bytes = lines.stat().st_size
         found.tables = sizes.by_table(path)
         found.block_bytes = sizes.in_blocks(path, _BLOCK)
@@ -154,13 +167,16 @@ def _stretch(site: Site, number: int, seconds: int) -> _Stretch:
     return found
 
 
-async def _written(site: Site, number: int, seconds: int, path: Path, lines: Path, found: _Stretch) -> None:
+async def _written(
+    site: Site, arriving: Iterable[list[ObservationEvent]], path: Path, lines: Path, found: _Stretch, *, after: int
+) -> None:
     sql = SqlLog.open(path)
     log, fold = SealingLog(sql, SqlKeyRing(sql)), Fold(site)
     try:
-        token, state, cursor = await log.acquire(site.name, "bench"), fold.initial(), 0
+        token, state, cursor = await log.acquire(site.name, "bench"), fold.initial(), after
+        await sql.write(lambda transaction: _begin_at(transaction.connection, after))
         with lines.open("wb") as file, zstandard.ZstdCompressor().stream_writer(file) as out:
-            for second in w20.stretch(site, number, seconds):
+            for second in arriving:
                 for start in range(0, len(second), _BATCH):
                     await log.append(second[start : start + _BATCH])
                 facts: list[FactEvent] = []
@@ -179,6 +195,11 @@ async def _written(site: Site, number: int, seconds: int, path: Path, lines: Pat
                 _count(found, second)
     finally:
         await log.aclose()
+
+
+def _begin_at(connection: Connection, position: int) -> None:
+    """Let positions go on as in an older log; its facts are a third as many as its observations."""
+    connection.execute(update(schema.heads).values(observations=position, cursor=position, facts=position // 3))
 
 
 def _count(found: _Stretch, events: list[ObservationEvent]) -> None:

@@ -1,15 +1,13 @@
 """Trains the dictionaries that payloads are stored with: ``python -m ops.bench.storage.dictionaries FOLDER``.
 
-On simulated traffic of random generated sites, other ones than W20's; sealed and folded as in a running service. What it
+On simulated traffic of random generated sites, other ones than W20's, folded as in a running service. What it
 prints goes into ``twin.log.sql.packing.DICTIONARIES`` under new numbers, and the files into the folder beside it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +20,11 @@ from twin.events.codec import pack
 from twin.events.envelope import RecordedObservation
 from twin.events.ids import SECOND, Micros
 from twin.events.observations import TrackletEmbedded
-from twin.log.sealing import SealingLog
-from twin.log.sql import SqlLog
-from twin.log.sql.keys import SqlKeyRing
+from twin.log.sql.packing import LEVEL
+from twin.log.sql.plain_text import text_of
 from twin.rules.fold import Fold
+
+from .w20 import aged
 
 SEEDS = range(101, 107)
 N_BYTES = 8_192
@@ -34,39 +33,34 @@ _START: Micros = 1_767_571_200 * SECOND
 
 
 def train(folder: Path) -> dict[str, str]:
-    """Write a dictionary for each log; gives their names, by log."""
-    found = [asyncio.run(_payloads(seed)) for seed in SEEDS]
+    """Write a dictionary for the text of each log's payloads; gives their names, by log."""
+    found = [_payloads(seed) for seed in SEEDS]
     names: dict[str, str] = {}
     for number, log in enumerate(("observations", "facts")):
-        samples: list[Any] = [payload for both in found for payload in both[number]]
-        content = zstandard.train_dictionary(N_BYTES, samples, level=3).as_bytes()
+        texts = (text_of(payload) for both in found for payload in both[number])
+        samples: list[Any] = [text for text in texts if text is not None]
+        content = zstandard.train_dictionary(N_BYTES, samples, level=LEVEL).as_bytes()
         names[log] = hashlib.blake2b(content, digest_size=16).hexdigest()
         (folder / f"{names[log]}.dict").write_bytes(content)
     return names
 
 
-async def _payloads(seed: int) -> tuple[list[bytes], list[bytes]]:
-    """Packed payloads of the observations and of the facts of one site."""
+def _payloads(seed: int) -> tuple[list[bytes], list[bytes]]:
+    """Packed payloads of the observations and of the facts of one site; of each second one named as edge workers do."""
     n_cameras = 3 + seed % 7
     site = generate(n_cameras=n_cameras, n_stalls=10 * n_cameras, n_levels=1, overlap=0.2, seed=seed)
     start_at = _START + (seed % 24) * 3600 * SECOND
     events = [event for _, event in Simulation(site, seed, DEFAULT, start_at).events(start_at + _SECONDS * SECOND)]
+    if seed % 2:
+        events = list(map(aged, events))
     fold = Fold(site)
     state, facts = fold.initial(), list[bytes]()
-    with tempfile.TemporaryDirectory() as path:
-        sql = SqlLog.open(Path(path) / "log.db")
-        log = SealingLog(sql, SqlKeyRing(sql))
-        try:
-            await log.append(events)
-            stored = await log.observations(site.name, limit=len(events))
-        finally:
-            await log.aclose()
     for position, event in enumerate(events, 1):
         personal = event.payload.personal if isinstance(event.payload, TrackletEmbedded) else None
         recorded: RecordedObservation = RecordedObservation(position=position, recorded_at=event.occurred_at, event=event)
         state, more = fold.step(state, recorded, personal)
         facts += [pack(one.payload) for one in more]
-    return [pack(one.event.payload) for one in stored], facts
+    return [pack(event.payload) for event in events], facts
 
 
 if __name__ == "__main__":

@@ -10,8 +10,16 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+MOST_AT_ONCE = 200_000
+"""Turns of the loop in which time does not go on; a run takes some hundred at once."""
+
+
 class Deadlock(Exception):
     """Nothing is ready, and no timer will make anything ready."""
+
+
+class Livelock(Exception):
+    """Something is ready for ever, so that no timer ever comes."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -48,8 +56,14 @@ class _Selector(selectors.SelectSelector):
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
         self._loop = loop
+        self._n_at_once = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._n_at_once = 0 if timeout else self._n_at_once + 1
+        if self._n_at_once > MOST_AT_ONCE:
+            self._n_at_once = 0
+            running = sorted(task.get_name() for task in asyncio.all_tasks(self._loop))
+            raise Livelock(f"after {self._loop.now_s} s time stands still; one of these goes round: {', '.join(running)}")
         if ready := super().select(0):
             return ready
         if timeout is None:

@@ -153,11 +153,12 @@ class Service:
 
     async def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Answer a request; raises Down where the process ends before it can."""
-        task = self._start(work, _REQUEST)
+        task, caller = self._start(work, _REQUEST), asyncio.current_task()
+        assert caller is not None
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if task.cancelled():
+            if task.cancelled() and not caller.cancelling():  # whoever is to end itself would else ask again for ever
                 raise Down from None
             raise
         except (Crash, LogClosed):

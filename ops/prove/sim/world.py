@@ -75,7 +75,10 @@ def run(seed: int) -> Ended:
     faults = Faults(seed)
     with _silent(logging.getLogger("twin")), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "log.db" if seed % 3 == 2 else None
-        return virtual.run(lambda loop: _World(seed, faults, file, loop).run(), faults.disk_s)
+        try:
+            return virtual.run(lambda loop: _World(seed, faults, file, loop).run(), faults.disk_s)
+        except (virtual.Deadlock, virtual.Livelock) as wrong:
+            return Ended(f"{type(wrong).__name__}: {wrong}", "", 0, 0, 0, 0)
 
 
 @contextmanager

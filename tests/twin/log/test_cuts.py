@@ -310,7 +310,7 @@ async def test_heads_that_cover_only_what_was_cut_are_refused_as_too_old(tmp_pat
 
 
 _COLUMNS = {
-    "observations": "recorded_at occurred_at type subject device boot_epoch sequence content_hash payload",
+    "observations": "recorded_at occurred_at type subject boot sequence content_hash payload",
     "facts": "recorded_at occurred_at type subject id_head fold_version cause ordinal supersedes payload",
     "heads": "observations facts observations_content facts_times kept kept_content kept_times kept_recorded_at facts_cut",
     "cuts": "log position made_at recorded_at at content times body_hash body digest",

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from twin.log.port import FoldCommit
 from twin.log.sql import SqlLog, schema
-from twin.log.sql.names import Numbers
+from twin.log.sql.names import Numbers, numbered
 
 
 def named(connection):
@@ -50,7 +50,7 @@ async def test_processes_that_meet_the_same_new_names_at_once_give_each_one_numb
 
 
 async def test_a_number_of_a_transaction_that_was_not_stored_is_not_remembered(tmp_path, make):
-    log, numbers = SqlLog.open(tmp_path / "log.db"), Numbers()
+    log, numbers = SqlLog.open(tmp_path / "log.db"), Numbers(numbered)
 
     def give(transaction, *names):
         numbers.begin()

@@ -8,11 +8,16 @@ from contextlib import closing
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from twin.errors import DamagedLog
+from twin.events.codec import pack
+from twin.events.facts import VehicleLeft
+from twin.events.observations import DetectedBox, FrameObserved, Sealed, TrackletEmbedded
 from twin.log.content import content_of, content_of_fact
 from twin.log.sql import SqlLog
-from twin.log.sql.packing import DICTIONARIES, NEWEST, packed, unpacked
+from twin.log.sql.packing import DICTIONARIES, OF_TEXT, OTHERS, _compressor, packed, unpacked
+from twin.log.sql.plain_text import payload_of, text_of
 from twin.log.sql.verify import verify_all
 
 _STORED = bytes.fromhex(
@@ -21,16 +26,71 @@ _STORED = bytes.fromhex(
 """An observation of the first release that packed: every later one reads it."""
 
 
-@given(st.lists(st.binary(max_size=400).map(lambda one: b"\x80" + one), max_size=5), st.sampled_from(sorted(NEWEST)))
+@given(st.lists(st.binary(max_size=400).map(lambda one: b"\x80" + one), max_size=5), st.sampled_from(sorted(OTHERS)))
 def test_whatever_is_packed_is_unpacked_as_it_was(payloads, log):
     assert [unpacked(one) for one in packed(log, payloads)] == payloads
 
 
-def test_a_frame_takes_less_than_half(make):
-    payload = content_of(make.observation()).payload
+_NUMBERS = st.floats() | st.integers(-(2**63), 2**64 - 1)
+_NAMES = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
+    ["n:1:7", "n:1:12", "null", '"n', "\x01", "\x02", "7", ""]
+)
+_BOXES = st.builds(
+    DetectedBox,
+    tracklet=_NAMES,
+    kind=st.just("car"),
+    score=_NUMBERS,
+    box_px=st.tuples(*[_NUMBERS] * 4),
+    box_sigma_px=st.tuples(*[_NUMBERS] * 2),
+)
+_FRAMES = st.builds(
+    FrameObserved,
+    camera=_NAMES,
+    frame_px=st.tuples(_NUMBERS, _NUMBERS),
+    detector=_NAMES,
+    clock=st.just("stream"),
+    boxes=st.lists(_BOXES, max_size=3).map(tuple),
+    unchanged=st.lists(_NAMES, max_size=3).map(tuple),
+)
+
+
+@given(st.lists(_FRAMES, max_size=3))
+def test_a_frame_of_any_numbers_and_names_is_unpacked_as_it_was(frames):
+    payloads = [pack(frame) for frame in frames]
+    stored = packed("observations", payloads)
+    assert [unpacked(one) for one in stored] == payloads
+    assert packed("observations", payloads, frames) == stored
+
+
+def test_only_a_number_that_is_none_keeps_a_frame_from_being_text(make):
+    frame = make.observation().payload
+    assert payload_of(text_of(pack(frame))) == pack(frame)
+    box = replace(frame.boxes[0], score=float("nan"))
+    assert text_of(pack(replace(frame, boxes=(box,)))) is None
+
+
+def test_what_has_bytes_in_it_is_not_made_text():
+    # JSON would give them back as text.
+    sealed = Sealed(key_id="t1", ciphertext=b"\x00\xff" * 40)
+    payload = pack(
+        TrackletEmbedded(camera="n", tracklet="t1", kind="car", embedder="e", box_px=(0.0,) * 4, quality=0.5, sealed=sealed)
+    )
+    assert text_of(payload) is None
     (stored,) = packed("observations", [payload])
-    assert stored[0] == NEWEST["observations"]
-    assert len(stored) < len(payload) / 2
+    assert (stored[0], unpacked(stored)) == (OTHERS["observations"], payload)
+
+
+def test_a_frame_takes_less_than_a_third_of_an_edge_worker_s_names_and_numbers(make):
+    names = [f"north:1767484800:{number}" for number in (7, 12, 104)]
+    box = replace(
+        make.observation().payload.boxes[0], score=0.893, box_px=(12.4, 335.3, 271.8, 480.3), box_sigma_px=(10.93, 5.97)
+    )
+    frame = replace(
+        make.observation().payload, boxes=tuple(replace(box, tracklet=name) for name in names), unchanged=tuple(names)
+    )
+    (stored,) = packed("observations", [pack(frame)])
+    assert stored[0] == OF_TEXT["observations"]
+    assert len(stored) < len(pack(frame)) / 3
 
 
 def test_what_the_first_release_packed_is_read_as_it_was(make):
@@ -44,19 +104,22 @@ def test_what_would_not_shrink_stays_as_it_is(make):
 
 @pytest.mark.parametrize("number", DICTIONARIES)
 def test_every_dictionary_is_in_the_package(number):
-    log = next(log for log, newest in NEWEST.items() if newest == number)
-    (stored,) = packed(log, [b"\x82" + b"vehicle.moved.v1" * 20])
-    assert unpacked(stored) == b"\x82" + b"vehicle.moved.v1" * 20
+    plain = pack(VehicleLeft(vehicle="v-" + "7" * 40, portal="exit", evidence=("e" * 32,)))
+    body = text_of(plain) if number in OF_TEXT.values() else plain
+    assert unpacked(bytes([number]) + _compressor(number).compress(body)) == plain
 
 
 def test_what_an_unknown_dictionary_packed_is_refused_with_its_number():
-    with pytest.raises(DamagedLog, match=r"dictionary 77, known are 1, 2: a newer release"):
+    with pytest.raises(DamagedLog, match=r"dictionary 77, known are 1, 2, 3, 4: a newer release"):
         unpacked(b"\x4d" + b"x" * 20)
 
 
 def test_what_is_no_frame_is_refused():
     with pytest.raises(DamagedLog, match="cannot be unpacked"):
         unpacked(b"\x01" + b"\xff" * 20)
+    number = OF_TEXT["facts"]
+    with pytest.raises(DamagedLog, match="cannot be unpacked"):
+        unpacked(bytes([number]) + _compressor(number).compress(b'{"type": no JSON at all, though it is a frame}'))
 
 
 async def test_a_log_with_plain_and_packed_rows_reads_verifies_and_goes_on(make, tmp_path):
@@ -67,7 +130,7 @@ async def test_a_log_with_plain_and_packed_rows_reads_verifies_and_goes_on(make,
     await log.aclose()
     with closing(sqlite3.connect(path)) as connection, connection:
         rows = connection.execute("select position, payload from observations where position <= 10").fetchall()
-        assert all(payload[0] == 1 for _, payload in rows)
+        assert all(payload[0] == OF_TEXT["observations"] for _, payload in rows)
         plain = [(unpacked(payload), position) for position, payload in rows]
         connection.executemany("update observations set payload = ? where position = ?", plain)  # as older releases wrote it
     log = SqlLog.open(path)

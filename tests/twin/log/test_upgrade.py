@@ -6,7 +6,21 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from sqlalchemy import Column, LargeBinary, MetaData, String, Table, Text, insert, inspect, select, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    insert,
+    inspect,
+    select,
+    text,
+    type_coerce,
+)
 
 from twin.errors import Conflict, DamagedLog
 from twin.events.envelope import ObservationEvent
@@ -15,11 +29,12 @@ from twin.log.port import FoldCommit, Outcome
 from twin.log.sql import SqlKeyRing, SqlLog, schema, upgrade
 from twin.log.sql.dialect import locate, writing_engine
 from twin.log.sql.migrate import upgrade_file
+from twin.log.sql.names import stored_type
 from twin.log.sql.packing import packed
 from twin.log.sql.rows import as_found, written
 from twin.log.sql.verify import verify
 
-FIRST_RELEASE, BEFORE_NUMBERS = "0001", "0007"
+FIRST_RELEASE, BEFORE_NUMBERS, BEFORE_BOOTS = "0001", "0007", "0008"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -70,10 +85,18 @@ async def told(log):
 
 def _table(name):
     """As it was before names were numbers."""
-    was = {"site": String, "type": String, "subject": String, "device": String, "fold_version": String, "supersedes": Text}
-    columns = [Column(one.name, was.get(one.name, one.type)) for one in schema.metadata.tables[name].c if one.name != "id_head"]
-    columns = [Column("payload", LargeBinary) if one.name == "payload" else one for one in columns]
-    return Table(name, MetaData(), *columns, *([Column("id", String)] if name == "facts" else []))
+    was = {
+        "site": String,
+        "type": String,
+        "subject": String,
+        "fold_version": String,
+        "supersedes": Text,
+        "payload": LargeBinary,
+    }
+    gone = ("id_head", "boot")
+    columns = [Column(one.name, was.get(one.name, one.type)) for one in schema.metadata.tables[name].c if one.name not in gone]
+    more = {"facts": {"id": String}, "observations": {"device": String, "boot_epoch": BigInteger}}
+    return Table(name, MetaData(), *columns, *[Column(one, kind) for one, kind in more[name].items()])
 
 
 def _as_it_was(table, rows, is_packed):
@@ -111,12 +134,33 @@ async def make_old(log, place, revision):
     engine.dispose()
 
 
-@pytest.mark.parametrize("revision", [FIRST_RELEASE, BEFORE_NUMBERS])
+async def make_without_boots(log, place):
+    """A database of revision 0008 with the same events: every table as it is, but for the device and boot epoch in each row."""
+    engine = writing_engine(locate(place))
+    upgrade(engine, BEFORE_BOOTS)
+    device, epoch = (text(f"(select {one} from boots where number = boot) as {one}") for one in ("device", "boot_epoch"))
+    with engine.begin() as old:
+        for name, table in schema.metadata.tables.items():
+            if name == "boots":
+                continue
+            kinds = {one.name: stored_type(one) for one in table.c if one.name != "boot"}
+            read = [type_coerce(table.c[one], kind).label(one) for one, kind in kinds.items()]
+            if name == "observations":
+                kinds, read = {**kinds, "device": Integer(), "boot_epoch": BigInteger()}, [*read, device, epoch]
+            query = select(*read).select_from(table)
+            rows = await log.read(lambda connection, of=query: connection.execute(of).mappings().all())
+            if rows:
+                target = Table(name, MetaData(), *[Column(one, kind) for one, kind in kinds.items()])
+                old.execute(insert(target), [dict(row) for row in rows])
+    engine.dispose()
+
+
+@pytest.mark.parametrize("revision", [FIRST_RELEASE, BEFORE_NUMBERS, BEFORE_BOOTS])
 async def test_an_upgraded_log_is_the_one_that_it_was_and_goes_on(old_place, revision, make, clock, tmp_path):
     log = await filled(tmp_path / "new.db", make, clock)
     before = await told(log)
     resent = [one.event for one in before[0]]
-    await make_old(log, old_place, revision)
+    await (make_without_boots(log, old_place) if revision == BEFORE_BOOTS else make_old(log, old_place, revision))
     await log.aclose()
     with pytest.raises(Conflict, match="twin db upgrade"):
         SqlLog.open(old_place)

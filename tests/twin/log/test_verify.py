@@ -14,7 +14,7 @@ from sqlalchemy import event as database_event
 from twin.errors import DamagedLog
 from twin.log.content import observation_hash
 from twin.log.port import FoldCommit
-from twin.log.sql import SqlLog, transaction
+from twin.log.sql import SqlLog, reader, schema, transaction
 from twin.log.sql.packing import unpacked
 from twin.log.sql.verify import verify
 
@@ -74,7 +74,7 @@ async def test_a_payload_edited_with_its_hash_is_found_between_its_marks(path):
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
         row = dict(connection.execute("select * from observations where position = 34").fetchone())
-        row |= {"site": "lot", "type": "frame.observed.v1", "device": "cam-1"}  # which the row has as numbers
+        row |= {"site": "lot", "type": "frame.observed.v1", "device": "cam-1", "boot_epoch": 1}  # which the row has as numbers
     edit(path, "update observations set content_hash = ? where position = 34", observation_hash(row))
     assert await found(path) == [("observations", 31, 40)]
 
@@ -139,13 +139,14 @@ async def test_a_log_that_went_on_still_covers_a_known_head(path, make):
 
 
 _COLUMNS = {
-    "observations": "recorded_at occurred_at type subject device boot_epoch sequence content_hash payload",
+    "observations": "recorded_at occurred_at type subject boot sequence content_hash payload",
     "facts": "recorded_at occurred_at type subject id_head fold_version cause ordinal supersedes payload",
     "heads": "observations facts observations_content observations_times facts_content facts_times",
     "names": "number name",
+    "boots": "number device boot_epoch",
     "supersessions": "position by_position",
 }
-_KEYS = {"names": "number", "observations": "position", "facts": "position", "supersessions": "position"}
+_KEYS = {"names": "number", "boots": "number", "observations": "position", "facts": "position", "supersessions": "position"}
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -236,3 +237,43 @@ async def test_a_log_that_is_written_while_it_is_verified_has_no_faults(log, mak
         database_event.remove(log._engine, "after_cursor_execute", write_between)
     assert verified.faults == ()
     assert (await log.heads("lot")).facts > verified.heads.facts.position
+
+
+async def test_the_heads_of_a_site_are_read_in_one_statement(path):
+    # Two would see the log at two moments: a cut beside heads that do not know it.
+    def told(connection):
+        statements = []
+        database_event.listen(connection, "before_cursor_execute", lambda *given: statements.append(given[2]))
+        reader.chain(connection, "lot")
+        return statements
+
+    log = SqlLog.open(path, read_only=True)
+    assert len(await log.read(told)) == 1
+    await log.aclose()
+
+
+_UNREADABLE = """
+create or replace function unreadable() returns bytea language plpgsql stable
+  as $$ begin raise 'invalid page in block 7'; end $$;
+alter table {table} rename to {table}_kept;
+create view {table} as select {columns}, case when position = 7 then unreadable() else payload end as payload from {table}_kept
+"""
+
+
+async def test_a_row_that_postgresql_cannot_read_is_found_and_the_rest_is_still_checked(postgresql_server, make, tmp_path):
+    # It ends a transaction in which a statement failed, and all that is asked in it afterwards.
+    url = postgresql_server.database(f"v{abs(hash(tmp_path)) % 10**12}")
+    log = SqlLog.open(url)
+    await log.append(make.observations(12))
+    token = await log.acquire("lot", "w")
+    facts = tuple(make.fact(cause) for cause in range(1, 12))
+    await log.commit(FoldCommit(token=token, after=0, cursor=12, facts=facts))
+    await log.aclose()
+    with pytest.importorskip("psycopg").connect(url) as connection:
+        for table in ("observations", "facts"):
+            columns = ", ".join(f'"{one.name}"' for one in schema.metadata.tables[table].c if one.name != "payload")
+            connection.execute(_UNREADABLE.format(table=table, columns=columns))
+    log = SqlLog.open(url, read_only=True)
+    found = [(fault.log, fault.first, fault.last) for fault in (await log.verified("lot")).faults]
+    assert found == [("observations", 1, 12), ("observations", 7, 7), ("facts", 1, 11), ("facts", 7, 7)]
+    await log.aclose()

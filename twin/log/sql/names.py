@@ -6,8 +6,8 @@ cover the names themselves. A column of type ``Named`` reads and compares as tex
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
     BindParameter,
@@ -36,6 +36,8 @@ _NOBODY = literal_column("-1")  # an unknown name's number: unlike NULL, it is n
 _CHUNK = 500
 _MOST_COMPARED = 50  # there are not as many types; SQLite takes a thousand
 _N_KNOWN = 50_000
+
+K = TypeVar("K", bound=Hashable)
 
 _names = Table("names", MetaData(), Column("number", Integer), Column("name", String(255)))
 
@@ -78,12 +80,17 @@ def stored_type(column: Column[Any]) -> Any:
     return column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
 
 
-class Numbers:
-    """The numbers that one writer knows, from one transaction to the next."""
+class Numbers(Generic[K]):
+    """The numbers that one writer knows, from one transaction to the next.
 
-    def __init__(self) -> None:
-        self._known: dict[str, int] = {}
-        self._unsure: set[str] = set()
+    Args:
+        give: gives those of what it does not know.
+    """
+
+    def __init__(self, give: Callable[[Connection, set[K]], dict[K, int]]) -> None:
+        self._give = give
+        self._known: dict[K, int] = {}
+        self._unsure: set[K] = set()
 
     def begin(self) -> None:
         """Forget what the transaction before learned, unless it was committed."""
@@ -97,10 +104,10 @@ class Numbers:
         """What the transaction learned holds for good."""
         self._unsure.clear()
 
-    def of(self, connection: Connection, names: set[str]) -> Mapping[str, int]:
-        """The number of each of these names, given now where there is none; more may be in the answer."""
-        if missing := names - self._known.keys():
-            self._known |= numbered(connection, missing)
+    def of(self, connection: Connection, wanted: set[K]) -> Mapping[K, int]:
+        """The number of each of these, given now where there is none; more may be in the answer."""
+        if missing := wanted - self._known.keys():
+            self._known |= self._give(connection, missing)
             self._unsure |= missing
         return self._known
 
@@ -114,14 +121,21 @@ def numbered(connection: Connection, names: set[str]) -> dict[str, int]:
     found = _stored(connection, sorted(names))
     if len(found) == len(names):
         return found
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+    if give_numbers_alone(connection):
         found = _stored(connection, sorted(names))  # another one may have given some meanwhile
     last = connection.scalar(select(func.max(_names.c.number))) or 0
     fresh = {name: number for number, name in enumerate(sorted(names - found.keys()), last + 1)}
     if fresh:
         connection.execute(insert(_names), [{"number": number, "name": name} for name, number in fresh.items()])
     return found | fresh
+
+
+def give_numbers_alone(connection: Connection) -> bool:
+    """Wait until no other transaction gives numbers, where there can be one; gives whether there can."""
+    if connection.dialect.name != "postgresql":
+        return False
+    connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+    return True
 
 
 def _stored(connection: Connection, names: Sequence[str]) -> dict[str, int]:

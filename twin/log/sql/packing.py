@@ -1,7 +1,8 @@
 """Payloads as they are stored: compressed, each by itself, with a dictionary of what payloads look like.
 
 A payload is a msgpack map, which never begins with a byte below 0x80. A stored one that does begins with the number of its
-dictionary, and a zstd frame follows; any other is stored as it is, as all were before. Hashes and links cover what is unpacked.
+dictionary, and a zstd frame follows, of the payload or of its text (``plain_text``); any other is stored as it is, as all were
+before. Hashes and links cover what is unpacked.
 
 Dictionaries come with the package and stay for good: a number means the same bytes in every release. A better one gets a new
 number. ``python -m ops.bench.storage.dictionaries`` trains them.
@@ -13,29 +14,40 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import repeat
 from typing import Any, cast
 
+import msgspec
 import zstandard
 from sqlalchemy import LargeBinary
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
 from twin.errors import DamagedLog
+from twin.events.facts import Fact
+from twin.events.observations import Observation
 from twin.log.chain import LogName
+from twin.log.sql.plain_text import payload_of, text_of
 
 DICTIONARIES = {
     1: "ccf5f42348cda00eb60cfa53d2ac5350",
     2: "48ed6641f6c1f9cd4ef99eaf5ff98c28",
+    3: "ab9ef443209b131c117e60af86a8c6fe",
+    4: "bbfe2d8016d3c05f4fc2d89cefcf8d1b",
 }
 """BLAKE2b, 128 bits, of each: its file's name, checked when it is read."""
 
-NEWEST: dict[LogName, int] = {"observations": 1, "facts": 2}
-"""What is written with now."""
+OF_TEXT: dict[LogName, int] = {"observations": 3, "facts": 4}
+"""What the text of payloads is written with now."""
+
+OTHERS: dict[LogName, int] = {"observations": 1, "facts": 2}
+"""What those are written with that have none."""
 
 LEVEL = 3
+_TEXTS = {3, 4}
 _PLAIN_FROM = 0x80
 _LARGEST = 64 * 2**20
 _FORMAT = zstandard.FORMAT_ZSTD1_MAGICLESS
@@ -44,19 +56,23 @@ _SMALLEST = 48  # shorter ones gain nothing worth the time
 _of_thread = threading.local()  # a context of zstd serves one thread at a time
 
 
-def packed(log: LogName, payloads: Sequence[bytes]) -> list[bytes]:
-    """Payloads as they are stored; those that do not shrink stay as they are."""
-    number = NEWEST[log]
-    prefix = bytes([number])
-    compressor = _compressor(number)
-    frames = iter(_compressed(compressor, [one for one in payloads if len(one) >= _SMALLEST]))
-    found: list[bytes] = []
-    for one in payloads:
-        if len(one) < _SMALLEST:
-            found.append(one)
-            continue
-        frame = next(frames)
-        found.append(prefix + frame if len(frame) + 1 < len(one) else one)
+def packed(log: LogName, payloads: Sequence[bytes], told: Iterable[Observation | Fact | None] = repeat(None)) -> list[bytes]:
+    """Payloads as they are stored; those that do not shrink stay as they are.
+
+    Args:
+        told: what each was packed of, where that is at hand.
+    """
+    found, texts, others = list(payloads), dict[int, bytes](), dict[int, bytes]()
+    for place, (one, of) in enumerate(zip(payloads, told, strict=False)):
+        if (text := text_of(one, of)) is not None:
+            texts[place] = text
+        elif len(one) >= _SMALLEST:
+            others[place] = one
+    for number, bodies in ((OF_TEXT[log], texts), (OTHERS[log], others)):
+        prefix = bytes([number])
+        for place, frame in zip(bodies, _compressed(_compressor(number), list(bodies.values())), strict=True):
+            if len(frame) + 1 < len(payloads[place]):
+                found[place] = prefix + frame
     return found
 
 
@@ -79,8 +95,9 @@ def unpacked(stored: bytes) -> bytes:
         n_bytes = zstandard.get_frame_parameters(frame, format=_FORMAT).content_size
         if n_bytes > _LARGEST:
             raise DamagedLog(f"a packed payload says that it has {n_bytes} bytes, more than any has; see `twin log verify`")
-        return _decompressor(number).decompress(frame)
-    except zstandard.ZstdError as wrong:
+        body = _decompressor(number).decompress(frame)
+        return payload_of(body) if number in _TEXTS else body
+    except (zstandard.ZstdError, msgspec.DecodeError, ValueError) as wrong:
         raise DamagedLog(f"a packed payload cannot be unpacked: {wrong}; see `twin log verify`") from None
 
 

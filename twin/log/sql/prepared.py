@@ -18,7 +18,7 @@ from twin.log.sql.names import stored_insert, stored_type
 
 _COPIED_FROM = 8  # fewer rows go by an insert, which takes a round trip less
 
-_h, _o = schema.heads.c, schema.observations.c
+_h, _o, _b = schema.heads.c, schema.observations.c, schema.boots.c
 
 HEAD_COLUMNS = (
     _h.site, _h.observations, _h.facts, _h.cursor, _h.token, _h.worker, _h.observations_recorded_at, _h.facts_recorded_at,
@@ -32,7 +32,8 @@ _SAVE_HEAD = (
     .where(_h.site == bindparam("of"))
     .values({column.name: bindparam(column.name) for column in HEAD_COLUMNS if column.name != "site"})
 )
-_OF_DEVICE = (_o.site == bindparam("site"), _o.device == bindparam("device"), _o.boot_epoch == bindparam("boot_epoch"))
+_BOOT = select(_b.number).where(_b.device == bindparam("device"), _b.boot_epoch == bindparam("boot_epoch"))
+_OF_DEVICE = (_o.site == bindparam("site"), _o.boot == _BOOT.scalar_subquery())
 _FIND_RUN = select(_o.sequence, _o.position, _o.content_hash).where(
     *_OF_DEVICE, _o.sequence.between(bindparam("low"), bindparam("high"))
 )

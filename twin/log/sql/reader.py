@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import Connection, Select, and_, desc, exists, select
+from sqlalchemy import Connection, Select, and_, desc, exists, select, true
 
 from twin.events.envelope import DeviceKey, RecordedFact, RecordedObservation
 from twin.events.ids import DeviceId, EventId, Micros, SiteId, fact_id
@@ -37,20 +37,19 @@ def heads(connection: Connection, site: SiteId) -> Heads:
 
 def chain(connection: Connection, site: SiteId) -> ChainHeads:
     """See ``twin.log.port.Log``."""
-    row = connection.execute(select(schema.heads).where(_h.site == site)).one_or_none()
+    last = select(_c.number, _c.digest).where(_c.site == site).order_by(_c.number.desc()).limit(1).subquery()
+    query = select(schema.heads, last.c.number, last.c.digest).outerjoin(last, true())
+    row = connection.execute(query.where(_h.site == site)).one_or_none()
     if row is None:
         return ChainHeads(
             observations=chained(site, "observations", ()), facts=chained(site, "facts", ()), kept=chained(site, "kept", ())
         )
-    last = connection.execute(
-        select(_c.number, _c.digest).where(_c.site == site).order_by(_c.number.desc()).limit(1)
-    ).one_or_none()
     seen, concluded = Link(row.observations_content, row.observations_times), Link(row.facts_content, row.facts_times)
     return ChainHeads(
         observations=ChainHead(position=row.observations, link=seen),
         facts=ChainHead(position=row.facts, link=concluded),
         kept=ChainHead(position=row.kept, link=Link(row.kept_content, row.kept_times)),
-        cuts=CutsHead(number=last.number, digest=last.digest) if last else None,
+        cuts=CutsHead(number=row.number, digest=row.digest) if row.number is not None else None,
     )
 
 

@@ -10,15 +10,19 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, case, type
 from twin.events.codec import unpack_fact, unpack_observation
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.ids import EventId, SiteId, fact_id
+from twin.events.observations import Observation
 from twin.log.sql import schema
+from twin.log.sql.boots import Boot, boot_epoch_of, device_of
 from twin.log.sql.fact_ids import id_head, packed_ids
-from twin.log.sql.names import name_of
 from twin.log.sql.packing import Payload, packed
 
 _o, _f = schema.observations.c, schema.facts.c
 
+DEVICE, BOOT_EPOCH = device_of(_o.boot).label("device"), boot_epoch_of(_o.boot).label("boot_epoch")
+"""Those of an observation."""
+
 OBSERVATION_COLUMNS = (
-    _o.position, _o.recorded_at, _o.occurred_at, _o.type, _o.device, _o.boot_epoch, _o.sequence, _o.payload,
+    _o.position, _o.recorded_at, _o.occurred_at, _o.type, DEVICE, BOOT_EPOCH, _o.sequence, _o.payload,
 )  # fmt: skip
 FACT_COLUMNS = (
     _f.position, _f.recorded_at, _f.occurred_at, _f.type, _f.fold_version, _f.cause, _f.ordinal, _f.supersedes,
@@ -31,7 +35,7 @@ _NAMED_OF_FACTS = ("site", "type", "subject", "fold_version")
 AS_DEVICE = ""
 """A stored subject that is the device's name; no name is empty."""
 
-SUBJECT = case((_o.subject == AS_DEVICE, name_of(_o.device)), else_=_o.subject).label("subject")
+SUBJECT = case((_o.subject == AS_DEVICE, device_of(_o.boot)), else_=_o.subject).label("subject")
 """The subject of an observation."""
 
 
@@ -39,13 +43,20 @@ def as_found(table: Table) -> list[ColumnElement[Any]]:
     """The columns of a log's table for those who check it: a payload that cannot be unpacked comes as it is stored."""
     log = "observations" if table is schema.observations else "facts"
     payload = type_coerce(table.c.payload, Payload(log, strict=False)).label("payload")
-    columns = [payload if column.name == "payload" else column for column in table.c]
-    return [SUBJECT if column is _o.subject else column for column in columns]
+    said: dict[str, list[ColumnElement[Any]]] = {"payload": [payload]}
+    if log == "observations":
+        said |= {"subject": [SUBJECT], "boot": [DEVICE, BOOT_EPOCH]}
+    return [one for column in table.c for one in said.get(column.name, [column])]
 
 
 def written(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[Mapping[str, Any]]:
-    """The rows of a query of ``as_found``, with the columns that were written (see ``twin.log.columns``): a fact's id too."""
-    rows = cast("Iterable[Mapping[str, Any]]", connection.execute(query).mappings())
+    """The rows of a query of ``as_found``, with the columns that were written (see ``twin.log.columns``): a fact's id too.
+
+    Raises:
+        DBAPIError: a row cannot be read; the connection's transaction goes on.
+    """
+    with connection.begin_nested():  # PostgreSQL ends a transaction in which a statement failed, but for a part of it
+        rows = cast("Iterable[Mapping[str, Any]]", connection.execute(query).mappings().all())
     return [{**row, "id": _id_of(row)} if "ordinal" in row else row for row in rows]
 
 
@@ -76,16 +87,23 @@ def stored_facts(rows: Iterable[Mapping[str, Any]], numbers: Mapping[str, int]) 
 
 def names_of_observations(rows: Iterable[tuple[Any, ...]]) -> set[str]:
     """What these observations, as ``twin.log.columns.observation_values`` gives them, name by numbers."""
-    return {name for row in rows for name in (row[0], row[4], row[6])}
+    return {name for row in rows for name in (row[0], row[4])}
 
 
-def stored_observations(rows: list[tuple[Any, ...]], numbers: Mapping[str, int]) -> list[tuple[Any, ...]]:
-    """Observations in their columns as the table holds them."""
-    payloads = packed("observations", [row[-1] for row in rows])
+def boots_of(rows: Iterable[tuple[Any, ...]]) -> set[Boot]:
+    """The boot epochs that these observations are of."""
+    return {row[6:8] for row in rows}
+
+
+def stored_observations(
+    rows: list[tuple[Any, ...]], told: list[Observation], numbers: Mapping[str, int], boots: Mapping[Boot, int]
+) -> list[tuple[Any, ...]]:
+    """Observations in their columns as the table holds them; ``told`` are their payloads."""
+    payloads = packed("observations", [row[-1] for row in rows], told)
     return [
         (
             numbers[site], position, recorded_at, at, numbers[name], AS_DEVICE if subject == device else subject,
-            numbers[device], boot_epoch, sequence, content_hash, payload,
+            boots[device, boot_epoch], sequence, content_hash, payload,
         )
         for (site, position, recorded_at, at, name, subject, device, boot_epoch, sequence, content_hash, _), payload in zip(
             rows, payloads, strict=True

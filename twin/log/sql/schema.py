@@ -24,6 +24,16 @@ names = Table(
 )
 """What numbers in ``observations`` and ``facts`` stand for; see ``twin.log.sql.names``."""
 
+boots = Table(
+    "boots",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("device", Named, nullable=False),
+    _number("boot_epoch"),
+    UniqueConstraint("device", "boot_epoch", name="boots_device"),
+)
+"""What ``observations.boot`` stands for; see ``twin.log.sql.boots``."""
+
 heads = Table(
     "heads",
     metadata,
@@ -91,12 +101,11 @@ observations = Table(
     _number("occurred_at"),
     Column("type", Named, nullable=False),
     Column("subject", String(255)),  # empty: the device's own name, as of most; not numbered, since most others come once
-    Column("device", Named, nullable=False),
-    _number("boot_epoch"),
+    Column("boot", Integer, nullable=False),
     _number("sequence"),
     Column("content_hash", LargeBinary(16), nullable=False),
     Column("payload", Payload("observations"), nullable=False),
-    UniqueConstraint("site", "device", "boot_epoch", "sequence", name="observations_device_key"),
+    UniqueConstraint("site", "boot", "sequence", name="observations_device_key"),
 )
 
 refusals = Table(

@@ -10,10 +10,11 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from twin.errors import Conflict
 from twin.events.envelope import DeviceKey
-from twin.events.ids import Micros, SiteId
+from twin.events.ids import DeviceId, Micros, SiteId
 from twin.log.chain import Link
 from twin.log.devices import Devices
 from twin.log.sql import reader, schema
+from twin.log.sql.rows import BOOT_EPOCH, DEVICE
 
 KEEP_EVERY = 1_000
 """Observations between two places that are kept."""
@@ -82,11 +83,11 @@ def _devices(connection: Connection, site: SiteId) -> bytes:
     columns = schema.observations.c
     anchor = reader.cuts(connection, site).anchor
     devices = Devices(anchor.devices if anchor else b"")
-    query = select(columns.position, columns.device, columns.boot_epoch, columns.sequence, columns.content_hash)
+    query = select(columns.position, DEVICE, BOOT_EPOCH, columns.sequence, columns.content_hash)
     kept = query.where(columns.site == site, columns.position > (anchor.position if anchor else 0))
     for rows in connection.execute(kept.order_by(columns.position)).partitions(_CHUNK):
         for position, device, boot_epoch, sequence, content_hash in rows:
-            devices.stored(DeviceKey(device=device, boot_epoch=boot_epoch, sequence=sequence), position, content_hash)
+            devices.stored(DeviceKey(device=DeviceId(device), boot_epoch=boot_epoch, sequence=sequence), position, content_hash)
     return devices.pack()
 
 

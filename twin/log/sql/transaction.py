@@ -16,6 +16,7 @@ from sqlalchemy import Connection, insert
 from twin.errors import Conflict, CursorConflict
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent
 from twin.events.ids import EventId, Micros, SiteId
+from twin.events.observations import Observation
 from twin.log.chain import ChainName, Link, following, observation_content, origin, times_after
 from twin.log.clock import Clock
 from twin.log.columns import fact_row, observation_values
@@ -25,12 +26,13 @@ from twin.log.devices import Devices
 from twin.log.fencing import check_commit
 from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt
 from twin.log.sql import reader, schema, streams
+from twin.log.sql.boots import Boot, numbered_boots
 from twin.log.sql.dialect import upsert
-from twin.log.sql.names import Numbers
+from twin.log.sql.names import Numbers, numbered
 from twin.log.sql.notices import announce
 from twin.log.sql.places import Newest, Place, Places
 from twin.log.sql.prepared import Statements, together
-from twin.log.sql.rows import names_in, names_of_observations, stored_facts, stored_observations
+from twin.log.sql.rows import boots_of, names_in, names_of_observations, stored_facts, stored_observations
 from twin.log.sql.streams import StreamPlace
 from twin.log.tail import Topic
 
@@ -99,7 +101,8 @@ class Remembered:
     """What the writer knows from one transaction to the next, so that it need not ask."""
 
     newest: Newest = field(default_factory=Newest)
-    numbers: Numbers = field(default_factory=Numbers)
+    numbers: Numbers[str] = field(default_factory=lambda: Numbers(numbered))
+    boots: Numbers[Boot] = field(default_factory=lambda: Numbers(numbered_boots))
     expired: Expired = field(default_factory=Expired)
 
 
@@ -116,8 +119,9 @@ class Transaction:
     ) -> None:
         self.connection = connection
         self._expired = remembered.expired
-        self._numbers = remembered.numbers
+        self._numbers, self._boots = remembered.numbers, remembered.boots
         self._numbers.begin()
+        self._boots.begin()
         self._statements = statements
         self.topics: set[Topic] = set()
         self.now = clock()
@@ -125,6 +129,7 @@ class Transaction:
         self._changed: set[SiteId] = set()
         self._places = Places(connection, statements, remembered.newest)
         self._observations: list[tuple[Any, ...]] = []
+        self._told: list[Observation] = []  # their payloads
         self._appended: set[SiteId] = set()
         self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in self._statements.insert}
         self._fact_ids: dict[tuple[SiteId, EventId], int] = {}
@@ -171,6 +176,7 @@ class Transaction:
             head.observations_times = times_after(head.observations_times, position, self.now)
         head.observations_content = observation_content(head.observations_content, position, content.hash, content.subject)
         self._observations.append(observation_values(event, content, position, head.observations_recorded_at))
+        self._told.append(event.payload)
         if position % MARK_EVERY == 0:
             self._mark(head.site, "observations", position, Link(head.observations_content, head.observations_times))
         self._appended.add(event.site)
@@ -290,7 +296,8 @@ class Transaction:
         """Write what the requests changed."""
         if self._observations:
             numbers = self._numbers.of(self.connection, names_of_observations(self._observations))
-            rows = stored_observations(self._observations, numbers)
+            boots = self._boots.of(self.connection, boots_of(self._observations))
+            rows = stored_observations(self._observations, self._told, numbers, boots)
             self._statements.insert["observations"].values(self.connection, rows)
             self._changed |= self._appended
             self.topics.update(("observations", site) for site in self._appended)
@@ -313,6 +320,7 @@ class Transaction:
         """The transaction is stored: what it learned may be remembered."""
         self._places.committed(self._positions())
         self._numbers.committed()
+        self._boots.committed()
 
     def _positions(self) -> dict[SiteId, int]:
         return {site: head.observations for site, head in self._heads.items()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.exc import DBAPIError
 
 from twin.errors import DamagedLog
@@ -19,6 +19,7 @@ from twin.log.sql.fault import Fault
 from twin.log.sql.rows import as_found, written
 from twin.log.sql.verify_cuts import DeclaredCut, declared_cuts, last_cut, verify_cuts, verify_kept, wrong_corrections, wrong_id
 
+_m = schema.chain_marks.c
 _CHUNK = 5_000
 _MOST_FAULTS = 1_000
 _MISSING = "missing, or cannot be read"
@@ -109,6 +110,7 @@ class _Walk:
     cut: ChainHead | None = None
     _cut_at: Micros = 0
     _digests: dict[int, bytes] = field(default_factory=dict)  # of the batches of facts whose cursors are in this chunk
+    _marks: dict[int, Link] = field(default_factory=dict)  # in this chunk
 
     def __post_init__(self) -> None:
         self.cut, self._cut_at = last_cut(self.connection, self.site, self.log)
@@ -119,13 +121,13 @@ class _Walk:
 
     def last_mark(self) -> ChainHead:
         """The last before the head; the beginning where there is none."""
-        marks = self._marks()
-        before = max((position for position in marks if position < self.head.position), default=0)
-        return ChainHead(position=before, link=marks[before]) if before else self.beginning()
+        first = self.beginning()
+        newest = self._marks_between(first.position, self.head.position - 1).order_by(_m.position.desc()).limit(1)
+        row = self.connection.execute(newest).one_or_none()
+        return ChainHead(position=row.position, link=Link(row.content, row.times)) if row is not None else first
 
     def run(self, start: ChainHead) -> list[Fault]:
         """Walk from there to the head."""
-        marks = self._marks()
         (position, link), checked, recorded_at = (start.position, start.link), start.position, self._recorded_at(start.position)
         unfit: list[Fault] = []  # digests of batches are judged when the links up to the next mark are known to be right
         self._compare_known(position, link)
@@ -139,12 +141,12 @@ class _Walk:
             self._compare_known(position, link)
             if self._digests.get(position, link.content) != link.content:
                 unfit.append(Fault(log=self.log, first=position, last=position, what=_OTHER_DIGEST))
-            if position in marks:
-                if link != marks[position]:
+            if (mark := self._marks.get(position)) is not None:
+                if link != mark:
                     self._fault(checked + 1, position, "the events do not give the link that was stored after them")
                 else:
                     self.faults += (fault for fault in unfit if checked < fault.first)
-                link, checked, unfit = marks[position], position, []
+                link, checked, unfit = mark, position, []
         if position < self.head.position:
             self._fault(position + 1, self.head.position, _MISSING)
         elif position == start.position and self.head.link != link:
@@ -158,13 +160,15 @@ class _Walk:
         table = schema.metadata.tables[self.log].c
         return self.connection.scalar(select(table.recorded_at).where(table.site == self.site, table.position == position)) or 0
 
-    def _marks(self) -> dict[int, Link]:
-        table = schema.chain_marks.c
-        query = select(table.position, table.content, table.times).where(table.site == self.site, table.log == self.log)
-        marks = {position: Link(content, times) for position, content, times in self.connection.execute(query)}
-        first = self.beginning().position
-        between = {at: link for at, link in marks.items() if first < at < self.head.position}
-        return between | {self.head.position: self.head.link}
+    def _marks_between(self, after: int, until: int) -> Select[*tuple[Any, ...]]:
+        query = select(_m.position, _m.content, _m.times).where(_m.site == self.site, _m.log == self.log)
+        return query.where(_m.position > after, _m.position <= until)
+
+    def _links_between(self, after: int, until: int) -> dict[int, Link]:
+        """Those that are stored; the head's own, where it is there."""
+        rows = self.connection.execute(self._marks_between(after, min(until, self.head.position - 1)))
+        marks = {row.position: Link(row.content, row.times) for row in rows}
+        return marks | ({self.head.position: self.head.link} if after < self.head.position <= until else {})
 
     def _rows(self, after: int) -> Iterator[Mapping[str, Any]]:
         while after < self.head.position:
@@ -176,6 +180,7 @@ class _Walk:
                 self._check_supersessions(rows, after)
             if not rows:
                 return
+            self._marks = self._links_between(after, rows[-1]["position"])
             if self.log == "observations":
                 self._digests = self._digests_between(after, rows[-1]["position"])
             yield from rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from msgspec import Struct
 from sqlalchemy import Connection, func, select
@@ -92,23 +92,23 @@ def verify_kept(connection: Connection, site: SiteId, heads: ChainHeads, known: 
     assert heads.kept is not None
     faults: list[Fault] = []
     marks = _marks(connection, site, heads.kept)
-    wanted = known.kept if known else None
+    mark, wanted = next(marks, None), known.kept if known else None
     position, link, recorded_at, checked = 0, origin(site, "kept"), 0, 0
     try:
         for row in _kept(connection, site):
-            for passed in [at for at in marks if position < at < row["position"]]:
-                faults.append(_unlike(checked, passed))
-                checked, link = passed, marks[passed]
+            while mark is not None and mark.position < row["position"]:  # the fact that it stands after is gone
+                faults.append(_unlike(checked, mark.position))
+                (checked, link), mark = mark, next(marks, None)
             link = following(link, "facts", row, recorded_at)
             position, recorded_at = row["position"], row["recorded_at"]
             if (wrong := wrong_id(row)) is not None:
                 faults.append(Fault(log="facts", first=position, last=position, what=wrong))
             if wanted and wanted.position == position and wanted.link != link:
                 faults.append(Fault(log="facts", first=1, last=position, what="other facts than the known head covered"))
-            if position in marks:
-                if marks[position] != link:
+            if mark is not None and mark.position == position:
+                if mark.link != link:
                     faults.append(_unlike(checked, position))
-                checked, link = position, marks[position]
+                (checked, link), mark = mark, next(marks, None)
     except DBAPIError:
         faults.append(Fault(log="facts", first=position + 1, last=heads.facts.position, what="cannot be read"))
         return faults
@@ -148,11 +148,18 @@ def _kept(connection: Connection, site: SiteId) -> Iterator[Mapping[str, Any]]:
         after = rows[-1]["position"]
 
 
-def _marks(connection: Connection, site: SiteId, head: ChainHead) -> dict[int, Link]:
+class _Mark(NamedTuple):
+    position: int
+    link: Link
+
+
+def _marks(connection: Connection, site: SiteId, head: ChainHead) -> Iterator[_Mark]:
+    """Before the head, in order."""
     query = select(_m.position, _m.content, _m.times).where(_m.site == site, _m.log == "kept").order_by(_m.position)
-    return {
-        position: Link(content, times) for position, content, times in connection.execute(query) if position < head.position
-    }
+    after = 0
+    while rows := connection.execute(query.where(_m.position > after, _m.position < head.position).limit(_CHUNK)).all():
+        yield from (_Mark(row.position, Link(row.content, row.times)) for row in rows)
+        after = rows[-1].position
 
 
 def _unlike_heads(connection: Connection, site: SiteId, last: Mapping[str, int]) -> Iterator[Fault]:
@@ -179,11 +186,20 @@ def _left(connection: Connection, site: SiteId) -> Iterator[Fault]:
     left = left_rows(connection, site, made.thinning.left)
     if left_digest(left) != made.thinning.left_digest or any(map(wrong_id, left)):
         yield Fault(log="facts", first=1, last=until, what="the movement that the cut left is not what it was")
-    movement = select(_f.position).where(_f.site == site, is_among(_f.type, MOVEMENT), _f.position <= until)
-    more = sorted(set(connection.scalars(movement)) - set(made.thinning.left))
-    if more:
-        yield Fault(log="facts", first=more[0], last=more[-1], what="was cut, and is there")
+    yield from _movement_beside(connection, site, made.thinning)
     yield from _corrections(connection, site, made.thinning)
+
+
+def _movement_beside(connection: Connection, site: SiteId, made: Thinning) -> Iterator[Fault]:
+    """Movement that was cut and is there, from the first to the last of it."""
+    query = select(_f.position).where(_f.site == site, is_among(_f.type, MOVEMENT), _f.position <= made.position)
+    left, first, last, after = set(made.left), 0, 0, 0
+    while positions := connection.scalars(query.where(_f.position > after).order_by(_f.position).limit(_CHUNK)).all():
+        after = positions[-1]
+        if more := [one for one in positions if one not in left]:
+            first, last = first or more[0], more[-1]
+    if first:
+        yield Fault(log="facts", first=first, last=last, what="was cut, and is there")
 
 
 def _corrections(connection: Connection, site: SiteId, made: Thinning) -> Iterator[Fault]:
