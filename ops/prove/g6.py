@@ -1,8 +1,9 @@
 """G6: the same observation log, fold version and configuration give the same facts and state hash anywhere.
 
 A run folds one site-day in several processes, with other hash seeds, other numbers of threads, another BLAS kernel, and SIMD
-extensions of the processor turned off; in each also from five snapshots on the way. All must tell the same digest. Control: a
-fold whose facts of one observation come in the order of a set.
+extensions of the processor turned off; with kernels compiled for this processor, for any of its kind, and not compiled at all;
+in each also from five snapshots on the way. All must tell the same digest. Control: a fold whose facts of one observation come
+in the order of a set.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ RUNS, FULL_RUNS = 1, 200
 _SNAPSHOTS, _SECONDS = 5, 60
 _MACHINES = (
     {"PYTHONHASHSEED": "0"},
-    {"PYTHONHASHSEED": "1", "OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "1"},
+    {"PYTHONHASHSEED": "1", "OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "1", "NUMBA_DISABLE_JIT": "1"},
     {
         "PYTHONHASHSEED": "2",
         "OPENBLAS_NUM_THREADS": "2",
         "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL",
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
     },
 )
 _CHILD = "from twin.evaluation.proofs import module; module('G6').tell(*sys.argv[1:])"

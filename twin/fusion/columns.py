@@ -16,6 +16,7 @@ from twin.fusion.state import Status, Track, TrackId
 from twin.spatial.compiled import Ints
 
 _CODE: dict[Status, int] = {"tentative": TENTATIVE, "moving": MOVING, "parked": PARKED, "hidden": HIDDEN, "left": LEFT}
+_Written = tuple[tuple[float, ...], tuple[int, int, bool, bool]]
 _N_NUMBERS = 14
 _SPARE = 64
 _SLACK_M = 0.01  # more than rounding
@@ -59,6 +60,7 @@ class TrackColumns:
         n = len(self.tracks)
         self.numbers, self.times = np.zeros((n + _SPARE, _N_NUMBERS)), np.zeros((n + _SPARE, 2), dtype=np.int64)
         self.kinds = np.full((n + _SPARE, 4), GONE, dtype=np.int64)
+        self._written: list[_Written | None] = [None] * n
         for track in self.tracks:
             self.write(track)
             self.note_seen(track, (*track.seen_rate, *track.looks))
@@ -74,9 +76,11 @@ class TrackColumns:
             row = self._add(track)
         self.tracks[row] = track
         motion = track.motion
-        self.numbers[row] = (motion.x, motion.y, motion.vx, motion.vy, *motion.p)
-        self.times[row] = (motion.at, track.seen_at)
-        self.kinds[row] = self._kinds_of(track)
+        numbers, kinds = (motion.x, motion.y, motion.vx, motion.vy, *motion.p), self._kinds_of(track)
+        known = self._written[row]
+        if known != (numbers, kinds):  # comparing costs less than writing, and most of what stands stays as it is
+            self.numbers[row], self.kinds[row], self._written[row] = numbers, kinds, (numbers, kinds)
+        self.times[row, 0], self.times[row, 1] = motion.at, track.seen_at
 
     def note_seen(self, track: Track, cameras: Iterable[CameraId]) -> None:
         """A track has a rate or a look of these cameras."""
@@ -111,6 +115,7 @@ class TrackColumns:
     def _add(self, track: Track) -> int:
         row = self.row_by_id[track.id] = len(self.tracks)
         self.tracks.append(track)
+        self._written.append(None)
         if row == len(self.numbers):
             self.numbers, self.times = np.concatenate((self.numbers, np.zeros_like(self.numbers))), np.tile(self.times, (2, 1))
             self.kinds = np.concatenate((self.kinds, np.full_like(self.kinds, GONE)))
@@ -119,4 +124,4 @@ class TrackColumns:
     def _kinds_of(self, track: Track) -> tuple[int, int, bool, bool]:
         code = _CODE[track.status]
         is_standing = code == PARKED or (code == TENTATIVE and track.still is not None)
-        return self.level(track.level), code, is_standing, not track.looks
+        return self._level.get(track.level) or self.level(track.level), code, is_standing, not track.looks

@@ -18,7 +18,7 @@ from twin.events.facts import (
     VehicleMoved,
     VehicleParked,
 )
-from twin.events.ids import SECOND, CameraId, EventId, Micros, StallId, VehicleId, ZoneId, name_of
+from twin.events.ids import SECOND, CameraId, EventId, Micros, StallId, TrackletId, VehicleId, ZoneId, name_of
 from twin.events.observations import VehicleKind
 from twin.fusion import standing
 from twin.fusion.appearance import with_views
@@ -154,11 +154,10 @@ class Lifecycle:
 
     def measure_parked(self, track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:
         """Another look at a parked vehicle: it stands, or it is off, several times in a row, and so moves."""
-        track.absence, track.absent_since = 0.0, None
         if not measured.is_fresh:
-            standing.doubt(track, measured.box.tracklet, at)
-            track.away, track.motion = 0, replace(track.motion, at=at)
+            self.stay(track, measured.box.tracklet, at)
             return
+        track.absence, track.absent_since = 0.0, None
         has_left = standing.has_left(track, measured, camera, self._parameters.depart_m)
         if has_left:
             track.away, track.away_by = track.away + 1, measured.box.tracklet
@@ -178,6 +177,13 @@ class Lifecycle:
             if away_m(track.emitted, track.motion.x, track.motion.y) > _TOLD_M:
                 track.stall = self._scene.map.stall_at(track.level, place[0], place[1]) or track.stall
                 self._tell_parked(track)
+
+    def stay(self, track: Track, tracklet: TrackletId, at: Micros) -> None:
+        """A box of a parked vehicle has not changed."""
+        track.absence, track.absent_since = 0.0, None
+        standing.doubt(track, tracklet, at)
+        stood = track.motion
+        track.away, track.motion = 0, Motion(at, stood.x, stood.y, stood.vx, stood.vy, stood.p)
 
     def unite(self, elder: Track, younger: Track, at: Micros, decision: EventId | None = None) -> None:
         """Two tracks are one vehicle: the elder's name stays, and so does what is known better."""

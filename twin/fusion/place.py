@@ -7,7 +7,7 @@ starts to move is told by one camera's looks against its own mean, from which th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -110,8 +110,7 @@ def is_stranger(looks: Mapping[CameraId, Look], camera: CameraId) -> bool:
     own = looks.get(camera)
     if own is None or own.n < _ENOUGH_LOOKS:
         return False
-    near = (one.n < _ENOUGH_LOOKS or _are_near(one, own) for one in looks.values())
-    if all(near):
+    if _are_near(own, looks.values()):
         return False
     known = [looks[name] for name in sorted(looks) if looks[name].n >= _ENOUGH_LOOKS]
     far = [look for look in known if _are_apart(_fused((look,)), _fused((own,)))]
@@ -122,10 +121,14 @@ def is_stranger(looks: Mapping[CameraId, Look], camera: CameraId) -> bool:
     return uu + vv <= xx + yy
 
 
-def _are_near(one: Look, other: Look) -> bool:
-    """Whether two looks, each by itself, are surely not apart: ``_fused`` of one is its place, to rounding."""
-    dx, dy = one.x - other.x, one.y - other.y
-    return dx * dx + dy * dy <= _SURELY_NEAR_M * _SURELY_NEAR_M
+def _are_near(own: Look, looks: Iterable[Look]) -> bool:
+    """Whether all looks that tell are surely not apart from one of them: ``_fused`` of one is its place, to rounding."""
+    x, y = own.x, own.y
+    for one in looks:
+        dx, dy = one.x - x, one.y - y
+        if dx * dx + dy * dy > _SURELY_NEAR_M * _SURELY_NEAR_M and one.n >= _ENOUGH_LOOKS:
+            return False
+    return True
 
 
 def _are_apart(one: _Place | None, other: _Place | None) -> bool:

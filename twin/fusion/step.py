@@ -7,24 +7,23 @@ from copy import copy
 from msgspec.structs import replace
 
 from twin.events.facts import TrackletAssigned
-from twin.events.ids import SECOND, EventId, LevelId, Micros, StallId, TrackletId, VehicleId
+from twin.events.ids import SECOND, EventId, Micros, StallId, TrackletId, VehicleId
 from twin.events.observations import CameraCalibrated, DetectedBox
-from twin.fusion import camera_links, doubles, stalls
+from twin.fusion import camera_links, doubles, motion, stalls
 from twin.fusion.appearance import with_views
+from twin.fusion.birth import is_placed, newborn
 from twin.fusion.columns import TrackColumns
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen, heading_of, measure
 from twin.fusion.identity import Reappearance
 from twin.fusion.lifecycle import Lifecycle, likeliest
 from twin.fusion.matching import match
-from twin.fusion.motion import born, predict, stopped, update, with_floor
 from twin.fusion.place import fused, is_stranger, squared_distance
 from twin.fusion.placing import BODY_M
 from twin.fusion.scene import Scene
 from twin.fusion.sight import boxes_of, is_hidden, visible
 from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, Track, TrackId, TrackletLink
 
-_WARM_UP: Micros = 5 * SECOND  # a camera that watches for less does not know yet what was there before
 _RECENT: Micros = 2 * SECOND  # what a camera saw so short a while ago and sees no more was missed
 _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come back
 _UNCHANGED_SIGMA_MPS = 0.1  # of the speed of what a camera says has not changed
@@ -33,8 +32,6 @@ _SCORE_GAIN = 0.2
 _N_REFUSED = 8
 _DOUBTS = 3
 _SURE = 0.9  # certainty of an identity from which is learned
-_EDGE_SHARE = 0.06  # of the frame: boxes that near its edge may just have come in
-_FAR_SHARE = 0.6  # of the range: where detection begins
 _SAME_PARKED_M = 1.8  # nearer than two parked vehicles' centres can be
 _SAME_D2 = 6.0  # chi-squared, 2 degrees of freedom, 95 %
 _SAME_MOVING_M = 3.5  # two views of one moving vehicle may differ so much where one of them is cut
@@ -151,14 +148,16 @@ class Step:
         self.state.watched_since.setdefault(camera, seen.at)
         self.state.looked_at[camera] = seen.at
         pairs = match(seen, self.state, self._columns, self._scene)
-        for track, column in pairs:
-            if track in self.state.tracks:
-                self._update(self._mine(track), seen.measured[column], seen)
-            if track in self.state.tracks:
-                self._columns.write(self.state.tracks[track])
-                self._columns.note_seen(self.state.tracks[track], (camera,))
-        alive = [(self.state.tracks[track], seen.measured[column].box) for track, column in pairs if track in self.state.tracks]
-        doubles.note_apart(alive, seen.at)
+        tracks = self.state.tracks
+        for name, column in pairs:
+            if name in tracks:
+                track, measured = self._mine(name), seen.measured[column]
+                update = self._update if measured.is_fresh or track.status != "parked" else self._keep
+                update(track, measured, seen)
+            if name in tracks:
+                self._columns.write(tracks[name])
+        self._columns.seen_by.setdefault(camera, {}).update(dict.fromkeys(name for name, _ in pairs))
+        doubles.note_apart([(tracks[name], seen.measured[column].box) for name, column in pairs if name in tracks], seen.at)
         taken = {column for _, column in pairs}
         self._miss({track for track, _ in pairs}, seen)
         for column, measured in enumerate(seen.measured):
@@ -166,6 +165,20 @@ class Step:
             if column not in taken and measured.is_fresh and not doubles.is_second_box(measured.box, others):
                 self._bear(measured, seen)
         stalls.look(seen, self._columns, self.state.stalls, self._scene, self._emission)
+
+    def _keep(self, track: Track, measured: Measured, seen: Seen) -> None:
+        """``_update`` of a parked vehicle whose box has not changed, which is most of what cameras send."""
+        camera, name = seen.pending.camera, measured.box.tracklet
+        track.seen_at, track.seen_by, track.hits = seen.at, camera, track.hits + 1
+        self._life.note_rate(track, camera, was_seen=True)
+        self._life.stay(track, name, seen.at)
+        before = self.state.tracklets[camera].get(name)
+        if before is None or before.track != track.id or before.assigned_to != track.vehicle:
+            self._link(track, measured, seen)
+            return
+        self.state.tracklets[camera][name] = TrackletLink(
+            before.track, camera, before.box, before.point_m, before.covariance_m2, seen.at, before.assigned, before.assigned_to
+        )
 
     def _update(self, track: Track, measured: Measured, seen: Seen) -> None:
         x, y = measured.point_m
@@ -176,13 +189,13 @@ class Step:
             self._life.note_rate(track, seen.pending.camera, was_seen=True)
             self._life.measure_parked(track, measured, seen.pending.camera, seen.at)
         else:
-            ahead = predict(track.motion, seen.at, self._scene.parameters.acceleration_m2ps3)
+            ahead = motion.predict(track.motion, seen.at, self._scene.parameters.acceleration_m2ps3)
             self._life.watch_still(track, measured, seen.pending.camera)
             if measured.is_fresh:
-                updated = update(ahead, x, y, measured.covariance_m2)
-                track.motion = with_floor(updated, self._scene.parameters.bias_sigma_m)
+                updated = motion.update(ahead, x, y, measured.covariance_m2)
+                track.motion = motion.with_floor(updated, self._scene.parameters.bias_sigma_m)
             else:
-                track.motion = stopped(ahead, _UNCHANGED_SIGMA_MPS)
+                track.motion = motion.stopped(ahead, _UNCHANGED_SIGMA_MPS)
             track.heading = heading_of(track.motion, track.heading)
             self._life.extend_trail(track)
         if measured.is_fresh and (_is_doubted(track, measured) or is_stranger(track.looks, seen.pending.camera)):
@@ -305,56 +318,18 @@ class Step:
         self._drop(younger.id)
 
     def _bear(self, measured: Measured, seen: Seen) -> None:
-        x, y = measured.point_m
-        is_cut = any(edge != "top" for edge in measured.box.truncated)
-        is_placed = self._scene.map.is_mapped(seen.level, x, y) if not is_cut else self._is_placed_aside(measured, seen.level)
-        if not is_placed:
+        if not is_placed(measured, seen, self._scene):
             return
-        parameters, box = self._scene.parameters, measured.box
         self._n_tracks += 1
-        track = Track(
-            id=self._n_tracks,
-            level=seen.level,
-            status="tentative",
-            motion=born(seen.at, x, y, measured.covariance_m2, parameters.birth_speed_sigma_mps),
-            kind=box.kind,
-            kind_scores={box.kind: box.score},
-            heading=(0.0, 0.0),
-            born_at=seen.at,
-            first_m=(x, y),
-            is_inner_birth=is_cut or self._is_inner(measured, seen),
-            hits=1,
-            score=box.score,
-            sure_hits=int(box.score >= parameters.sure_score),
-            seen_at=seen.at,
-            seen_by=seen.pending.camera,
-            evidence=(seen.pending.observation,),
-        )
-        track.born_beside = doubles.beside(track, self._columns.around(track.level, x, y, doubles.BESIDE_M))
-        apart = [one.id for one in self.state.tracks.values() if box.tracklet in one.refused]
+        track = newborn(self._n_tracks, measured, seen, self.state.watched_since[seen.pending.camera], self._scene)
+        track.born_beside = doubles.beside(track, self._columns.around(track.level, *track.first_m, doubles.BESIDE_M))
+        apart = [one.id for one in self.state.tracks.values() if measured.box.tracklet in one.refused]
         doubles.know_apart(track, (self._mine(one) for one in apart), seen.at)
         self._life.extend_trail(track)
         self.state.tracks[track.id] = track
         self._owned.add(track.id)
         self._columns.write(track)
         self._link(track, measured, seen)
-
-    def _is_placed_aside(self, measured: Measured, level: LevelId) -> bool:
-        """Whether a box that the frame cuts has a place all the same: cut at one side only, and in a stall, which tells how
-        its vehicle stands."""
-        edges = set(measured.box.truncated) - {"top"}
-        return edges in ({"left"}, {"right"}) and self._scene.map.stall_at(level, *measured.point_m) is not None
-
-    def _is_inner(self, measured: Measured, seen: Seen) -> bool:
-        """Whether nothing can have come in here: watched for a while, inside the frame, near, and at no portal."""
-        x, y = measured.point_m
-        (width, height), (x1, y1, x2, y2) = seen.pending.frame.frame_px, measured.box.box_px
-        is_warm = seen.at - self.state.watched_since[seen.pending.camera] > _WARM_UP
-        is_inside = x1 > _EDGE_SHARE * width and x2 < (1 - _EDGE_SHARE) * width and y2 < (1 - _EDGE_SHARE) * height
-        dx, dy = x - seen.camera.origin_m[0], y - seen.camera.origin_m[1]
-        far = _FAR_SHARE * seen.camera.range_m
-        is_near = dx * dx + dy * dy < far * far and y1 > _EDGE_SHARE * height
-        return is_warm and is_inside and is_near and not self._scene.is_edge(seen.level, x, y)
 
     def _miss(self, matched: set[TrackId], seen: Seen) -> None:
         """Parked vehicles that this camera should have seen, and did not."""

@@ -1,0 +1,84 @@
+"""Tracks as columns: what they say is what the tracks say, through births, ends, changes and other states."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from twin.fusion.columns import TrackColumns
+from twin.fusion.gating import GONE, PARKED
+from twin.fusion.motion import born
+from twin.fusion.state import Track
+
+
+def track(name, x=0.0, y=0.0, level="ground", status="moving"):
+    return Track(
+        id=name,
+        level=level,
+        status=status,
+        motion=born(name, x, y, (1.0, 0.1, 2.0), 3.0),
+        kind="car",
+        kind_scores={"car": 1.0},
+        heading=(0.0, 0.0),
+        born_at=0,
+        first_m=(x, y),
+        is_inner_birth=False,
+        hits=1,
+        seen_at=7 * name,
+        seen_by="cam",
+        seen_rate={"cam": 0.5},
+    )
+
+
+def told(columns):
+    """Every living row: id, place, spread, times, level and status."""
+    rows = [row for row, kind in enumerate(columns.kinds[: len(columns.tracks)]) if kind[1] != GONE]
+    assert [columns.row_by_id[columns.tracks[row].id] for row in rows] == rows
+    return [
+        (columns.tracks[row].id, columns.numbers[row].tolist(), columns.times[row].tolist(), columns.kinds[row].tolist()[1:])
+        for row in rows
+    ]
+
+
+def asked(tracks):
+    return told(TrackColumns().of(tracks))
+
+
+def test_a_row_says_what_its_track_does():
+    ((name, numbers, times, kinds),) = asked({3: track(3, 1.0, 2.0, status="parked")})
+    assert (name, numbers, times) == (3, [1.0, 2.0, 0.0, 0.0, 1.0, 0.1, 0.0, 0.0, 2.0, 0.0, 0.0, 9.0, 0.0, 9.0], [3, 21])
+    assert kinds == [PARKED, 1, 1]  # it stands, and no camera's look at it is kept
+
+
+@given(st.lists(st.dictionaries(st.integers(1, 200), st.integers(0, 3), max_size=120), min_size=2, max_size=5))
+def test_columns_of_one_state_become_those_of_any_other(states):
+    known = {(name, x): track(name, float(x)) for state in states for name, x in state.items()}
+    columns = TrackColumns()
+    for state in states:
+        tracks = {name: known[name, state[name]] for name in sorted(state)}
+        assert told(columns.of(tracks)) == asked(tracks)
+        assert set(tracks) <= set(columns.seen_by.get("cam", ()))
+
+
+def test_a_birth_comes_last_and_an_end_leaves_the_order():
+    columns = TrackColumns().of({name: track(name) for name in range(1, 70)})
+    for name in range(70, 140):
+        columns.write(track(name))
+    columns.drop(5)
+    assert [row[0] for row in told(columns)] == [*range(1, 5), *range(6, 140)]
+    changed = replace(track(90, 4.0), status="parked")
+    columns.write(changed)
+    assert columns.not_looked_at("ground") == [90]
+    assert columns.between("ground", 3.0, -1.0, 5.0, 1.0) == [changed]
+
+
+def test_what_is_around_a_place_is_on_its_level():
+    rng = np.random.default_rng(2)
+    places = rng.uniform(-20, 20, (60, 2)).tolist()
+    tracks = {n + 1: track(n + 1, x, y, "deck" if n % 3 == 0 else "ground") for n, (x, y) in enumerate(places)}
+    columns = TrackColumns().of(tracks)
+    near = {one.id for one in columns.around("ground", 1.0, 2.0, 8.0)}
+    ground = [one for one in tracks.values() if one.level == "ground"]
+    true = {one.id for one in ground if abs(one.motion.x - 1.0) < 8.0 and abs(one.motion.y - 2.0) < 8.0}
+    assert near == true
+    assert len(true) > 3
