@@ -42,7 +42,6 @@ class Step:
     def __init__(self, state: FusionState, scene: Scene, emission: Emission) -> None:
         self._scene = scene
         self._emission = emission
-        self._life = Lifecycle(scene, emission)
         self._n_tracks = state.n_tracks
         self._suspicions = state.suspicions
         self._forgotten_until: Micros | None = None
@@ -56,6 +55,7 @@ class Step:
             looked_at=dict(state.looked_at),
             merges=state.merges,
         )
+        self._life = Lifecycle(scene, emission, self.state.tracks)
 
     def finished(self) -> FusionState:
         """The new state."""
@@ -69,6 +69,7 @@ class Step:
             if found is not None:
                 self._frame(measure(pending, *found, self.state, self._scene))
         if frames:
+            self._end(frames[-1].at)
             self._unite(frames[0].at, frames[-1].at)
             self._occupy(frames[-1].at)
 
@@ -86,7 +87,16 @@ class Step:
             is_over = track.status == "tentative" and unseen > patience
             if is_over or (track.status == "left" and unseen > parameters.hidden_us):
                 del tracks[track.id]
+        self._end(closed_at)
         self._forget_tracklets(closed_at // SECOND * SECOND - _FORGET)
+
+    def _end(self, at: Micros) -> None:
+        """Tracks that were found to be another one's give it their tracklets, and are no more."""
+        for ended, track in self._life.ended:
+            self._hand_over(ended.id, track, at)
+            self._hand_over(track.id, track, at)
+            self.state.tracks.pop(ended.id, None)
+        self._life.ended.clear()
 
     def _forget_tracklets(self, until: Micros) -> None:
         if until == self._forgotten_until:
