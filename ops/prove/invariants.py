@@ -22,7 +22,7 @@ from site_models.schema import Tariff, TariffId
 from twin.evaluation.offline import FuseSummary, fuse
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import SECOND, DeviceId, Micros
-from twin.events.observations import ClockTicked
+from twin.events.observations import ClockTicked, RefuseRequested
 from twin.rules.fold import Fold
 from twin.rules.invariants import Violation
 from twin.rules.tariff import TariffBook
@@ -88,6 +88,9 @@ class _Day:
     def run(self) -> None:
         """Fold it, and check every fact. Raises Violation."""
         for fact in fuse(_FOLD, self._observations(), FuseSummary(), again=lambda: list(self.told)):
+            if isinstance(self.told[fact.event.cause - 1].payload, RefuseRequested) and fact.event.cause != self.facts.cause:
+                self.facts.end_of_cause()
+                self.facts.is_awaited = True
             self.facts.check(fact, len(self.told))
         self.facts.end_of_cause()
         compare(self.facts.log, self.facts.billing)
@@ -115,7 +118,6 @@ class _Day:
         if self.draw.random() < 0.01:
             yield from self._noted(self.people.invoices(now))
         if self.draw.random() < 0.002:
-            self.facts.is_awaited = True
             yield from self._noted(self.people.asks(now, START_AT + self.draw.randint(-10, _SECONDS) * SECOND))
 
     def _noted(self, event: ObservationEvent) -> Iterator[ObservationEvent]:

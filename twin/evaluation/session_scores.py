@@ -21,6 +21,8 @@ RIGHT_US = SECOND
 """An end of a stay is right within this."""
 SAME_US = 10 * SECOND
 """A session can only stand for a stay that has an end this near to one of its own."""
+CONFIDENCES = (0.0, 0.5, 0.7, 0.9, 0.97, 1.0)
+"""Bounds of the bins in which stated confidences are compared with what was right; the last one is of more than 0.97."""
 SAME_M = 3.0
 """How near the session's track is to the vehicle at the entry, if both are the same vehicle."""
 
@@ -145,7 +147,34 @@ def _figures(stays: Stays) -> dict[str, Figure]:
         "exit_error_p95_s": _p95(exit_s),
         "exact_stay": Share(n_hits=int(is_exact(visits, told, match).sum()), n=len(has_entry)),
         "money_error_minor": money(stays),
+        **_reliability(visits, told, match),
     }
+
+
+def _reliability(visits: Table, told: Table, match: Match) -> dict[str, Figure]:
+    """What share of the sessions of a stated confidence is right at both ends, and how far off confidences are in the mean.
+
+    Orphans state none. ``ece``: the expected calibration error, of Naeini, Cooper & Hauskrecht, "Obtaining Well Calibrated
+    Probabilities Using Bayesian Binning" (AAAI 2015), over the bins of ``CONFIDENCES``.
+    """
+    right = np.zeros(len(told["session"]), dtype=bool)
+    right[match.session] = is_exact(visits, told, match)
+    states = told["entry_t"] != NEVER
+    right, stated = right[states], told["confidence"][states].astype(float)
+    bins = np.searchsorted(CONFIDENCES[1:-1], stated, side="right")
+    n_bins = len(CONFIDENCES) - 1
+    parts = np.zeros((len(stated), n_bins))
+    parts[np.arange(len(stated)), bins] = stated - right
+    parts = np.column_stack([parts, np.ones(len(stated))])
+    figures: dict[str, Figure] = {"ece": Sums(parts=parts, figure=_calibration_error, n=len(stated))}
+    for number in range(n_bins):
+        name = f"right_at_{100 * CONFIDENCES[number]:.0f}_to_{100 * CONFIDENCES[number + 1]:.0f}"
+        figures[name] = Share(n_hits=int(right[bins == number].sum()), n=int((bins == number).sum()))
+    return figures
+
+
+def _calibration_error(sums: Floats) -> float:
+    return float(np.abs(sums[:-1]).sum() / sums[-1]) if sums[-1] else float("nan")
 
 
 def _p95(errors_s: Floats) -> Quantile:

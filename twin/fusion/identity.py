@@ -20,7 +20,8 @@ from twin.fusion.state import FusionState, Track
 
 _PARKED_NEAR_M = 5.0
 _ONE_PLACE_M = 1.5  # what comes up so near to where a vehicle was parked also hides its place, so that it is not missed there
-_HANDOVER_US = 300_000
+HANDOVER_US = 300_000
+"""So long may a vehicle be seen as another track after it began anew."""
 
 
 class Reappearance(Struct, frozen=True):
@@ -46,12 +47,12 @@ def reappeared(newborn: Track, state: FusionState, scene: Scene) -> Reappearance
     best, candidate = scored[0]
     margin = best - scored[1][0] if len(scored) > 1 else math.inf
     is_ambiguous = margin < parameters.margin_nats
-    return Reappearance(candidate, _certainty(margin), is_ambiguous, _gap(newborn, candidate, scene))
+    return Reappearance(candidate, certainty_of(margin), is_ambiguous, _gap(newborn, candidate, scene))
 
 
 def _score(newborn: Track, candidate: Track, state: FusionState, scene: Scene) -> float | None:
     """Log-likelihood, up to a constant, that the newborn is the candidate; None where it cannot be."""
-    if not isinstance(_vehicle_of(candidate), str) or candidate.id == newborn.id:
+    if not isinstance(vehicle_of(candidate), str) or candidate.id == newborn.id:
         return None
     place = (candidate.motion.x, candidate.motion.y)
     if (distance := scene.way_m(candidate.level, place, newborn.level, newborn.first_m)) is None:
@@ -59,7 +60,7 @@ def _score(newborn: Track, candidate: Track, state: FusionState, scene: Scene) -
     parameters = scene.parameters
     seconds = (newborn.born_at - candidate.seen_at) / SECOND
     if candidate.status == "parked" and candidate.looks:
-        if candidate.seen_at > newborn.born_at + _HANDOVER_US or seem_two(newborn, candidate):
+        if candidate.seen_at > newborn.born_at + HANDOVER_US or seem_two(newborn, candidate):
             return None
         is_missed = distance <= (_PARKED_NEAR_M if candidate.absence > 0.0 else _ONE_PLACE_M)
         return log_likelihood_ratio(newborn.gallery, candidate.gallery, state.scores.nats) - distance if is_missed else None
@@ -82,11 +83,12 @@ def _gap(newborn: Track, candidate: Track, scene: Scene) -> Gap | None:
     return Gap(candidate.seen_by, newborn.seen_by, way_m, newborn.born_at - candidate.seen_at)
 
 
-def _vehicle_of(track: Track) -> VehicleId | None:
+def vehicle_of(track: Track) -> VehicleId | None:
+    """The vehicle that a track is on the site; None: not yet, or no longer."""
     return None if track.status == "left" else track.vehicle
 
 
-def _certainty(margin: float) -> float:
+def certainty_of(margin: float) -> float:
     """From log-odds against the second best: 1 / (1 + 2^-1.44 margin), by squaring so that no exponential is needed."""
     if margin >= 8.0:
         return 1.0

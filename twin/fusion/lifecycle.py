@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -11,6 +12,7 @@ from site_models.schema import Portal
 from twin.events.facts import (
     IdentitiesMerged,
     PortalCrossed,
+    SessionFlag,
     VehicleConfirmed,
     VehicleDismissed,
     VehicleHidden,
@@ -21,17 +23,18 @@ from twin.events.facts import (
 from twin.events.ids import SECOND, CameraId, EventId, Micros, StallId, TrackletId, VehicleId, ZoneId, name_of
 from twin.events.observations import VehicleKind
 from twin.fusion import standing
-from twin.fusion.appearance import with_views
+from twin.fusion.appearance import PRIOR_NATS, Nats, with_views
 from twin.fusion.arithmetic import micro, mm
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured
 from twin.fusion.identity import Reappearance, evidence_of_absence, reappeared
+from twin.fusion.leaving import recognized
 from twin.fusion.motion import Cov2, Motion, born
 from twin.fusion.place import fused, without_strays
 from twin.fusion.portals import Crossing, crossings, crossings_before, extrapolated
 from twin.fusion.scene import Scene
 from twin.fusion.standing import away_m
-from twin.fusion.state import Emitted, FusionState, Track, TrailPoint
+from twin.fusion.state import Emitted, FusionState, Track, TrackId, TrailPoint
 
 _TRAIL_POINTS = 15
 _HALTED_M = 0.25
@@ -48,15 +51,32 @@ _STANDING_SIGMA_M = 0.1
 _LEFT_BEHIND: Micros = 20 * SECOND
 _SAME_PLACE_M = 1.8
 _EXTRAPOLATED_CERTAINTY = 0.8
+_NO_TRACKS: Mapping[TrackId, Track] = MappingProxyType({})
 
 
 class Lifecycle:
-    """Decides what becomes of tracks, and says so in facts."""
+    """Decides what becomes of tracks, and says so in facts.
 
-    def __init__(self, scene: Scene, emission: Emission) -> None:
+    Args:
+        tracks: all of them; ``own`` gives one to be changed. nats: what likeness is worth.
+
+    Attributes:
+        ended: tracks that were found to be another, which goes by their name now and has their tracklets.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        emission: Emission,
+        tracks: Mapping[TrackId, Track] = _NO_TRACKS,
+        own: Callable[[TrackId], Track] = _NO_TRACKS.__getitem__,
+        nats: Nats = PRIOR_NATS,
+    ) -> None:
         self._scene = scene
         self._parameters = scene.parameters
         self._emission = emission
+        self._tracks, self._own, self._nats = tracks, own, nats
+        self.ended: list[tuple[Track, Track]] = []
 
     def extend_trail(self, track: Track) -> None:
         """Note where the track is now; unconfirmed tracks keep more, for crossings before their confirmation.
@@ -285,12 +305,11 @@ class Lifecycle:
     def _continue(self, track: Track, known: Track, certainty: float, is_ambiguous: bool) -> None:
         track.vehicle, track.kind_scores = known.vehicle, _sum(known.kind_scores, track.kind_scores)
         track.kind = likeliest(track.kind_scores)
-        track.gallery = known.gallery + tuple(view for view in track.gallery if view not in known.gallery)
-        track.gallery = track.gallery[-4:]
+        track.gallery = with_views(known.gallery, track.gallery)
         track.certainty = round(known.certainty * certainty, 3)
         track.flags, track.has_entered, track.hits = known.flags, known.has_entered, known.hits + track.hits
-        if is_ambiguous and "ambiguous_identity" not in track.flags:
-            track.flags = (*track.flags, "ambiguous_identity")
+        if is_ambiguous:
+            track.flags = _with_doubt(track.flags)
 
     def _park(self, track: Track, place: tuple[float, float, Cov2], stall: StallId | None) -> None:
         track.status, track.stall, track.away = "parked", stall, 0
@@ -337,6 +356,8 @@ class Lifecycle:
     def _cross(self, track: Track, crossing: Crossing) -> None:
         if track.status == "left":
             return
+        if crossing.portal.role == "boundary" and crossing.direction == "out":
+            self._recognize(track, crossing.at)
         assert track.vehicle is not None
         if crossing.is_extrapolated:
             track.certainty = round(track.certainty * _EXTRAPOLATED_CERTAINTY, 3)
@@ -358,6 +379,18 @@ class Lifecycle:
             track.status = "left"
             left = VehicleLeft(vehicle=track.vehicle, portal=crossing.portal.id, evidence=track.evidence)
             self._emission.emit(crossing.at, left)
+
+    def _recognize(self, track: Track, at: Micros) -> None:
+        """Who leaves may be one that was lost, and need not be who came in by its name."""
+        leaver = recognized(track, self._tracks.values(), self._scene, at, self._nats)
+        if leaver.lost is not None:
+            lost = self._own(leaver.lost.id)
+            self.take_back(lost, track, at)
+            lost.status, lost.stall = "left", None
+            self.ended.append((lost, track))
+        if leaver.certainty < 1.0:
+            track.certainty = round(track.certainty * leaver.certainty, 3)
+            track.flags = _with_doubt(track.flags)
 
     def _portals(self, track: Track) -> tuple[Portal, ...]:
         return self._scene.portals.get(track.level, ())
@@ -403,6 +436,10 @@ def _named(track: Track) -> VehicleId:
     """A new vehicle's name: of what bore it, so that late observations of others do not change it."""
     first_mm = (str(round(1000.0 * along)) for along in track.first_m)
     return VehicleId(name_of("v", *track.tracklets[:1], str(track.born_at), track.level, *first_mm))
+
+
+def _with_doubt(flags: tuple[SessionFlag, ...]) -> tuple[SessionFlag, ...]:
+    return flags if "ambiguous_identity" in flags else (*flags, "ambiguous_identity")
 
 
 def likeliest(scores: Mapping[VehicleKind, float]) -> VehicleKind:

@@ -43,7 +43,6 @@ class Step:
     def __init__(self, state: FusionState, scene: Scene, emission: Emission) -> None:
         self._scene = scene
         self._emission = emission
-        self._life = Lifecycle(scene, emission)
         self._n_tracks = state.n_tracks
         self._suspicions = state.suspicions
         self._forgotten_until: Micros | None = None
@@ -62,6 +61,7 @@ class Step:
         self._owned = set[TrackId]()
         self._columns = (scene.columns or TrackColumns()).of(self.state.tracks)
         scene.columns = None
+        self._life = Lifecycle(scene, emission, self.state.tracks, self._mine, state.scores.nats)
 
     def finished(self) -> FusionState:
         """The new state; the step ends."""
@@ -94,6 +94,7 @@ class Step:
             is_over = track.status == "tentative" and unseen > patience
             if is_over or (track.status == "left" and unseen > parameters.hidden_us):
                 self._drop(name)
+        self._end(closed_at)
         self._forget_tracklets(closed_at // SECOND * SECOND - _FORGET)
 
     def _mine(self, track: TrackId) -> Track:
@@ -107,6 +108,15 @@ class Step:
     def _drop(self, track: TrackId) -> None:
         del self.state.tracks[track]
         self._columns.drop(track)
+
+    def _end(self, at: Micros) -> None:
+        """Tracks that were found to be another one's give it their tracklets, and are no more."""
+        for ended, track in self._life.ended:
+            self._hand_over(ended.id, track, at)
+            self._hand_over(track.id, track, at)
+            if ended.id in self.state.tracks:
+                self._drop(ended.id)
+        self._life.ended.clear()
 
     def _forget_tracklets(self, until: Micros) -> None:
         if until == self._forgotten_until:
@@ -154,6 +164,7 @@ class Step:
                 track, measured = self._mine(name), seen.measured[column]
                 update = self._update if measured.is_fresh or track.status != "parked" else self._keep
                 update(track, measured, seen)
+                self._end(seen.at)
             if name in tracks:
                 self._columns.write(tracks[name])
         self._columns.seen_by.setdefault(camera, {}).update(dict.fromkeys(name for name, _ in pairs))

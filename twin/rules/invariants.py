@@ -83,7 +83,7 @@ class Billing:
     _crossings: dict[EventId, PortalCrossed] = field(default_factory=dict[EventId, PortalCrossed])
     _waiting: dict[EventId, Micros] = field(default_factory=dict[EventId, Micros])  # crossings of this cause without an answer
     _touched: set[VehicleId] = field(default_factory=set[VehicleId])
-    _rests: list[tuple[SessionId, EventId, str]] = field(default_factory=list[tuple[SessionId, EventId, str]])  # in this cause
+    _rests: list[tuple[SessionId, int, EventId, str]] = field(default_factory=list[tuple[SessionId, int, EventId, str]])
     _voided: list[tuple[SessionId, _Stay]] = field(default_factory=list[tuple[SessionId, _Stay]])  # by a merge, in this cause
     _is_retold: bool = False  # stays are made anew in this cause: names became one or two, or a crossing is late or superseded
     _is_crossed: bool = False  # this cause has crossings; without any, a person's decision has stays made anew
@@ -152,10 +152,10 @@ class Billing:
             around = [one for one in self._of(self._root(self._crossings[crossing].vehicle)) if one.covers(at)]
             is_inside = self._crossings[crossing].direction == "in" or any(one.is_decided for one in around)
             must(bool(around) and is_inside, f"crossing {crossing} did nothing to any stay")
-        for session, crossing, where in self._rests:
+        for session, version, crossing, where in self._rests:
             stay = self.stays[session]
-            is_its_own = stay.status == "void" or self._root(self._crossings[crossing].vehicle) == self._root(stay.vehicle)
-            must(is_its_own, f"{where} is of {stay.vehicle}, its crossing of another")
+            is_its_own = self._root(self._crossings[crossing].vehicle) == self._root(stay.vehicle)
+            must(is_its_own or stay.version > version, f"{where} is of {stay.vehicle}, its crossing of another")
         for vehicle in sorted(self._touched):
             self._check_apart(vehicle)
         for session, stay in self._voided:
@@ -200,7 +200,7 @@ class Billing:
         for one in rests_on:
             is_its_own = self._root(self._crossings[one].vehicle) == fact.vehicle
             must(is_its_own or self._is_retold, f"{where} is of {fact.vehicle}, its crossing of another")
-            self._rests.append((fact.session, one, where))
+            self._rests.append((fact.session, fact.version if isinstance(fact, SessionClosed) else 1, one, where))
             self._waiting.pop(one, None)
 
     def _is_anew(self, vehicle: VehicleId) -> bool:
@@ -310,11 +310,12 @@ class Billing:
         must(not is_in_doubt or "unverified" in fact.flags, f"{where} rests on a crossing in doubt, and does not say so")
 
     def _check_apart(self, vehicle: VehicleId) -> None:
-        """At most one stay at any time, so at most one is open, and no minute is billed twice."""
+        """At most one stay at any time, so at most one is open, and no minute is billed twice; all under its present name."""
         stays = sorted(
             (one for one in self._of(vehicle) if one.entry_at is not None and one.status != "void"),
             key=lambda one: (one.entry_at or 0, one.exit_at is None, one.exit_at or 0),
         )
+        must(not stays or self._root(vehicle) == vehicle, f"{vehicle}, which is {self._root(vehicle)}, has stays of its own")
         for one, after in pairwise(stays):
             is_over = one.exit_at is not None and after.entry_at is not None and one.exit_at <= after.entry_at
             must(is_over, f"two stays of {vehicle} at once: {one.entry_at} to {one.exit_at}, and from {after.entry_at}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from twin.events.ids import SECOND, Micros, VehicleId
+from twin.events.ids import SECOND, Micros, SessionId, VehicleId
 from twin.rules.passages import Passage
 from twin.rules.sessions_state import SessionsState
 
@@ -49,6 +49,22 @@ class Retold:
             return state
         self._gone.remove(gone)
         return _inherited(state, told, gone.passage)
+
+
+def reclaimed(state: SessionsState, told: Crossed) -> tuple[SessionsState, set[VehicleId]]:
+    """A name is of the stay that is called so: whoever inherited it gives it back; gives whose stays have lost it."""
+    name, passages = told.passage.session, dict(state.passages)
+    if name not in state.stays:
+        return state, set()
+    heirs = [vehicle for vehicle, had in passages.items() if any(name in one.were for one in had)]
+    for vehicle in heirs:
+        passages[vehicle] = tuple(_without(one, name) for one in passages[vehicle])
+    return replace(state, passages=passages) if heirs else state, {state.root(vehicle) for vehicle in heirs}
+
+
+def _without(passage: Passage, name: SessionId) -> Passage:
+    left = tuple(one for one in passage.were if one != name)
+    return passage if left == passage.were else replace(passage, were=left)
 
 
 def _nearest(one: Crossed, others: list[Crossed]) -> Crossed | None:

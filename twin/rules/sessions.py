@@ -30,7 +30,7 @@ from twin.events.facts import (
 )
 from twin.events.ids import SECOND, EventId, Micros, PaymentId, SessionId, VehicleId, name_of
 from twin.rules.passages import Passage, Pin, with_passage
-from twin.rules.renaming import Crossed, Retold
+from twin.rules.renaming import Crossed, Retold, reclaimed
 from twin.rules.sessions_state import SessionsState as SessionsState
 from twin.rules.settlement import Due, Payment, due
 from twin.rules.stays import Merge, Stay, stays_of
@@ -81,12 +81,11 @@ class Sessions:
             touched = self._withdrawn(event.supersedes)
         if isinstance(fact, PortalCrossed) and fact.portal in self._boundaries:
             self.state = swept(self.state, event.occurred_at)
-            self._crossed(event, fact)
+            touched |= self._crossed(event, fact)
             return self._retell(event, touched | {self.state.root(fact.vehicle)}, "late_data")
         if isinstance(fact, IdentitiesMerged):
             told = self._merged(event, fact)
-            is_told = {self.state.root(fact.vehicle)} if told else set[VehicleId]()
-            return [*told, *self._retell(event, touched - is_told, "late_data")]
+            return [*told, *self._retell(event, touched, "late_data")]
         if isinstance(fact, IdentitiesSplit):
             return self._split(event, fact)
         return self._retell(event, touched, "late_data") if touched else []
@@ -131,7 +130,8 @@ class Sessions:
         found = self.due(stay, _LAST if stay.exit_at is None else stay.exit_at)
         return None if found is None else found.settled_at
 
-    def _crossed(self, event: FactEvent, fact: PortalCrossed) -> None:
+    def _crossed(self, event: FactEvent, fact: PortalCrossed) -> set[VehicleId]:
+        """Note a crossing; returns who loses a name to it."""
         passage = Passage(
             fact=event.id,
             session=SessionId(name_of("s", fact.vehicle, fact.portal, fact.direction, str(event.occurred_at))),
@@ -143,7 +143,9 @@ class Sessions:
         )
         passages = with_passage(self.state.passages.get(fact.vehicle, ()), passage)
         state = replace(self.state, passages={**self.state.passages, fact.vehicle: passages})
+        state, touched = reclaimed(state, Crossed(fact.vehicle, passage))
         self.state = self._retold.tell(state, Crossed(fact.vehicle, passage))
+        return touched
 
     def _withdrawn(self, gone: Iterable[EventId]) -> set[VehicleId]:
         """Take crossings and merges out that others supersede; returns whose they were, and whose they are now."""
@@ -205,7 +207,8 @@ class Sessions:
         return self._told([vehicle, fact.split], at, event.id, "identities_split")
 
     def _retell(self, event: FactEvent, vehicles: Iterable[VehicleId], reason: AmendReason) -> Told:
-        return self._told(sorted(vehicles), event.occurred_at, event.id, reason)
+        roots = {self.state.root(vehicle) for vehicle in vehicles}
+        return self._told(sorted(roots), event.occurred_at, event.id, reason)
 
     def _told(
         self,

@@ -69,6 +69,15 @@ def test_a_name_that_comes_back_has_again_what_was_paid(site):
     assert site.balance == {before: -60}
 
 
+def test_a_name_that_comes_back_takes_what_was_paid_from_who_stood_for_it(site):
+    before = opened(site)
+    site.pay(1, "p1", before, 60)
+    renamed(site, is_retracted_first=True)
+    site.cross(0, "a", "in")
+    assert sorted(status for status, _, _ in site.stays.values()) == ["open", "open"]
+    assert site.balance == {before: -60}
+
+
 def test_an_exit_that_a_person_denied_stays_denied_when_it_is_told_again(site):
     session = opened(site)
     site.cross(10, "a", "out")
@@ -108,6 +117,18 @@ def test_a_split_holds_when_the_merge_that_it_took_back_is_told_again(site):
     assert [status for status, _, _ in site.stays.values()] == ["open", "open"]
     site.decide(4, decision="merge", vehicle="a", other="b")
     assert [status for status, _, _ in site.stays.values()] == ["open"]
+
+
+def test_a_merge_that_the_twin_concludes_at_another_time_leaves_no_stay_to_the_name_that_is_no_more(site):
+    site.cross(0, "a", "in")
+    (other,) = site.cross(1, "b", "in")
+    site.pay(2, "p1", other.session, 60)
+    site.cause(3, IdentitiesMerged(vehicle="a", merged="b"))
+    merge = next(one.id for one in site.facts if isinstance(one.payload, IdentitiesMerged))
+    before, balance = site.stays, site.balance
+    site.correct((3 + MOMENT, IdentitiesMerged(vehicle="a", merged="b"), [merge]))
+    assert (site.stays, site.balance) == (before, balance)
+    assert len(before) == 1
 
 
 @pytest.mark.parametrize("seed", range(60))
