@@ -117,9 +117,13 @@ def test_what_an_unknown_dictionary_packed_is_refused_with_its_number():
 def test_what_is_no_frame_is_refused():
     with pytest.raises(DamagedLog, match="cannot be unpacked"):
         unpacked(b"\x01" + b"\xff" * 20)
+
+
+@pytest.mark.parametrize("text", [b'{"type": no JSON', b'{"n":1' + b"0" * 30 + b"}", b'{"n":"\xff"}', b""])
+def test_what_is_a_frame_of_no_payload_s_text_is_refused(text):
     number = OF_TEXT["facts"]
     with pytest.raises(DamagedLog, match="cannot be unpacked"):
-        unpacked(bytes([number]) + _compressor(number).compress(b'{"type": no JSON at all, though it is a frame}'))
+        unpacked(bytes([number]) + _compressor(number).compress(text))
 
 
 async def test_a_log_with_plain_and_packed_rows_reads_verifies_and_goes_on(make, tmp_path):
