@@ -25,6 +25,12 @@ _STORED = bytes.fromhex(
 )
 """An observation of the first release that packed: every later one reads it."""
 
+_STORED_AS_TEXT = bytes.fromhex(
+    "0320c8250200c3c208c71c6355c8aa20953a2a752a658f3094e10b5560a4829a85328c010c5f78b0210065080afc7e17d9e6f6fbaccf0553176d63a6ff1c5c5128905059e8d0ce0fc227"
+)
+_FACT_AS_TEXT = bytes.fromhex("042039fd0000906c656674317274616c223a2265786974227d03fc568f69b092b31df4cc04")
+"""The same, and a fact, of the first that packed their text."""
+
 
 @given(st.lists(st.binary(max_size=400).map(lambda one: b"\x80" + one), max_size=5), st.sampled_from(sorted(OTHERS)))
 def test_whatever_is_packed_is_unpacked_as_it_was(payloads, log):
@@ -93,8 +99,9 @@ def test_a_frame_takes_less_than_a_third_of_an_edge_worker_s_names_and_numbers(m
     assert len(stored) < len(pack(frame)) / 3
 
 
-def test_what_the_first_release_packed_is_read_as_it_was(make):
-    assert unpacked(_STORED) == content_of(make.observation(1)).payload
+def test_what_the_first_releases_packed_is_read_as_it_was(make):
+    assert unpacked(_STORED) == unpacked(_STORED_AS_TEXT) == content_of(make.observation(1)).payload
+    assert unpacked(_FACT_AS_TEXT) == content_of_fact(make.left(1)).payload
 
 
 def test_what_would_not_shrink_stays_as_it_is(make):
@@ -117,9 +124,13 @@ def test_what_an_unknown_dictionary_packed_is_refused_with_its_number():
 def test_what_is_no_frame_is_refused():
     with pytest.raises(DamagedLog, match="cannot be unpacked"):
         unpacked(b"\x01" + b"\xff" * 20)
+
+
+@pytest.mark.parametrize("text", [b'{"type": no JSON', b'{"n":1' + b"0" * 30 + b"}", b'{"n":"\xff"}', b""])
+def test_what_is_a_frame_of_no_payload_s_text_is_refused(text):
     number = OF_TEXT["facts"]
     with pytest.raises(DamagedLog, match="cannot be unpacked"):
-        unpacked(bytes([number]) + _compressor(number).compress(b'{"type": no JSON at all, though it is a frame}'))
+        unpacked(bytes([number]) + _compressor(number).compress(text))
 
 
 async def test_a_log_with_plain_and_packed_rows_reads_verifies_and_goes_on(make, tmp_path):

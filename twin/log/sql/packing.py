@@ -97,7 +97,7 @@ def unpacked(stored: bytes) -> bytes:
             raise DamagedLog(f"a packed payload says that it has {n_bytes} bytes, more than any has; see `twin log verify`")
         body = _decompressor(number).decompress(frame)
         return payload_of(body) if number in _TEXTS else body
-    except (zstandard.ZstdError, msgspec.DecodeError, ValueError) as wrong:
+    except (zstandard.ZstdError, msgspec.DecodeError, ValueError, OverflowError) as wrong:
         raise DamagedLog(f"a packed payload cannot be unpacked: {wrong}; see `twin log verify`") from None
 
 

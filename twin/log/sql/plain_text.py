@@ -51,7 +51,7 @@ def text_of(payload: bytes, told: Observation | Fact | None = None) -> bytes | N
 
 
 def payload_of(text: bytes) -> bytes:
-    """The reverse of ``text_of``; raises ValueError for what it never gave."""
+    """The reverse of ``text_of``; raises DecodeError, ValueError or OverflowError for what it never gave."""
     beginning, mark, rest = text.partition(_END)
     return _to_packed(_from_text(rest.replace(_HERE, b'"' + beginning) if mark else text))
 
