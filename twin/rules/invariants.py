@@ -154,7 +154,7 @@ class Billing:
         for crossing, at in self._waiting.items():
             around = [one for one in self._of(self._root(self._crossings[crossing].vehicle)) if one.covers(at)]
             is_inside = self._crossings[crossing].direction == "in" or any(one.is_decided for one in around)
-            is_so = (bool(around) and is_inside) or self._may_be_denied(crossing, at)
+            is_so = (bool(around) and is_inside) or self.may_be_denied(crossing, at)
             must(is_so, f"crossing {crossing} did nothing to any stay")
         for session, version, crossing, where in self._rests:
             stay = self.stays[session]
@@ -175,16 +175,20 @@ class Billing:
         self._rests.clear()
         self._is_retold = self._is_crossed = False
 
-    def _may_be_denied(self, crossing: EventId, at: Micros) -> bool:
+    def may_be_denied(self, crossing: EventId, at: Micros) -> bool:
         """Whether it stands for an exit, of a stay that people decided about, that is none any more."""
-        told = self._crossings[crossing]
-        return told.direction == "out" and any(
-            other.direction == "out"
-            and other.portal == told.portal
-            and one in self._superseded
-            and abs(self._crossed_at[one] - at) <= SAME
-            and any(stay.is_decided for stay in self._of(self._root(other.vehicle)))
-            for one, other in self._crossings.items()
+        told = self._crossings.get(crossing)
+        return (
+            told is not None
+            and told.direction == "out"
+            and any(
+                other.direction == "out"
+                and other.portal == told.portal
+                and one in self._superseded
+                and abs(self._crossed_at[one] - at) <= SAME
+                and any(stay.is_decided for stay in self._of(self._root(other.vehicle)))
+                for one, other in self._crossings.items()
+            )
         )
 
     def _note_merge(self, event: EventId, fact: IdentitiesMerged) -> None:
