@@ -25,7 +25,7 @@ def compare(facts: list[RecordedFact], billing: Billing) -> int:
     for stay in stays_of(facts).values():
         told[stay.vehicle].append((stay.status, stay.entry_at, stay.exit_at))
     crossings = _crossings(facts, billing)
-    left_out = {*billing.merged, *billing.merged.values()} | _decided(facts, billing)
+    left_out = {*billing.merged, *billing.merged.values()} | _decided(facts, billing) | _denied(facts, billing)
     compared = [vehicle for vehicle in sorted({*told, *crossings} - left_out) if not _is_skewed(crossings[vehicle])]
     for vehicle in compared:
         expected, found = sorted(naive(crossings[vehicle]), key=str), sorted(told[vehicle], key=str)
@@ -53,6 +53,12 @@ def _decided(facts: list[RecordedFact], billing: Billing) -> set[VehicleId]:
         before = set(decided)
         decided.update(*(pair for pair in pairs if pair & before))
     return decided
+
+
+def _denied(facts: list[RecordedFact], billing: Billing) -> set[VehicleId]:
+    """Whose exit stands for one under another name that a person may have denied."""
+    exits = ((one, fact.event) for fact in net_of(facts) if isinstance(one := fact.event.payload, PortalCrossed))
+    return {one.vehicle for one, event in exits if billing.may_be_denied(event.id, event.occurred_at)}
 
 
 def _crossings(facts: list[RecordedFact], billing: Billing) -> defaultdict[VehicleId, list[tuple[Micros, str]]]:

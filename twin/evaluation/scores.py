@@ -28,7 +28,7 @@ KINDS: Mapping[str, Callable[[Path, str | None], Scored]] = {
 LOWER_IS_BETTER = frozenset(
     {
         *("id_switches", "entry_error_p95_s", "exit_error_p95_s", "position_median_m", "position_p95_m"),
-        *("money_error_minor", "money_error_reviewed_minor", "review_share", "wrong_unreviewed_share"),
+        *("ece", "money_error_minor", "money_error_reviewed_minor", "review_share", "wrong_unreviewed_share"),
         *(f"review_{cause}_share" for cause in CAUSES),
     }
 )

@@ -27,6 +27,7 @@ from twin.events.facts import (
 from twin.events.ids import EventId, Micros, PaymentId, PortalId, SessionId, VehicleId
 from twin.rules.ledger import LedgerState, post
 from twin.rules.passages import UNSURE
+from twin.rules.renaming import SAME
 from twin.rules.stays import StayStatus
 from twin.rules.tariff import Pricing, TariffBook
 
@@ -81,6 +82,7 @@ class Billing:
     _superseded: set[EventId] = field(default_factory=set[EventId])
     _apart: set[tuple[VehicleId, VehicleId]] = field(default_factory=set[tuple[VehicleId, VehicleId]])
     _crossings: dict[EventId, PortalCrossed] = field(default_factory=dict[EventId, PortalCrossed])
+    _crossed_at: dict[EventId, Micros] = field(default_factory=dict[EventId, Micros])
     _waiting: dict[EventId, Micros] = field(default_factory=dict[EventId, Micros])  # crossings of this cause without an answer
     _touched: set[VehicleId] = field(default_factory=set[VehicleId])
     _rests: list[tuple[SessionId, int, EventId, str]] = field(default_factory=list[tuple[SessionId, int, EventId, str]])
@@ -118,6 +120,7 @@ class Billing:
         match fact:
             case PortalCrossed() if fact.portal in self.boundaries:
                 self._crossings[event.id] = fact
+                self._crossed_at[event.id] = event.occurred_at
                 self._waiting[event.id] = event.occurred_at
                 self._is_crossed = True
                 self._note_lateness(fact.vehicle, event.occurred_at)
@@ -151,7 +154,8 @@ class Billing:
         for crossing, at in self._waiting.items():
             around = [one for one in self._of(self._root(self._crossings[crossing].vehicle)) if one.covers(at)]
             is_inside = self._crossings[crossing].direction == "in" or any(one.is_decided for one in around)
-            must(bool(around) and is_inside, f"crossing {crossing} did nothing to any stay")
+            is_so = (bool(around) and is_inside) or self.may_be_denied(crossing, at)
+            must(is_so, f"crossing {crossing} did nothing to any stay")
         for session, version, crossing, where in self._rests:
             stay = self.stays[session]
             is_its_own = self._root(self._crossings[crossing].vehicle) == self._root(stay.vehicle)
@@ -170,6 +174,22 @@ class Billing:
         self._voided.clear()
         self._rests.clear()
         self._is_retold = self._is_crossed = False
+
+    def may_be_denied(self, crossing: EventId, at: Micros) -> bool:
+        """Whether it stands for an exit, of a stay that people decided about, that is none any more."""
+        told = self._crossings.get(crossing)
+        return (
+            told is not None
+            and told.direction == "out"
+            and any(
+                other.direction == "out"
+                and other.portal == told.portal
+                and one in self._superseded
+                and abs(self._crossed_at[one] - at) <= SAME
+                and any(stay.is_decided for stay in self._of(self._root(other.vehicle)))
+                for one, other in self._crossings.items()
+            )
+        )
 
     def _note_merge(self, event: EventId, fact: IdentitiesMerged) -> None:
         """Two names are one from now on, unless a person said that they are two, after whoever said that they are one."""

@@ -13,6 +13,10 @@ from twin.events.ids import SECOND, EventId, Micros, PortalId, SessionId
 UNSURE = 0.9
 """A crossing that is less sure makes its stay one to be looked at."""
 
+_RIGHT_SHARE = ((0.5, 0.33), (0.7, 0.4), (1.1, 0.92))
+"""What share of stays was right at both ends whose least sure crossing was less sure than this: 106 stays on default noise
+(seed 601 of ``overlap``, ``gaps`` and ``two-levels``, 4 to 6 cameras; ``ops/docs/evaluation.md``)."""
+
 _SKEW: Micros = 60 * SECOND  # an exit that is told after its entry, and is earlier by less, is one whose time is wrong
 
 
@@ -94,6 +98,11 @@ class Piece(Struct, frozen=True, array_like=True):
         if self.entry is not None and self.pinned_exit_at is not None:
             return max(self.pinned_exit_at, self.entry.at)
         return None if self.exit is None else self.exit.at
+
+
+def right_share(certainty: float) -> float:
+    """How sure a stay is whose least sure crossing is so sure."""
+    return next(share for less_than, share in _RIGHT_SHARE if certainty < less_than)
 
 
 def rest_after(piece: Piece, ended_at: Micros | None) -> Piece | None:

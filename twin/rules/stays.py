@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from twin.events.facts import SessionFlag
 from twin.events.ids import EventId, Micros, PortalId, SessionId, VehicleId
-from twin.rules.passages import UNSURE, Passage, Piece, Pin, pieces_of, rest_after
+from twin.rules.passages import UNSURE, Passage, Piece, Pin, pieces_of, rest_after, right_share
 
 StayStatus = Literal["open", "closed", "orphan", "void"]
 
@@ -157,7 +157,7 @@ class _Making:
             exit_at=self.exit_at,
             portal_in=None if entry is None else entry.portal,
             portal_out=None if self.exit_at is None else self._portal_out,
-            confidence=0.0 if entry is None else min(one.certainty for one in self._passages),
+            confidence=0.0 if entry is None else right_share(min(one.certainty for one in self._passages)),
             flags=_flags(self._passages),
             evidence=(*(one.fact for one in self._passages), *(one for pin in pins for one in pin.evidence)),
             exits=tuple(one.fact for one in exits),

@@ -32,7 +32,29 @@ def test_sessions_that_are_the_visits_are_exact(tmp_path):
         "exit_error_p95_s": 0,
         "exact_stay": 1,
         "money_error_minor": None,
+        "ece": 0,
+        **dict.fromkeys(("right_at_0_to_50", "right_at_50_to_70", "right_at_70_to_90", "right_at_90_to_97")),
+        "right_at_97_to_100": 1,
     }
+
+
+def test_what_sessions_say_of_themselves_is_held_against_what_is_right(tmp_path):
+    run = tmp_path / "run"
+    write(
+        run, "visits", VISITS, [(name, at(i), at(i + 500), None) for name, i in (("a", 0), ("b", 100), ("c", 200), ("d", 300))]
+    )
+    rows = [
+        ("s0", "w", at(0), at(500), "closed", 0.8, None),
+        ("s1", "x", at(100), at(650), "closed", 0.8, None),  # wrong
+        ("s2", "y", at(200), at(700), "closed", 1.0, None),
+        ("s3", "z", at(300), at(850), "closed", 0.4, None),  # wrong
+        ("s4", "o", None, at(400), "orphan", 0.0, None),  # states nothing
+    ]
+    write(run, "sessions", SESSIONS, rows)
+    found = values(run)
+    assert (found["right_at_0_to_50"], found["right_at_50_to_70"], found["right_at_70_to_90"]) == (0, None, 0.5)
+    assert (found["right_at_90_to_97"], found["right_at_97_to_100"]) == (None, 1)
+    assert found["ece"] == pytest.approx((0.4 + (0.8 - 0.5) * 2 + 0.0) / 4)
 
 
 def test_who_was_there_all_the_time_is_no_stay_to_score(tmp_path):
