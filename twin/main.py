@@ -39,6 +39,7 @@ from twin.projections.runner import SnapshotRunner
 from twin.projections.timeline import Timeline
 from twin.retention import Keep, Retention
 from twin.rules.fold import Fold
+from twin.rules.warm_up import warm_up
 from twin.service import FusionWorker
 from twin.settings import Settings
 
@@ -237,6 +238,7 @@ async def serve_sites(
         TwinError: what a part failed with.
     """
     listener = listen(settings.host, settings.port)
+    await asyncio.to_thread(warm_up)
     url = f"http://{settings.host}:{listener.getsockname()[1]}"
     background = Background()
     with listener:
@@ -278,6 +280,7 @@ async def work_on_sites(settings: Settings, sites: Mapping[SiteId, Site], *, ann
     if settings.kafka_brokers is None:
         raise BadInput("workers share sites out by a broker's consumer group; set TWIN_KAFKA_BROKERS, or use `twin serve`")
     background = Background()
+    await asyncio.to_thread(warm_up)
     async with opened_logs(settings) as logs:
         with stop_signals() as stopped:
             _start_fusion(settings, logs, sites, background)
