@@ -19,6 +19,7 @@ from twin.events.observations import Personal
 from twin.log.sealing import SealingLog
 from twin.log.sql import SqlLog
 from twin.log.sql.keys import SqlKeyRing
+from twin.process import settle_memory
 from twin.projections.naive import folded
 from twin.rules.fold import Fold, FoldState
 from twin.service import FusionWorker
@@ -153,6 +154,7 @@ async def _fold(log: SqlLog, fold: Any, n: int, warm_up: int = 0) -> Folding:
     keys = SqlKeyRing(log)
     batch = min(_FOLDED_AT_ONCE, warm_up or _FOLDED_AT_ONCE)
     worker = FusionWorker(SealingLog(log, keys), keys, fold, worker_id="bench", clock_ticks=False, batch_size=batch)
+    settle_memory()  # as the service does; what the log was filled with is not its
     running = asyncio.create_task(worker.run())
     try:
         await _reached(worker, warm_up, running)
