@@ -9,10 +9,7 @@ is killed five times while two thousand facts flow. Control: a consumer that doe
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx2
 from sqlalchemy import create_engine
@@ -33,6 +30,7 @@ from twin.log.subscriptions import MemorySubscriptions
 from . import killed_subscriber
 from .effects import PLACE, Effects, app_of
 from .outcome import Outcome, tried
+from .quiet import quiet
 from .workload import SITE, observation
 
 RUNS, FULL_RUNS = 60, 5_000
@@ -45,7 +43,7 @@ _AT_ONCE = Backoff(lambda: 0.0, first_s=0.0, longest_s=0.0)
 def prove(runs: int, seed: int) -> Outcome:
     """Each run delivers forty facts of eight sessions."""
     seeds = range(seed, seed + runs)
-    with _quiet():
+    with quiet("twin.client", "twin.api.problem", "httpx2"):
         failures = tried(
             seeds,
             lambda one: killed_subscriber.refuted(one) if one % 30 == 29 else asyncio.run(_Run(one, has_inbox=True).refuted()),
@@ -180,17 +178,3 @@ def _facts(draw: random.Random) -> list[FactEvent]:
         FactEvent(site=SITE, fold_version="1", cause=cause, ordinal=0, occurred_at=cause, payload=payload)
         for cause, payload in enumerate(payloads, 1)
     ]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The client's warnings are what this proof makes happen."""
-    loggers = [logging.getLogger(name) for name in ("twin.client", "twin.api.problem", "httpx2")]
-    kept = [one.level for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for one, level in zip(loggers, kept, strict=True):
-            one.setLevel(level)

@@ -32,6 +32,7 @@ from twin.service import FusionWorker
 
 from .failing_log import FailingLog
 from .outcome import Outcome, tried
+from .quiet import quiet
 from .workload import SITE, observation
 
 RUNS, FULL_RUNS = 40, 2_000
@@ -41,9 +42,9 @@ _OBSERVATIONS, _WORKERS = 60, 5
 def prove(runs: int, seed: int) -> Outcome:
     """Every fifth seed is on SQLite."""
     seeds = range(seed, seed + runs)
-    logging.getLogger("twin.service").setLevel(logging.ERROR)
-    failures = tried(seeds, lambda one: asyncio.run(_refuted(one, looks=True)))
-    control = tried(range(seed, seed + 10), lambda one: asyncio.run(_refuted(one, looks=False)))
+    with quiet("twin.service", below=logging.ERROR):
+        failures = tried(seeds, lambda one: asyncio.run(_refuted(one, looks=True)))
+        control = tried(range(seed, seed + 10), lambda one: asyncio.run(_refuted(one, looks=False)))
     return Outcome(runs, failures, "a log that does not look at tokens", len(control))
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +32,7 @@ from twin.projections.naive import folded, replay
 from twin.projections.timeline import Timeline
 from twin.rules.fold import Fold
 
+from ..quiet import quiet
 from ..site_day import BUSY, PROOF_SITE, START_AT
 from . import loop as virtual
 from .consumer import Consumer
@@ -73,23 +72,12 @@ class Ended(NamedTuple):
 def run(seed: int) -> Ended:
     """Every third seed is on SQLite."""
     faults = Faults(seed)
-    with _silent(logging.getLogger("twin")), tempfile.TemporaryDirectory() as folder:
+    with quiet("twin"), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "log.db" if seed % 3 == 2 else None
         try:
             return virtual.run(lambda loop: _World(seed, faults, file, loop).run(), faults.disk_s)
         except (virtual.Deadlock, virtual.Livelock) as wrong:
             return Ended(f"{type(wrong).__name__}: {wrong}", "", 0, 0, 0, 0)
-
-
-@contextmanager
-def _silent(logger: logging.Logger) -> Iterator[None]:
-    """The faults are meant: what the service says of them is of no use, and tests of what it says come after."""
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 @lru_cache(maxsize=N_SITE_DAYS)

@@ -65,11 +65,11 @@ def test_the_table_has_the_goals_and_a_check_fails_short_of_them(quality):
     assert status == ("short of the goal" in progress)
 
 
-def test_the_fold_without_a_part_stands_beside_it_and_what_cannot_be_left_out_is_said(quality):
+def test_the_fold_without_each_of_its_parts_stands_beside_it_and_says_what_is_left_out(quality):
     status, told, _ = quality("--seeds", "1", "--ablations")
     assert status == 0
     assert "| figure | goal | twin | no-geometry | no-appearance | no-late | no-clock | no-calibration | no-links |" in told
-    assert "- no link model: the fold has none" in told
+    assert "- no-links: ways between cameras are not learned" in told
 
 
 def test_without_geometry_places_are_worse(quality):
