@@ -20,6 +20,7 @@ RUNS = FULL_RUNS = len(BUGS)
 _SEEDS = 60
 _FIRST_SEED = 1_000
 _LONGEST_CPU_S = 240  # of the processor: a slow run on a busy machine is not one that never ends
+_LONGEST_WAIT_S = 3_600  # of the clock: a bug that waits uses no processor
 
 
 def prove(runs: int, seed: int) -> Outcome:
@@ -51,7 +52,13 @@ def _attempted(number: int, n_seeds: int) -> str | None:
         f"resource.setrlimit(resource.RLIMIT_CPU, ({_LONGEST_CPU_S}, {2 * _LONGEST_CPU_S})); "
         f"print(json.dumps(part('planted', Path({str(folder)!r})).attempt({number}, {n_seeds})))"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=folder.parent.parent)
+    run = [sys.executable, "-c", code]
+    try:
+        done = subprocess.run(
+            run, check=False, capture_output=True, text=True, cwd=folder.parent.parent, timeout=_LONGEST_WAIT_S
+        )
+    except subprocess.TimeoutExpired:
+        return "it waits for ever"
     if done.returncode == -signal.SIGXCPU:
         return "it never ends"
     done.check_returncode()

@@ -91,7 +91,8 @@ def fuse(
     Raises:
         BadInput: an observation belongs to another site than the fold's; or one asks to fuse again, without ``again``.
     """
-    state, asked = fold.initial(), list[Micros]()
+    state, asked, newest = fold.initial(), list[Micros](), None
+    n_told = 0
     for recorded in _recorded(fold, events, summary):
         if isinstance(recorded.event.payload, RefuseRequested):
             if again is None:
@@ -100,9 +101,19 @@ def fuse(
             state, facts = _refused(fold, again(), recorded, min(asked))
         else:
             state, facts = fold.step(state, recorded, _personal(recorded.event))
-        for fact in facts:
-            summary.facts += 1
-            yield Recorded(position=summary.facts, recorded_at=recorded.recorded_at, event=fact)
+        newest, n_told = recorded, len(facts)
+        yield from _recorded_facts(facts, recorded, summary)
+    if newest is not None:
+        _, facts = fold.caught_up(state, newest.position, n_told)
+        yield from _recorded_facts(facts, newest, summary)
+
+
+def _recorded_facts(
+    facts: tuple[FactEvent, ...], recorded: RecordedObservation, summary: FuseSummary
+) -> Iterator[RecordedFact]:
+    for fact in facts:
+        summary.facts += 1
+        yield Recorded(position=summary.facts, recorded_at=recorded.recorded_at, event=fact)
 
 
 def _refused(

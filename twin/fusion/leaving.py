@@ -59,7 +59,7 @@ def _same_since_entry(leaving: Track, nats: Nats) -> float:
 
 def _is_lost_since(track: Track, leaving: Track) -> bool:
     """Whether a vehicle may be the one that began anew as ``leaving``."""
-    if vehicle_of(track) is None or seem_two(leaving, track):
+    if vehicle_of(track) in (None, leaving.vehicle) or seem_two(leaving, track):
         return False
     return track.status == "hidden" or track.seen_at <= leaving.born_at + HANDOVER_US
 

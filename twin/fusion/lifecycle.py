@@ -356,8 +356,8 @@ class Lifecycle:
     def _cross(self, track: Track, crossing: Crossing) -> None:
         if track.status == "left":
             return
-        if crossing.portal.role == "boundary" and crossing.direction == "out":
-            self._recognize(track, crossing.at)
+        leaves = crossing.portal.role == "boundary" and crossing.direction == "out"
+        lost = self._recognized(track, crossing.at) if leaves else None
         assert track.vehicle is not None
         if crossing.is_extrapolated:
             track.certainty = round(track.certainty * _EXTRAPOLATED_CERTAINTY, 3)
@@ -375,22 +375,27 @@ class Lifecycle:
         if crossing.portal.role == "level" and crossing.portal.to_level is not None:
             track.level, track.sides = crossing.portal.to_level, {}
         track.has_entered |= crossing.portal.role == "boundary" and crossing.direction == "in"
-        if crossing.portal.role == "boundary" and crossing.direction == "out":
+        if leaves:
+            if lost is not None:  # after its exit, so that a person who takes it back gets the exit back by its own name
+                self._leave_as(track, self._own(lost.id), crossing.at)
             track.status = "left"
             left = VehicleLeft(vehicle=track.vehicle, portal=crossing.portal.id, evidence=track.evidence)
             self._emission.emit(crossing.at, left)
 
-    def _recognize(self, track: Track, at: Micros) -> None:
-        """Who leaves may be one that was lost, and need not be who came in by its name."""
+    def _recognized(self, track: Track, at: Micros) -> Track | None:
+        """The lost track that who leaves was, if there is one; need it not be who came in by its name, it is in doubt."""
         leaver = recognized(track, self._tracks.values(), self._scene, at, self._nats)
-        if leaver.lost is not None:
-            lost = self._own(leaver.lost.id)
-            self.take_back(lost, track, at)
-            lost.status, lost.stall = "left", None
-            self.ended.append((lost, track))
         if leaver.certainty < 1.0:
             track.certainty = round(track.certainty * leaver.certainty, 3)
             track.flags = _with_doubt(track.flags)
+        return leaver.lost
+
+    def _leave_as(self, track: Track, lost: Track, at: Micros) -> None:
+        """Who leaves is the vehicle that was lost."""
+        self.take_back(lost, track, at)
+        track.flags = _with_doubt(track.flags)
+        lost.status, lost.stall = "left", None
+        self.ended.append((lost, track))
 
     def _portals(self, track: Track) -> tuple[Portal, ...]:
         return self._scene.portals.get(track.level, ())

@@ -45,7 +45,7 @@ class PendingLook(Struct, frozen=True, array_like=True):
     sequence: int
     tracklet: TrackletId
     embedding: bytes
-    embedder: str
+    embedder: str = ""  # states of before have none
 
 
 class Tick(Struct, frozen=True, array_like=True):

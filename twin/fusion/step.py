@@ -150,7 +150,11 @@ class Step:
         taken = {other.stall for other in self.state.tracks.values() if other.status == "parked" and other.stall is not None}
         self._life.lose_sight(track, self.state.looked_at.get(track.seen_by, track.seen_at), taken)
         self._columns.write(track)
-        if track.status == "hidden" and self._scene.parameters.learns_links:
+        if track.status == "hidden":
+            self._count_lost(track)
+
+    def _count_lost(self, track: Track) -> None:
+        if self._scene.parameters.learns_links:
             self.state = replace(self.state, links=camera_links.with_lost(self.state.links, track.seen_by))
 
     def _frame(self, seen: Seen) -> None:
@@ -364,6 +368,8 @@ class Step:
                 mine = self._mine(track.id)
                 self._life.miss_parked(mine, camera, seen.at)
                 self._life.note_rate(mine, camera, was_seen=False)
+                if mine.status == "hidden":
+                    self._count_lost(mine)
                 self._columns.write(mine)
                 self._columns.note_seen(mine, (camera,))
 

@@ -11,9 +11,8 @@ from twin.log.port import Log
 from twin.projections.moment import Moment
 from twin.projections.timeline import KIND, Timeline
 
-SETTLE: Micros = (
-    45 * SECOND
-)  # facts as old as this rarely change any more: the fold's horizon, its wait, and what it tells of before
+SETTLE: Micros = 75 * SECOND
+"""Facts as old as this rarely change any more: the fold's horizon, its wait, its slices, and what it tells of before."""
 RETRY_S = (0.1, 0.5, 1.0, 5.0)
 
 _logger = logging.getLogger(__name__)

@@ -155,6 +155,20 @@ class Fold:
         state, facts = self._closed(state, ticks, before, recorded.position, len(told))
         return state, (*told, *facts)
 
+    def caught_up(self, state: FoldState, cause: int, after: int) -> tuple[FoldState, tuple[FactEvent, ...]]:
+        """At the end of all observations: fuse the past again at once for what came late and waits.
+
+        Args:
+            cause: position of the last observation, which has told ``after`` facts.
+        """
+        closed_at, window = state.order.closed_at, abandoned(state.window)
+        if closed_at is None or window.late_at is None:
+            return state, ()
+        sessions = Sessions(self.site, state.sessions, self._tariffs)
+        window = self._refusions.begun(window, closed_at)
+        core, window, facts = self._refusions.ended(window, sessions, closed_at, cause, after)
+        return FoldState(state.order, core, window, sessions.finished(), state.gates), facts
+
     def knows_until(self, state: FoldState) -> Micros:
         """Until when ticks are closed: of a later time, nothing came too late yet."""
         return _NEVER if state.order.closed_at is None else state.order.closed_at

@@ -41,14 +41,15 @@ class Retold:
         self._told.remove(heir)
         return _inherited(state, heir, gone.passage), {state.root(heir.vehicle)}
 
-    def tell(self, state: SessionsState, told: Crossed) -> SessionsState:
-        """A crossing is told, which is in the state already."""
-        gone = _nearest(told, self._gone)
-        if gone is None:
-            self._told.append(told)
-            return state
-        self._gone.remove(gone)
-        return _inherited(state, told, gone.passage)
+    def tell(self, state: SessionsState, told: Crossed, superseded: list[Crossed]) -> SessionsState:
+        """A crossing is told, which is in the state already: it stands for one that it supersedes, else for one that was taken
+        back before. What it stands for is in its list no more."""
+        for gone in (superseded, self._gone):
+            if (one := _nearest(told, gone)) is not None:
+                gone.remove(one)
+                return _inherited(state, told, one.passage)
+        self._told.append(told)
+        return state
 
 
 def reclaimed(state: SessionsState, told: Crossed) -> tuple[SessionsState, set[VehicleId]]:

@@ -77,12 +77,14 @@ class Sessions:
             return []
         if event.cause != self._retold.cause:
             self._retold = Retold(event.cause)
+        lost = list[Crossed]()
         if event.supersedes:
-            touched = self._withdrawn(event.supersedes)
+            touched, lost = self._taken_out(event.supersedes)
         if isinstance(fact, PortalCrossed) and fact.portal in self._boundaries:
             self.state = swept(self.state, event.occurred_at)
-            touched |= self._crossed(event, fact)
+            touched |= self._crossed(event, fact, lost) | self._left_over(lost)
             return self._retell(event, touched | {self.state.root(fact.vehicle)}, "late_data")
+        touched |= self._left_over(lost)
         if isinstance(fact, IdentitiesMerged):
             told = self._merged(event, fact)
             return [*told, *self._retell(event, touched, "late_data")]
@@ -130,8 +132,9 @@ class Sessions:
         found = self.due(stay, _LAST if stay.exit_at is None else stay.exit_at)
         return None if found is None else found.settled_at
 
-    def _crossed(self, event: FactEvent, fact: PortalCrossed) -> set[VehicleId]:
-        """Note a crossing; returns who loses a name to it."""
+    def _crossed(self, event: FactEvent, fact: PortalCrossed, lost: list[Crossed]) -> set[VehicleId]:
+        """Note a crossing. It takes the place of one that it supersedes, which is no longer ``lost`` then. Returns who loses a
+        name to it."""
         passage = Passage(
             fact=event.id,
             session=SessionId(name_of("s", fact.vehicle, fact.portal, fact.direction, str(event.occurred_at))),
@@ -144,11 +147,11 @@ class Sessions:
         passages = with_passage(self.state.passages.get(fact.vehicle, ()), passage)
         state = replace(self.state, passages={**self.state.passages, fact.vehicle: passages})
         state, touched = reclaimed(state, Crossed(fact.vehicle, passage))
-        self.state = self._retold.tell(state, Crossed(fact.vehicle, passage))
+        self.state = self._retold.tell(state, Crossed(fact.vehicle, passage), lost)
         return touched
 
-    def _withdrawn(self, gone: Iterable[EventId]) -> set[VehicleId]:
-        """Take crossings and merges out that others supersede; returns whose they were, and whose they are now."""
+    def _taken_out(self, gone: Iterable[EventId]) -> tuple[set[VehicleId], list[Crossed]]:
+        """Take crossings and merges out that others supersede; returns whose they were, and the crossings."""
         taken, passages = frozenset(gone), dict(self.state.passages)
         touched = self._parted(taken)
         lost = [Crossed(name, one) for name, had in passages.items() for one in had if one.fact in taken]
@@ -157,6 +160,11 @@ class Sessions:
             touched.add(self.state.root(one.vehicle))
         if lost:
             self.state = replace(self.state, passages=passages)
+        return touched, lost
+
+    def _left_over(self, lost: list[Crossed]) -> set[VehicleId]:
+        """Find who stands for crossings that were taken out; returns whose they are now."""
+        touched = set[VehicleId]()
         for one in lost:
             self.state, heirs = self._retold.take_back(self.state, one)
             touched |= heirs

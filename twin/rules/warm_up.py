@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from site_models.load import load_site, resolve
+from site_models.load import PACKAGED, load_site
 from site_models.schema import Camera, Site
 from twin.events.envelope import DeviceKey, ObservationEvent, Recorded
 from twin.events.ids import SECOND, DeviceId, Micros, TrackletId
@@ -27,7 +27,7 @@ _SIZE_M = (2.2, 0.9, 1.5)  # half a car's length and width, and its height
 
 def warm_up() -> None:
     """Fold some seconds of made-up traffic."""
-    site = load_site(resolve("demo_lot"))
+    site = load_site(PACKAGED / "demo_lot")
     fold = Fold(site)
     state = fold.initial()
     for position, event in enumerate(_events(site), 1):

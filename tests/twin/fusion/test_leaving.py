@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twin.events.facts import IdentitiesMerged, PortalCrossed
+from twin.events.facts import IdentitiesMerged, PortalCrossed, VehicleLeft
 from twin.events.ids import SECOND
 from twin.fusion.appearance import PRIOR_NATS
 from twin.fusion.emission import Emission
@@ -88,7 +88,7 @@ def test_who_leaves_under_a_name_and_does_not_look_like_who_came_in_is_doubted(l
     assert (recognized(leaver, [], Scene(lot, DEFAULTS), LEFT_AT, PRIOR_NATS).certainty == 1.0) == is_sure
 
 
-def test_its_exit_is_told_under_the_name_by_which_it_came_in(lot):
+def test_who_leaves_is_the_one_that_came_in_after_its_exit_is_told_by_its_own_name(lot):
     leaver = leaving()
     leaver.trail = (TrailPoint(T0 + 59 * SECOND, 77.0, 3.0), TrailPoint(LEFT_AT, 78.0, 3.0))
     leaver.motion = born(LEFT_AT, 78.0, 3.0, (0.1, 0.0, 0.1), 1.0)
@@ -102,5 +102,7 @@ def test_its_exit_is_told_under_the_name_by_which_it_came_in(lot):
     merged = next(one for one in told if isinstance(one, IdentitiesMerged))
     crossed = next(one for one in told if isinstance(one, PortalCrossed))
     assert (merged.vehicle, merged.merged) == ("v1", "v9")
-    assert (crossed.vehicle, crossed.direction, crossed.flags) == ("v1", "out", ("ambiguous_identity",))
+    assert (crossed.vehicle, crossed.direction, crossed.flags) == ("v9", "out", ("ambiguous_identity",))
+    assert told.index(crossed) < told.index(merged)
+    assert next(one.vehicle for one in told if isinstance(one, VehicleLeft)) == "v1"
     assert 1 not in step.finished().tracks

@@ -173,3 +173,48 @@ def test_a_split_of_who_was_renamed_gives_the_money_back_to_its_own_stay(site):
     site.cause(8, IdentitiesSplit(vehicle="a", split="b", decision="d"))
     (its,) = (name for name, (_, entry, _) in site.stays.items() if entry > T0)
     assert site.balance == {its: -60}
+
+
+def _open_by_vehicle(site):
+    return {one.vehicle: one.session for one in site.rules.state.stays.values() if one.status == "open"}
+
+
+def test_who_comes_in_just_before_does_not_get_what_another_paid(site):
+    before = opened(site)
+    site.pay(1, "p1", before, 60)
+    site.decide(2, decision="waive", session=before)
+    site.correct((-2 / 60, site.crossing("b", "in"), ()), (MOMENT, site.crossing("a", "in"), site.crossed("a", "in")[-1:]))
+    stays = _open_by_vehicle(site)
+    assert site.balance == {stays["a"]: -60}
+    assert site.rules.state.stays[stays["a"]].is_waived
+    assert not site.rules.state.stays[stays["b"]].is_waived
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+def test_two_that_came_in_together_and_are_told_again_together_keep_what_each_paid(site, order):
+    a = opened(site)
+    (one,) = site.cross(2 / 60, "b", "in")
+    site.pay(1, "p1", a, 60)
+    site.pay(1, "p2", one.session, 7)
+    told = [
+        (MOMENT, site.crossing("a", "in"), site.crossed("a", "in")[-1:]),
+        (2 / 60 + MOMENT, site.crossing("bx", "in"), ()),
+        (2 / 60, FactRetracted(kind="portal.crossed.v1", reason="late_data", vehicle="b"), site.crossed("b", "in")),
+    ]
+    site.correct(*(told[k] for k in order))
+    stays = _open_by_vehicle(site)
+    assert site.balance == {stays["a"]: -60, stays["bx"]: -7}
+
+
+def test_an_exit_that_a_person_denied_stays_denied_when_both_exits_are_told_again(site):
+    a = opened(site)
+    (one,) = site.cross(2 / 60, "b", "in")
+    site.cross(10, "a", "out")
+    site.decide(11, decision="reopen", session=a)
+    site.cross(10 + 1 / 60, "b", "out")
+    site.correct(
+        (10 + 1 / 60 + MOMENT, site.crossing("b", "out"), site.crossed("b", "out")[-1:]),
+        (10 + MOMENT, site.crossing("a", "out"), site.crossed("a", "out")[-1:]),
+    )
+    assert site.stays[a][0] == "open"
+    assert site.stays[one.session][0] == "closed"
