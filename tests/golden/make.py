@@ -63,7 +63,14 @@ def main(folder: Path) -> None:
 
 def refold(release: Path) -> None:
     """Write facts.fold-VERSION.jsonl.gz, and say how many facts of each type there were and are."""
-    facts = [*fuse(Fold(load_site(release / "site")), read_observations(release / "observations.jsonl.zst"), FuseSummary())]
+    facts = [
+        *fuse(
+            Fold(load_site(release / "site")),
+            read_observations(release / "observations.jsonl.zst"),
+            FuseSummary(),
+            catches_up=False,
+        )
+    ]
     lines = b"".join(to_json(fact.event) + b"\n" for fact in facts)
     (release / f"facts.fold-{FOLD_VERSION}.jsonl.gz").write_bytes(gzip.compress(lines, mtime=0))
     stored = gzip.decompress((release / "facts.jsonl.gz").read_bytes()).splitlines()

@@ -82,11 +82,13 @@ def fuse(
     summary: FuseSummary,
     *,
     again: Callable[[], Iterable[ObservationEvent]] | None = None,
+    catches_up: bool = True,
 ) -> Iterator[RecordedFact]:
     """Fold observations into facts with positions, counting into ``summary``.
 
     Args:
         again: the same observations from the first on, for whoever asks among them to fuse again (``twin refuse``).
+        catches_up: at the end, fuse at once what came late and waits. A service says it when more observations come.
 
     Raises:
         BadInput: an observation belongs to another site than the fold's; or one asks to fuse again, without ``again``.
@@ -103,7 +105,7 @@ def fuse(
             state, facts = fold.step(state, recorded, _personal(recorded.event))
         newest, n_told = recorded, len(facts)
         yield from _recorded_facts(facts, recorded, summary)
-    if newest is not None:
+    if newest is not None and catches_up:
         _, facts = fold.caught_up(state, newest.position, n_told)
         yield from _recorded_facts(facts, newest, summary)
 
