@@ -73,7 +73,7 @@ async def test_a_plate_is_sealed_in_the_log_and_read_again_until_it_is_erased(de
         await set_plate(running, session)
         (stored,) = await running.log.observations("lot")
         facts = await running.log.facts("lot")
-        assert not [one for one in (stored, *facts) if b"XY" in to_json(one)]
+        assert not [one for one in (stored, *facts) if b"XY 123" in to_json(one)]  # shorter ones are in ciphertext by chance
         (amended,) = [one.event.payload for one in facts if isinstance(one.event.payload, SessionAmended)]
         assert (amended.plate, amended.status, amended.reason) == (stored.event.id, "open", "operator")
         url = f"/v1/sites/lot/sessions/{session}/plate"

@@ -22,7 +22,7 @@ def test_every_question_is_answered_by_both_sides_and_timed(gate):
     for side in ("ours", "reference"):
         assert report[side]["n"] == 4
         assert 0 < report[side]["p50_ms"] <= report[side]["p99_ms"]
-        assert 0 < report[side]["own_core_p50_ms"] <= report[side]["own_core_p99_ms"]
+        assert 0 <= report[side]["own_core_p50_ms"] <= report[side]["own_core_p99_ms"]
     assert report["ratio"]["p50_ms"] == pytest.approx(report["ours"]["p50_ms"] / report["reference"]["p50_ms"], abs=0.001)
     assert "| p99_ms |" in bench_text("gate", report)
 
