@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from twin.errors import TwinError
+
 from .outcome import Failure, Outcome
 from .planted_bugs import BUGS
 from .sim.world import run
@@ -39,7 +41,10 @@ def attempt(number: int, n_seeds: int) -> str | None:
     if number >= 0:
         BUGS[number].plant()
     for seed in range(_FIRST_SEED, _FIRST_SEED + n_seeds):
-        wrong = run(seed).wrong
+        try:
+            wrong = run(seed).wrong
+        except TwinError as refusal:  # the service's own words; any other error may be the planting's
+            wrong = str(refusal)
         if wrong is not None:
             return f"seed {seed}: {wrong}"
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -14,6 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _STOP_S = 10.0
+_START_S = 600  # recovery on a busy machine takes its time
+_TOLD_CHARACTERS = 2_000
+_PORTS = range(15_000, 30_000)
+"""Below those that systems give to outgoing connections: while a killed server is away, none of them may take its port."""
 
 
 def binaries() -> Path | None:
@@ -32,9 +37,7 @@ class Server:
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self._programs, self._folder = programs, folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = _free_port()
         self.address = f"127.0.0.1:{self._port}"
         self._as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         if self._as_user:
@@ -46,9 +49,19 @@ class Server:
         return self._folder / "cluster"
 
     def start(self) -> None:
-        """Start it, also after a crash; it recovers first. Blocks until it takes connections."""
+        """Start it, also after a crash; it recovers first. Blocks until it takes connections.
+
+        Raises:
+            CalledProcessError: it does not start, with the end of its log.
+        """
         options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder}"
-        self._run("pg_ctl", "-w", "-D", str(self._cluster), "-l", str(self._folder / "log"), "-o", options, "start")
+        log = self._folder / "log"
+        try:
+            self._run("pg_ctl", "-w", "-t", str(_START_S), "-D", str(self._cluster), "-l", str(log), "-o", options, "start")
+        except subprocess.CalledProcessError as failed:
+            said = log.read_text(errors="replace")[-_TOLD_CHARACTERS:] if log.is_file() else "it wrote no log"
+            failed.add_note(f"PostgreSQL's log ends with: {said}")
+            raise
 
     def stop(self) -> None:
         """Stop it; what was committed stays."""
@@ -89,6 +102,15 @@ def running(programs: Path) -> Iterator[Server]:
             yield server
         finally:
             server.stop()
+
+
+def _free_port() -> int:
+    """A port that nobody listens on."""
+    for port in random.Random(os.getpid() ^ time.monotonic_ns()).sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"every port from {_PORTS.start} to {_PORTS.stop - 1} is taken")
 
 
 def _children(process: int) -> list[int]:
