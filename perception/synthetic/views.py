@@ -1,7 +1,8 @@
 """What a camera could see of each vehicle: its box, what the frame cuts off, and how much is hidden.
 
-A vehicle is its cuboid. Nearer vehicles hide the share of a box that their boxes cover (painter's order); walls and pillars
-hide the points of the cuboid whose line of sight they cut, heights considered.
+A vehicle is a body over wheels: its box ends where the nearest tyre stands or the bumper does, not at the corners of a cuboid
+on the ground, which no vehicle has. Nearer vehicles hide the share of a box that their boxes cover (painter's order); walls
+and pillars hide the points of the body whose line of sight they cut, heights considered.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ Floats = NDArray[np.float64]
 
 _LEAST_IN_FRAME = 0.15  # share of a box that the frame has to hold
 _GRID = 8
-_UNIT = np.array([[x, y, z] for z in (0.0, 1.0) for x in (-0.5, 0.5) for y in (-0.5, 0.5)])
+_CLEARANCE = 0.13  # under the body, of its height: 0.2 m of a car's 1.5 m
+_BODY = np.array([[x, y, z] for z in (_CLEARANCE, 1.0) for x in (-0.5, 0.5) for y in (-0.5, 0.5)])
+_TYRES = np.array([[x, y, 0.0] for x in (-0.3, 0.3) for y in (-0.43, 0.43)])  # wheelbase 0.6 lengths, track 0.86 widths
+_ROUNDED = np.array(
+    [[x * a, y * b, _CLEARANCE] for x in (-1, 1) for y in (-1, 1) for a, b in ((0.5, 0.4), (0.4, 0.5))]
+)  # bumpers, whose corners are rounded off
 _SIGHTS = np.array([[x, y, z] for z in (0.3, 0.8) for x in (-0.4, 0.0, 0.4) for y in (-0.35, 0.35)])
 
 
@@ -87,14 +93,19 @@ class Viewer:
     def _boxes(self, poses: Floats, sizes: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """(N, 4) boxes, not cut by the frame, and (N,) whether every corner is before the camera."""
         is_flat = self._eye is None  # a ground homography knows no heights
-        unit = _UNIT * [1.0, 1.0, 0.0] if is_flat else _UNIT
-        corners = _placed(poses, sizes, unit) + self._up
-        image = self._projection.to_pixels(corners.reshape(-1, 3))
-        points, is_ahead = image.points_px.reshape(len(poses), -1, 2), image.is_in_front.reshape(len(poses), -1).all(axis=1)
+        points, is_ahead = self._appear(poses, sizes, _BODY * [1.0, 1.0, 0.0] if is_flat else _BODY)
+        lower, _ = self._appear(poses, sizes, _TYRES if is_flat else np.concatenate([_TYRES, _ROUNDED, _BODY[4:]]))
         boxes = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
+        boxes[:, 3] = lower[:, :, 1].max(axis=1)
         if is_flat:
             boxes[:, 1] -= sizes[:, 2] * self._pixels_a_metre(poses)
-        return boxes, np.asarray(is_ahead)
+        return boxes, is_ahead
+
+    def _appear(self, poses: Floats, sizes: Floats, unit: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        """(N, P, 2) pixels of points of each vehicle, and (N,) whether all of them are before the camera."""
+        image = self._projection.to_pixels((_placed(poses, sizes, unit) + self._up).reshape(-1, 3))
+        is_ahead = image.is_in_front.reshape(len(poses), -1).all(axis=1)
+        return image.points_px.reshape(len(poses), -1, 2), np.asarray(is_ahead)
 
     def _pixels_a_metre(self, poses: Floats) -> Floats:
         """(N,) pixels that a metre across the line of sight takes: the larger axis of the local scale, also upright."""
@@ -135,7 +146,7 @@ def covered(views: Sequence[View]) -> Floats:
 
 
 def _placed(poses: Floats, sizes: Floats, unit: Floats) -> Floats:
-    """(N, P, 3) points of each vehicle's cuboid, given in shares of its size from its middle on the ground."""
+    """(N, P, 3) points of each vehicle, given in shares of its size from its middle on the ground."""
     local = unit[None] * sizes[:, None, :]
     cos, sin = np.cos(poses[:, 2])[:, None], np.sin(poses[:, 2])[:, None]
     x = poses[:, 0, None] + local[..., 0] * cos - local[..., 1] * sin

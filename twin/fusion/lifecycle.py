@@ -94,6 +94,8 @@ class Lifecycle:
         age = track.seen_at - track.born_at
         if track.sure_hits < self._parameters.sure_hits:
             return False
+        if track.score < self._parameters.certain_mean and not self._is_where_vehicles_are(track):
+            return False
         if track.score < self._parameters.sure_mean:
             return track.hits >= self._parameters.unsure_hits and age >= self._parameters.unsure_us
         if not track.gallery and age < self._parameters.looks_us:
@@ -101,6 +103,12 @@ class Lifecycle:
         if track.is_inner_birth:
             return track.hits >= self._parameters.inner_birth_hits and age >= self._parameters.inner_birth_us
         return track.hits >= self._parameters.birth_hits and age >= self._parameters.birth_us
+
+    def _is_where_vehicles_are(self, track: Track) -> bool:
+        """Whether a track stands in a stall or has driven: a sign or a bin that looks like a vehicle does neither."""
+        motion = track.motion
+        has_driven = away_m(TrailPoint(track.born_at, *track.first_m), motion.x, motion.y) > self._parameters.driven_m
+        return has_driven or self._scene.map.stall_at(track.level, motion.x, motion.y) is not None
 
     def confirm(self, track: Track, state: FusionState) -> Reappearance | None:
         """Make a ripe track a vehicle: one that was out of sight, or a new one.

@@ -1,8 +1,8 @@
 """A vehicle's centre on the ground from its box.
 
 The bottom centre of a box is near the vehicle's nearest side, not its middle: two cameras that face each other would
-place one car four metres apart. A cuboid of the kind's usual size, at the vehicle's heading, is moved until its
-projection has the box's bottom edge and horizontal middle. Shape letters: N boxes.
+place one car four metres apart. An outline of the kind's usual size, a body over wheels at the vehicle's heading, is moved
+until its projection has the box's bottom edge and horizontal middle. Shape letters: N boxes, P points.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from site_models.schema import Pinhole
 from twin.events.observations import DetectedBox, VehicleKind
 from twin.spatial.camera import Bools, Floats, GroundCamera, GroundPoints
 from twin.spatial.ground import (
+    BODY,
+    BUMPERS,
     COVERED_ASIDE_SIGMA_M,
-    COVERED_BIAS_M,
     COVERED_SIGMA_M,
     COVERING_PX,
     COVERING_SHARE,
@@ -26,6 +28,7 @@ from twin.spatial.ground import (
     REFINEMENTS,
     TOLD_CUT_SHARE,
     UNKNOWN_SIGMA_M,
+    WHEELS,
 )
 
 SIZE_M: Mapping[VehicleKind, tuple[float, float, float]] = MappingProxyType(
@@ -39,9 +42,6 @@ SIZE_M: Mapping[VehicleKind, tuple[float, float, float]] = MappingProxyType(
     }
 )
 """Length, width, height. Rounded means of common models; cars after the European fleet's B to D segments."""
-
-_FEW = 4
-"""Up to so many cuboids are projected one by one."""
 
 
 def centres(
@@ -73,7 +73,6 @@ def centres(
     spread = np.where(is_known, KNOWN_SIGMA_M, UNKNOWN_SIGMA_M)
     aside = np.zeros(len(boxes))
     if is_covered is not None:
-        points = points - sight * np.where(is_covered & ground.is_valid, COVERED_BIAS_M, 0.0)[:, None]
         spread = np.where(is_covered, COVERED_SIGMA_M, spread)
         aside = np.where(is_covered, COVERED_ASIDE_SIGMA_M, 0.0)
     return GroundPoints(
@@ -104,7 +103,7 @@ def _cut_side(box: DetectedBox) -> int:
 
 
 def _sigmas(boxes: Sequence[DetectedBox], corners: Floats, is_known: Bools) -> Floats:
-    """Standard deviations of the boxes' bottom centres; where the frame cuts one side, the other tells where a cuboid is."""
+    """Standard deviations of the boxes' bottom centres; where the frame cuts one side, the other tells where a vehicle is."""
     sigma = np.array([box.box_sigma_px for box in boxes])
     is_cut_aside = np.array(["left" in box.truncated or "right" in box.truncated for box in boxes])
     is_told = is_known & np.array([_cut_side(box) != 0 for box in boxes])
@@ -116,11 +115,12 @@ def _sigmas(boxes: Sequence[DetectedBox], corners: Floats, is_known: Bools) -> F
 
 
 def _reach(sizes: Floats, sight: Floats, headings: Floats, is_known: Bools) -> Floats:
-    """How far the centre lies behind the nearest point: the rectangle's support along the line of sight."""
+    """How far the centre lies behind the nearest wheel: their rectangle's support along the line of sight."""
+    wheels = 2.0 * np.array(WHEELS[0][:2]) * sizes[:, :2]
     along = np.abs(sight[:, 0] * headings[:, 0] + sight[:, 1] * headings[:, 1])
     across = np.abs(sight[:, 0] * headings[:, 1] - sight[:, 1] * headings[:, 0])
-    support = (sizes[:, 0] * along + sizes[:, 1] * across) / 2
-    return np.where(is_known, support, (sizes[:, 0] + sizes[:, 1]) / 4)
+    support = (wheels[:, 0] * along + wheels[:, 1] * across) / 2
+    return np.where(is_known, support, (wheels[:, 0] + wheels[:, 1]) / 4)
 
 
 def _refined(
@@ -132,7 +132,7 @@ def _refined(
     bottom: Floats,
     cut: NDArray[np.int64],
 ) -> Floats:
-    """Move the cuboids until their projections' bottom and middle, or the side that is not cut, meet the boxes'."""
+    """Move the outlines until their projections' bottom and middle, or the side that is not cut, meet the boxes'."""
     ones = np.ones_like(bottom)
     wanted = camera.to_ground(bottom, ones)
     for _ in range(REFINEMENTS):
@@ -146,48 +146,32 @@ def _refined(
 def _projected(
     camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats, cut: NDArray[np.int64]
 ) -> tuple[Floats, Bools]:
-    """Bottom pixels of the cuboids' boxes, (N, 2), in the middle or at the side that is not cut; whether all is in front."""
-    if len(points) <= _FEW:
-        return _few_projected(camera, points, sizes, headings, cut)
-    lefts = np.stack((-headings[:, 1], headings[:, 0]), axis=1)
-    corners: list[Floats] = []
-    for ahead in (0.5, -0.5):
-        for aside in (0.5, -0.5):
-            corner = points + headings * (ahead * sizes[:, :1]) + lefts * (aside * sizes[:, 1:2])
-            corners += [np.concatenate((corner, camera.elevation_m + up * sizes[:, 2:]), axis=1) for up in (0.0, 1.0)]
-    seen = camera.to_pixels(np.concatenate(corners))
-    pixels = seen.points_px.reshape(len(corners), len(points), 2)
-    u, v = pixels[:, :, 0], pixels[:, :, 1]
+    """Bottom pixels of the outlines' boxes, (N, 2), in the middle or at the side that is not cut; whether they are in front."""
+    is_flat = not isinstance(camera.geometry, Pinhole)
+    u, v, is_in_front = _outlined(camera, points, sizes, headings, BODY)
     left: Floats = u.min(axis=0)
     right: Floats = u.max(axis=0)
-    low: Floats = v.max(axis=0)
     across: Floats = np.where(cut < 0, right, np.where(cut > 0, left, (left + right) / 2))
-    is_seen: Bools = np.min(seen.is_in_front.reshape(len(corners), len(points)), axis=0, initial=True)
-    return np.stack((across, low), axis=1), is_seen
+    lows = [] if is_flat else [v]
+    for part in (WHEELS,) if is_flat else (WHEELS, BUMPERS):
+        _, heights, is_seen = _outlined(camera, points, sizes, headings, part)
+        lows.append(np.where(is_seen, heights, -np.inf))
+    low: Floats = np.concatenate(lows).max(axis=0)
+    return np.stack((across, low), axis=1), np.min(is_in_front, axis=0, initial=True)
 
 
-def _few_projected(
-    camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats, cut: NDArray[np.int64]
-) -> tuple[Floats, Bools]:
-    """``_projected`` cuboid by cuboid, to the same bits."""
-    corners: list[tuple[float, float, float]] = []
-    for (x, y), (length, width, height), (hx, hy) in zip(points.tolist(), sizes.tolist(), headings.tolist(), strict=True):
-        for ahead in (0.5, -0.5):
-            for aside in (0.5, -0.5):
-                east = x + hx * (ahead * length) + -hy * (aside * width)
-                north = y + hy * (ahead * length) + hx * (aside * width)
-                corners += [(east, north, camera.elevation_m + up * height) for up in (0.0, 1.0)]
-    seen = camera.to_pixels(np.array(corners))
-    pixels: list[list[float]] = seen.points_px.tolist()
-    ahead_of: list[bool] = seen.is_in_front.tolist()
-    places: list[tuple[float, float]] = []
-    for n, side in enumerate(cut.tolist()):
-        own = pixels[8 * n : 8 * n + 8]
-        left, right = min(u for u, _ in own), max(u for u, _ in own)
-        across = right if side < 0 else left if side > 0 else (left + right) / 2
-        places.append((across, max(v for _, v in own)))
-    is_seen = [all(ahead_of[8 * n : 8 * n + 8]) for n in range(len(places))]
-    return np.array(places), np.array(is_seen)
+def _outlined(
+    camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats, part: Sequence[tuple[float, float, float]]
+) -> tuple[Floats, Floats, Bools]:
+    """Where a part of the outlines appears: (P, N) columns, rows, and whether each is in front."""
+    lefts = np.stack((-headings[:, 1], headings[:, 0]), axis=1)
+    places: list[Floats] = []
+    for ahead, aside, up in part:
+        place = points + headings * (ahead * sizes[:, :1]) + lefts * (aside * sizes[:, 1:2])
+        places.append(np.concatenate((place, camera.elevation_m + up * sizes[:, 2:]), axis=1))
+    seen = camera.to_pixels(np.concatenate(places))
+    pixels = seen.points_px.reshape(len(part), len(points), 2)
+    return pixels[:, :, 0], pixels[:, :, 1], seen.is_in_front.reshape(len(part), len(points))
 
 
 def _unit(vectors: Floats) -> Floats:

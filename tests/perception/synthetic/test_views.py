@@ -36,12 +36,19 @@ def _ground_homography(camera, level):
     return GroundHomography(matrix=tuple(matrix.tolist()))
 
 
-def test_a_box_holds_every_corner_of_the_cuboid_and_touches_four_of_them(lot):
+def test_a_box_holds_the_body_and_ends_where_it_touches_the_ground_or_nearly(lot):
     camera = lot.cameras[0]
     view = Viewer(lot, camera).views([_state(22.0, 6.0)])[0]
-    x, y, z = np.meshgrid([22.0 - 2.14, 22.0 + 2.14], [6.0 - 0.895, 6.0 + 0.895], [0.0, 1.49])
-    pixels = GroundCamera.of(camera, lot.levels[0]).to_pixels(np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1)).points_px
-    assert view.box_px == pytest.approx((*pixels.min(axis=0), *pixels.max(axis=0)))
+
+    def bounds(ahead_m, aside_m, heights_m):
+        x, y, z = np.meshgrid([22.0 - ahead_m, 22.0 + ahead_m], [6.0 - aside_m, 6.0 + aside_m], heights_m)
+        points = np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1)
+        pixels = GroundCamera.of(camera, lot.levels[0]).to_pixels(points).points_px
+        return [*pixels.min(axis=0), *pixels.max(axis=0)]
+
+    assert view.box_px[:3] == pytest.approx(bounds(2.14, 0.895, [0.13 * 1.49, 1.49])[:3])
+    tyres, cuboid = bounds(0.3 * 4.28, 0.43 * 1.79, [0.0]), bounds(2.14, 0.895, [0.0])
+    assert tyres[3] <= view.box_px[3] < cuboid[3] - 2.0
 
 
 def test_a_ground_homography_gives_nearly_the_box_of_the_camera_it_stands_for(lot):

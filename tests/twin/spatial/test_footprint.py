@@ -1,6 +1,7 @@
 """Centres of vehicles from boxes whose lower edge is, or is not, the vehicle's own."""
 
 import numpy as np
+import pytest
 
 from site_models.schema import Pinhole
 from twin.events.observations import DetectedBox
@@ -22,19 +23,39 @@ def test_a_nearer_box_over_a_good_part_of_the_lower_edge_covers_it():
     assert covered([], [before]).tolist() == []
 
 
-def test_a_covered_vehicle_is_nearer_than_its_box_says_and_less_sure():
-    # 6 m up, looking along y and 30 degrees down
+@pytest.fixture
+def camera():
+    """6 m up, looking along y and 30 degrees down."""
     down = np.radians(30)
     rotation = (1.0, 0.0, 0.0, 0.0, -np.sin(down), -np.cos(down), 0.0, np.cos(down), -np.sin(down))
     geometry = Pinhole(k=(800.0, 800.0, 480.0, 270.0), position_m=(0.0, 0.0, 6.0), rotation=tuple(float(r) for r in rotation))
-    camera = GroundCamera(geometry, (960, 540))
+    return GroundCamera(geometry, (960, 540))
+
+
+@pytest.mark.parametrize("turned_deg", range(0, 360, 30))
+def test_a_car_is_placed_by_its_tyres_and_bumpers_from_wherever_it_is_seen(camera, turned_deg):
+    # a saloon of 4.4 x 1.8 x 1.5 m as drawn: bumpers 0.2 m up, their corners rounded, tyres within the body
+    body = [(x, y, z) for z in (0.2, 1.4) for x, y in ((2.2, 0.7), (1.85, 0.9), (2.2, -0.7), (1.85, -0.9))]
+    tyres = [(1.3, 0.77, 0.0), (1.3, -0.77, 0.0)]
+    drawn = np.array([(sign * x, y, z) for x, y, z in (*body, *tyres) for sign in (1, -1)])
+    turned = np.radians(turned_deg)
+    heading = np.array([[np.cos(turned), np.sin(turned)]])
+    for place in ((0.0, 9.0), (3.0, 14.0), (-6.0, 22.0)):
+        across = np.stack((-heading[0, ::-1] * [1, -1], heading[0]))[0]
+        ground = np.array(place) + drawn[:, :1] * heading + drawn[:, 1:2] * across
+        points = camera.to_pixels(np.concatenate((ground, drawn[:, 2:]), axis=1)).points_px
+        (x1, y1), (x2, y2) = points.min(axis=0), points.max(axis=0)
+        found = centres(camera, [box(x1, y1, x2, y2)], heading)
+        assert np.hypot(*(found.points_m[0] - place)) < 0.25
+
+
+def test_a_covered_vehicle_is_less_surely_where_its_box_says(camera):
     heading = np.array([[1.0, 0.0]])
     seen = [box(440, 200, 520, 270)]
     clear = centres(camera, seen, heading, np.array([False]))
     hidden = centres(camera, seen, heading, np.array([True]))
     assert clear.is_valid.all()
-    assert hidden.points_m[0, 1] < clear.points_m[0, 1] - 0.3
-    assert hidden.points_m[0, 0] == clear.points_m[0, 0]
+    assert np.array_equal(hidden.points_m, clear.points_m)
     assert (hidden.covariance_m2[0, [0, 2]] > clear.covariance_m2[0, [0, 2]] + 0.3).all()
     assert np.array_equal(centres(camera, seen, heading).points_m, clear.points_m)
 
