@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from twin.events.ids import SECOND, Micros
 from twin.events.observations import DetectedBox
 from twin.fusion.state import Apart, Suspicion, Track, TrackId
+from twin.spatial.compiled import Floats, Ints, compiled
 
 CHECK_EVERY: Micros = SECOND
 _APART_FOR: Micros = 20 * SECOND  # how long having been seen side by side keeps two tracks apart
@@ -33,20 +36,42 @@ _MOVING: Micros = 2 * SECOND
 
 def note_apart(seen: Sequence[tuple[Track, DetectedBox]], at: Micros) -> None:
     """Write into these tracks, all of one camera's frame, which of them were seen beside each other."""
-    places = [(track.motion.x, track.motion.y) for track, _ in seen]
-    for n, (one, box) in enumerate(seen):
-        x, y = places[n]
-        for (other, other_box), (u, v) in zip(seen[:n], places, strict=False):
-            if (x - u) * (x - u) + (y - v) * (y - v) > BESIDE_M * BESIDE_M:
-                continue
-            known = one.apart.get(other.id)
-            if known is not None and at - known.last_at < _NOTE_EVERY:
-                continue
-            weight = _weight(overlap(box, other_box))
-            if weight:
-                noted = Apart(weight + (0 if known is None else known.n), at)
-                one.apart = {**_fresh(one.apart, at), other.id: noted}
-                other.apart = {**_fresh(other.apart, at), one.id: noted}
+    if len(seen) < 2:
+        return
+    places = np.array([(track.motion.x, track.motion.y) for track, _ in seen])
+    found = np.empty((len(seen) * (len(seen) - 1) // 2, 2), dtype=np.int64)
+    near: list[tuple[int, int]] = found[: _beside(places, found)].tolist()
+    for n, m in near:
+        (one, box), (other, other_box) = seen[n], seen[m]
+        known = one.apart.get(other.id)
+        if known is not None and at - known.last_at < _NOTE_EVERY:
+            continue
+        weight = _weight(overlap(box, other_box))
+        if weight:
+            noted = Apart(weight + (0 if known is None else known.n), at)
+            one.apart = {**_fresh(one.apart, at), other.id: noted}
+            other.apart = {**_fresh(other.apart, at), one.id: noted}
+
+
+@compiled
+def _beside(places: Floats, found: Ints) -> int:
+    """Pairs of places that are no farther apart than what counts as beside, each with those before it, in order.
+
+    Args:
+        places: (N, 2).
+        found: (N (N - 1) / 2, 2), written to: the pairs.
+
+    Returns:
+        How many there are.
+    """
+    n = 0
+    for one in range(len(places)):
+        for other in range(one):
+            dx, dy = places[one, 0] - places[other, 0], places[one, 1] - places[other, 1]
+            if dx * dx + dy * dy <= BESIDE_M * BESIDE_M:
+                found[n, 0], found[n, 1] = one, other
+                n += 1
+    return n
 
 
 def beside(newborn: Track, tracks: Iterable[Track]) -> tuple[TrackId, ...]:

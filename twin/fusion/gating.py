@@ -127,7 +127,7 @@ def pairs(
     kinds: Ints,
     rows: Ints,
     ahead: Floats,
-    own: Floats,
+    looks: Floats,
     boxes: Floats,
     ranks: Ints,
     links: Ints,
@@ -147,8 +147,8 @@ def pairs(
     Args:
         numbers, times, kinds: as of ``TrackColumns``.
         rows, ahead: of ``near``.
-        own: (R, 6) of a parked vehicle that this camera knows, how it saw it: x, y, xx, xy, yy, and the rank of such boxes;
-            the rank is -1 for others. New boxes of it come where they came before; its tracklet's may drive off.
+        looks: (T, 6) how this camera saw a vehicle that it knows: x, y, xx, xy, yy, and the rank of such boxes; the rank is
+            -1 for others. New boxes of it come where they came before, if it is parked; its tracklet's may drive off.
         boxes: (D, 5) x, y, xx, xy, yy.
         ranks: (D,) how much of a vehicle each box is of.
         links: (D,) the row of the track that its tracklet belongs to, or -1.
@@ -173,9 +173,9 @@ def pairs(
             a, b = ahead[number, 2] + boxes[column, 2], ahead[number, 3] + boxes[column, 3]
             c = ahead[number, 4] + boxes[column, 4]
             dx, dy = px - ahead[number, 0], py - ahead[number, 1]
-            if own[number, 5] == ranks[column] and link <= 0.0:
-                a, b, c = own[number, 2], own[number, 3], own[number, 4]
-                dx, dy = px - own[number, 0], py - own[number, 1]
+            if looks[row, 5] == ranks[column] and link <= 0.0 and kinds[row, 1] == PARKED:
+                a, b, c = looks[row, 2], looks[row, 3], looks[row, 4]
+                dx, dy = px - looks[row, 0], py - looks[row, 1]
             determinant = a * c - b * b
             d2 = (c * dx * dx - 2.0 * b * dx * dy + a * dy * dy) / determinant
             if d2 <= gate or (link > 0.0 and d2 <= LINKED_GATE * gate):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -24,6 +24,12 @@ def boxes_of(seen: Seen) -> list[DetectedBox]:
     return [*(one.box for one in seen.measured), *seen.invisible]
 
 
+def is_shown(seen: Seen, pixels: Iterable[Pixel | None]) -> list[bool]:
+    """Whether each place is in the frame, whatever stands before it."""
+    frame_px = seen.pending.frame.frame_px
+    return [pixel is not None and is_inside(pixel, frame_px) for pixel in pixels]
+
+
 def visible(seen: Seen, pixels: Sequence[Pixel | None], own: Sequence[Collection[TrackletId]], boxes: Boxes) -> list[bool]:
     """Whether each place is in clear view of the frame's camera.
 
@@ -33,8 +39,7 @@ def visible(seen: Seen, pixels: Sequence[Pixel | None], own: Sequence[Collection
         boxes: of the frame, and those that the camera had a moment ago and not now: what was missed still hides what is
             behind it.
     """
-    frame_px = seen.pending.frame.frame_px
-    is_clear = [pixel is not None and is_inside(pixel, frame_px) for pixel in pixels]
+    is_clear = is_shown(seen, pixels)
     if boxes and any(is_clear):
         places, corners = np.array([pixel or (0.0, 0.0) for pixel in pixels]), np.array([one.box_px for one in boxes])
         found = np.empty((len(pixels) * len(boxes), 2), dtype=np.int64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from twin.events.facts import StallChanged
 from twin.events.ids import Micros, StallId, VehicleId
 from twin.fusion.columns import TrackColumns
@@ -27,12 +29,24 @@ def occupy(stalls: dict[StallId, StallBelief], parked: dict[StallId, VehicleId],
             emission.emit(at, StallChanged(stall=stall, state="occupied", vehicle=vehicle))
 
 
-def look(seen: Seen, columns: TrackColumns, stalls: dict[StallId, StallBelief], scene: Scene, emission: Emission) -> None:
-    """Count clear looks at unknown stalls in which nothing is tracked."""
+def known(stalls: Mapping[StallId, StallBelief]) -> set[StallId]:
+    """Those whose state is known, for ``look``."""
+    return {stall for stall, belief in stalls.items() if belief.state != "unknown"}
+
+
+def look(
+    seen: Seen,
+    columns: TrackColumns,
+    stalls: dict[StallId, StallBelief],
+    known: set[StallId],
+    scene: Scene,
+    emission: Emission,
+) -> None:
+    """Count clear looks at unknown stalls in which nothing is tracked; one that is free is then among the ``known``."""
     shown = scene.stalls_shown(seen.camera, seen.level, seen.pending.frame.frame_px)
-    unknown = [one for one in shown if stalls.get(one[0].id, _UNKNOWN).state == "unknown"]
-    if not unknown:
+    if known.issuperset(shown):
         return
+    unknown = [one for one in shown.values() if one[0].id not in known]
     clear = visible(seen, [pixel for _, pixel in unknown], [()] * len(unknown), boxes_of(seen))
     if not any(clear):
         return
@@ -48,4 +62,5 @@ def look(seen: Seen, columns: TrackColumns, stalls: dict[StallId, StallBelief], 
         stalls[place.id] = StallBelief("unknown", None, n_empty)
         if n_empty >= _LOOKS:
             stalls[place.id] = StallBelief("free")
+            known.add(place.id)
             emission.emit(seen.at, StallChanged(stall=place.id, state="free"))

@@ -21,7 +21,7 @@ from twin.fusion.matching import match
 from twin.fusion.place import fused, is_stranger, squared_distance
 from twin.fusion.placing import BODY_M
 from twin.fusion.scene import Scene
-from twin.fusion.sight import boxes_of, is_hidden, visible
+from twin.fusion.sight import boxes_of, is_hidden, is_shown, visible
 from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, Track, TrackId, TrackletLink
 
 _RECENT: Micros = 2 * SECOND  # what a camera saw so short a while ago and sees no more was missed
@@ -40,7 +40,8 @@ _SAME_MOVING_M = 3.5  # two views of one moving vehicle may differ so much where
 class Step:
     """Works on a copy of a fusion state's dicts while one observation is folded; a track is copied before it is changed."""
 
-    def __init__(self, state: FusionState, scene: Scene, emission: Emission) -> None:
+    def __init__(self, state: FusionState, scene: Scene, emission: Emission, *, is_again: bool = False) -> None:
+        """``is_again``: it is the past that is fused again, beside the present."""
         self._scene = scene
         self._emission = emission
         self._n_tracks = state.n_tracks
@@ -59,17 +60,19 @@ class Step:
             scores=state.scores,
         )
         self._owned = set[TrackId]()
-        self._columns = (scene.columns or TrackColumns()).of(self.state.tracks)
-        scene.columns = None
+        self._is_again = is_again
+        self._columns = (scene.columns.pop(is_again, None) or TrackColumns()).of(self.state.tracks)
+        self._known_stalls = set[StallId]()
         self._life = Lifecycle(scene, emission, self.state.tracks, self._mine, state.scores.nats)
 
     def finished(self) -> FusionState:
         """The new state; the step ends."""
-        self._scene.columns = self._columns
+        self._scene.columns[self._is_again] = self._columns
         return replace(self.state, n_tracks=self._n_tracks, suspicions=self._suspicions)
 
     def fuse(self, frames: tuple[PendingFrame, ...]) -> None:
         """Fuse a closed tick's frames."""
+        self._known_stalls = stalls.known(self.state.stalls)
         for pending in frames:
             calibrations = self.state.calibrations.get(pending.camera, ())
             found = self._scene.camera(pending.camera, pending.at, calibrations)
@@ -163,14 +166,20 @@ class Step:
         self.state.looked_at[camera] = seen.at
         pairs = match(seen, self.state, self._columns, self._scene)
         tracks = self.state.tracks
+        kept = list[TrackId]()
         for name, column in pairs:
-            if name in tracks:
-                track, measured = self._mine(name), seen.measured[column]
-                update = self._update if measured.is_fresh or track.status != "parked" else self._keep
-                update(track, measured, seen)
-                self._end(seen.at)
+            if name not in tracks:
+                continue
+            track, measured = self._mine(name), seen.measured[column]
+            if not measured.is_fresh and track.status == "parked":
+                self._keep(track, measured, seen)
+                kept.append(name)
+                continue
+            self._update(track, measured, seen)
+            self._end(seen.at)
             if name in tracks:
                 self._columns.write(tracks[name])
+        self._columns.keep([name for name in kept if name in tracks], seen.at)
         self._columns.seen_by.setdefault(camera, {}).update(dict.fromkeys(name for name, _ in pairs))
         doubles.note_apart([(tracks[name], seen.measured[column].box) for name, column in pairs if name in tracks], seen.at)
         taken = {column for _, column in pairs}
@@ -179,7 +188,7 @@ class Step:
             others = (seen.measured[one].box for one in taken)
             if column not in taken and measured.is_fresh and not doubles.is_second_box(measured.box, others):
                 self._bear(measured, seen)
-        stalls.look(seen, self._columns, self.state.stalls, self._scene, self._emission)
+        stalls.look(seen, self._columns, self.state.stalls, self._known_stalls, self._scene, self._emission)
 
     def _keep(self, track: Track, measured: Measured, seen: Seen) -> None:
         """``_update`` of a parked vehicle whose box has not changed, which is most of what cameras send."""
@@ -359,9 +368,11 @@ class Step:
         ]
         if not missed:
             return
+        pixels = self._scene.placing.pixels(seen.camera, [(track.motion.x, track.motion.y) for track in missed], BODY_M)
+        if not any(is_shown(seen, pixels)):
+            return
         boxes, own = [*boxes_of(seen), *self._recent(seen)], [track.tracklets for track in missed]
-        places = [(track.motion.x, track.motion.y) for track in missed]
-        clear = visible(seen, self._scene.placing.pixels(seen.camera, places, BODY_M), own, boxes)
+        clear = visible(seen, pixels, own, boxes)
         for track, is_clear in zip(missed, clear, strict=True):
             look = track.looks.get(camera)
             if is_clear and (look is None or not is_hidden(look.box_px, track.tracklets, boxes)):
@@ -426,5 +437,5 @@ def _is_doubted(track: Track, measured: Measured) -> bool:
 
 def _own(track: Track) -> Track:
     mine = copy(track)
-    mine.sides = dict(track.sides)
+    mine.sides = track.sides.copy()
     return mine

@@ -17,10 +17,14 @@ from twin.rules.window import Core, Stretch
 class Passage:
     """Goes on from a core."""
 
-    def __init__(self, core: Core, stretches: tuple[Stretch, ...], scene: Scene, emission: Emission) -> None:
+    def __init__(
+        self, core: Core, stretches: tuple[Stretch, ...], scene: Scene, emission: Emission, *, is_again: bool = False
+    ) -> None:
+        """``is_again``: it is the past that is fused again, beside the present."""
         self._fusion, self._deliveries = core.fusion, core.deliveries
         self._scene, self._emission = scene, emission
         self._parameters = scene.parameters
+        self._is_again = is_again
         self._stretches = list(stretches)
         self._n_told = 0  # of what was concluded: in a stretch already
         self._step: Step | None = None
@@ -56,7 +60,7 @@ class Passage:
         self._stepping().expire(at)
 
     def _stepping(self) -> Step:
-        self._step = self._step or Step(self._fusion, self._scene, self._emission)
+        self._step = self._step or Step(self._fusion, self._scene, self._emission, is_again=self._is_again)
         return self._step
 
     def _settled(self) -> FusionState:
