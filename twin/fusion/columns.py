@@ -12,11 +12,11 @@ from typing import Self
 import numpy as np
 
 from twin.events.ids import CameraId, LevelId, Micros
-from twin.fusion.gating import GONE, HIDDEN, LEFT, MOVING, PARKED, TENTATIVE, inside, unlooked
+from twin.fusion.gating import GONE, HIDDEN, LEFT, MOVING, PARKED, TENTATIVE, inside, standing
 from twin.fusion.motion import Upper
 from twin.fusion.place import Look
 from twin.fusion.state import Status, Track, TrackId
-from twin.spatial.compiled import Floats, Ints
+from twin.spatial.compiled import Bools, Floats, Ints
 
 _CODE: dict[Status, int] = {"tentative": TENTATIVE, "moving": MOVING, "parked": PARKED, "hidden": HIDDEN, "left": LEFT}
 _Kinds = tuple[int, int, bool, bool]
@@ -38,7 +38,6 @@ class TrackColumns:
         times: (T, 2) the motion's, and when it was last seen.
         kinds: (T, 4) level, status, whether it stands, whether no camera's look at it is kept.
         tracks: by row.
-        seen_by: of each camera, the tracks that it has a rate or a look of, and some that it has none of any more.
     """
 
     def __init__(self) -> None:
@@ -64,7 +63,7 @@ class TrackColumns:
     def _fill(self, tracks: Iterable[Track]) -> None:
         self.tracks = list(tracks)
         self.row_by_id: dict[TrackId, int] = {track.id: row for row, track in enumerate(self.tracks)}
-        self.seen_by: dict[CameraId, dict[TrackId, None]] = {}
+        self._known_by: dict[CameraId, Bools] = {}
         n = len(self.tracks)
         self.numbers, self.times = np.zeros((n + _SPARE, _N_NUMBERS)), np.zeros((n + _SPARE, 2), dtype=np.int64)
         self.kinds = np.full((n + _SPARE, 4), GONE, dtype=np.int64)
@@ -108,7 +107,7 @@ class TrackColumns:
     def note_seen(self, track: Track, cameras: Iterable[CameraId]) -> None:
         """A track has a rate or a look of these cameras."""
         for camera in cameras:
-            self.seen_by.setdefault(camera, {})[track.id] = None
+            self._is_known(camera)[self.row_by_id[track.id]] = True
 
     def drop(self, track: TrackId) -> None:
         """Forget a track."""
@@ -125,15 +124,26 @@ class TrackColumns:
         n = inside(self.numbers, self.kinds, self.level(level), left, low, right, high, rows)
         return [self.tracks[row] for row in rows[:n].tolist()]
 
-    def not_looked_at(self, level: LevelId) -> list[TrackId]:
-        """Parked tracks on a level at which no camera's look is kept."""
-        rows = self.rows()
-        found: list[int] = rows[: unlooked(self.kinds, self.level(level), rows)].tolist()
-        return [self.tracks[row].id for row in found]
+    def unseen(self, camera: CameraId, level: LevelId, shown: Iterable[TrackId]) -> list[Track]:
+        """Parked tracks on a level that a camera has a rate or a look of, some of which it has none of any more, or at which
+        no camera's look is kept, in order; ``shown`` are those that its frame shows, of which it now has one."""
+        row_by_id, is_known, rows = self.row_by_id, self._is_known(camera), self.rows()
+        here = [row for name in shown if (row := row_by_id.get(name)) is not None]
+        is_shown = np.zeros(len(self.kinds), dtype=np.bool_)
+        is_shown[here] = is_known[here] = True
+        found: list[int] = rows[: standing(self.kinds, self.level(level), is_known, is_shown, rows)].tolist()
+        return [self.tracks[row] for row in found]
 
     def rows(self) -> Ints:
         """(T,) room for rows."""
         return np.empty(len(self.kinds), dtype=np.int64)
+
+    def _is_known(self, camera: CameraId) -> Bools:
+        """(T,) of which tracks a camera has a rate or a look, and some of which it has none any more."""
+        found = self._known_by.get(camera)
+        if found is None:
+            found = self._known_by[camera] = np.zeros(len(self.kinds), dtype=np.bool_)
+        return found
 
     def _add(self, track: Track) -> int:
         row = self.row_by_id[track.id] = len(self.tracks)
@@ -143,6 +153,7 @@ class TrackColumns:
         if row == len(self.numbers):
             self.numbers, self.times = np.concatenate((self.numbers, np.zeros_like(self.numbers))), np.tile(self.times, (2, 1))
             self.kinds = np.concatenate((self.kinds, np.full_like(self.kinds, GONE)))
+            self._known_by = {camera: np.concatenate((one, np.zeros_like(one))) for camera, one in self._known_by.items()}
             spare = np.tile(np.array(_NOT_KNOWN), (row, 1))
             self._looks_of = {camera: np.concatenate((looks, spare)) for camera, looks in self._looks_of.items()}
         return row

@@ -28,6 +28,7 @@ BESIDE_M = 6.0
 _ONE_PLACE_M = 1.7  # nearer than the centres of two parked vehicles can be, errors of both included
 _ONE_STALL_M = 2.6
 _ONE_MOVING_M = 3.0
+_ASIDE_M = _ONE_MOVING_M + 0.01  # more than rounding
 _SAME_SPEED_MPS = 1.5
 _DRIVING_MPS = 1.5
 _STANDING: Micros = 3 * SECOND
@@ -126,13 +127,16 @@ def suspected(tracks: Iterable[Track], before: Sequence[Suspicion], at: Micros) 
         (track for track in tracks if track.vehicle is not None and (_is_watched(track, at) or _is_faint(track))),
         key=lambda track: (track.level, track.motion.x, track.id),
     )
+    places = [(track.motion.x, track.motion.y) for track in watched]
     found: list[Suspicion] = []
     for n, one in enumerate(watched):
-        for other in watched[n + 1 :]:
-            if other.level != one.level or other.motion.x - one.motion.x > _ONE_MOVING_M:
+        (x, y), m = places[n], n
+        for u, v in places[n + 1 :]:
+            m += 1
+            if u - x > _ONE_MOVING_M or watched[m].level != one.level:
                 break
-            if (_is_watched(one, at) or _is_watched(other, at)) and _may_be_one(one, other, at):
-                elder, younger = sorted((one.id, other.id))
+            if -_ASIDE_M < v - y < _ASIDE_M and _may_be_one(one, watched[m], at):
+                elder, younger = sorted((one.id, watched[m].id))
                 found.append(Suspicion(elder, younger, since.get((elder, younger), at)))
     return tuple(sorted(found, key=lambda pair: (pair.elder, pair.younger)))
 
@@ -166,6 +170,8 @@ def _is_seen(track: Track, at: Micros) -> bool:
 
 
 def _may_be_one(one: Track, other: Track, at: Micros) -> bool:
+    if not _is_watched(one, at) and not _is_watched(other, at):
+        return False
     if one.id not in other.born_beside and other.id not in one.born_beside:
         return False
     known = one.apart.get(other.id)

@@ -51,11 +51,12 @@ def inside(numbers: Floats, kinds: Ints, level: int, left: float, low: float, ri
 
 
 @compiled
-def unlooked(kinds: Ints, level: int, rows: Ints) -> int:
-    """Write into ``rows`` those of parked tracks on a level at which no camera's look is kept; returns how many."""
+def standing(kinds: Ints, level: int, is_known: Bools, is_shown: Bools, rows: Ints) -> int:
+    """Write into ``rows`` those of parked tracks on a level that a camera knows, or no camera's look is kept of, without those
+    that it shows; returns how many."""
     n = 0
     for row in range(len(kinds)):
-        if kinds[row, 0] == level and kinds[row, 1] == PARKED and kinds[row, 3] == 1:
+        if kinds[row, 1] == PARKED and kinds[row, 0] == level and (is_known[row] or kinds[row, 3] == 1) and not is_shown[row]:
             rows[n] = row
             n += 1
     return n

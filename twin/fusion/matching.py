@@ -30,9 +30,12 @@ def match(seen: Seen, state: FusionState, columns: TrackColumns, scene: Scene) -
         columns: of the state's tracks.
     """
     links = state.tracklets.get(seen.pending.camera, _NO_LINKS)
-    matched, is_taken = _settled(seen, state, links), np.zeros(len(columns.kinds), dtype=np.bool_)
+    matched = _settled(seen, state, links)
     settled = set(matched.values())
     asked = [column for column in range(len(seen.measured)) if column not in settled]
+    if not asked:
+        return sorted(matched.items())
+    is_taken = np.zeros(len(columns.kinds), dtype=np.bool_)
     is_taken[[columns.row_by_id[track] for track in matched]] = True
     sure = [column for column in asked if seen.measured[column].box.score >= scene.parameters.sure_score]
     for some in (sure, [column for column in asked if column not in sure]):  # a mere likeness gets what is left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 
 from msgspec.structs import replace
@@ -21,7 +22,7 @@ from twin.fusion.matching import match
 from twin.fusion.place import fused, is_stranger, squared_distance
 from twin.fusion.placing import BODY_M
 from twin.fusion.scene import Scene
-from twin.fusion.sight import boxes_of, is_hidden, is_shown, visible
+from twin.fusion.sight import Cover, boxes_of, is_hidden, is_shown, visible
 from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, Track, TrackId, TrackletLink
 
 _RECENT: Micros = 2 * SECOND  # what a camera saw so short a while ago and sees no more was missed
@@ -34,6 +35,7 @@ _DOUBTS = 3
 _SURE = 0.9  # certainty of an identity from which is learned
 _SAME_PARKED_M = 1.8  # nearer than two parked vehicles' centres can be
 _SAME_D2 = 6.0  # chi-squared, 2 degrees of freedom, 95 %
+_AT_REST = ("parked", "hidden")  # of these not having been seen says nothing
 _SAME_MOVING_M = 3.5  # two views of one moving vehicle may differ so much where one of them is cut
 
 
@@ -86,7 +88,7 @@ class Step:
         """What not having been seen until now means for each track; forgets old tracklets."""
         parameters, tracks = self._scene.parameters, self.state.tracks
         self._merge_decided(closed_at)
-        for name in list(tracks):
+        for name in [name for name, track in tracks.items() if track.status not in _AT_REST]:
             unseen = closed_at - tracks[name].seen_at
             if tracks[name].status == "moving" and unseen > parameters.hidden_us:
                 self._lose_sight(self._mine(name))
@@ -180,15 +182,16 @@ class Step:
             if name in tracks:
                 self._columns.write(tracks[name])
         self._columns.keep([name for name in kept if name in tracks], seen.at)
-        self._columns.seen_by.setdefault(camera, {}).update(dict.fromkeys(name for name, _ in pairs))
+        matched, taken = [name for name, _ in pairs], {column for _, column in pairs}
         doubles.note_apart([(tracks[name], seen.measured[column].box) for name, column in pairs if name in tracks], seen.at)
-        taken = {column for _, column in pairs}
-        self._miss({track for track, _ in pairs}, seen)
+        cover = Cover(boxes_of(seen))
+        self._miss(matched, seen, cover)
         for column, measured in enumerate(seen.measured):
-            others = (seen.measured[one].box for one in taken)
-            if column not in taken and measured.is_fresh and not doubles.is_second_box(measured.box, others):
-                self._bear(measured, seen)
-        stalls.look(seen, self._columns, self.state.stalls, self._known_stalls, self._scene, self._emission)
+            if column not in taken and measured.is_fresh:
+                others = (seen.measured[one].box for one in taken)
+                if not doubles.is_second_box(measured.box, others):
+                    self._bear(measured, seen)
+        stalls.look(seen, self._columns, self.state.stalls, self._known_stalls, cover, self._scene, self._emission)
 
     def _keep(self, track: Track, measured: Measured, seen: Seen) -> None:
         """``_update`` of a parked vehicle whose box has not changed, which is most of what cameras send."""
@@ -355,27 +358,21 @@ class Step:
         self._columns.write(track)
         self._link(track, measured, seen)
 
-    def _miss(self, matched: set[TrackId], seen: Seen) -> None:
+    def _miss(self, matched: Sequence[TrackId], seen: Seen, cover: Cover) -> None:
         """Parked vehicles that this camera should have seen, and did not."""
-        camera, tracks = seen.pending.camera, self.state.tracks
-        known = sorted({*self._columns.seen_by.get(camera, ()), *self._columns.not_looked_at(seen.level)} - matched)
-        missed = [
-            track
-            for track in (tracks[name] for name in known if name in tracks)
-            if track.status == "parked"
-            and track.level == seen.level
-            and (camera in track.seen_rate or camera in track.looks or not track.looks)
-        ]
+        camera = seen.pending.camera
+        unseen = self._columns.unseen(camera, seen.level, matched)
+        missed = [one for one in unseen if camera in one.seen_rate or camera in one.looks or not one.looks]
         if not missed:
             return
         pixels = self._scene.placing.pixels(seen.camera, [(track.motion.x, track.motion.y) for track in missed], BODY_M)
         if not any(is_shown(seen, pixels)):
             return
-        boxes, own = [*boxes_of(seen), *self._recent(seen)], [track.tracklets for track in missed]
-        clear = visible(seen, pixels, own, boxes)
+        cover = cover.with_others(self._recent(seen))
+        clear = visible(seen, pixels, [track.tracklets for track in missed], cover)
         for track, is_clear in zip(missed, clear, strict=True):
             look = track.looks.get(camera)
-            if is_clear and (look is None or not is_hidden(look.box_px, track.tracklets, boxes)):
+            if is_clear and (look is None or not is_hidden(look.box_px, track.tracklets, cover.boxes)):
                 mine = self._mine(track.id)
                 self._life.miss_parked(mine, camera, seen.at)
                 self._life.note_rate(mine, camera, was_seen=False)

@@ -36,10 +36,7 @@ class Passage:
             self._tell()
             self._stretches.append(Stretch(at, self._core()))
         if tick.looks:
-            fusion = self._settled()
-            for look in tick.looks:
-                fusion = embed(fusion, look, self._scene, self._emission)
-            self._fusion = fusion
+            self._fusion = embed(self._settled(), tick.looks, self._scene, self._emission)
         self._expire(at)
         if tick.frames:
             self._deliveries = silence.take(self._deliveries, tick.frames, self._emission)

@@ -86,7 +86,12 @@ def test_columns_of_one_state_become_those_of_any_other(states):
     for state in states:
         tracks = {name: known[name, state[name]] for name in sorted(state)}
         assert told(columns.of(tracks)) == asked(tracks)
-        assert set(tracks) <= set(columns.seen_by.get("cam", ()))
+        parked = [track(name, status="parked") for name in tracks]
+        for one in parked:
+            columns.write(one)
+        shown = [one.id for one in parked if one.id % 3 == 0]
+        assert columns.unseen("cam", "ground", shown) == [one for one in parked if one.id % 3 != 0]
+        columns.of(tracks)
 
 
 def test_a_birth_comes_last_and_an_end_leaves_the_order():
@@ -97,7 +102,9 @@ def test_a_birth_comes_last_and_an_end_leaves_the_order():
     assert [row[0] for row in told(columns)] == [*range(1, 5), *range(6, 140)]
     changed = replace(track(90, 4.0), status="parked")
     columns.write(changed)
-    assert columns.not_looked_at("ground") == [90]
+    assert columns.unseen("another", "ground", []) == [changed], "no camera's look at it is kept"
+    assert columns.unseen("cam", "ground", [90]) == []
+    assert columns.unseen("cam", "deck", []) == []
     assert columns.between("ground", 3.0, -1.0, 5.0, 1.0) == [changed]
 
 
