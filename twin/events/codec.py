@@ -36,6 +36,9 @@ _pack = msgspec.msgpack.Encoder(order="deterministic").encode
 _unpack_observation = msgspec.msgpack.Decoder(Observation).decode
 _unpack_fact = msgspec.msgpack.Decoder(Fact).decode
 _unpack_plain = msgspec.msgpack.Decoder().decode
+_read_observation = msgspec.json.Decoder(Observation).decode
+_read_fact = msgspec.json.Decoder(Fact).decode
+_read_plain = msgspec.json.Decoder().decode
 
 
 def type_name(payload: Observation | Fact) -> str:
@@ -65,6 +68,20 @@ def unpack_fact(name: str, packed: bytes) -> Fact:
     if name in FACT_TYPES:
         return _decoded(name, packed, _unpack_fact)
     return _convert(name, _decoded(name, packed, _unpack_plain), Fact, FACT_TYPES)
+
+
+def observation_in(name: str, text: bytes) -> Observation:
+    """As ``unpack_observation``, of the same payload as JSON."""
+    if name in OBSERVATION_TYPES:
+        return _decoded(name, text, _read_observation)
+    return _convert(name, _decoded(name, text, _read_plain), Observation, OBSERVATION_TYPES)
+
+
+def fact_in(name: str, text: bytes) -> Fact:
+    """As ``unpack_fact``, of the same payload as JSON."""
+    if name in FACT_TYPES:
+        return _decoded(name, text, _read_fact)
+    return _convert(name, _decoded(name, text, _read_plain), Fact, FACT_TYPES)
 
 
 def to_cloudevent(event: ObservationEvent | FactEvent | Recorded[Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from twin.events.ids import DeviceId, EventId, Micros, SiteId, fact_id, observat
 from twin.events.observations import Observation
 
 
-class DeviceKey(Struct, frozen=True, kw_only=True, order=True):
+class DeviceKey(Struct, frozen=True, kw_only=True, gc=False, order=True):
     """Names one message of one device for ever: a resend carries the same key."""
 
     device: DeviceId
@@ -23,7 +23,7 @@ class DeviceKey(Struct, frozen=True, kw_only=True, order=True):
     sequence: int  # 1, 2, 3, … within a boot epoch
 
 
-class ObservationEvent(Struct, frozen=True, kw_only=True):
+class ObservationEvent(Struct, frozen=True, kw_only=True, gc=False):
     """An observation with who saw it and when."""
 
     site: SiteId
@@ -37,7 +37,7 @@ class ObservationEvent(Struct, frozen=True, kw_only=True):
         return observation_id(self.site, self.key.device, self.key.boot_epoch, self.key.sequence)
 
 
-class FactEvent(Struct, frozen=True, kw_only=True):
+class FactEvent(Struct, frozen=True, kw_only=True, gc=False):
     """A fact with its cause: the position of the observation that triggered it, and its place among its facts."""
 
     site: SiteId
@@ -57,7 +57,7 @@ class FactEvent(Struct, frozen=True, kw_only=True):
 EventT = TypeVar("EventT", ObservationEvent, FactEvent, covariant=True)
 
 
-class Recorded(Struct, Generic[EventT], frozen=True, kw_only=True):
+class Recorded(Struct, Generic[EventT], frozen=True, kw_only=True, gc=False):
     """An event as a log holds it.
 
     Attributes:

@@ -64,7 +64,9 @@ GateReason = Literal[
 ]
 
 
-class VehicleConfirmed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="vehicle.confirmed.v1"):
+class VehicleConfirmed(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="vehicle.confirmed.v1"
+):
     """A new vehicle: enough detections agree (M of N)."""
 
     vehicle: VehicleId
@@ -77,7 +79,7 @@ class VehicleConfirmed(Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     evidence: tuple[EventId, ...] = ()
 
 
-class VehicleMoved(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="vehicle.moved.v1"):
+class VehicleMoved(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="vehicle.moved.v1"):
     """A confirmed vehicle has a new fused position."""
 
     vehicle: VehicleId
@@ -89,7 +91,7 @@ class VehicleMoved(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     evidence: tuple[EventId, ...] = ()
 
 
-class VehicleParked(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="vehicle.parked.v1"):
+class VehicleParked(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="vehicle.parked.v1"):
     """A vehicle stands still; it stays so until evidence says otherwise."""
 
     vehicle: VehicleId
@@ -101,7 +103,7 @@ class VehicleParked(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     evidence: tuple[EventId, ...] = ()
 
 
-class VehicleHidden(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="vehicle.hidden.v1"):
+class VehicleHidden(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="vehicle.hidden.v1"):
     """A moving vehicle is no longer seen; it is still on the site. Silence is never an exit."""
 
     vehicle: VehicleId
@@ -110,7 +112,7 @@ class VehicleHidden(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     zone: ZoneId | None = None
 
 
-class VehicleLeft(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="vehicle.left.v1"):
+class VehicleLeft(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="vehicle.left.v1"):
     """A vehicle left the site, on evidence: it was seen crossing a portal outwards."""
 
     vehicle: VehicleId
@@ -118,7 +120,9 @@ class VehicleLeft(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
     evidence: tuple[EventId, ...] = ()
 
 
-class VehicleDismissed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="vehicle.dismissed.v1"):
+class VehicleDismissed(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="vehicle.dismissed.v1"
+):
     """What was taken for a vehicle went out of sight after so few detections that it was none, or another one's double.
 
     Only what was never seen to enter is dismissed: it has no stay, and no stay ends with it.
@@ -130,7 +134,7 @@ class VehicleDismissed(Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     n_detections: int
 
 
-class TrackletAssigned(Struct, frozen=True, kw_only=True, tag_field="type", tag="tracklet.assigned.v1"):
+class TrackletAssigned(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="tracklet.assigned.v1"):
     """A camera's tracklet belongs to this vehicle."""
 
     tracklet: TrackletId
@@ -138,7 +142,7 @@ class TrackletAssigned(Struct, frozen=True, kw_only=True, tag_field="type", tag=
     vehicle: VehicleId
 
 
-class PortalCrossed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="portal.crossed.v1"):
+class PortalCrossed(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="portal.crossed.v1"):
     """A vehicle's path crossed a portal's line; ``occurred_at`` is interpolated on the path.
 
     Attributes:
@@ -156,7 +160,9 @@ class PortalCrossed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     evidence: tuple[EventId, ...] = ()
 
 
-class IdentitiesMerged(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="identities.merged.v1"):
+class IdentitiesMerged(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="identities.merged.v1"
+):
     """Two vehicles were one: ``merged`` is no more, and what it did was done by ``vehicle``.
 
     Its tracklets are assigned anew, and its stays are amended, by facts of the same cause.
@@ -174,7 +180,9 @@ class IdentitiesMerged(Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     decision: EventId | None = None
 
 
-class IdentitiesSplit(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="identities.split.v1"):
+class IdentitiesSplit(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="identities.split.v1"
+):
     """A person said that two names are two vehicles after all: what ``split`` did before they were merged was its own.
 
     Its stays are amended by facts of the same cause. Whoever is followed keeps the name ``vehicle``.
@@ -185,7 +193,7 @@ class IdentitiesSplit(Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     decision: EventId
 
 
-class StallChanged(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="stall.changed.v1"):
+class StallChanged(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="stall.changed.v1"):
     """A stall became free, occupied or unknown."""
 
     stall: StallId
@@ -194,7 +202,7 @@ class StallChanged(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     evidence: tuple[EventId, ...] = ()
 
 
-class SessionOpened(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="session.opened.v1"):
+class SessionOpened(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="session.opened.v1"):
     """A billable stay began; version 1 of it.
 
     Attributes:
@@ -211,7 +219,7 @@ class SessionOpened(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     tariff: str | None = None
 
 
-class SessionClosed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="session.closed.v1"):
+class SessionClosed(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="session.closed.v1"):
     """A billable stay ended; its duration is exit minus entry in valid time.
 
     Attributes:
@@ -242,7 +250,9 @@ class SessionClosed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     paid_minor: int = 0
 
 
-class SessionOrphaned(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="session.orphaned.v1"):
+class SessionOrphaned(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="session.orphaned.v1"
+):
     """An exit without an entry: flagged for a person, never an invented time."""
 
     session: SessionId
@@ -252,7 +262,9 @@ class SessionOrphaned(Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     evidence: tuple[EventId, ...] = ()
 
 
-class SessionAmended(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="session.amended.v1"):
+class SessionAmended(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="session.amended.v1"
+):
     """A stay as it is now known to be; replaces whatever was said of it before.
 
     Attributes:
@@ -290,7 +302,9 @@ class SessionAmended(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     paid_minor: int = 0
 
 
-class DecisionRefused(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="decision.refused.v1"):
+class DecisionRefused(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="decision.refused.v1"
+):
     """A person's decision was not carried out, and changed nothing.
 
     Attributes:
@@ -306,14 +320,14 @@ class DecisionRefused(Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     other: VehicleId | None = None
 
 
-class LedgerClosed(Struct, frozen=True, kw_only=True, tag_field="type", tag="ledger.closed.v1"):
+class LedgerClosed(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="ledger.closed.v1"):
     """What stays that ended by ``until_at`` cost is invoiced; what changes in it from now on is an adjustment."""
 
     invoice: str
     until_at: Micros
 
 
-class PaymentBooked(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="payment.booked.v1"):
+class PaymentBooked(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="payment.booked.v1"):
     """Money was received, and what became of it. What is for no stay is in the ledger as unassigned: none is lost silently.
 
     Attributes:
@@ -338,14 +352,14 @@ class PaymentBooked(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     observation: EventId
 
 
-class GateChanged(Struct, frozen=True, kw_only=True, tag_field="type", tag="gate.changed.v1"):
+class GateChanged(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="gate.changed.v1"):
     """A gate's barrier is otherwise than it was."""
 
     portal: PortalId
     state: GateState
 
 
-class GateDecided(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="gate.decided.v1"):
+class GateDecided(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="gate.decided.v1"):
     """The answer to whoever stands at a gate: from what was known then, and never superseded.
 
     Attributes:

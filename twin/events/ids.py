@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import NewType
 
 from site_models.schema import CameraId as CameraId
@@ -29,12 +30,16 @@ SECOND: Micros = 1_000_000
 
 def observation_id(site: str, device: str, boot_epoch: int, sequence: int) -> EventId:
     """The id of an observation: the same device key gives the same id on every resend."""
-    return EventId(_digest("observation", site, device, str(boot_epoch), str(sequence)))
+    boot, number = str(boot_epoch), str(sequence)
+    framed = f"{_framed_alike('observation', site, device, boot)}{len(number)}:{number}"
+    return EventId(hashlib.blake2b(framed.encode(), digest_size=16).hexdigest())
 
 
 def fact_id(site: str, fold_version: str, cause: int, ordinal: int) -> EventId:
     """The id of a fact: hash(site, fold version, triggering position, ordinal), 128 bits in hex."""
-    return EventId(_digest("fact", site, fold_version, str(cause), str(ordinal)))
+    position, place = str(cause), str(ordinal)
+    framed = f"{_framed_alike('fact', site, fold_version)}{len(position)}:{position}{len(place)}:{place}"
+    return EventId(hashlib.blake2b(framed.encode(), digest_size=16).hexdigest())
 
 
 def name_of(prefix: str, *parts: str) -> str:
@@ -46,5 +51,12 @@ def name_of(prefix: str, *parts: str) -> str:
 
 
 def _digest(*parts: str) -> str:
-    framed = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.blake2b(framed.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(_framed(*parts).encode(), digest_size=16).hexdigest()
+
+
+def _framed(*parts: str) -> str:
+    return "".join([f"{len(part)}:{part}" for part in parts])
+
+
+_framed_alike = lru_cache(maxsize=1_000)(_framed)
+"""Of what many identifiers begin with."""

@@ -20,7 +20,7 @@ GateState = Literal["closed", "open", "moving", "held_open", "fault"]
 Edge = Literal["left", "top", "right", "bottom"]
 
 
-class DetectedBox(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DetectedBox(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One vehicle in one frame."""
 
     tracklet: TrackletId
@@ -31,7 +31,7 @@ class DetectedBox(Struct, frozen=True, kw_only=True, omit_defaults=True):
     truncated: tuple[Edge, ...] = ()  # frame edges that cut the box
 
 
-class FrameObserved(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="frame.observed.v1"):
+class FrameObserved(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="frame.observed.v1"):
     """One frame of one camera, also when nothing was seen: absence is evidence."""
 
     camera: CameraId
@@ -42,14 +42,14 @@ class FrameObserved(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     unchanged: tuple[TrackletId, ...] = ()  # still where their last full box was
 
 
-class PlateRead(Struct, frozen=True, kw_only=True):
+class PlateRead(Struct, frozen=True, kw_only=True, gc=False):
     """A number plate as read from one crop; evidence, never identity."""
 
     text: str
     score: float
 
 
-class Personal(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Personal(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Personal fields in the open: only in memory, in files between tools and on the way to the log.
 
     Attributes:
@@ -62,14 +62,16 @@ class Personal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     plate: PlateRead | None = None
 
 
-class Sealed(Struct, frozen=True, kw_only=True):
+class Sealed(Struct, frozen=True, kw_only=True, gc=False):
     """Personal fields as the log keeps them; destroying the key erases them."""
 
     key_id: str
     ciphertext: bytes
 
 
-class TrackletEmbedded(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="tracklet.embedded.v1"):
+class TrackletEmbedded(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="tracklet.embedded.v1"
+):
     """A good view of a tracklet: how it looks, and where its crop is kept.
 
     Exactly one of ``sealed`` (in a log) and ``personal`` (outside one) is set.
@@ -85,7 +87,7 @@ class TrackletEmbedded(Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     personal: Personal | None = None
 
 
-class ClockTicked(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="clock.ticked.v1"):
+class ClockTicked(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="clock.ticked.v1"):
     """The fold writer's clock; the only source of lateness and idleness in a fold.
 
     Attributes:
@@ -97,7 +99,7 @@ class ClockTicked(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
     source: Literal["wall", "events"] = "wall"
 
 
-class CameraCalibrated(Struct, frozen=True, kw_only=True, tag_field="type", tag="camera.calibrated.v1"):
+class CameraCalibrated(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="camera.calibrated.v1"):
     """A camera's geometry from ``occurred_at`` on, until the next calibration."""
 
     camera: CameraId
@@ -108,7 +110,7 @@ class CameraCalibrated(Struct, frozen=True, kw_only=True, tag_field="type", tag=
     range_m: float
 
 
-class LossDeclared(Struct, frozen=True, kw_only=True, tag_field="type", tag="loss.declared.v1"):
+class LossDeclared(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="loss.declared.v1"):
     """A device gave up observations it could not keep: what kind, how many, over what time."""
 
     camera: CameraId
@@ -119,7 +121,7 @@ class LossDeclared(Struct, frozen=True, kw_only=True, tag_field="type", tag="los
     reason: str
 
 
-class RefuseRequested(Struct, frozen=True, kw_only=True, tag_field="type", tag="fold.refuse_requested.v1"):
+class RefuseRequested(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="fold.refuse_requested.v1"):
     """A person asked that all that was seen from a time on be fused again, with what came too late for it.
 
     It is an observation, so that the same log gives the same facts: it works where it stands in the log.
@@ -130,7 +132,9 @@ class RefuseRequested(Struct, frozen=True, kw_only=True, tag_field="type", tag="
     reason: str
 
 
-class OperatorDecided(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="operator.decided.v1"):
+class OperatorDecided(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="operator.decided.v1"
+):
     """A person decided about a stay or about two names of vehicles; it holds whatever is observed later.
 
     Of ``set_plate`` exactly one of ``sealed`` (in a log) and ``personal`` (outside one) is set, with the plate in it.
@@ -152,14 +156,14 @@ class OperatorDecided(Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     personal: Personal | None = None
 
 
-class InvoiceClosed(Struct, frozen=True, kw_only=True, tag_field="type", tag="invoice.closed.v1"):
+class InvoiceClosed(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="invoice.closed.v1"):
     """The accounts invoiced what is in the ledger of stays that ended by ``until_at``."""
 
     invoice: str
     until_at: Micros
 
 
-class GateReported(Struct, frozen=True, kw_only=True, tag_field="type", tag="gate.state.v1"):
+class GateReported(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="gate.state.v1"):
     """A gate's own controller says how its barrier is.
 
     Attributes:
@@ -170,7 +174,7 @@ class GateReported(Struct, frozen=True, kw_only=True, tag_field="type", tag="gat
     state: GateState
 
 
-class LoopTripped(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="loop.tripped.v1"):
+class LoopTripped(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="loop.tripped.v1"):
     """A vehicle is at a gate, says an induction loop, a light barrier or a button there: it asks whether it may pass.
 
     Attributes:
@@ -184,7 +188,7 @@ class LoopTripped(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
     loop: str | None = None
 
 
-class PaymentReceived(Struct, frozen=True, kw_only=True, tag_field="type", tag="payment.received.v1"):
+class PaymentReceived(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="payment.received.v1"):
     """A payment system received money for a stay.
 
     Attributes:

@@ -13,14 +13,16 @@ LateFate = Literal["not_fused", "fused_later"]
 RetractReason = Literal["late_data"]
 
 
-class CameraStateChanged(Struct, frozen=True, kw_only=True, tag_field="type", tag="camera.state.v1"):
+class CameraStateChanged(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="camera.state.v1"):
     """A camera began to deliver, or fell silent; a silent camera's zones become unknown."""
 
     camera: CameraId
     state: CameraState
 
 
-class ClockEstimated(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="clock.estimated.v1"):
+class ClockEstimated(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="clock.estimated.v1"
+):
     """How far a camera's clock is off: what its frames are put right by from now on. Said when that has changed by 50 ms.
 
     Attributes:
@@ -35,7 +37,7 @@ class ClockEstimated(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     was_set: bool = False
 
 
-class CameraLinkEstimated(Struct, frozen=True, kw_only=True, tag_field="type", tag="camera.link.v1"):
+class CameraLinkEstimated(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="camera.link.v1"):
     """How vehicles get from one camera to another out of sight: what tells who comes up from now on. Said at the first passage,
     and whenever there were twice as many.
 
@@ -53,7 +55,7 @@ class CameraLinkEstimated(Struct, frozen=True, kw_only=True, tag_field="type", t
     ln_ratio_variance: float
 
 
-class LooksCalibrated(Struct, frozen=True, kw_only=True, tag_field="type", tag="looks.calibrated.v1"):
+class LooksCalibrated(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="looks.calibrated.v1"):
     """What likeness is worth, as learned from the site's own vehicles. Said whenever there were twice as many pairs.
 
     Attributes:
@@ -68,7 +70,9 @@ class LooksCalibrated(Struct, frozen=True, kw_only=True, tag_field="type", tag="
     nats: tuple[float, ...]
 
 
-class ObservationLate(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="observation.late.v1"):
+class ObservationLate(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="observation.late.v1"
+):
     """An observation arrived after its tick was closed; it is kept in the log whatever becomes of it.
 
     Attributes:
@@ -82,7 +86,7 @@ class ObservationLate(Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     fate: LateFate = "not_fused"
 
 
-class FactRetracted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="fact.retracted.v1"):
+class FactRetracted(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="fact.retracted.v1"):
     """What the superseded facts said is no longer so, and nothing of their type is said of their subject instead.
 
     Attributes:

@@ -13,6 +13,7 @@ Gallery = tuple[bytes, ...]
 
 N_EXEMPLARS = 4
 _N_REMEMBERED = 4_096
+_N_PAIRS = 16_384  # of galleries: those of each frame's boxes with those of the tracks near by
 Nats = tuple[float, ...]
 """A log-likelihood ratio, same against different vehicle, at cosines -0.2, -0.1, … 1.0."""
 PRIOR_NATS: Nats = (-4.0, -4.0, -3.5, -3.0, -2.4, -1.8, -1.2, -0.6, 0.0, 0.8, 1.6, 2.4, 3.0)
@@ -20,13 +21,13 @@ PRIOR_NATS: Nats = (-4.0, -4.0, -3.5, -3.0, -2.4, -1.8, -1.2, -0.6, 0.0, 0.8, 1.
 N_KNOTS, FIRST_COSINE, STEP_COSINE = len(PRIOR_NATS), -0.2, 0.1
 
 
-@lru_cache(maxsize=_N_REMEMBERED)
 def log_likelihood_ratio(ours: Gallery, theirs: Gallery, nats: Nats) -> float:
     """Evidence in nats that two galleries show one vehicle: their best pair's; 0 where either is empty."""
     best = likeness(ours, theirs)
     return 0.0 if best is None else _interpolated(nats, best)
 
 
+@lru_cache(maxsize=_N_PAIRS)
 def likeness(ours: Gallery, theirs: Gallery) -> float | None:
     """Cosine of the most alike pair of views; None where no two can be compared."""
     cosines = [cosine(a, b) for a in ours for b in theirs if len(a) == len(b)]

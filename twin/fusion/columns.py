@@ -6,20 +6,28 @@ Shape letters: T tracks, in the order of the state's, with those that are no mor
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
 
-from twin.events.ids import CameraId, LevelId
-from twin.fusion.gating import GONE, HIDDEN, LEFT, MOVING, PARKED, TENTATIVE, inside, unlooked
+from twin.events.ids import CameraId, LevelId, Micros
+from twin.fusion.gating import GONE, HIDDEN, LEFT, MOVING, PARKED, TENTATIVE, inside, standing
+from twin.fusion.motion import Upper
+from twin.fusion.place import Look
 from twin.fusion.state import Status, Track, TrackId
-from twin.spatial.compiled import Ints
+from twin.spatial.compiled import Bools, Floats, Ints
 
 _CODE: dict[Status, int] = {"tentative": TENTATIVE, "moving": MOVING, "parked": PARKED, "hidden": HIDDEN, "left": LEFT}
-_Written = tuple[tuple[float, ...], tuple[int, int, bool, bool]]
+_Kinds = tuple[int, int, bool, bool]
+_Written = tuple[float, float, float, float, Upper, _Kinds]
 _N_NUMBERS = 14
 _SPARE = 64
 _SLACK_M = 0.01  # more than rounding
+_KNOWN_LOOKS = 3
+_OWN_SHARE = 0.35  # of a look's variance: what a camera's looks at one place do not have in common
+_NO_LOOKS: Mapping[CameraId, Look] = MappingProxyType({})
+_NOT_KNOWN = (0.0, 0.0, 0.0, 0.0, 0.0, -1.0)
 
 
 class TrackColumns:
@@ -30,7 +38,6 @@ class TrackColumns:
         times: (T, 2) the motion's, and when it was last seen.
         kinds: (T, 4) level, status, whether it stands, whether no camera's look at it is kept.
         tracks: by row.
-        seen_by: of each camera, the tracks that it has a rate or a look of, and some that it has none of any more.
     """
 
     def __init__(self) -> None:
@@ -56,18 +63,20 @@ class TrackColumns:
     def _fill(self, tracks: Iterable[Track]) -> None:
         self.tracks = list(tracks)
         self.row_by_id: dict[TrackId, int] = {track.id: row for row, track in enumerate(self.tracks)}
-        self.seen_by: dict[CameraId, dict[TrackId, None]] = {}
+        self._known_by: dict[CameraId, Bools] = {}
         n = len(self.tracks)
         self.numbers, self.times = np.zeros((n + _SPARE, _N_NUMBERS)), np.zeros((n + _SPARE, 2), dtype=np.int64)
         self.kinds = np.full((n + _SPARE, 4), GONE, dtype=np.int64)
         self._written: list[_Written | None] = [None] * n
+        self._looks: list[Mapping[CameraId, Look]] = [_NO_LOOKS] * n  # that are in these
+        self._looks_of: dict[CameraId, Floats] = {}
         for track in self.tracks:
             self.write(track)
             self.note_seen(track, (*track.seen_rate, *track.looks))
 
     def level(self, name: LevelId) -> int:
         """A level's number in ``kinds``."""
-        return self._level.setdefault(name, len(self._level))
+        return self._level.setdefault(name, len(self._level) + 1)
 
     def write(self, track: Track) -> None:
         """Note a track as it is now; a new one comes last."""
@@ -75,17 +84,30 @@ class TrackColumns:
         if row is None:
             row = self._add(track)
         self.tracks[row] = track
-        motion = track.motion
-        numbers, kinds = (motion.x, motion.y, motion.vx, motion.vy, *motion.p), self._kinds_of(track)
-        known = self._written[row]
-        if known != (numbers, kinds):  # comparing costs less than writing, and most of what stands stays as it is
-            self.numbers[row], self.kinds[row], self._written[row] = numbers, kinds, (numbers, kinds)
+        motion, kinds = track.motion, self._kinds_of(track)
+        now = motion.x, motion.y, motion.vx, motion.vy, motion.p, kinds
+        if self._written[row] != now:  # comparing costs less than writing, and most of what stands stays as it is
+            self.numbers[row], self.kinds[row], self._written[row] = (*now[:4], *motion.p), kinds, now
         self.times[row, 0], self.times[row, 1] = motion.at, track.seen_at
+        if self._looks[row] is not track.looks:
+            self._write_looks(row, track.looks)
+
+    def keep(self, tracks: Iterable[TrackId], at: Micros) -> None:
+        """Note that these were seen at a time, and are as they were."""
+        rows = self.row_by_id
+        self.times[[rows[name] for name in tracks]] = at
+
+    def looks(self, camera: CameraId) -> Floats:
+        """(T, 6) how a camera saw vehicles often enough to know it, as ``gating.pairs`` wants it."""
+        found = self._looks_of.get(camera)
+        if found is None:
+            found = self._looks_of[camera] = np.tile(np.array(_NOT_KNOWN), (len(self.numbers), 1))
+        return found
 
     def note_seen(self, track: Track, cameras: Iterable[CameraId]) -> None:
         """A track has a rate or a look of these cameras."""
         for camera in cameras:
-            self.seen_by.setdefault(camera, {})[track.id] = None
+            self._is_known(camera)[self.row_by_id[track.id]] = True
 
     def drop(self, track: TrackId) -> None:
         """Forget a track."""
@@ -102,26 +124,54 @@ class TrackColumns:
         n = inside(self.numbers, self.kinds, self.level(level), left, low, right, high, rows)
         return [self.tracks[row] for row in rows[:n].tolist()]
 
-    def not_looked_at(self, level: LevelId) -> list[TrackId]:
-        """Parked tracks on a level at which no camera's look is kept."""
-        rows = self.rows()
-        found: list[int] = rows[: unlooked(self.kinds, self.level(level), rows)].tolist()
-        return [self.tracks[row].id for row in found]
+    def unseen(self, camera: CameraId, level: LevelId, shown: Iterable[TrackId]) -> list[Track]:
+        """Parked tracks on a level that a camera has a rate or a look of, some of which it has none of any more, or at which
+        no camera's look is kept, in order; ``shown`` are those that its frame shows, of which it now has one."""
+        row_by_id, is_known, rows = self.row_by_id, self._is_known(camera), self.rows()
+        here = [row for name in shown if (row := row_by_id.get(name)) is not None]
+        is_shown = np.zeros(len(self.kinds), dtype=np.bool_)
+        is_shown[here] = is_known[here] = True
+        found: list[int] = rows[: standing(self.kinds, self.level(level), is_known, is_shown, rows)].tolist()
+        return [self.tracks[row] for row in found]
 
     def rows(self) -> Ints:
         """(T,) room for rows."""
         return np.empty(len(self.kinds), dtype=np.int64)
 
+    def _is_known(self, camera: CameraId) -> Bools:
+        """(T,) of which tracks a camera has a rate or a look, and some of which it has none any more."""
+        found = self._known_by.get(camera)
+        if found is None:
+            found = self._known_by[camera] = np.zeros(len(self.kinds), dtype=np.bool_)
+        return found
+
     def _add(self, track: Track) -> int:
         row = self.row_by_id[track.id] = len(self.tracks)
         self.tracks.append(track)
         self._written.append(None)
+        self._looks.append(_NO_LOOKS)
         if row == len(self.numbers):
             self.numbers, self.times = np.concatenate((self.numbers, np.zeros_like(self.numbers))), np.tile(self.times, (2, 1))
             self.kinds = np.concatenate((self.kinds, np.full_like(self.kinds, GONE)))
+            self._known_by = {camera: np.concatenate((one, np.zeros_like(one))) for camera, one in self._known_by.items()}
+            spare = np.tile(np.array(_NOT_KNOWN), (row, 1))
+            self._looks_of = {camera: np.concatenate((looks, spare)) for camera, looks in self._looks_of.items()}
         return row
 
-    def _kinds_of(self, track: Track) -> tuple[int, int, bool, bool]:
+    def _write_looks(self, row: int, looks: Mapping[CameraId, Look]) -> None:
+        before = self._looks[row]
+        self._looks[row] = looks
+        for camera, look in looks.items():
+            if before.get(camera) is not look and look.n >= _KNOWN_LOOKS:
+                xx, xy, yy = look.covariance_m2
+                self.looks(camera)[row] = look.x, look.y, _OWN_SHARE * xx, _OWN_SHARE * xy, _OWN_SHARE * yy, look.rank
+            elif look.n < _KNOWN_LOOKS and camera in before:
+                self.looks(camera)[row] = _NOT_KNOWN
+        for camera in before:
+            if camera not in looks:
+                self.looks(camera)[row] = _NOT_KNOWN
+
+    def _kinds_of(self, track: Track) -> _Kinds:
         code = _CODE[track.status]
         is_standing = code == PARKED or (code == TENTATIVE and track.still is not None)
         return self._level.get(track.level) or self.level(track.level), code, is_standing, not track.looks

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from twin.events.ids import SECOND, Micros
 from twin.events.observations import DetectedBox
 from twin.fusion.state import Apart, Suspicion, Track, TrackId
+from twin.spatial.compiled import Floats, Ints, compiled
 
 CHECK_EVERY: Micros = SECOND
 _APART_FOR: Micros = 20 * SECOND  # how long having been seen side by side keeps two tracks apart
@@ -25,6 +28,7 @@ BESIDE_M = 6.0
 _ONE_PLACE_M = 1.7  # nearer than the centres of two parked vehicles can be, errors of both included
 _ONE_STALL_M = 2.6
 _ONE_MOVING_M = 3.0
+_ASIDE_M = _ONE_MOVING_M + 0.01  # more than rounding
 _SAME_SPEED_MPS = 1.5
 _DRIVING_MPS = 1.5
 _STANDING: Micros = 3 * SECOND
@@ -33,20 +37,42 @@ _MOVING: Micros = 2 * SECOND
 
 def note_apart(seen: Sequence[tuple[Track, DetectedBox]], at: Micros) -> None:
     """Write into these tracks, all of one camera's frame, which of them were seen beside each other."""
-    places = [(track.motion.x, track.motion.y) for track, _ in seen]
-    for n, (one, box) in enumerate(seen):
-        x, y = places[n]
-        for (other, other_box), (u, v) in zip(seen[:n], places, strict=False):
-            if (x - u) * (x - u) + (y - v) * (y - v) > BESIDE_M * BESIDE_M:
-                continue
-            known = one.apart.get(other.id)
-            if known is not None and at - known.last_at < _NOTE_EVERY:
-                continue
-            weight = _weight(overlap(box, other_box))
-            if weight:
-                noted = Apart(weight + (0 if known is None else known.n), at)
-                one.apart = {**_fresh(one.apart, at), other.id: noted}
-                other.apart = {**_fresh(other.apart, at), one.id: noted}
+    if len(seen) < 2:
+        return
+    places = np.array([(track.motion.x, track.motion.y) for track, _ in seen])
+    found = np.empty((len(seen) * (len(seen) - 1) // 2, 2), dtype=np.int64)
+    near: list[tuple[int, int]] = found[: _beside(places, found)].tolist()
+    for n, m in near:
+        (one, box), (other, other_box) = seen[n], seen[m]
+        known = one.apart.get(other.id)
+        if known is not None and at - known.last_at < _NOTE_EVERY:
+            continue
+        weight = _weight(overlap(box, other_box))
+        if weight:
+            noted = Apart(weight + (0 if known is None else known.n), at)
+            one.apart = {**_fresh(one.apart, at), other.id: noted}
+            other.apart = {**_fresh(other.apart, at), one.id: noted}
+
+
+@compiled
+def _beside(places: Floats, found: Ints) -> int:
+    """Pairs of places that are no farther apart than what counts as beside, each with those before it, in order.
+
+    Args:
+        places: (N, 2).
+        found: (N (N - 1) / 2, 2), written to: the pairs.
+
+    Returns:
+        How many there are.
+    """
+    n = 0
+    for one in range(len(places)):
+        for other in range(one):
+            dx, dy = places[one, 0] - places[other, 0], places[one, 1] - places[other, 1]
+            if dx * dx + dy * dy <= BESIDE_M * BESIDE_M:
+                found[n, 0], found[n, 1] = one, other
+                n += 1
+    return n
 
 
 def beside(newborn: Track, tracks: Iterable[Track]) -> tuple[TrackId, ...]:
@@ -101,13 +127,16 @@ def suspected(tracks: Iterable[Track], before: Sequence[Suspicion], at: Micros) 
         (track for track in tracks if track.vehicle is not None and (_is_watched(track, at) or _is_faint(track))),
         key=lambda track: (track.level, track.motion.x, track.id),
     )
+    places = [(track.motion.x, track.motion.y) for track in watched]
     found: list[Suspicion] = []
     for n, one in enumerate(watched):
-        for other in watched[n + 1 :]:
-            if other.level != one.level or other.motion.x - one.motion.x > _ONE_MOVING_M:
+        (x, y), m = places[n], n
+        for u, v in places[n + 1 :]:
+            m += 1
+            if u - x > _ONE_MOVING_M or watched[m].level != one.level:
                 break
-            if (_is_watched(one, at) or _is_watched(other, at)) and _may_be_one(one, other, at):
-                elder, younger = sorted((one.id, other.id))
+            if -_ASIDE_M < v - y < _ASIDE_M and _may_be_one(one, watched[m], at):
+                elder, younger = sorted((one.id, watched[m].id))
                 found.append(Suspicion(elder, younger, since.get((elder, younger), at)))
     return tuple(sorted(found, key=lambda pair: (pair.elder, pair.younger)))
 
@@ -141,6 +170,8 @@ def _is_seen(track: Track, at: Micros) -> bool:
 
 
 def _may_be_one(one: Track, other: Track, at: Micros) -> bool:
+    if not _is_watched(one, at) and not _is_watched(other, at):
+        return False
     if one.id not in other.born_beside and other.id not in one.born_beside:
         return False
     known = one.apart.get(other.id)

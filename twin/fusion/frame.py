@@ -25,7 +25,7 @@ _TRUST_HEADING_MPS2 = 1.0
 _NEAR_M = 4.0  # a box's nearest ground point to the centre of the vehicle that it may show
 
 
-class Measured(Struct, frozen=True):
+class Measured(Struct, frozen=True, gc=False):
     """A box with its place on the ground."""
 
     box: DetectedBox
@@ -35,7 +35,7 @@ class Measured(Struct, frozen=True):
     rank: int = CLEAR
 
 
-class Seen(Struct, frozen=True):
+class Seen(Struct, frozen=True, gc=False):
     """A frame with its measured boxes."""
 
     at: Micros

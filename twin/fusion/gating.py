@@ -51,11 +51,12 @@ def inside(numbers: Floats, kinds: Ints, level: int, left: float, low: float, ri
 
 
 @compiled
-def unlooked(kinds: Ints, level: int, rows: Ints) -> int:
-    """Write into ``rows`` those of parked tracks on a level at which no camera's look is kept; returns how many."""
+def standing(kinds: Ints, level: int, is_known: Bools, is_shown: Bools, rows: Ints) -> int:
+    """Write into ``rows`` those of parked tracks on a level that a camera knows, or no camera's look is kept of, without those
+    that it shows; returns how many."""
     n = 0
     for row in range(len(kinds)):
-        if kinds[row, 0] == level and kinds[row, 1] == PARKED and kinds[row, 3] == 1:
+        if kinds[row, 1] == PARKED and kinds[row, 0] == level and (is_known[row] or kinds[row, 3] == 1) and not is_shown[row]:
             rows[n] = row
             n += 1
     return n
@@ -127,7 +128,7 @@ def pairs(
     kinds: Ints,
     rows: Ints,
     ahead: Floats,
-    own: Floats,
+    looks: Floats,
     boxes: Floats,
     ranks: Ints,
     links: Ints,
@@ -147,8 +148,8 @@ def pairs(
     Args:
         numbers, times, kinds: as of ``TrackColumns``.
         rows, ahead: of ``near``.
-        own: (R, 6) of a parked vehicle that this camera knows, how it saw it: x, y, xx, xy, yy, and the rank of such boxes;
-            the rank is -1 for others. New boxes of it come where they came before; its tracklet's may drive off.
+        looks: (T, 6) how this camera saw a vehicle that it knows: x, y, xx, xy, yy, and the rank of such boxes; the rank is
+            -1 for others. New boxes of it come where they came before, if it is parked; its tracklet's may drive off.
         boxes: (D, 5) x, y, xx, xy, yy.
         ranks: (D,) how much of a vehicle each box is of.
         links: (D,) the row of the track that its tracklet belongs to, or -1.
@@ -173,9 +174,9 @@ def pairs(
             a, b = ahead[number, 2] + boxes[column, 2], ahead[number, 3] + boxes[column, 3]
             c = ahead[number, 4] + boxes[column, 4]
             dx, dy = px - ahead[number, 0], py - ahead[number, 1]
-            if own[number, 5] == ranks[column] and link <= 0.0:
-                a, b, c = own[number, 2], own[number, 3], own[number, 4]
-                dx, dy = px - own[number, 0], py - own[number, 1]
+            if looks[row, 5] == ranks[column] and link <= 0.0 and kinds[row, 1] == PARKED:
+                a, b, c = looks[row, 2], looks[row, 3], looks[row, 4]
+                dx, dy = px - looks[row, 0], py - looks[row, 1]
             determinant = a * c - b * b
             d2 = (c * dx * dx - 2.0 * b * dx * dy + a * dy * dy) / determinant
             if d2 <= gate or (link > 0.0 and d2 <= LINKED_GATE * gate):

@@ -209,7 +209,8 @@ class Lifecycle:
     def stay(self, track: Track, tracklet: TrackletId, at: Micros) -> None:
         """A box of a parked vehicle has not changed."""
         track.absence, track.absent_since = 0.0, None
-        standing.doubt(track, tracklet, at)
+        if track.away:
+            standing.doubt(track, tracklet, at)
         stood = track.motion
         track.away, track.motion = 0, Motion(at, stood.x, stood.y, stood.vx, stood.vy, stood.p)
 

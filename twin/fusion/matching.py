@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from twin.events.ids import CameraId, TrackletId
+from twin.events.ids import TrackletId
 from twin.fusion.appearance import log_likelihood_ratio
 from twin.fusion.association import assign
 from twin.fusion.columns import TrackColumns
@@ -20,10 +20,7 @@ from twin.spatial.compiled import Bools, Floats, Ints
 
 Links = Mapping[TrackletId, TrackletLink]
 _NO_LINKS: Links = MappingProxyType({})
-_KNOWN_LOOKS = 3
-_OWN_SHARE = 0.35  # of a look's variance: what a camera's looks at one place do not have in common
 _APPEARANCE_WEIGHT = 0.5  # views of one tracklet are not independent of its link
-_NOT_KNOWN = -1.0
 
 
 def match(seen: Seen, state: FusionState, columns: TrackColumns, scene: Scene) -> list[tuple[TrackId, int]]:
@@ -33,9 +30,12 @@ def match(seen: Seen, state: FusionState, columns: TrackColumns, scene: Scene) -
         columns: of the state's tracks.
     """
     links = state.tracklets.get(seen.pending.camera, _NO_LINKS)
-    matched, is_taken = _settled(seen, state, links), np.zeros(len(columns.kinds), dtype=np.bool_)
+    matched = _settled(seen, state, links)
     settled = set(matched.values())
     asked = [column for column in range(len(seen.measured)) if column not in settled]
+    if not asked:
+        return sorted(matched.items())
+    is_taken = np.zeros(len(columns.kinds), dtype=np.bool_)
     is_taken[[columns.row_by_id[track] for track in matched]] = True
     sure = [column for column in asked if seen.measured[column].box.score >= scene.parameters.sure_score]
     for some in (sure, [column for column in asked if column not in sure]):  # a mere likeness gets what is left
@@ -70,14 +70,15 @@ def _matched(
         return []
     found, ahead = found[:n], ahead[:n]
     rows: list[int] = found.tolist()
-    tracks = [columns.tracks[row] for row in rows]
-    own = _known(tracks, seen.pending.camera)
+    looks = columns.looks(seen.pending.camera)
     ranks = np.array([one.rank for one in measured])
     linked = np.array([_linked(links.get(one.box.tracklet), columns) for one in measured])
     size, speed = n * len(asked), parameters.max_speed_mps
     of_track, of_box, costs = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), np.empty(size)
-    n = pairs(numbers, times, kinds, found, ahead, own, boxes, ranks, linked, seen.at, gate, speed, of_track, of_box, costs)
+    n = pairs(numbers, times, kinds, found, ahead, looks, boxes, ranks, linked, seen.at, gate, speed, of_track, of_box, costs)
     chosen = columns.rows()[: len(rows)]
+    numbers_of: list[int] = of_track[:n].tolist()
+    tracks = {number: columns.tracks[rows[number]] for number in numbers_of}
     assign(*_looked_at(of_track[:n], of_box[:n], costs[:n], tracks, measured, state), len(asked), chosen)
     return [(rows[number], asked[column]) for number, column in enumerate(chosen.tolist()) if column >= 0]
 
@@ -86,25 +87,13 @@ def _linked(link: TrackletLink | None, columns: TrackColumns) -> int:
     return -1 if link is None else columns.row_by_id.get(link.track, -1)
 
 
-def _known(tracks: list[Track], camera: CameraId) -> Floats:
-    """How a camera has seen parked vehicles often enough, as ``gating.pairs`` wants it."""
-    own = np.zeros((len(tracks), 6))
-    own[:, 5] = _NOT_KNOWN
-    for row, track in enumerate(tracks):
-        look = track.looks.get(camera)
-        if look is not None and look.n >= _KNOWN_LOOKS and track.status == "parked":
-            xx, xy, yy = look.covariance_m2
-            own[row] = look.x, look.y, _OWN_SHARE * xx, _OWN_SHARE * xy, _OWN_SHARE * yy, look.rank
-    return own
-
-
 def _looked_at(
-    rows: Ints, columns: Ints, costs: Floats, tracks: list[Track], measured: list[Measured], state: FusionState
+    rows: Ints, columns: Ints, costs: Floats, tracks: Mapping[int, Track], measured: list[Measured], state: FusionState
 ) -> tuple[Ints, Ints, Floats]:
     """The pairs without those that were refused; where a box could be one of several tracks, looks help to tell."""
     of_track: list[int] = rows.tolist()
     of_pair: list[int] = columns.tolist()
-    if any(track.refused for track in tracks):
+    if any(track.refused for track in tracks.values()):
         named = zip(of_track, of_pair, strict=True)
         kept = [measured[column].box.tracklet not in tracks[row].refused for row, column in named]
         rows, columns, costs = rows[kept], columns[kept], costs[kept]

@@ -19,7 +19,7 @@ Upper = tuple[float, float, float, float, float, float, float, float, float, flo
 Cov2 = tuple[float, float, float]
 
 
-class Motion(Struct, frozen=True, array_like=True):
+class Motion(Struct, frozen=True, gc=False, array_like=True):
     """An estimate at a time: metres, metres a second, and their covariance."""
 
     at: Micros

@@ -7,6 +7,8 @@ What comes for a closed tick is late; a frame far ahead of the logged clock is r
 
 from __future__ import annotations
 
+from bisect import bisect
+
 from msgspec.structs import replace
 
 from twin.events.envelope import ObservationEvent
@@ -84,9 +86,11 @@ def with_one(ticks: dict[int, Tick], one: PendingFrame | PendingLook, parameters
     if one in before.frames or one in before.looks:
         return ticks
     if isinstance(one, PendingFrame):
-        tick = Tick(tuple(sorted((*before.frames, one), key=_order)), before.looks)
+        place = bisect(before.frames, _order(one), key=_order)
+        tick = Tick((*before.frames[:place], one, *before.frames[place:]), before.looks)
     else:
-        tick = Tick(before.frames, tuple(sorted((*before.looks, one), key=_order)))
+        place = bisect(before.looks, _order(one), key=_order)
+        tick = Tick(before.frames, (*before.looks[:place], one, *before.looks[place:]))
     return {**ticks, number: tick}
 
 
@@ -117,10 +121,10 @@ def close(state: OrderingState, parameters: FusionParameters) -> tuple[OrderingS
 
 
 def _closable_until(state: OrderingState, parameters: FusionParameters) -> Micros | None:
-    marks = [watch.newest_at for watch in state.cameras.values() if watch.is_active]
-    ends = [min(marks)] if marks else []
+    active = [watch for watch in state.cameras.values() if watch.is_active]
+    ends = [min([watch.newest_at for watch in active])] if active else []
     if state.clock_at is not None:
-        delay = max((watch.delay_us for watch in state.cameras.values() if watch.is_active), default=0)
+        delay = max([watch.delay_us for watch in active]) if active else 0
         ends.append(state.clock_at - parameters.hold_us - delay)
     if len(state.pending) > MAX_PENDING_TICKS:
         ends.append((min(state.pending) + 1) * parameters.tick_us)

@@ -28,7 +28,7 @@ _MOST_KNOWN = 4_096
 _SYSTEMATIC = 0.3  # share of a look's variance that all looks of the camera have in common
 
 
-class Look(Struct, frozen=True, array_like=True):
+class Look(Struct, frozen=True, gc=False, array_like=True):
     """One camera's mean of its looks at a standing vehicle.
 
     Attributes:

@@ -21,7 +21,7 @@ _AGAINST_M = 3.0  # beyond the line of a one-way portal, where nobody is expecte
 _SETTLED_M = 4.0  # farther from the line than this, at walking speed, a side is forgotten
 
 
-class Crossing(Struct, frozen=True):
+class Crossing(Struct, frozen=True, gc=False):
     """A track crossed a portal."""
 
     portal: Portal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -57,9 +58,9 @@ class Scene:
         }
         self.placing = placing or Placing()
         self._calibrated: dict[bytes, GroundCamera] = {}
-        self._stalls_shown: dict[tuple[int, LevelId, tuple[int, int]], tuple[tuple[StallPlace, Pixel], ...]] = {}
-        self.columns: TrackColumns | None = None
-        """Those of the step that was finished last, for the next one to take."""
+        self._stalls_shown: dict[tuple[int, LevelId, tuple[int, int]], Mapping[StallId, tuple[StallPlace, Pixel]]] = {}
+        self.columns: dict[bool, TrackColumns] = {}
+        """Those of the steps that were finished last, of the past that is fused again and of the present, for the next."""
 
     def is_edge(self, level: LevelId, x_m: float, y_m: float) -> bool:
         """Whether vehicles may come up here from where nobody looks: near a portal that is not only counted."""
@@ -92,14 +93,14 @@ class Scene:
 
     def stalls_shown(
         self, camera: GroundCamera, level: LevelId, frame_px: tuple[int, int]
-    ) -> tuple[tuple[StallPlace, Pixel], ...]:
+    ) -> Mapping[StallId, tuple[StallPlace, Pixel]]:
         """Stalls whose middle is in a frame, whatever stands before them, and where. The camera is one of this scene's."""
         key = (id(camera), level, frame_px)
         if key not in self._stalls_shown:
             places = [stall for stall in self.stalls if stall.level == level]
             pixels = self.placing.pixels(camera, [stall.centre_m for stall in places], BODY_M)
             shown = zip(places, pixels, strict=True)
-            self._stalls_shown[key] = tuple((one, pixel) for one, pixel in shown if pixel and is_inside(pixel, frame_px))
+            self._stalls_shown[key] = {one.id: (one, pixel) for one, pixel in shown if pixel and is_inside(pixel, frame_px)}
         return self._stalls_shown[key]
 
     def camera(self, name: CameraId, at: Micros, calibrations: Calibrations) -> tuple[GroundCamera, LevelId] | None:

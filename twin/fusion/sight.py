@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -14,6 +14,30 @@ from twin.spatial.compiled import Floats, Ints, compiled
 
 Boxes = Sequence[DetectedBox]
 
+
+class Cover:
+    """Boxes that hide what is behind them, and their corners where those are asked for."""
+
+    def __init__(self, boxes: Boxes) -> None:
+        self.boxes = boxes
+        self._corners: Floats | None = None
+
+    @property
+    def corners(self) -> Floats:
+        """(N, 4) x1, y1, x2, y2."""
+        if self._corners is None:
+            self._corners = np.array([one.box_px for one in self.boxes]).reshape(-1, 4)
+        return self._corners
+
+    def with_others(self, boxes: Boxes) -> Cover:
+        """These boxes, and others after them."""
+        if not boxes:
+            return self
+        both = Cover([*self.boxes, *boxes])
+        both._corners = np.concatenate((self.corners, np.array([one.box_px for one in boxes])))
+        return both
+
+
 _NEARER_PX = 2.0
 _HIDDEN_SHARE = 0.4  # of a box: detectors begin to miss what is covered by more
 _COVER_SHARE = 0.15  # how far into another box a place must be to count as hidden
@@ -24,23 +48,29 @@ def boxes_of(seen: Seen) -> list[DetectedBox]:
     return [*(one.box for one in seen.measured), *seen.invisible]
 
 
-def visible(seen: Seen, pixels: Sequence[Pixel | None], own: Sequence[Collection[TrackletId]], boxes: Boxes) -> list[bool]:
+def is_shown(seen: Seen, pixels: Iterable[Pixel | None]) -> list[bool]:
+    """Whether each place is in the frame, whatever stands before it."""
+    frame_px = seen.pending.frame.frame_px
+    return [pixel is not None and is_inside(pixel, frame_px) for pixel in pixels]
+
+
+def visible(seen: Seen, pixels: Sequence[Pixel | None], own: Sequence[Collection[TrackletId]], cover: Cover) -> list[bool]:
     """Whether each place is in clear view of the frame's camera.
 
     Args:
         pixels: where ground points on the camera's level appear, as ``Placing.pixels`` tells.
         own: for each, the tracklets that are allowed to cover it: the vehicle's own.
-        boxes: of the frame, and those that the camera had a moment ago and not now: what was missed still hides what is
+        cover: boxes of the frame, and those that the camera had a moment ago and not now: what was missed still hides what is
             behind it.
     """
-    frame_px = seen.pending.frame.frame_px
-    is_clear = [pixel is not None and is_inside(pixel, frame_px) for pixel in pixels]
+    is_clear = is_shown(seen, pixels)
+    boxes = cover.boxes
     if boxes and any(is_clear):
-        places, corners = np.array([pixel or (0.0, 0.0) for pixel in pixels]), np.array([one.box_px for one in boxes])
+        places = np.array([pixel or (0.0, 0.0) for pixel in pixels])
         found = np.empty((len(pixels) * len(boxes), 2), dtype=np.int64)
-        pairs: list[tuple[int, int]] = found[: _covers(places, corners, found)].tolist()
-        for place, cover in pairs:
-            is_clear[place] = is_clear[place] and boxes[cover].tracklet in own[place]
+        pairs: list[tuple[int, int]] = found[: _covers(places, cover.corners, found)].tolist()
+        for place, by in pairs:
+            is_clear[place] = is_clear[place] and boxes[by].tracklet in own[place]
     return is_clear
 
 

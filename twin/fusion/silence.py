@@ -12,7 +12,7 @@ from twin.fusion.emission import Emission
 from twin.fusion.state import PendingFrame
 
 
-class Delivery(Struct, frozen=True, array_like=True):
+class Delivery(Struct, frozen=True, gc=False, array_like=True):
     """A camera's newest frame among the closed ticks, and whether it still delivers."""
 
     newest_at: Micros

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from twin.events.facts import StallChanged
 from twin.events.ids import Micros, StallId, VehicleId
 from twin.fusion.columns import TrackColumns
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Seen
 from twin.fusion.scene import Scene
-from twin.fusion.sight import boxes_of, visible
+from twin.fusion.sight import Cover, visible
 from twin.fusion.state import StallBelief
 
 _LOOKS = 20  # clear looks at an empty place before an unknown stall is free: parked vehicles are confirmed by then
@@ -17,23 +19,40 @@ _UNKNOWN = StallBelief("unknown")
 
 def occupy(stalls: dict[StallId, StallBelief], parked: dict[StallId, VehicleId], at: Micros, emission: Emission) -> None:
     """Bring stalls in line with who is parked in them; a stall holds one vehicle, the first that parked."""
-    for stall, belief in sorted(stalls.items()):
-        if belief.state == "occupied" and stall not in parked:
-            stalls[stall] = StallBelief("free")
-            emission.emit(at, StallChanged(stall=stall, state="free"))
-    for stall, vehicle in sorted(parked.items()):
-        if stalls.get(stall, _UNKNOWN).vehicle != vehicle:
-            stalls[stall] = StallBelief("occupied", vehicle)
-            emission.emit(at, StallChanged(stall=stall, state="occupied", vehicle=vehicle))
+    left = [stall for stall, belief in stalls.items() if belief.state == "occupied" and stall not in parked]
+    for stall in sorted(left):
+        stalls[stall] = StallBelief("free")
+        emission.emit(at, StallChanged(stall=stall, state="free"))
+    taken = [(stall, vehicle) for stall, vehicle in parked.items() if stalls.get(stall, _UNKNOWN).vehicle != vehicle]
+    for stall, vehicle in sorted(taken):
+        stalls[stall] = StallBelief("occupied", vehicle)
+        emission.emit(at, StallChanged(stall=stall, state="occupied", vehicle=vehicle))
 
 
-def look(seen: Seen, columns: TrackColumns, stalls: dict[StallId, StallBelief], scene: Scene, emission: Emission) -> None:
-    """Count clear looks at unknown stalls in which nothing is tracked."""
+def known(stalls: Mapping[StallId, StallBelief]) -> set[StallId]:
+    """Those whose state is known, for ``look``."""
+    return {stall for stall, belief in stalls.items() if belief.state != "unknown"}
+
+
+def look(
+    seen: Seen,
+    columns: TrackColumns,
+    stalls: dict[StallId, StallBelief],
+    known: set[StallId],
+    cover: Cover,
+    scene: Scene,
+    emission: Emission,
+) -> None:
+    """Count clear looks at unknown stalls in which nothing is tracked; one that is free is then among the ``known``.
+
+    Args:
+        cover: all boxes of the frame.
+    """
     shown = scene.stalls_shown(seen.camera, seen.level, seen.pending.frame.frame_px)
-    unknown = [one for one in shown if stalls.get(one[0].id, _UNKNOWN).state == "unknown"]
-    if not unknown:
+    if known.issuperset(shown):
         return
-    clear = visible(seen, [pixel for _, pixel in unknown], [()] * len(unknown), boxes_of(seen))
+    unknown = [one for one in shown.values() if one[0].id not in known]
+    clear = visible(seen, [pixel for _, pixel in unknown], [()] * len(unknown), cover)
     if not any(clear):
         return
     empty = [place for (place, _), is_clear in zip(unknown, clear, strict=True) if is_clear]
@@ -48,4 +67,5 @@ def look(seen: Seen, columns: TrackColumns, stalls: dict[StallId, StallBelief], 
         stalls[place.id] = StallBelief("unknown", None, n_empty)
         if n_empty >= _LOOKS:
             stalls[place.id] = StallBelief("free")
+            known.add(place.id)
             emission.emit(seen.at, StallChanged(stall=place.id, state="free"))

@@ -25,7 +25,7 @@ Calibrations = tuple[tuple[Micros, CameraCalibrated], ...]
 Status = Literal["tentative", "moving", "parked", "hidden", "left"]
 
 
-class PendingFrame(Struct, frozen=True, array_like=True):
+class PendingFrame(Struct, frozen=True, gc=False, array_like=True):
     """A frame that waits for its tick to close; ``at`` is its corrected time."""
 
     at: Micros
@@ -36,7 +36,7 @@ class PendingFrame(Struct, frozen=True, array_like=True):
     frame: FrameObserved
 
 
-class PendingLook(Struct, frozen=True, array_like=True):
+class PendingLook(Struct, frozen=True, gc=False, array_like=True):
     """How a tracklet looked, as it waits for its tick to close: a personal field, opened."""
 
     at: Micros
@@ -48,14 +48,14 @@ class PendingLook(Struct, frozen=True, array_like=True):
     embedder: str = ""  # states of before have none
 
 
-class Tick(Struct, frozen=True, array_like=True):
+class Tick(Struct, frozen=True, gc=False, array_like=True):
     """What was seen within a tick, each in (time, camera, sequence) order."""
 
     frames: tuple[PendingFrame, ...] = ()
     looks: tuple[PendingLook, ...] = ()
 
 
-class Shift(Struct, frozen=True, array_like=True):
+class Shift(Struct, frozen=True, gc=False, array_like=True):
     """A camera's lag that may be its clock's: since which frame and when, the first and the least, and of how many frames.
 
     ``bound_us`` is by how much it is at least larger than before.
@@ -69,7 +69,7 @@ class Shift(Struct, frozen=True, array_like=True):
     bound_us: int
 
 
-class CameraWatch(Struct, frozen=True, array_like=True):
+class CameraWatch(Struct, frozen=True, gc=False, array_like=True):
     """What is known of a camera's time: its newest frame, the least lag behind the clock in two windows, and the usual lag.
 
     ``delay_us`` is how late its frames usually come, after its clock was put right by ``offset_us``. ``newest`` is the boot
@@ -100,7 +100,7 @@ class CameraWatch(Struct, frozen=True, array_like=True):
     n_set: int = 0
 
 
-class OrderingState(Struct, frozen=True):
+class OrderingState(Struct, frozen=True, gc=False):
     """Ticks by number, and how far they are closed."""
 
     pending: dict[int, Tick] = field(default_factory=dict[int, Tick])
@@ -110,7 +110,7 @@ class OrderingState(Struct, frozen=True):
     is_wall_clock: bool = False  # it tells when observations arrived
 
 
-class TrailPoint(Struct, frozen=True, array_like=True):
+class TrailPoint(Struct, frozen=True, gc=False, array_like=True):
     """Where a track was."""
 
     at: Micros
@@ -118,21 +118,21 @@ class TrailPoint(Struct, frozen=True, array_like=True):
     y: float
 
 
-class Apart(Struct, frozen=True, array_like=True):
+class Apart(Struct, frozen=True, gc=False, array_like=True):
     """Points for the seconds in which two tracks were seen beside each other, and when last."""
 
     n: int
     last_at: Micros
 
 
-class Doubt(Struct, frozen=True, array_like=True):
+class Doubt(Struct, frozen=True, gc=False, array_like=True):
     """How often a tracklet was off the parked vehicle that it belongs to while another camera saw that stand, and when last."""
 
     n: int
     last_at: Micros
 
 
-class Emitted(Struct, frozen=True, array_like=True):
+class Emitted(Struct, frozen=True, gc=False, array_like=True):
     """What the last fact about a vehicle's place said."""
 
     at: Micros
@@ -141,7 +141,7 @@ class Emitted(Struct, frozen=True, array_like=True):
     zone: ZoneId | None
 
 
-class Track(Struct, kw_only=True):
+class Track(Struct, kw_only=True, gc=False):
     """One object on the ground; a vehicle once it is confirmed.
 
     Attributes:
@@ -203,7 +203,7 @@ class Track(Struct, kw_only=True):
     apart: dict[TrackId, Apart] = field(default_factory=dict[TrackId, Apart])
 
 
-class TrackletLink(Struct, frozen=True, array_like=True):
+class TrackletLink(Struct, frozen=True, gc=False, array_like=True):
     """A camera's tracklet: the track it was matched to, and its last full box."""
 
     track: TrackId
@@ -216,7 +216,7 @@ class TrackletLink(Struct, frozen=True, array_like=True):
     assigned_to: VehicleId | None = None
 
 
-class Suspicion(Struct, frozen=True, array_like=True):
+class Suspicion(Struct, frozen=True, gc=False, array_like=True):
     """Two confirmed tracks, the elder first, that stand where only one vehicle can be, and since when."""
 
     elder: TrackId
@@ -224,7 +224,7 @@ class Suspicion(Struct, frozen=True, array_like=True):
     since_at: Micros
 
 
-class DecidedMerge(Struct, frozen=True, array_like=True):
+class DecidedMerge(Struct, frozen=True, gc=False, array_like=True):
     """A person said that two vehicles that are followed are one, from when on, and by which observation."""
 
     at: Micros
@@ -233,7 +233,7 @@ class DecidedMerge(Struct, frozen=True, array_like=True):
     decision: EventId
 
 
-class StallBelief(Struct, frozen=True, array_like=True):
+class StallBelief(Struct, frozen=True, gc=False, array_like=True):
     """A stall's state, and for how many looks a free one was seen empty."""
 
     state: StallState
@@ -241,7 +241,7 @@ class StallBelief(Struct, frozen=True, array_like=True):
     n_empty: int = 0
 
 
-class FusionState(Struct, frozen=True):
+class FusionState(Struct, frozen=True, gc=False):
     """Everything but the order of frames."""
 
     n_tracks: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 
 from msgspec.structs import replace
@@ -21,7 +22,7 @@ from twin.fusion.matching import match
 from twin.fusion.place import fused, is_stranger, squared_distance
 from twin.fusion.placing import BODY_M
 from twin.fusion.scene import Scene
-from twin.fusion.sight import boxes_of, is_hidden, visible
+from twin.fusion.sight import Cover, boxes_of, is_hidden, is_shown, visible
 from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, Track, TrackId, TrackletLink
 
 _RECENT: Micros = 2 * SECOND  # what a camera saw so short a while ago and sees no more was missed
@@ -34,13 +35,15 @@ _DOUBTS = 3
 _SURE = 0.9  # certainty of an identity from which is learned
 _SAME_PARKED_M = 1.8  # nearer than two parked vehicles' centres can be
 _SAME_D2 = 6.0  # chi-squared, 2 degrees of freedom, 95 %
+_AT_REST = ("parked", "hidden")  # of these not having been seen says nothing
 _SAME_MOVING_M = 3.5  # two views of one moving vehicle may differ so much where one of them is cut
 
 
 class Step:
     """Works on a copy of a fusion state's dicts while one observation is folded; a track is copied before it is changed."""
 
-    def __init__(self, state: FusionState, scene: Scene, emission: Emission) -> None:
+    def __init__(self, state: FusionState, scene: Scene, emission: Emission, *, is_again: bool = False) -> None:
+        """``is_again``: it is the past that is fused again, beside the present."""
         self._scene = scene
         self._emission = emission
         self._n_tracks = state.n_tracks
@@ -59,17 +62,19 @@ class Step:
             scores=state.scores,
         )
         self._owned = set[TrackId]()
-        self._columns = (scene.columns or TrackColumns()).of(self.state.tracks)
-        scene.columns = None
+        self._is_again = is_again
+        self._columns = (scene.columns.pop(is_again, None) or TrackColumns()).of(self.state.tracks)
+        self._known_stalls = set[StallId]()
         self._life = Lifecycle(scene, emission, self.state.tracks, self._mine, state.scores.nats)
 
     def finished(self) -> FusionState:
         """The new state; the step ends."""
-        self._scene.columns = self._columns
+        self._scene.columns[self._is_again] = self._columns
         return replace(self.state, n_tracks=self._n_tracks, suspicions=self._suspicions)
 
     def fuse(self, frames: tuple[PendingFrame, ...]) -> None:
         """Fuse a closed tick's frames."""
+        self._known_stalls = stalls.known(self.state.stalls)
         for pending in frames:
             calibrations = self.state.calibrations.get(pending.camera, ())
             found = self._scene.camera(pending.camera, pending.at, calibrations)
@@ -83,7 +88,7 @@ class Step:
         """What not having been seen until now means for each track; forgets old tracklets."""
         parameters, tracks = self._scene.parameters, self.state.tracks
         self._merge_decided(closed_at)
-        for name in list(tracks):
+        for name in [name for name, track in tracks.items() if track.status not in _AT_REST]:
             unseen = closed_at - tracks[name].seen_at
             if tracks[name].status == "moving" and unseen > parameters.hidden_us:
                 self._lose_sight(self._mine(name))
@@ -163,23 +168,30 @@ class Step:
         self.state.looked_at[camera] = seen.at
         pairs = match(seen, self.state, self._columns, self._scene)
         tracks = self.state.tracks
+        kept = list[TrackId]()
         for name, column in pairs:
-            if name in tracks:
-                track, measured = self._mine(name), seen.measured[column]
-                update = self._update if measured.is_fresh or track.status != "parked" else self._keep
-                update(track, measured, seen)
-                self._end(seen.at)
+            if name not in tracks:
+                continue
+            track, measured = self._mine(name), seen.measured[column]
+            if not measured.is_fresh and track.status == "parked":
+                self._keep(track, measured, seen)
+                kept.append(name)
+                continue
+            self._update(track, measured, seen)
+            self._end(seen.at)
             if name in tracks:
                 self._columns.write(tracks[name])
-        self._columns.seen_by.setdefault(camera, {}).update(dict.fromkeys(name for name, _ in pairs))
+        self._columns.keep([name for name in kept if name in tracks], seen.at)
+        matched, taken = [name for name, _ in pairs], {column for _, column in pairs}
         doubles.note_apart([(tracks[name], seen.measured[column].box) for name, column in pairs if name in tracks], seen.at)
-        taken = {column for _, column in pairs}
-        self._miss({track for track, _ in pairs}, seen)
+        cover = Cover(boxes_of(seen))
+        self._miss(matched, seen, cover)
         for column, measured in enumerate(seen.measured):
-            others = (seen.measured[one].box for one in taken)
-            if column not in taken and measured.is_fresh and not doubles.is_second_box(measured.box, others):
-                self._bear(measured, seen)
-        stalls.look(seen, self._columns, self.state.stalls, self._scene, self._emission)
+            if column not in taken and measured.is_fresh:
+                others = (seen.measured[one].box for one in taken)
+                if not doubles.is_second_box(measured.box, others):
+                    self._bear(measured, seen)
+        stalls.look(seen, self._columns, self.state.stalls, self._known_stalls, cover, self._scene, self._emission)
 
     def _keep(self, track: Track, measured: Measured, seen: Seen) -> None:
         """``_update`` of a parked vehicle whose box has not changed, which is most of what cameras send."""
@@ -346,25 +358,21 @@ class Step:
         self._columns.write(track)
         self._link(track, measured, seen)
 
-    def _miss(self, matched: set[TrackId], seen: Seen) -> None:
+    def _miss(self, matched: Sequence[TrackId], seen: Seen, cover: Cover) -> None:
         """Parked vehicles that this camera should have seen, and did not."""
-        camera, tracks = seen.pending.camera, self.state.tracks
-        known = sorted({*self._columns.seen_by.get(camera, ()), *self._columns.not_looked_at(seen.level)} - matched)
-        missed = [
-            track
-            for track in (tracks[name] for name in known if name in tracks)
-            if track.status == "parked"
-            and track.level == seen.level
-            and (camera in track.seen_rate or camera in track.looks or not track.looks)
-        ]
+        camera = seen.pending.camera
+        unseen = self._columns.unseen(camera, seen.level, matched)
+        missed = [one for one in unseen if camera in one.seen_rate or camera in one.looks or not one.looks]
         if not missed:
             return
-        boxes, own = [*boxes_of(seen), *self._recent(seen)], [track.tracklets for track in missed]
-        places = [(track.motion.x, track.motion.y) for track in missed]
-        clear = visible(seen, self._scene.placing.pixels(seen.camera, places, BODY_M), own, boxes)
+        pixels = self._scene.placing.pixels(seen.camera, [(track.motion.x, track.motion.y) for track in missed], BODY_M)
+        if not any(is_shown(seen, pixels)):
+            return
+        cover = cover.with_others(self._recent(seen))
+        clear = visible(seen, pixels, [track.tracklets for track in missed], cover)
         for track, is_clear in zip(missed, clear, strict=True):
             look = track.looks.get(camera)
-            if is_clear and (look is None or not is_hidden(look.box_px, track.tracklets, boxes)):
+            if is_clear and (look is None or not is_hidden(look.box_px, track.tracklets, cover.boxes)):
                 mine = self._mine(track.id)
                 self._life.miss_parked(mine, camera, seen.at)
                 self._life.note_rate(mine, camera, was_seen=False)
@@ -426,5 +434,5 @@ def _is_doubted(track: Track, measured: Measured) -> bool:
 
 def _own(track: Track) -> Track:
     mine = copy(track)
-    mine.sides = dict(track.sides)
+    mine.sides = track.sides.copy()
     return mine

@@ -2,70 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from copy import copy
+from heapq import nsmallest
 
 from msgspec.structs import replace
 
-from twin.events.ids import SECOND, Micros
+from twin.events.ids import SECOND, CameraId, Micros, TrackletId
 from twin.fusion.appearance import likeness, with_views
 from twin.fusion.emission import Emission
-from twin.fusion.look_scores import calibrated, with_scores
+from twin.fusion.look_scores import LookScores, calibrated, with_scores
 from twin.fusion.scene import Scene
-from twin.fusion.state import FusionState, PendingLook, Track
+from twin.fusion.state import FusionState, PendingLook, Track, TrackId, TrackletLink
 
 _N_VIEWS = 4_096
 _BESIDE: Micros = SECOND // 2  # so short a while ago another camera had a box of it
 _SURELY_APART_M = 6.0
 _N_OTHERS = 3
+_SEEN = ("moving", "parked")
+
+_Links = Mapping[CameraId, Mapping[TrackletId, TrackletLink]]
 
 
-def embed(state: FusionState, look: PendingLook, scene: Scene, emission: Emission) -> FusionState:
-    """Note how a tracklet looks; the track it belongs to learns it too, and so does who weighs looks."""
-    if scene.parameters.calibrates_looks:
-        state = _with_scores(state, look, emission)
-    views = {**state.views, look.tracklet: with_views(state.views.get(look.tracklet, ()), [look.embedding])}
-    while len(views) > _N_VIEWS:
-        del views[next(iter(views))]
-    link = state.tracklets.get(look.camera, {}).get(look.tracklet)
-    if link is None or link.track not in state.tracks:
-        return replace(state, views=views)
-    track = copy(state.tracks[link.track])
-    track.gallery = with_views(track.gallery, [look.embedding])
-    return replace(state, views=views, tracks={**state.tracks, track.id: track})
+def embed(state: FusionState, looks: Iterable[PendingLook], scene: Scene, emission: Emission) -> FusionState:
+    """Note how tracklets look; the tracks they belong to learn it too, and so does who weighs looks."""
+    views, tracks, scores = dict(state.views), dict(state.tracks), state.scores
+    for look in looks:
+        name = look.tracklet
+        link = state.tracklets.get(look.camera, {}).get(name)
+        track = None if link is None else tracks.get(link.track)
+        if scene.parameters.calibrates_looks and track is not None and name not in views:
+            scores = _with_first(scores, look, track, tracks.values(), state.tracklets, emission)
+        views[name] = with_views(views.get(name, ()), [look.embedding])
+        while len(views) > _N_VIEWS:
+            del views[next(iter(views))]
+        if track is not None:
+            mine = copy(track)
+            mine.gallery = with_views(track.gallery, [look.embedding])
+            tracks[track.id] = mine
+    return replace(state, views=views, tracks=tracks, scores=scores)
 
 
-def _with_scores(state: FusionState, look: PendingLook, emission: Emission) -> FusionState:
+def _with_first(
+    scores: LookScores, look: PendingLook, track: Track, tracks: Iterable[Track], links: _Links, emission: Emission
+) -> LookScores:
     """Compare the first look of a tracklet with the vehicle that another camera sees in its place, and with others seen now."""
-    link = state.tracklets.get(look.camera, {}).get(look.tracklet)
-    track = None if link is None or look.tracklet in state.views else state.tracks.get(link.track)
-    if track is None or track.vehicle is None or not _has_other_camera(state, track, look):
-        return state
+    if track.vehicle is None or not _has_other_camera(links, track, look):
+        return scores
     own = likeness((look.embedding,), track.gallery)
     if own is None:
-        return state
-    others = [likeness((look.embedding,), other.gallery) for other in _others(state, track, look.at)]
+        return scores
+    others = [likeness((look.embedding,), other.gallery) for other in _others(tracks, track, look.at)]
     different = [one for one in others if one is not None]
-    scores = with_scores(state.scores, look.embedder, [own], different)
-    if (fact := calibrated(state.scores, scores)) is not None:
+    after = with_scores(scores, look.embedder, [own], different)
+    if (fact := calibrated(scores, after)) is not None:
         emission.emit(look.at, fact)
-    return replace(state, scores=scores)
+    return after
 
 
-def _has_other_camera(state: FusionState, track: Track, look: PendingLook) -> bool:
-    return any(
-        link.track == track.id and look.at - link.seen_at <= _BESIDE
-        for camera, links in state.tracklets.items()
-        if camera != look.camera
-        for link in links.values()
-    )
+def _has_other_camera(tracklets: _Links, track: Track, look: PendingLook) -> bool:
+    name, since = track.id, look.at - _BESIDE
+    for camera, links in tracklets.items():
+        if camera != look.camera:
+            for link in links.values():
+                if link.track == name and link.seen_at >= since:
+                    return True
+    return False
 
 
-def _others(state: FusionState, track: Track, at: Micros) -> list[Track]:
+def _others(tracks: Iterable[Track], track: Track, at: Micros) -> list[Track]:
     """The nearest vehicles that are seen now and are surely others."""
-    apart = [
-        ((one.motion.x - track.motion.x) ** 2 + (one.motion.y - track.motion.y) ** 2, one)
-        for one in state.tracks.values()
-        if one.vehicle is not None and one.id != track.id and one.status in ("moving", "parked") and at - one.seen_at <= SECOND
-    ]
-    surely = [(away, one) for away, one in apart if one.level != track.level or away > _SURELY_APART_M * _SURELY_APART_M]
-    return [one for _, one in sorted(surely, key=lambda pair: (pair[0], pair[1].id))[:_N_OTHERS]]
+    x, y, since = track.motion.x, track.motion.y, at - SECOND
+    surely = list[tuple[float, TrackId, Track]]()
+    for one in tracks:
+        if one.vehicle is None or one.seen_at < since or one.status not in _SEEN or one.id == track.id:
+            continue
+        motion = one.motion
+        away = (motion.x - x) ** 2 + (motion.y - y) ** 2
+        if away > _SURELY_APART_M * _SURELY_APART_M or one.level != track.level:
+            surely.append((away, one.id, one))
+    return [one for _, _, one in nsmallest(_N_OTHERS, surely)]

@@ -18,11 +18,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import networkx as nx
+import numpy as np
+import shapely
 from shapely import LineString, Polygon
 
-from site_models.schema import CameraId, Lane, Portal, Site, ZoneId
+from site_models.schema import Lane, Portal, Site, ZoneId
 from twin.events.ids import Micros
-from twin.graph.coverage import Piece, footprints, pieces, sees
+from twin.graph.coverage import Piece, coverage
 from twin.graph.nodes import CameraNow, PortalNow, StallNow, Tally
 
 Node = tuple[str, str]
@@ -108,10 +110,11 @@ def site_graph(site: Site) -> SiteGraph:
 
 def adjacent_zones(site: Site) -> Iterator[tuple[ZoneId, ZoneId]]:
     """Pairs of zones of one level whose borders come within 0.5 m, each pair once, sorted."""
-    rings = [(zone, Polygon(zone.ring_m)) for zone in site.zones]
-    for index, (one, ring) in enumerate(rings):
-        for other, other_ring in rings[index + 1 :]:
-            if one.level == other.level and ring.dwithin(other_ring, ADJACENT_M):
+    rings = np.array([Polygon(zone.ring_m) for zone in site.zones], dtype=object)
+    for index, one in enumerate(site.zones):
+        is_near = shapely.dwithin(rings[index], rings[index + 1 :], ADJACENT_M)
+        for other, near in zip(site.zones[index + 1 :], is_near.tolist(), strict=True):
+            if near and one.level == other.level:
                 yield one.id, other.id
 
 
@@ -159,12 +162,8 @@ def zones_at(site: Site, portal: Portal) -> tuple[ZoneId, ...]:
 
 
 def _look(graph: SiteGraph, site: Site) -> None:
-    views = footprints(site)
-    cameras: dict[CameraId, str] = {camera.id: camera.level for camera in site.cameras}
-    for camera, view in views.items():
-        for kind, members in (("zone", site.zones), ("stall", site.stalls)):
-            for member in members:
-                if member.level == cameras[camera] and sees(view, Polygon(member.ring_m)):
-                    graph.link(("camera", camera), (kind, member.id), "sees")
-    for zone in site.zones:
-        graph.pieces_by_zone[zone.id] = pieces(zone, views, cameras)
+    found = coverage(site)
+    for camera, areas in found.seen.items():
+        for area in areas:
+            graph.link(("camera", camera), area, "sees")
+    graph.pieces_by_zone |= found.pieces_by_zone

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -43,6 +43,11 @@ class KeyRing(ABC):
     @abstractmethod
     async def _find(self, site: SiteId, key_id: str) -> bytes | None:
         """The key, or None when it was destroyed or never made."""
+
+    async def _find_all(self, site: SiteId, key_ids: Collection[str]) -> Mapping[str, bytes]:
+        """Those of these keys that there are; an adapter that can ask for all at once does."""
+        found = {key_id: await self._find(site, key_id) for key_id in key_ids}
+        return {key_id: key for key_id, key in found.items() if key is not None}
 
     @abstractmethod
     async def _keep(self, site: SiteId, key_id: str, fresh: bytes) -> bytes | None:
@@ -94,6 +99,14 @@ class KeyRing(ABC):
             raise CodecError(
                 f"{len(ciphertext)} bytes sealed with the key of '{key_id}' at site '{site}' do not open; they are damaged"
             ) from None
+
+    async def learn(self, site: SiteId, key_ids: Collection[str]) -> None:
+        """Ask at once for keys that will be asked for, as many as are kept in memory: one by one each is a query."""
+        unknown = [key_id for key_id in dict.fromkeys(key_ids) if (site, key_id) not in self._cache][: self._n_cached]
+        if unknown:
+            n_destroyed = self._n_destroyed
+            for key_id, key in (await self._find_all(site, unknown)).items():
+                self._remember(site, key_id, key, n_destroyed)
 
     async def destroy(self, site: SiteId, key_id: str) -> None:
         """Erase everything sealed with a key. Doing it twice, or before the key exists, is no error."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -52,6 +52,13 @@ class SealingLog(PassingLog):
         except Gone:
             sealed = Sealed(key_id=key_id, ciphertext=b"")
         return replace(event, payload=replace(payload, personal=None, sealed=sealed))
+
+
+def keys_of(events: Iterable[ObservationEvent]) -> list[str]:
+    """The keys that ``personal_of`` will ask for."""
+    payloads = (event.payload for event in events)
+    sealed = [payload.sealed for payload in payloads if isinstance(payload, Sealable) and payload.personal is None]
+    return [one.key_id for one in sealed if one is not None and one.ciphertext]
 
 
 async def personal_of(keys: KeyRing, event: ObservationEvent) -> Personal | None:

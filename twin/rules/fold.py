@@ -51,7 +51,7 @@ FOLD_VERSION = "2"
 """Changes whenever the same observations could give other facts."""
 
 
-class FoldState(Struct, frozen=True):
+class FoldState(Struct, frozen=True, gc=False):
     """Everything that the fold remembers."""
 
     order: OrderingState = field(default_factory=OrderingState)

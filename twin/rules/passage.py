@@ -17,10 +17,14 @@ from twin.rules.window import Core, Stretch
 class Passage:
     """Goes on from a core."""
 
-    def __init__(self, core: Core, stretches: tuple[Stretch, ...], scene: Scene, emission: Emission) -> None:
+    def __init__(
+        self, core: Core, stretches: tuple[Stretch, ...], scene: Scene, emission: Emission, *, is_again: bool = False
+    ) -> None:
+        """``is_again``: it is the past that is fused again, beside the present."""
         self._fusion, self._deliveries = core.fusion, core.deliveries
         self._scene, self._emission = scene, emission
         self._parameters = scene.parameters
+        self._is_again = is_again
         self._stretches = list(stretches)
         self._n_told = 0  # of what was concluded: in a stretch already
         self._step: Step | None = None
@@ -32,10 +36,7 @@ class Passage:
             self._tell()
             self._stretches.append(Stretch(at, self._core()))
         if tick.looks:
-            fusion = self._settled()
-            for look in tick.looks:
-                fusion = embed(fusion, look, self._scene, self._emission)
-            self._fusion = fusion
+            self._fusion = embed(self._settled(), tick.looks, self._scene, self._emission)
         self._expire(at)
         if tick.frames:
             self._deliveries = silence.take(self._deliveries, tick.frames, self._emission)
@@ -56,7 +57,7 @@ class Passage:
         self._stepping().expire(at)
 
     def _stepping(self) -> Step:
-        self._step = self._step or Step(self._fusion, self._scene, self._emission)
+        self._step = self._step or Step(self._fusion, self._scene, self._emission, is_again=self._is_again)
         return self._step
 
     def _settled(self) -> FusionState:

@@ -120,7 +120,7 @@ class Refusions:
     def _passage(self, refusion: Refusion) -> Passage:
         n_concluded = sum(len(stretch.said) for stretch in refusion.stretches)
         emission = Emission(self._site, self._version, _UNTOLD, unanswered, after=n_concluded)
-        return Passage(refusion.core, refusion.stretches, self._scene, emission)
+        return Passage(refusion.core, refusion.stretches, self._scene, emission, is_again=True)
 
 
 def abandoned(window: Window) -> Window:

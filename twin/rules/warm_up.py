@@ -39,7 +39,7 @@ def _events(site: Site) -> Iterator[ObservationEvent]:
     camera = site.cameras[0]
     level = next(level for level in site.levels if level.id == camera.level)
     ground = GroundCamera.of(camera, level)
-    shown = Scene(site, DEFAULTS).stalls_shown(ground, camera.level, camera.frame_px)
+    shown = tuple(Scene(site, DEFAULTS).stalls_shown(ground, camera.level, camera.frame_px).values())
     (near, _), (far, _) = shown[len(shown) // 2], shown[0]
     for number in range(_FRAMES):
         at = _FROM + number * _EVERY_US

@@ -21,14 +21,14 @@ from twin.fusion.state import CameraId, FusionState, PendingFrame, PendingLook, 
 _BEFORE_ALL: Micros = -(2**62)
 
 
-class Core(Struct, frozen=True):
+class Core(Struct, frozen=True, gc=False):
     """All that follows from what was seen up to a time. Stays are not among it: they are amended, never made again."""
 
     fusion: FusionState = field(default_factory=FusionState)
     deliveries: Deliveries = field(default_factory=dict[CameraId, Delivery])
 
 
-class Stretch(Struct, frozen=True):
+class Stretch(Struct, frozen=True, gc=False):
     """The state before a tick, and what was concluded from there to the next stretch, in order.
 
     Attributes:
@@ -41,7 +41,7 @@ class Stretch(Struct, frozen=True):
     said: tuple[FactEvent, ...] = ()
 
 
-class Refusion(Struct, frozen=True):
+class Refusion(Struct, frozen=True, gc=False):
     """Past seconds that are being fused again.
 
     Attributes:
@@ -62,7 +62,7 @@ class Refusion(Struct, frozen=True):
     stretches: tuple[Stretch, ...]
 
 
-class Window(Struct, frozen=True):
+class Window(Struct, frozen=True, gc=False):
     """The last seconds.
 
     Attributes:

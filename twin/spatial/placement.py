@@ -54,8 +54,9 @@ def covered(boxes: Sequence[DetectedBox], others: Sequence[DetectedBox]) -> Bool
     """As ``footprint.covered`` by these boxes themselves and by others of the frame."""
     if not boxes:
         return np.zeros(0, dtype=np.bool_)
-    number: dict[str, int] = {}
-    names = [number.setdefault(one.tracklet, len(number)) for one in (*boxes, *others)]
+    every = [*boxes, *others]
+    number = {name: n for n, name in enumerate([one.tracklet for one in every])}
+    names = np.arange(len(every)) if len(number) == len(every) else np.array([number[one.tracklet] for one in every])
     found = np.zeros(len(boxes), dtype=np.bool_)
-    ground.covered(np.array([one.box_px for one in (*boxes, *others)]), np.array(names), found)
+    ground.covered(np.array([one.box_px for one in every]), names, found)
     return found

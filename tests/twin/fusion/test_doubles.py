@@ -94,6 +94,12 @@ def test_two_boxes_of_which_one_lies_mostly_in_the_other_prove_nothing():
     assert not doubles.is_second_box(box(30, 80), [box(0, 50)])
 
 
+def test_only_tracks_that_stand_near_each_other_are_noted_each_with_all_others_near_it():
+    tracks = [track(n, 4.0 * n) for n in range(5)]
+    doubles.note_apart([(one, box(60 * n, 60 * n + 50)) for n, one in enumerate(tracks)], T0)
+    assert [list(one.apart) for one in tracks] == [[1], [0, 2], [1, 3], [2, 4], [3]]
+
+
 def test_the_overlap_is_a_share_of_the_smaller_box():
     assert doubles.overlap(box(0, 100), box(50, 70)) == 1.0
     assert doubles.overlap(box(0, 100), box(50, 250)) == 0.5

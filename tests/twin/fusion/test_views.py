@@ -56,7 +56,7 @@ def _state(seen_by_a_at=T0):
 
 def _embedded(state, scene, tracklet="b:1:1"):
     look = PendingLook(T0 + SECOND // 10, "b", 1, 1, tracklet, RED, "e@1")
-    return embed(state, look, scene, Emission(scene.site.name, "2", 1, lambda _: []))
+    return embed(state, [look], scene, Emission(scene.site.name, "2", 1, lambda _: []))
 
 
 def test_the_first_look_of_a_tracklet_beside_another_cameras_is_one_pair_of_the_same_and_some_of_others(scene):

@@ -94,6 +94,15 @@ async def test_more_keys_than_are_cached_still_open():
     assert len(keys._cache) == 2
 
 
+async def test_keys_that_are_asked_for_at_once_are_at_hand_but_for_those_that_are_gone(keys):
+    sealed = {name: await keys.seal("lot", name, PERSONAL, b"e1") for name in ("t1", "t2", "t3")}
+    await keys.destroy("lot", "t2")
+    keys._cache.clear()
+    await keys.learn("lot", ["t1", "t2", "t3", "t1", "never made"])
+    assert sorted(keys._cache) == [("lot", "t1"), ("lot", "t3")]
+    assert [await keys.open("lot", one, b"e1") for one in sealed.values()] == [PERSONAL, None, PERSONAL]
+
+
 async def test_a_key_outlives_the_process_that_made_it(tmp_path):
     log = SqlLog.open(tmp_path / "log.db")
     sealed = await SqlKeyRing(log).seal("lot", "t1", PERSONAL, b"e1")

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from twin.errors import DamagedLog
-from twin.events.codec import pack
+from twin.errors import CodecError, DamagedLog
+from twin.events.codec import observation_in, pack, unpack_observation
 from twin.events.facts import VehicleLeft
 from twin.events.observations import DetectedBox, FrameObserved, Sealed, TrackletEmbedded
 from twin.log.content import content_of, content_of_fact
 from twin.log.sql import SqlLog
-from twin.log.sql.packing import DICTIONARIES, OF_TEXT, OTHERS, _compressor, packed, unpacked
+from twin.log.sql.packing import DICTIONARIES, OF_TEXT, OTHERS, _compressor, packed, read, unpacked
 from twin.log.sql.plain_text import payload_of, text_of
 from twin.log.sql.verify import verify_all
 
@@ -66,6 +66,21 @@ def test_a_frame_of_any_numbers_and_names_is_unpacked_as_it_was(frames):
     stored = packed("observations", payloads)
     assert [unpacked(one) for one in stored] == payloads
     assert packed("observations", payloads, frames) == stored
+
+
+@given(_FRAMES)
+def test_what_a_stored_frame_says_is_what_its_bytes_say(frame):
+    (stored,) = packed("observations", [pack(frame)])
+    as_bytes = _told(lambda: unpack_observation("frame.observed.v1", unpacked(stored)))
+    assert _told(lambda: read(stored, "frame.observed.v1", unpack_observation, observation_in)) == as_bytes
+
+
+def _told(reading):
+    """As text, in which a number that is none is equal to itself; frames of such numbers may be none."""
+    try:
+        return repr(reading())
+    except CodecError:
+        return "refused"
 
 
 def test_only_a_number_that_is_none_keeps_a_frame_from_being_text(make):

@@ -23,7 +23,7 @@ def packed_ids(joined: str) -> bytes:
 
 def joined_ids(packed: bytes) -> str:
     """The reverse of ``packed_ids``."""
-    return ",".join(packed[start : start + ID_BYTES].hex() for start in range(0, len(packed), ID_BYTES))
+    return ",".join(packed[start : start + ID_BYTES].hex() for start in range(0, len(packed), ID_BYTES)) if packed else ""
 
 
 class FactIds(TypeDecorator[str]):

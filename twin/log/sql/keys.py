@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import select, update
 
@@ -25,6 +26,11 @@ class SqlKeyRing(KeyRing):
     async def _find(self, site: SiteId, key_id: str) -> bytes | None:
         _check(site, key_id)
         return await self._log.read(reader.key, site, key_id)
+
+    async def _find_all(self, site: SiteId, key_ids: Collection[str]) -> Mapping[str, bytes]:
+        for key_id in key_ids:
+            _check(site, key_id)
+        return await self._log.read(reader.keys, site, tuple(key_ids))
 
     async def _keep(self, site: SiteId, key_id: str, fresh: bytes) -> bytes | None:
         _check(site, key_id)

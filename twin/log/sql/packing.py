@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import repeat
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 import zstandard
@@ -30,7 +30,9 @@ from twin.errors import DamagedLog
 from twin.events.facts import Fact
 from twin.events.observations import Observation
 from twin.log.chain import LogName
-from twin.log.sql.plain_text import payload_of, text_of
+from twin.log.sql.plain_text import payload_of, plain_of, text_of
+
+T = TypeVar("T")
 
 DICTIONARIES = {
     1: "ccf5f42348cda00eb60cfa53d2ac5350",
@@ -84,6 +86,28 @@ def unpacked(stored: bytes) -> bytes:
     """
     if not stored or stored[0] >= _PLAIN_FROM:
         return stored
+    body = _body(stored)
+    try:
+        return payload_of(body) if stored[0] in _TEXTS else body
+    except (msgspec.DecodeError, ValueError, OverflowError) as wrong:
+        raise _damaged(wrong) from None
+
+
+def read(stored: bytes, name: str, of_packed: Callable[[str, bytes], T], of_text: Callable[[str, bytes], T]) -> T:
+    """What the payload of a type in what is stored says, without its bytes being made again from its text.
+
+    Raises:
+        DamagedLog: as ``unpacked``.
+        CodecError, UnknownEventType: as what reads it does.
+    """
+    if not stored or stored[0] >= _PLAIN_FROM:
+        return of_packed(name, stored)
+    body = _body(stored)
+    return of_text(name, plain_of(body)) if stored[0] in _TEXTS else of_packed(name, body)
+
+
+def _body(stored: bytes) -> bytes:
+    """What was compressed."""
     number, frame = stored[0], stored[1:]
     if number not in DICTIONARIES:
         known = ", ".join(map(str, DICTIONARIES))
@@ -95,10 +119,13 @@ def unpacked(stored: bytes) -> bytes:
         n_bytes = zstandard.get_frame_parameters(frame, format=_FORMAT).content_size
         if n_bytes > _LARGEST:
             raise DamagedLog(f"a packed payload says that it has {n_bytes} bytes, more than any has; see `twin log verify`")
-        body = _decompressor(number).decompress(frame)
-        return payload_of(body) if number in _TEXTS else body
-    except (zstandard.ZstdError, msgspec.DecodeError, ValueError, OverflowError) as wrong:
-        raise DamagedLog(f"a packed payload cannot be unpacked: {wrong}; see `twin log verify`") from None
+        return _decompressor(number).decompress(frame)
+    except (zstandard.ZstdError, ValueError, OverflowError) as wrong:
+        raise _damaged(wrong) from None
+
+
+def _damaged(wrong: Exception) -> DamagedLog:
+    return DamagedLog(f"a packed payload cannot be unpacked: {wrong}; see `twin log verify`")
 
 
 class Payload(TypeDecorator[bytes]):
@@ -149,10 +176,10 @@ def _compressor(number: int) -> zstandard.ZstdCompressor:
 
 
 def _decompressor(number: int) -> zstandard.ZstdDecompressor:
-    known = vars(_of_thread).setdefault("decompressors", {})
-    if number not in known:
-        known[number] = zstandard.ZstdDecompressor(dict_data=_dictionary(number), format=_FORMAT)
-    return known[number]
+    known = _of_thread.__dict__
+    if (found := known.get(number)) is None:
+        found = known[number] = zstandard.ZstdDecompressor(dict_data=_dictionary(number), format=_FORMAT)
+    return found
 
 
 @cache

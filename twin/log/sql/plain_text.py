@@ -52,8 +52,13 @@ def text_of(payload: bytes, told: Observation | Fact | None = None) -> bytes | N
 
 def payload_of(text: bytes) -> bytes:
     """The reverse of ``text_of``; raises DecodeError, ValueError or OverflowError for what it never gave."""
+    return _to_packed(_from_text(plain_of(text)))
+
+
+def plain_of(text: bytes) -> bytes:
+    """The JSON in what ``text_of`` gave: names whole again."""
     beginning, mark, rest = text.partition(_END)
-    return _to_packed(_from_text(rest.replace(_HERE, b'"' + beginning) if mark else text))
+    return rest.replace(_HERE, b'"' + beginning) if mark else text
 
 
 def _fields(payload: bytes) -> dict[str, Any] | None:

@@ -246,6 +246,15 @@ def key(connection: Connection, site: SiteId, key_id: str) -> bytes | None:
     return connection.scalar(select(table.key).where(table.site == site, table.key_id == key_id))
 
 
+def keys(connection: Connection, site: SiteId, key_ids: Sequence[str]) -> dict[str, bytes]:
+    """Those of these keys that there are, as ``key`` gives each."""
+    table, found = schema.keys.c, dict[str, bytes]()
+    for start in range(0, len(key_ids), _CHUNK):
+        query = select(table.key_id, table.key).where(table.site == site, table.key_id.in_(key_ids[start : start + _CHUNK]))
+        found |= {row.key_id: row.key for row in connection.execute(query.where(table.key.is_not(None)))}
+    return found
+
+
 def _of(query: _Query, types: Sequence[str], subject: str | None) -> _Query:
     if types:
         query = query.where(is_among(_f.type, types))

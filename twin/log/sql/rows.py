@@ -5,28 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, case, type_coerce
+from sqlalchemy import ColumnElement, Connection, LargeBinary, Row, Select, Table, case, type_coerce
 
-from twin.events.codec import unpack_fact, unpack_observation
-from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedFact, RecordedObservation
+from twin.events.codec import fact_in, observation_in, unpack_fact, unpack_observation
+from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded, RecordedFact, RecordedObservation
 from twin.events.ids import EventId, SiteId, fact_id
 from twin.events.observations import Observation
 from twin.log.sql import schema
 from twin.log.sql.boots import Boot, boot_epoch_of, device_of
 from twin.log.sql.fact_ids import id_head, packed_ids
-from twin.log.sql.packing import Payload, packed
+from twin.log.sql.packing import Payload, packed, read
 
 _o, _f = schema.observations.c, schema.facts.c
 
 DEVICE, BOOT_EPOCH = device_of(_o.boot).label("device"), boot_epoch_of(_o.boot).label("boot_epoch")
 """Those of an observation."""
 
+_STORED_OBSERVATION = type_coerce(_o.payload, LargeBinary).label("payload")
+_STORED_FACT = type_coerce(_f.payload, LargeBinary).label("payload")
+
 OBSERVATION_COLUMNS = (
-    _o.position, _o.recorded_at, _o.occurred_at, _o.type, DEVICE, BOOT_EPOCH, _o.sequence, _o.payload,
+    _o.position, _o.recorded_at, _o.occurred_at, _o.type, DEVICE, BOOT_EPOCH, _o.sequence, _STORED_OBSERVATION,
 )  # fmt: skip
 FACT_COLUMNS = (
     _f.position, _f.recorded_at, _f.occurred_at, _f.type, _f.fold_version, _f.cause, _f.ordinal, _f.supersedes,
-    _f.payload,
+    _STORED_FACT,
 )  # fmt: skip
 
 _NAMED_OF_FACTS = ("site", "type", "subject", "fold_version")
@@ -113,22 +116,23 @@ def stored_observations(
 
 def recorded_observation(site: SiteId, row: Row[*tuple[Any, ...]]) -> RecordedObservation:
     """The observation of a site in a row of ``OBSERVATION_COLUMNS``."""
-    position, recorded_at, occurred_at, name, device, boot_epoch, sequence, payload = row
+    position, recorded_at, occurred_at, name, device, boot_epoch, sequence, stored = row
     key = DeviceKey(device=device, boot_epoch=boot_epoch, sequence=sequence)
-    event = ObservationEvent(site=site, key=key, occurred_at=occurred_at, payload=unpack_observation(name, payload))
-    return RecordedObservation(position=position, recorded_at=recorded_at, event=event)
+    payload = read(stored, name, unpack_observation, observation_in)
+    event = ObservationEvent(site=site, key=key, occurred_at=occurred_at, payload=payload)
+    return Recorded(position=position, recorded_at=recorded_at, event=event)
 
 
 def recorded_fact(site: SiteId, row: Row[*tuple[Any, ...]]) -> RecordedFact:
     """The fact of a site in a row of ``FACT_COLUMNS``."""
-    position, recorded_at, occurred_at, name, fold_version, cause, ordinal, supersedes, payload = row
+    position, recorded_at, occurred_at, name, fold_version, cause, ordinal, supersedes, stored = row
     event = FactEvent(
         site=site,
         fold_version=fold_version,
         cause=cause,
         ordinal=ordinal,
         occurred_at=occurred_at,
-        payload=unpack_fact(name, payload),
-        supersedes=tuple(EventId(one) for one in supersedes.split(",") if one),
+        payload=read(stored, name, unpack_fact, fact_in),
+        supersedes=tuple(EventId(one) for one in supersedes.split(",")) if supersedes else (),
     )
-    return RecordedFact(position=position, recorded_at=recorded_at, event=event)
+    return Recorded(position=position, recorded_at=recorded_at, event=event)
