@@ -94,8 +94,7 @@ class Statements:
     """The hot statements of one dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
-        if not dialect.positional:
-            dialect = type(dialect)(paramstyle="format")  # pyright: ignore[reportCallIssue]
+        dialect = drivers(dialect)
         self.find_head = Prepared(_FIND_HEAD, dialect)
         self.save_head = Prepared(_SAVE_HEAD, dialect)
         self.find_run = Prepared(_FIND_RUN, dialect)
@@ -106,6 +105,11 @@ class Statements:
         }
         if dialect.name == "postgresql":
             self.insert["observations"] = CopiedInsert(schema.observations, dialect)
+
+
+def drivers(dialect: Dialect) -> Dialect:
+    """The dialect with the positions for values that its driver takes."""
+    return dialect if dialect.positional else type(dialect)(paramstyle="format")  # pyright: ignore[reportCallIssue]
 
 
 @contextmanager

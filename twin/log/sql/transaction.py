@@ -186,7 +186,7 @@ class Transaction:
         """Record that a device key came again with other content."""
         table = schema.refusals
         changing = {"content_hash": content_hash, "refused_at": self.now}
-        first = upsert(self.connection.engine, table).values(
+        first = upsert(self.connection.dialect, table).values(
             site=site,
             device=key.device,
             boot_epoch=key.boot_epoch,
@@ -334,7 +334,7 @@ class Transaction:
         find = self._statements.find_head
         rows = find.all(self.connection, {"site": site})
         if not rows:
-            fresh = upsert(self.connection.engine, schema.heads).values(vars(Head.fresh(site)))
+            fresh = upsert(self.connection.dialect, schema.heads).values(vars(Head.fresh(site)))
             self.connection.execute(fresh.on_conflict_do_nothing())
             rows = find.all(self.connection, {"site": site})
         return Head(*rows[0])
