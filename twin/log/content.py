@@ -26,7 +26,7 @@ _blake2b = hashlib.blake2b
 _frame = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
-class Content(Struct, frozen=True, kw_only=True):
+class Content(Struct, frozen=True, kw_only=True, gc=False):
     """What is stored of an event's payload, and the hash that tells a resend from a forgery."""
 
     type: str
