@@ -1,10 +1,10 @@
 """Raw ``sqlite3``: rows at positions that it counts itself, and nothing else.
 
-The same table and keys as ours, the same bytes, journal and synchronous mode, one transaction a batch. ``append`` binds rows
-that were packed, compressed, hashed and numbered before the watch started. What a log is given is events, so this is a bound
-that no log can reach, by as much as those bytes cost to make. ``append_made`` makes them while the watch runs, by our own
-functions: what is left is what our log does beyond storing them. Nothing is given away in the other direction: ours has no
-index, key, sync or byte less than raw.
+The same table and keys as ours, the same bytes, statements, journal and synchronous mode, one transaction a batch. ``append``
+binds rows that were packed, compressed, hashed and numbered before the watch started. What a log is given is events, so this is
+a bound that no log can reach, by as much as those bytes cost to make. ``append_made`` makes them while the watch runs, by our
+own functions: what is left is what our log does beyond storing them. Nothing is given away in the other direction: ours has no
+index, key, sync or byte less than raw, and no statement that raw has not.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
 from twin.log.sql import schema
-from twin.log.sql.names import stored_insert
+from twin.log.sql.prepared import WideInsert
 
 from .stopwatch import Stopwatch
 from .workload import batches, rows, stored
 
 _PRAGMAS = "pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on"
-_INSERT = str(stored_insert(schema.observations).compile(dialect=sqlite.dialect()))
+_INSERT = WideInsert(schema.observations, sqlite.dialect())
 
 
 def append(path: Path, n_rows: int, size: int) -> Stopwatch:
@@ -57,7 +57,7 @@ def insert(connection: sqlite3.Connection, n_rows: int, size: int, after: int, w
 def store(connection: sqlite3.Connection, batch: list[tuple[Any, ...]]) -> None:
     """One transaction."""
     connection.execute("begin immediate")
-    connection.executemany(_INSERT, batch)
+    _INSERT.by(connection.cursor(), batch)
     connection.execute("commit")
 
 

@@ -42,7 +42,7 @@ def text_of(payload: bytes, told: Observation | Fact | None = None) -> bytes | N
         beginning = _beginning(_first_of(told)) if isinstance(told, FrameObserved) else b""
     else:
         return None
-    if b"null" in text and _to_packed(_from_text(text)) != payload:
+    if b"u" in text and b"null" in text and _to_packed(_from_text(text)) != payload:
         return None  # a number that is none: JSON has no word for it
     return beginning + _END + text.replace(b'"' + beginning, _HERE) if beginning else text
 
