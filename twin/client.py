@@ -4,8 +4,8 @@
         async for event in client.subscribe("billing", types=["session.closed.v1"]):
             await bill(event.fact.payload)
 
-An event is acknowledged when the loop's body ends, and delivered again when it does not: at least once, and in order within
-each session. ``twin.inbox`` makes its effect happen once.
+An event is acknowledged soon after the loop's body ends, and delivered again when it does not: at least once, and in order
+within each session. ``twin.inbox`` makes its effect happen once.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ from twin.events.ids import EventId, Micros
 
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _TIMEOUT_S = 80.0  # longer than the service may wait before it answers
-_ACKNOWLEDGE_S = 0.1
-_MOST_DONE = 100
+_ACKNOWLEDGE_S = 0.1  # from one acknowledgement's answer to the next one
 
 _logger = logging.getLogger(__name__)
 
@@ -119,7 +118,7 @@ class Client:
         zones: Iterable[str] | None = None,
         subjects: Iterable[str] | None = None,
         after: int | None = None,
-        limit: int = 100,
+        limit: int = 200,
         lease_s: float = 60.0,
         wait_s: float = 20.0,
         consumer: str | None = None,
@@ -179,7 +178,11 @@ class Client:
 
 
 class Subscription:
-    """What ``Client.subscribe`` gives: an async iterator of ``Event``; for one task at a time."""
+    """What ``Client.subscribe`` gives: an async iterator of ``Event``; for one task at a time.
+
+    Events that are done are acknowledged while the loop goes on, several at once, one request at a time; all of a lease before
+    the next one is taken.
+    """
 
     def __init__(
         self,
@@ -201,19 +204,23 @@ class Subscription:
         self._held_until_s = 0.0  # of the monotonic clock
         self._waiting: deque[Event] = deque()
         self._current: Event | None = None
-        self._done: list[str] = []
+        self._done: list[str] = []  # and not acknowledged; of this lease
         self._acknowledged_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None  # until the next acknowledgement begins
+        self._telling: asyncio.Task[None] | None = None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
-        """Acknowledge the event before, and give the next; raises ServiceError."""
+        """Note that the event before is done, and give the next; raises ServiceError."""
         if self._current is not None:
             self._done.append(str(self._current.position))
             self._current = None
-        if self._is_time_to_tell():
-            await self._tell()
+        if self._telling is not None and self._telling.done():
+            await self._told()
+        self._tell_soon()
+        await asyncio.sleep(0)  # a body that never waits must not hold acknowledgements up
         await self._hold()
         while not self._waiting:
             await self._tell()
@@ -249,22 +256,61 @@ class Subscription:
                     await self._post("release", {"lease": self._lease})
         except (TimeoutError, ServiceError) as away:
             _logger.warning("what subscription '%s' held is delivered again when its lease ends: %s", self._path, away)
+        finally:
+            self._stop_telling()
         self._lease, self._current = 0, None
         self._waiting.clear()
 
-    def _is_time_to_tell(self) -> bool:
-        return len(self._done) >= _MOST_DONE or _now_s() - self._acknowledged_s > _ACKNOWLEDGE_S
+    def _tell_soon(self) -> None:
+        """See that what is done is acknowledged, also if the next body takes long."""
+        if self._done and self._timer is None and self._telling is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(self._acknowledged_s + _ACKNOWLEDGE_S, self._begin_to_tell)
+
+    def _begin_to_tell(self) -> None:
+        self._timer = None
+        self._telling = asyncio.create_task(self._acknowledge())
+        self._telling.add_done_callback(self._go_on_telling)
+
+    def _go_on_telling(self, told: asyncio.Task[None]) -> None:
+        """What went wrong is left to be raised to whoever takes the next event; if nobody does, it matters to nobody."""
+        if not told.cancelled() and told.exception() is None and told is self._telling:
+            self._telling = None
+            self._tell_soon()
+
+    def _stop_telling(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._telling is not None:
+            self._telling.cancel()
+        self._timer = self._telling = None
+
+    async def _told(self) -> None:
+        """Wait for the acknowledgement that is on its way, if one is; raises what it met."""
+        if self._telling is not None:
+            telling, self._telling = self._telling, None
+            await telling
 
     async def _tell(self) -> None:
-        if not self._done:
-            return
-        answer = await self._post("acknowledge", {"lease": self._lease, "positions": self._done})
-        lost = msgspec.json.decode(answer.content, type=_Done).lost
-        if lost:
+        """Acknowledge all that is done."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await self._told()
+        if self._done:
+            await self._acknowledge()
+
+    async def _acknowledge(self) -> None:
+        done, self._done = self._done, []
+        try:
+            answer = await self._post("acknowledge", {"lease": self._lease, "positions": done})
+        except BaseException:
+            self._done = done + self._done
+            raise
+        self._acknowledged_s = _now_s()
+        if lost := msgspec.json.decode(answer.content, type=_Done).lost:
             _logger.warning("%d events of subscription '%s' were done after their lease ended", len(lost), self._path)
             self._waiting.clear()
-        self._done = []
-        self._acknowledged_s = _now_s()
 
     async def _hold(self) -> None:
         """Before an event is given, its lease must last as long as its body may take."""

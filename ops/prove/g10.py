@@ -31,12 +31,14 @@ from . import killed_subscriber
 from .effects import PLACE, Effects, app_of
 from .outcome import Outcome, tried
 from .quiet import quiet
+from .sim.loop import run
 from .workload import SITE, observation
 
 RUNS, FULL_RUNS = 60, 5_000
 _SESSIONS, _STEPS = 8, 5
 _US = 1_000_000
 _LOST, _FAILING, _LONGEST_LIFE, _LIVES = 0.2, 0.05, 12, 2_000
+_EFFECT_S = (0.0, 0.0, 0.02, 0.3)
 _AT_ONCE = Backoff(lambda: 0.0, first_s=0.0, longest_s=0.0)
 
 
@@ -46,10 +48,14 @@ def prove(runs: int, seed: int) -> Outcome:
     with quiet("twin.client", "twin.api.problem", "httpx2"):
         failures = tried(
             seeds,
-            lambda one: killed_subscriber.refuted(one) if one % 30 == 29 else asyncio.run(_Run(one, has_inbox=True).refuted()),
+            lambda one: killed_subscriber.refuted(one) if one % 30 == 29 else _delivered(one, has_inbox=True),
         )
-        control = tried(seeds[:10], lambda one: asyncio.run(_Run(one, has_inbox=False).refuted()))
+        control = tried(seeds[:10], lambda one: _delivered(one, has_inbox=False))
     return Outcome(runs, failures, "a consumer that does not store event ids", len(control))
+
+
+def _delivered(seed: int, *, has_inbox: bool) -> str | None:
+    return run(lambda _: _Run(seed, has_inbox=has_inbox).refuted())
 
 
 class _Killed(BaseException):
@@ -122,8 +128,10 @@ class _Run:
                         await billing.refuse("the consumer's database is away")
                     else:
                         self._effects.happen(event)
+                        await asyncio.sleep(self.draw.choice(_EFFECT_S))
             except _Killed:
-                return
+                for one in asyncio.all_tasks() - {asyncio.current_task()}:
+                    one.cancel()  # what was on its way ends with the process
 
     def _wrong(self) -> str | None:
         found = self._effects.by_session()

@@ -23,6 +23,7 @@ from twin.events.upcast import UPCASTERS, upcast
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_YEAR, _LAST_YEAR = 1000, 8999
+_TO_OFFSET = len("1970-01-01T00:00:00.000000")
 
 
 def _table(union: Any) -> Mapping[str, type[msgspec.Struct]]:
@@ -60,14 +61,14 @@ def unpack_observation(name: str, packed: bytes) -> Observation:
     """
     if name in OBSERVATION_TYPES:
         return _decoded(name, packed, _unpack_observation)
-    return _convert(name, _decoded(name, packed, _unpack_plain), Observation, OBSERVATION_TYPES)
+    return _convert(name, _decoded(name, packed, _unpack_plain), OBSERVATION_TYPES)
 
 
 def unpack_fact(name: str, packed: bytes) -> Fact:
     """Decode a payload of the fact log; raises as ``unpack_observation`` does."""
     if name in FACT_TYPES:
         return _decoded(name, packed, _unpack_fact)
-    return _convert(name, _decoded(name, packed, _unpack_plain), Fact, FACT_TYPES)
+    return _convert(name, _decoded(name, packed, _unpack_plain), FACT_TYPES)
 
 
 def observation_in(name: str, text: bytes) -> Observation:
@@ -129,7 +130,7 @@ def from_cloudevent(attributes: Mapping[str, Any]) -> ObservationEvent | FactEve
                 cause=int(attributes["causeposition"]),
                 ordinal=int(attributes["ordinal"]),
                 occurred_at=occurred_at,
-                payload=_convert(name, body, Fact, FACT_TYPES),
+                payload=_convert(name, body, FACT_TYPES),
                 supersedes=tuple(EventId(one) for one in attributes.get("supersedes", "").split(",") if one),
             )
         key = DeviceKey(
@@ -141,7 +142,7 @@ def from_cloudevent(attributes: Mapping[str, Any]) -> ObservationEvent | FactEve
         raise CodecError(f"the event has no attribute {missing}; add it (see ops/docs/events.md)") from None
     except (ValueError, TypeError, AttributeError) as wrong:
         raise CodecError(f"an attribute has a wrong value: {wrong}; see ops/docs/events.md") from None
-    payload = _convert(name, body, Observation, OBSERVATION_TYPES)
+    payload = _convert(name, body, OBSERVATION_TYPES)
     return ObservationEvent(site=site, key=key, occurred_at=occurred_at, payload=payload)
 
 
@@ -165,7 +166,7 @@ def rfc3339(at: Micros) -> str:
     >>> rfc3339(1_767_225_600_000_001)
     '2026-01-01T00:00:00.000001Z'
     """
-    return (_EPOCH + timedelta(microseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds")[:_TO_OFFSET] + "Z"
 
 
 def micros(text: str) -> Micros:
@@ -237,7 +238,7 @@ def _decoded(name: str, packed: bytes, decode: Any) -> Any:
         raise CodecError(f"a payload of type '{name}' cannot be read: {wrong}; the log may be damaged") from None
 
 
-def _convert(name: str, body: Mapping[str, Any], union: Any, table: Mapping[str, Any]) -> Any:
+def _convert(name: str, body: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
     try:
         current, upcasted = upcast(name, body)
     except (KeyError, TypeError, ValueError) as wrong:
@@ -247,7 +248,7 @@ def _convert(name: str, body: Mapping[str, Any], union: Any, table: Mapping[str,
         raise UnknownEventType(f"event type '{name}' is not known here; known types are {known}")
     try:
         _refuse_unknown(current, upcasted, table[current])
-        return msgspec.convert({**upcasted, "type": current}, union)
+        return msgspec.convert({**upcasted, "type": current}, table[current])  # by the union it takes forty times as long
     except msgspec.ValidationError as wrong:
         raise CodecError(f"data of type '{name}': {told(wrong, table[current])}") from None
 

@@ -199,7 +199,7 @@ class Subscriptions:
         await self._change(name, lambda there: (delivery.replay(there, after=after, until=until), None))
 
     async def _lease(self, name: str, limit: int, lease_us: int, consumer: str) -> Lease:
-        found = await self._find(await self._load(name))
+        found = await self._find(await self._load(name), limit)
         now = self._clock()
 
         def take(there: Subscription) -> tuple[Subscription, delivery.Leased]:
@@ -214,9 +214,11 @@ class Subscriptions:
         handed = (Handed(delivery=one, fact=fact) for one, fact in zip(leased.deliveries, facts, strict=True))
         return Lease(number=leased.number, until=leased.until, handed=tuple(handed))
 
-    async def _find(self, there: Subscription) -> _Found | None:
-        """Read on until enough fits; None when the log has nothing new that is worth a write."""
+    async def _find(self, there: Subscription, limit: int) -> _Found | None:
+        """Read on until enough fits; None when enough waits already, or the log has nothing new that is worth a write."""
         tally = delivery.tally(there, self._clock())
+        if tally.waiting - tally.blocked >= limit:
+            return None
         room = min(N_QUEUED - (tally.waiting - tally.blocked) - tally.leased, MOST_BLOCKED - tally.blocked)
         found: list[tuple[int, str]] = []
         read_to, end = there.read_to, there.replay.until if there.replay else None

@@ -103,7 +103,7 @@ def times_after(times: bytes, position: int, recorded_at: Micros) -> bytes:
 
 def observation_content(content: bytes, position: int, content_hash: bytes, subject: str | None) -> bytes:
     """The first part of an observation's link: its hash stands for the columns that it is made of."""
-    covered = content + _number(position) + content_hash + (subject or "").encode()
+    covered = b"%b%b%b%b" % (content, _number(position), content_hash, (subject or "").encode())
     return _blake2b(covered, digest_size=LINK_BYTES).digest()
 
 

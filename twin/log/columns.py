@@ -26,15 +26,6 @@ def observation_row(event: ObservationEvent, content: Content, position: int, re
     }
 
 
-def observation_values(event: ObservationEvent, content: Content, position: int, recorded_at: Micros) -> tuple[Any, ...]:
-    """As ``observation_row``, the values alone, in that order."""
-    key = event.key
-    return (
-        event.site, position, recorded_at, event.occurred_at, content.type, content.subject,
-        key.device, key.boot_epoch, key.sequence, content.hash, content.payload,
-    )  # fmt: skip
-
-
 def fact_row(event: FactEvent, content: Content, position: int, recorded_at: Micros) -> dict[str, Any]:
     """The columns of a fact."""
     return {

@@ -26,7 +26,7 @@ _blake2b = hashlib.blake2b
 _frame = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
-class Content(Struct, frozen=True, kw_only=True):
+class Content(Struct, frozen=True, kw_only=True, gc=False):
     """What is stored of an event's payload, and the hash that tells a resend from a forgery."""
 
     type: str
@@ -82,13 +82,13 @@ def content_of_fact(event: FactEvent) -> Content:
 def _packed(payload: Observation | Fact, occurred_at: Micros) -> tuple[str, str | None, bytes]:
     """Type, subject and payload."""
     check_number("occurred_at", occurred_at)
-    subject = subject_of(payload)
+    name, subject = type_name(payload), subject_of(payload)
     if subject is not None:
         check_name("subject", subject)
     try:
-        return type_name(payload), subject, pack(payload)
+        return name, subject, pack(payload)
     except (UnicodeEncodeError, OverflowError) as wrong:
-        raise BadInput(f"a payload of type '{type_name(payload)}' cannot be packed: {wrong}") from None
+        raise BadInput(f"a payload of type '{name}' cannot be packed: {wrong}") from None
 
 
 def check_number(what: str, number: int) -> None:

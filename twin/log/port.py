@@ -29,7 +29,7 @@ class Outcome(Enum):
     ACCEPTED = "accepted"  # durable in a broker; its position, and whether it is a resend, shows when it is folded
 
 
-class Receipt(Struct, frozen=True, kw_only=True):
+class Receipt(Struct, frozen=True, kw_only=True, gc=False):
     """The answer to one appended observation; ``position`` is the first one of its device key, 0 where it is not known."""
 
     outcome: Outcome

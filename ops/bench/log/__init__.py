@@ -1,12 +1,12 @@
 """Appends a second through the whole stack, against raw drivers that do the same durable work, and against a peer.
 
 Ours packs, hashes, looks for resends, hands out positions under the head row, links the chain and answers with receipts. Raw
-``sqlite3`` and asyncpg write rows that were packed before, at positions that they count themselves, and do nothing else. Sides
-take turns; what the benchmark does between two batches is not counted. Where PostgreSQL's programs, asyncpg or the
-``eventsourcing`` package are not installed, what needs them is left out.
+``sqlite3`` and asyncpg write rows that were packed before, at positions that they count themselves, and do nothing else; as
+``made``, ``sqlite3`` packs and hashes them itself. Sides take turns; what is done between two batches is not counted.
+Where PostgreSQL's programs, asyncpg or the ``eventsourcing`` package are not installed, what needs them is left out.
 
-BENCH_LOG_ROWS names the largest log of the growth (1,000,000); BENCH_LOG_PARTS what to measure, of sqlite, postgresql, peer,
-latency, growth.
+BENCH_LOG_ROWS names the largest log of the growth (1,000,000); BENCH_LOG_PARTS what to measure, of sqlite, costs, postgresql,
+peer, latency, growth.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from typing import Any
 from twin.errors import BadInput
 from twin.evaluation.proofs import part
 
-from . import growth, latency, ours, peer, raw_postgres, raw_sqlite
+from . import costs, growth, latency, ours, peer, raw_postgres, raw_sqlite
 from .stopwatch import Stopwatch
 from .workload import payload_bytes
 
-PARTS = ("sqlite", "postgresql", "peer", "latency", "growth")
+PARTS = ("sqlite", "costs", "postgresql", "peer", "latency", "growth")
 N_ROWS_BY_BATCH = {1: 1_000, 100: 10_000, 1_000: 20_000}
 N_ROWS_BY_BATCH_OF_PEER = {1: 300, 100: 3_000, 1_000: 5_000}
 N_CLIENTS = 32
@@ -50,7 +50,14 @@ def run(repeats: int = REPEATS) -> dict[str, Any]:
         "ratio": {},
         "repeats": repeats,
     }
-    measures = {"sqlite": _sqlite, "postgresql": _postgresql, "peer": _peer, "latency": _latency, "growth": _growth}
+    measures = {
+        "sqlite": _sqlite,
+        "costs": _costs,
+        "postgresql": _postgresql,
+        "peer": _peer,
+        "latency": _latency,
+        "growth": _growth,
+    }
     for name in _parts():
         measures[name](report, repeats)
     return report
@@ -61,6 +68,7 @@ def _sqlite(report: dict[str, Any], repeats: int) -> None:
         sides: dict[str, _Side] = {
             "ours": lambda n=n_rows, size=batch: _on_file(ours.append, n, size),
             "reference": lambda n=n_rows, size=batch: _on_file(raw_sqlite.append, n, size),
+            "made": lambda n=n_rows, size=batch: _on_file(raw_sqlite.append_made, n, size),
         }
         _compare(report, f"sqlite_batch_{batch}", n_rows, repeats, sides)
     n_rows = N_ROWS_BY_BATCH[100]
@@ -69,6 +77,11 @@ def _sqlite(report: dict[str, Any], repeats: int) -> None:
         "reference": lambda: _on_file(raw_sqlite.append, n_rows, N_CLIENTS),
     }
     _compare(report, f"sqlite_batch_1_clients_{N_CLIENTS}", n_rows, repeats, at_once)
+
+
+def _costs(report: dict[str, Any], _: int) -> None:
+    with _folder() as folder:
+        report["row_us"] = costs.measure(folder)
 
 
 def _postgresql(report: dict[str, Any], repeats: int) -> None:
@@ -145,9 +158,15 @@ def text(report: Mapping[str, Any]) -> str:
     lines += ["|---|---:|---:|---:|---:|---:|"]
     for name, ratio in report["ratio"].items():
         mine = report["ours"].get(name) or report["ours"][name.rpartition("_")[0]]
-        cpu = report.get("cpu_us_a_row", {}).get(name, {})
-        cells = (f"{mine:,}", f"{report['reference'][name]:,}", f"{ratio:.2f}", cpu.get("ours", ""), cpu.get("reference", ""))
+        cpu = _cpu(report, name)
+        cells = (f"{mine:,}", f"{report['reference'][name]:,}", f"{ratio:.2f}", cpu.get("ours", ""), cpu.get("of", ""))
         lines.append(f"| {name} | " + " | ".join(str(cell) for cell in cells) + " |")
+    if "row_us" in report:
+        stages = report["row_us"]
+        lines += [
+            "",
+            "What a row costs, µs of processor in batches of 100: " + ", ".join(f"{k} {v}" for k, v in stages.items()),
+        ]
     if "growth" in report:
         grown = report["growth"]
         lines += ["", f"rate in the largest log / in the smallest: ours {grown['ours']}, reference {grown['reference']}"]
@@ -157,6 +176,15 @@ def text(report: Mapping[str, Any]) -> str:
             one = report["latency_ms"][name]
             lines.append(f"{name}: p50 {one['p50_ms']} ms, p99 {one['p99_ms']} ms, of {one['n']:,}")
     return "\n".join(lines) + "\n"
+
+
+def _cpu(report: Mapping[str, Any], name: str) -> dict[str, float]:
+    """Of ours, and of what a row of the table compares it with."""
+    by_name: Mapping[str, dict[str, float]] = report.get("cpu_us_a_row", {})
+    if name in by_name:
+        return {"ours": by_name[name]["ours"], "of": by_name[name]["reference"]}
+    compared, _, side = name.rpartition("_")
+    return {"ours": by_name[compared]["ours"], "of": by_name[compared][side]} if compared in by_name else {}
 
 
 def _parts() -> list[str]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import CameraId, DeviceId, SiteId, TrackletId
 from twin.events.observations import DetectedBox, FrameObserved
-from twin.log.columns import observation_values
 from twin.log.content import content_of
 from twin.log.sql.rows import stored_observations
 
 SITE = SiteId("lot")
 N_CAMERAS = 4
+_NUMBERS = {name: number for number, name in enumerate(sorted({SITE, "frame.observed.v1"}), 1)}
+_BOOTS = {(f"cam-{camera}", 1): number for number, camera in enumerate(range(N_CAMERAS), 1)}
 _MORNING = 1_767_268_800_000_000
 
 
@@ -24,13 +25,16 @@ def batches(n_rows: int, size: int, after: int = 0) -> Iterator[list[Observation
 
 
 def rows(n_rows: int, size: int, after: int = 0) -> Iterator[list[tuple[Any, ...]]]:
-    """The same as rows of the table ``observations``, packed, hashed and numbered, at positions counted from ``after`` + 1."""
-    numbers = {name: number for number, name in enumerate(sorted({SITE, "frame.observed.v1"}), 1)}
-    boots = {(f"cam-{camera}", 1): number for number, camera in enumerate(range(N_CAMERAS), 1)}
+    """The same as rows of the table ``observations``, at positions counted from ``after`` + 1."""
     for batch in batches(n_rows, size, after):
-        made = [observation_values(one, content_of(one), after + place, one.occurred_at) for place, one in enumerate(batch, 1)]
-        yield stored_observations(made, [one.payload for one in batch], numbers, boots)
+        yield stored(batch, after)
         after += len(batch)
+
+
+def stored(batch: Sequence[ObservationEvent], after: int) -> list[tuple[Any, ...]]:
+    """A batch as rows: packed, hashed and numbered."""
+    made = [(after + place, one.occurred_at, one, content_of(one)) for place, one in enumerate(batch, 1)]
+    return stored_observations(made, _NUMBERS, _BOOTS)
 
 
 def event(number: int) -> ObservationEvent:

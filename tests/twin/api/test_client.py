@@ -1,6 +1,7 @@
 """The subscribers' client and inbox, against a real server."""
 
 import asyncio
+import json
 import logging
 from contextlib import asynccontextmanager
 
@@ -65,6 +66,14 @@ async def take(subscription, count):
             if len(events) == count:
                 break
     return events
+
+
+async def until(ask, is_so):
+    """What is given when it is so."""
+    async with asyncio.timeout(10):
+        while not is_so(given := await ask()):  # noqa: ASYNC110 - the service tells nobody when it changes
+            await asyncio.sleep(0.01)
+    return given
 
 
 async def standing(running):
@@ -148,12 +157,64 @@ async def test_a_lease_that_was_lost_is_told_and_its_events_are_left_to_others(s
     caplog.set_level(logging.WARNING)
     async with serve(stays) as running, client_of(running.app) as client:
         billing = client.subscribe("billing", after=0)
-        first = await anext(billing)
+        assert (await anext(billing)).position == 1
         await running.http.post("/v1/sites/lot/subscriptions/billing/release", json={"lease": 1})
-        await asyncio.sleep(0.11)
-        again = await anext(billing)
-        assert (first.position, again.position) == (1, 1)
+        again = await until(lambda: anext(billing), lambda event: event.position == 1)
+        assert again.n_attempts == 1  # a lease that is given back counts no attempt
         assert "were done after their lease ended" in caplog.text
+
+
+class Slow(httpx2.AsyncBaseTransport):
+    """Lets acknowledgements through when ``gate`` is set; notes how many positions each had."""
+
+    def __init__(self, app):
+        self.inner = httpx2.ASGITransport(app=app)
+        self.came, self.gate = asyncio.Event(), asyncio.Event()
+        self.told = []
+
+    async def handle_async_request(self, request):
+        if request.url.path.endswith("/acknowledge"):
+            self.told.append(len(json.loads(request.content)["positions"]))
+            self.came.set()
+            await self.gate.wait()
+        return await self.inner.handle_async_request(request)
+
+
+@asynccontextmanager
+async def slow_client_of(app):
+    slow = Slow(app)
+    async with httpx2.AsyncClient(transport=slow) as http, Client("http://twin", site="lot", http=http) as client:
+        yield client, slow
+
+
+async def test_the_loop_goes_on_while_an_acknowledgement_is_on_its_way_and_the_next_one_has_all_since(serve, stays):
+    async with serve(stays) as running, slow_client_of(running.app) as (client, slow):
+        billing = client.subscribe("billing", after=0)
+        await take(billing, 2)
+        async with asyncio.timeout(10):
+            await slow.came.wait()
+        await take(billing, 37)
+        assert slow.told == [1]
+        slow.gate.set()
+        await take(billing, 1)
+        await until(lambda: standing(running), lambda told: told["n_acknowledged"] == 39)
+        assert slow.told == [1, 38]
+
+
+async def test_what_is_done_is_acknowledged_while_the_next_body_still_runs(serve, stays):
+    async with serve(stays) as running, client_of(running.app) as client:
+        await take(client.subscribe("billing", after=0), 2)
+        told = await until(lambda: standing(running), lambda told: told["n_acknowledged"] == 1)
+        assert told["n_leased"] == 39
+
+
+async def test_an_acknowledgement_that_is_refused_is_an_error_of_the_next_event(serve, stays):
+    async with serve(stays) as running, client_of(running.app) as client:
+        billing = client.subscribe("billing", after=0)
+        await take(billing, 2)
+        await running.http.delete("/v1/sites/lot/subscriptions/billing")
+        with pytest.raises(ServiceError, match="has no subscription 'billing'"):
+            await until(lambda: anext(billing), lambda _: False)
 
 
 def test_an_effect_happens_once_and_not_at_all_without_its_transaction(stays, tmp_path):

@@ -10,10 +10,12 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from functools import partial
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 
 from twin.errors import (
@@ -30,8 +32,9 @@ from twin.errors import (
 )
 from twin.evaluation.proofs import part
 from twin.log.port import FoldCommit, Heads, Outcome, Snapshot
-from twin.log.sql import SqlLog
+from twin.log.sql import SqlLog, schema
 from twin.log.sql.places import Newest, runs
+from twin.log.sql.prepared import WideInsert
 from twin.log.sql.verify import verify
 from twin.log.tail import tail
 
@@ -55,6 +58,16 @@ async def test_a_log_opened_again_goes_on_where_it_ended(path, make, clock):
     assert times == sorted(times)
     assert (await log.acquire("lot", "w")).number == token.number + 1
     await log.aclose()
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 9, 10, 50, 59, 117])
+def test_rows_that_go_many_a_statement_are_all_there_once(n_rows):
+    insert = WideInsert(schema.chain_marks, sqlite.dialect())
+    rows = [("lot", "facts", position, b"c", b"t") for position in range(n_rows)]
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("create table chain_marks (site, log, position, content, times)")
+        insert.by(connection.cursor(), rows)
+        assert connection.execute("select * from chain_marks").fetchall() == rows
 
 
 async def test_a_log_whose_newest_events_are_gone_is_not_written_to(path, make):
@@ -258,7 +271,7 @@ import asyncio, resource, signal, sys
 from twin.errors import LogClosed
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.observations import ClockTicked
-from twin.log.sql import SqlLog
+from twin.log.sql import SqlLog, schema
 
 def event(number):
     key = DeviceKey(device="d", boot_epoch=1, sequence=number)
@@ -433,7 +446,7 @@ CHILD = """
 import asyncio, sys
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.observations import ClockTicked
-from twin.log.sql import SqlLog
+from twin.log.sql import SqlLog, schema
 
 async def appender(log, device, epoch):
     sequence = 0

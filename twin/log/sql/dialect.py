@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Engine, Table, create_engine, event
+from sqlalchemy import Dialect, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -74,9 +74,9 @@ def reading_engine(url: URL, n_readers: int = N_READERS) -> Engine:
     )
 
 
-def upsert(engine: Engine, table: Table) -> sqlite.Insert | postgresql.Insert:
+def upsert(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An insert that has ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
-    return postgresql.insert(table) if engine.dialect.name == "postgresql" else sqlite.insert(table)
+    return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def is_busy(error: Exception) -> bool:

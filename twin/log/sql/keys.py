@@ -38,7 +38,7 @@ class SqlKeyRing(KeyRing):
         def keep(transaction: Transaction) -> bytes | None:
             connection, table = transaction.connection, schema.keys
             row = {"site": site, "key_id": key_id, "key": fresh, "made_at": transaction.now}
-            connection.execute(upsert(connection.engine, table).values(row).on_conflict_do_nothing())
+            connection.execute(upsert(connection.dialect, table).values(row).on_conflict_do_nothing())
             held = select(table.c.key).where(table.c.site == site, table.c.key_id == key_id)
             return connection.execute(held).scalar_one()
 
@@ -50,7 +50,7 @@ class SqlKeyRing(KeyRing):
         def forget(transaction: Transaction) -> None:
             connection, table = transaction.connection, schema.keys
             row = {"site": site, "key_id": key_id, "key": None, "made_at": transaction.now, "destroyed_at": transaction.now}
-            connection.execute(upsert(connection.engine, table).values(row).on_conflict_do_nothing())
+            connection.execute(upsert(connection.dialect, table).values(row).on_conflict_do_nothing())
             held = (table.c.site == site) & (table.c.key_id == key_id) & table.c.key.is_not(None)
             connection.execute(update(table).where(held).values(key=None, destroyed_at=transaction.now))
 

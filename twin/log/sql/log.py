@@ -253,7 +253,7 @@ class SqlLog:
 
         def save(transaction: Transaction) -> None:
             connection = transaction.connection
-            one = upsert(connection.engine, table).values(row)
+            one = upsert(connection.dialect, table).values(row)
             changed = {"body": snapshot.body}
             connection.execute(one.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed))
 

@@ -53,6 +53,9 @@ _TEXTS = {3, 4}
 _PLAIN_FROM = 0x80
 _LARGEST = 64 * 2**20
 _FORMAT = zstandard.FORMAT_ZSTD1_MAGICLESS
+_PARAMETERS = zstandard.ZstdCompressionParameters.from_level(
+    LEVEL, format=_FORMAT, write_content_size=True, write_dict_id=False, write_checksum=False
+)
 _SMALLEST = 48  # shorter ones gain nothing worth the time
 
 _of_thread = threading.local()  # a context of zstd serves one thread at a time
@@ -168,10 +171,7 @@ def _compressed(compressor: zstandard.ZstdCompressor, payloads: list[bytes]) -> 
 def _compressor(number: int) -> zstandard.ZstdCompressor:
     known = vars(_of_thread).setdefault("compressors", {})
     if number not in known:
-        parameters = zstandard.ZstdCompressionParameters.from_level(
-            LEVEL, format=_FORMAT, write_content_size=True, write_dict_id=False, write_checksum=False
-        )
-        known[number] = zstandard.ZstdCompressor(dict_data=_dictionary(number), compression_params=parameters)
+        known[number] = zstandard.ZstdCompressor(dict_data=_digested(number), compression_params=_PARAMETERS)
     return known[number]
 
 
@@ -180,6 +180,14 @@ def _decompressor(number: int) -> zstandard.ZstdDecompressor:
     if (found := known.get(number)) is None:
         found = known[number] = zstandard.ZstdDecompressor(dict_data=_dictionary(number), format=_FORMAT)
     return found
+
+
+@cache
+def _digested(number: int) -> zstandard.ZstdCompressionDict:
+    """A dictionary for compressors; otherwise each call that compresses many would make its tables anew."""
+    dictionary = zstandard.ZstdCompressionDict(_dictionary(number).as_bytes())
+    dictionary.precompute_compress(compression_params=_PARAMETERS)
+    return dictionary
 
 
 @cache

@@ -6,8 +6,7 @@ JSON writes its own in other ways, so that they occur nowhere else. The bytes th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from operator import attrgetter, itemgetter
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -20,8 +19,6 @@ _END, _HERE = b"\x01", b"\x02"
 _SHORTEST = 8
 _DIGITS = "0123456789"
 _TAG = b"\xa4type"  # every payload is a map whose first key this is
-
-_NAME, _NAME_IN_FIELDS = attrgetter("tracklet"), itemgetter("tracklet")
 
 _from_packed = msgspec.msgpack.Decoder().decode
 _to_packed = msgspec.msgpack.Encoder().encode
@@ -38,14 +35,14 @@ def text_of(payload: bytes, told: Observation | Fact | None = None) -> bytes | N
     if told is None:
         if (fields := _fields(payload)) is None:
             return None
-        text, beginning = _to_text(fields), _beginning(fields.get("boxes"), fields.get("unchanged"), _NAME_IN_FIELDS)
+        text, boxes, unchanged = _to_text(fields), fields.get("boxes"), fields.get("unchanged")
+        beginning = _beginning(boxes[0]["tracklet"] if boxes else unchanged[0] if unchanged else "")
     elif type(told) in _KINDS:
         text = _to_text(told)
-        is_frame = isinstance(told, FrameObserved)
-        beginning = _beginning(told.boxes, told.unchanged, _NAME) if is_frame else b""
+        beginning = _beginning(_first_of(told)) if isinstance(told, FrameObserved) else b""
     else:
         return None
-    if b"null" in text and _to_packed(_from_text(text)) != payload:
+    if b"u" in text and b"null" in text and _to_packed(_from_text(text)) != payload:
         return None  # a number that is none: JSON has no word for it
     return beginning + _END + text.replace(b'"' + beginning, _HERE) if beginning else text
 
@@ -70,10 +67,14 @@ def _fields(payload: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _beginning(boxes: Sequence[Any] | None, unchanged: Sequence[str] | None, tracklet_of: Callable[[Any], str]) -> bytes:
+def _first_of(frame: FrameObserved) -> str:
+    return frame.boxes[0].tracklet if frame.boxes else frame.unchanged[0] if frame.unchanged else ""
+
+
+@lru_cache(maxsize=1_024)  # a tracklet comes first in many frames
+def _beginning(tracklet: str) -> bytes:
     """What comes before the number in the name of a frame's first tracklet."""
-    name = tracklet_of(boxes[0]) if boxes else unchanged[0] if unchanged else ""
-    beginning = name.rstrip(_DIGITS).encode()
+    beginning = tracklet.rstrip(_DIGITS).encode()
     return b"" if _END in beginning else beginning
 
 

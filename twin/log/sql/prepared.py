@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -17,6 +18,7 @@ from twin.log.sql import schema
 from twin.log.sql.names import stored_insert, stored_type
 
 _COPIED_FROM = 8  # fewer rows go by an insert, which takes a round trip less
+_AT_ONCE = (50, 10)  # rows; as many as 999 values allow, the most of an older SQLite, and a size for small groups
 
 _h, _o, _b = schema.heads.c, schema.observations.c, schema.boots.c
 
@@ -90,22 +92,62 @@ class CopiedInsert(Prepared):
                 copy.write_row(row)
 
 
+class WideInsert(Prepared):
+    """An insert into a table of SQLite, of many rows a statement where there are many: that takes a quarter less."""
+
+    def __init__(self, table: Table, dialect: Dialect) -> None:
+        super().__init__(stored_insert(table), dialect)
+        self._wide = [(n_rows, at_once(self._text, n_rows)) for n_rows in _AT_ONCE]
+
+    def values(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """As ``Prepared.values``."""
+        with closing(_cursor(connection)) as cursor:
+            self.by(cursor, rows)
+
+    def by(self, cursor: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+        """As ``values``, by a cursor of the driver's."""
+        start = 0
+        for n_rows, text in self._wide:
+            while len(rows) - start >= n_rows:
+                cursor.execute(text, tuple(chain.from_iterable(rows[start : start + n_rows])))
+                start += n_rows
+        cursor.executemany(self._text, rows[start:])
+
+
+def at_once(insert: str, n_rows: int) -> str:
+    """An insert of one row's values, as one of so many rows'.
+
+    >>> at_once("INSERT INTO t (a, b) VALUES (?, ?)", 2)
+    'INSERT INTO t (a, b) VALUES (?, ?), (?, ?)'
+    """
+    into, values, row = insert.rpartition(" VALUES ")
+    return into + values + ", ".join([row] * n_rows)
+
+
 class Statements:
     """The hot statements of one dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
-        if not dialect.positional:
-            dialect = type(dialect)(paramstyle="format")  # pyright: ignore[reportCallIssue]
+        dialect = drivers(dialect)
         self.find_head = Prepared(_FIND_HEAD, dialect)
         self.save_head = Prepared(_SAVE_HEAD, dialect)
         self.find_run = Prepared(_FIND_RUN, dialect)
         self.find_newest = Prepared(_FIND_NEWEST, dialect)
         self.insert = {
-            name: Prepared(stored_insert(schema.metadata.tables[name]), dialect)
+            name: _insert(schema.metadata.tables[name], dialect)
             for name in ("observations", "facts", "supersessions", "chain_marks", "fact_batches")
         }
-        if dialect.name == "postgresql":
-            self.insert["observations"] = CopiedInsert(schema.observations, dialect)
+
+
+def _insert(table: Table, dialect: Dialect) -> Prepared:
+    if dialect.name == "sqlite":
+        return WideInsert(table, dialect)
+    return CopiedInsert(table, dialect) if table is schema.observations else Prepared(stored_insert(table), dialect)
+
+
+def drivers(dialect: Dialect) -> Dialect:
+    """The dialect with the positions for values that its driver takes."""
+    return dialect if dialect.positional else type(dialect)(paramstyle="format")  # pyright: ignore[reportCallIssue]
 
 
 @contextmanager

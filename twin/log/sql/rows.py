@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Connection, LargeBinary, Row, Select, Table, case, type_coerce
 
 from twin.events.codec import fact_in, observation_in, unpack_fact, unpack_observation
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded, RecordedFact, RecordedObservation
-from twin.events.ids import EventId, SiteId, fact_id
+from twin.events.ids import EventId, Micros, SiteId, fact_id
 from twin.events.observations import Observation
+from twin.log.content import Content
 from twin.log.sql import schema
 from twin.log.sql.boots import Boot, boot_epoch_of, device_of
 from twin.log.sql.fact_ids import id_head, packed_ids
@@ -34,6 +35,9 @@ FACT_COLUMNS = (
 
 _NAMED_OF_FACTS = ("site", "type", "subject", "fold_version")
 
+
+Stored = tuple[int, Micros, ObservationEvent, Content]
+"""An observation with its position and when it was recorded."""
 
 AS_DEVICE = ""
 """A stored subject that is the device's name; no name is empty."""
@@ -88,29 +92,26 @@ def stored_facts(rows: Iterable[Mapping[str, Any]], numbers: Mapping[str, int]) 
     ]
 
 
-def names_of_observations(rows: Iterable[tuple[Any, ...]]) -> set[str]:
-    """What these observations, as ``twin.log.columns.observation_values`` gives them, name by numbers."""
-    return {name for row in rows for name in (row[0], row[4])}
-
-
-def boots_of(rows: Iterable[tuple[Any, ...]]) -> set[Boot]:
+def boots_of(stored: Iterable[Stored]) -> set[Boot]:
     """The boot epochs that these observations are of."""
-    return {row[6:8] for row in rows}
+    return {(key.device, key.boot_epoch) for _, _, event, _ in stored for key in (event.key,)}
 
 
 def stored_observations(
-    rows: list[tuple[Any, ...]], told: list[Observation], numbers: Mapping[str, int], boots: Mapping[Boot, int]
+    stored: Sequence[Stored], numbers: Mapping[str, int], boots: Mapping[Boot, int]
 ) -> list[tuple[Any, ...]]:
-    """Observations in their columns as the table holds them; ``told`` are their payloads."""
-    payloads = packed("observations", [row[-1] for row in rows], told)
+    """Observations in their columns as the table holds them."""
+    payloads = packed(
+        "observations", [content.payload for _, _, _, content in stored], [event.payload for _, _, event, _ in stored]
+    )
     return [
         (
-            numbers[site], position, recorded_at, at, numbers[name], AS_DEVICE if subject == device else subject,
-            boots[device, boot_epoch], sequence, content_hash, payload,
+            numbers[event.site], position, recorded_at, event.occurred_at, numbers[content.type],
+            AS_DEVICE if content.subject == key.device else content.subject, boots[key.device, key.boot_epoch], key.sequence,
+            content.hash, payload,
         )
-        for (site, position, recorded_at, at, name, subject, device, boot_epoch, sequence, content_hash, _), payload in zip(
-            rows, payloads, strict=True
-        )
+        for (position, recorded_at, event, content), payload in zip(stored, payloads, strict=True)
+        for key in (event.key,)
     ]  # fmt: skip
 
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import starmap
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, Dialect, and_, bindparam, delete, select, update
 
 from twin.events.ids import SiteId
 from twin.log.content import check_name
 from twin.log.sql import schema
 from twin.log.sql.dialect import upsert
 from twin.log.sql.log import SqlLog
+from twin.log.sql.prepared import Prepared, drivers
 from twin.log.sql.transaction import Transaction
-from twin.log.subscriptions import Change, Delivery, Filter, Replay, Subscription
+from twin.log.subscriptions import Change, Delivery, DeliveryState, Filter, Replay, Subscription
 
 T = TypeVar("T")
 
 _s, _d = schema.subscriptions.c, schema.deliveries.c
-_CHUNK = 500
+_KEY = ("site", "subscription", "position")
 
 
 class SqlSubscriptions:
@@ -92,13 +95,31 @@ def _load(connection: Connection, site: SiteId, name: str) -> Subscription | Non
         return None
     values: dict[str, Any] = dict(row._mapping)
     until, resume = values.pop("replay_until"), values.pop("replay_resume")
-    columns = [column for column in _d if column.name not in ("site", "subscription")]
-    of_it = select(*columns).where(_d.site == site, _d.subscription == name).order_by(_d.position)
     values["filter"] = msgspec.json.decode(values["filter"], type=Filter)
     return Subscription(
         **values,
         replay=None if until is None else Replay(until=until, resume=resume),
-        queue={one.position: Delivery(**one._mapping) for one in connection.execute(of_it)},
+        queue=_queue(connection, site, name),
+    )
+
+
+def _queue(connection: Connection, site: SiteId, name: str) -> dict[int, Delivery]:
+    rows = _statements(type(connection.dialect)).find_queue.all(connection, {"site": site, "subscription": name})
+    return {one.position: one for one in starmap(_delivery, rows)}
+
+
+def _delivery(
+    position: int, order: str, state: DeliveryState, n_attempts: int, lease: int, holder: str, until: int, reason: str
+) -> Delivery:
+    return Delivery(
+        position=position,
+        order=order,
+        state=state,
+        n_attempts=n_attempts,
+        lease=lease,
+        holder=holder,
+        until=until,
+        reason=reason,
     )
 
 
@@ -119,22 +140,34 @@ def _save(connection: Connection, before: Subscription | None, after: Subscripti
 
 def _save_queue(connection: Connection, before: Subscription | None, after: Subscription) -> None:
     old = before.queue if before else {}
-    gone = sorted(old.keys() - after.queue.keys())
-    for start in range(0, len(gone), _CHUNK):
-        chunk = gone[start : start + _CHUNK]
-        connection.execute(
-            delete(schema.deliveries).where(_d.site == after.site, _d.subscription == after.name, _d.position.in_(chunk))
-        )
+    statements, of = _statements(type(connection.dialect)), {"site": after.site, "subscription": after.name}
+    if gone := sorted(old.keys() - after.queue.keys()):
+        statements.forget.many(connection, [{**of, "position": position} for position in gone])
     changed = [
-        {"site": after.site, "subscription": after.name, **msgspec.structs.asdict(one)}
+        {**of, **msgspec.structs.asdict(one)}
         for position, one in after.queue.items()
-        if old.get(position) != one
+        if (known := old.get(position)) is not one and known != one
     ]
     if changed:
-        kept = upsert(connection.engine, schema.deliveries)
-        key = ("site", "subscription", "position")
-        rewritten = {column.name: kept.excluded[column.name] for column in _d if column.name not in key}
-        connection.execute(kept.on_conflict_do_update(index_elements=list(key), set_=rewritten), changed)
+        statements.keep.many(connection, changed)
+
+
+class _Statements:
+    """What is executed for every lease and acknowledgement, of a queue that may hold a thousand."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        of_it = and_(*(_d[name] == bindparam(name) for name in _KEY[:2]))
+        columns = [_d[name] for name in Delivery.__struct_fields__]
+        self.find_queue = Prepared(select(*columns).where(of_it).order_by(_d.position), dialect)
+        self.forget = Prepared(delete(schema.deliveries).where(of_it, _d.position == bindparam("position")), dialect)
+        kept = upsert(dialect, schema.deliveries)
+        rewritten = {column.name: kept.excluded[column.name] for column in _d if column.name not in _KEY}
+        self.keep = Prepared(kept.on_conflict_do_update(index_elements=list(_KEY), set_=rewritten), dialect)
+
+
+@cache
+def _statements(kind: type[Dialect]) -> _Statements:
+    return _Statements(drivers(kind()))
 
 
 def _delete(connection: Connection, site: SiteId, name: str) -> None:

@@ -16,10 +16,9 @@ from sqlalchemy import Connection, insert
 from twin.errors import Conflict, CursorConflict
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent
 from twin.events.ids import EventId, Micros, SiteId
-from twin.events.observations import Observation
 from twin.log.chain import ChainName, Link, following, observation_content, origin, times_after
 from twin.log.clock import Clock
-from twin.log.columns import fact_row, observation_values
+from twin.log.columns import fact_row
 from twin.log.content import Content
 from twin.log.cuts import MOVEMENT, Anchor, Cuts, Thinning, digest_after, record_of
 from twin.log.devices import Devices
@@ -32,7 +31,7 @@ from twin.log.sql.names import Numbers, numbered
 from twin.log.sql.notices import announce
 from twin.log.sql.places import Newest, Place, Places
 from twin.log.sql.prepared import Statements, together
-from twin.log.sql.rows import boots_of, names_in, names_of_observations, stored_facts, stored_observations
+from twin.log.sql.rows import Stored, boots_of, names_in, stored_facts, stored_observations
 from twin.log.sql.streams import StreamPlace
 from twin.log.tail import Topic
 
@@ -128,9 +127,7 @@ class Transaction:
         self._heads = {site: self._lock(site) for site in sorted(set(sites))}  # sorted: no deadlock between processes
         self._changed: set[SiteId] = set()
         self._places = Places(connection, statements, remembered.newest)
-        self._observations: list[tuple[Any, ...]] = []
-        self._told: list[Observation] = []  # their payloads
-        self._appended: set[SiteId] = set()
+        self._observations: list[Stored] = []
         self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in self._statements.insert}
         self._fact_ids: dict[tuple[SiteId, EventId], int] = {}
         self._corrected: list[tuple[SiteId, int, int]] = []
@@ -142,14 +139,15 @@ class Transaction:
     def append(self, events: Sequence[ObservationEvent], contents: Sequence[Content]) -> list[Receipt]:
         """See ``twin.log.port.Log.append``; the places of these events were found before."""
         receipts: list[Receipt] = []
+        by_epoch, heads = self._places.by_epoch, self._heads
         for event, content in zip(events, contents, strict=True):  # the hot loop: every call in it costs a batch some percent
-            key = event.key
-            places = self._places.by_epoch[event.site, key.device, key.boot_epoch]
+            key, site = event.key, event.site
+            places, head = by_epoch[site, key.device, key.boot_epoch], heads[site]
             place = places.get(key.sequence)
-            if self._heads[event.site].observations_cut and self._is_expired(event, place):
+            if head.observations_cut and self._is_expired(event, place):
                 receipts.append(Receipt(outcome=Outcome.EXPIRED, position=0))
             elif place is None:
-                position = self._store(event, content)
+                position = self._store(head, event, content)
                 places[key.sequence] = position, content.hash
                 receipts.append(Receipt(outcome=_STORED, position=position))
             else:
@@ -168,25 +166,22 @@ class Transaction:
         self.refuse(event.site, event.key, content.hash, position)
         return Receipt(outcome=Outcome.REFUSED, position=position)
 
-    def _store(self, event: ObservationEvent, content: Content) -> int:
-        head = self._heads[event.site]
+    def _store(self, head: Head, event: ObservationEvent, content: Content) -> int:
         position = head.observations = head.observations + 1
         if head.observations_recorded_at < self.now:
             head.observations_recorded_at = self.now
             head.observations_times = times_after(head.observations_times, position, self.now)
         head.observations_content = observation_content(head.observations_content, position, content.hash, content.subject)
-        self._observations.append(observation_values(event, content, position, head.observations_recorded_at))
-        self._told.append(event.payload)
+        self._observations.append((position, head.observations_recorded_at, event, content))
         if position % MARK_EVERY == 0:
             self._mark(head.site, "observations", position, Link(head.observations_content, head.observations_times))
-        self._appended.add(event.site)
         return position
 
     def refuse(self, site: SiteId, key: DeviceKey, content_hash: bytes, position: int) -> None:
         """Record that a device key came again with other content."""
         table = schema.refusals
         changing = {"content_hash": content_hash, "refused_at": self.now}
-        first = upsert(self.connection.engine, table).values(
+        first = upsert(self.connection.dialect, table).values(
             site=site,
             device=key.device,
             boot_epoch=key.boot_epoch,
@@ -295,12 +290,13 @@ class Transaction:
     def flush(self) -> None:
         """Write what the requests changed."""
         if self._observations:
-            numbers = self._numbers.of(self.connection, names_of_observations(self._observations))
+            sites = {event.site for _, _, event, _ in self._observations}
+            numbers = self._numbers.of(self.connection, sites | {content.type for _, _, _, content in self._observations})
             boots = self._boots.of(self.connection, boots_of(self._observations))
-            rows = stored_observations(self._observations, self._told, numbers, boots)
+            rows = stored_observations(self._observations, numbers, boots)
             self._statements.insert["observations"].values(self.connection, rows)
-            self._changed |= self._appended
-            self.topics.update(("observations", site) for site in self._appended)
+            self._changed |= sites
+            self.topics.update(("observations", site) for site in sites)
         if facts := self._rows["facts"]:
             numbers = self._numbers.of(self.connection, names_in(facts))
             self._rows["facts"] = stored_facts(facts, numbers)
@@ -334,7 +330,7 @@ class Transaction:
         find = self._statements.find_head
         rows = find.all(self.connection, {"site": site})
         if not rows:
-            fresh = upsert(self.connection.engine, schema.heads).values(vars(Head.fresh(site)))
+            fresh = upsert(self.connection.dialect, schema.heads).values(vars(Head.fresh(site)))
             self.connection.execute(fresh.on_conflict_do_nothing())
             rows = find.all(self.connection, {"site": site})
         return Head(*rows[0])
