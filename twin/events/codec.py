@@ -75,14 +75,14 @@ def observation_in(name: str, text: bytes) -> Observation:
     """As ``unpack_observation``, of the same payload as JSON."""
     if name in OBSERVATION_TYPES:
         return _decoded(name, text, _read_observation)
-    return _convert(name, _decoded(name, text, _read_plain), Observation, OBSERVATION_TYPES)
+    return _convert(name, _decoded(name, text, _read_plain), OBSERVATION_TYPES)
 
 
 def fact_in(name: str, text: bytes) -> Fact:
     """As ``unpack_fact``, of the same payload as JSON."""
     if name in FACT_TYPES:
         return _decoded(name, text, _read_fact)
-    return _convert(name, _decoded(name, text, _read_plain), Fact, FACT_TYPES)
+    return _convert(name, _decoded(name, text, _read_plain), FACT_TYPES)
 
 
 def to_cloudevent(event: ObservationEvent | FactEvent | Recorded[Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, Connection, LargeBinary, Row, Select, Tabl
 from twin.events.codec import fact_in, observation_in, unpack_fact, unpack_observation
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded, RecordedFact, RecordedObservation
 from twin.events.ids import EventId, Micros, SiteId, fact_id
-from twin.events.observations import Observation
 from twin.log.content import Content
 from twin.log.sql import schema
 from twin.log.sql.boots import Boot, boot_epoch_of, device_of
