@@ -86,7 +86,7 @@ def run(
     device: Annotated[str, typer.Option(help="Name of this edge; each edge of a site needs its own.")] = "edge",
     fps: Annotated[float | None, typer.Option(min=0.1, help="At most this many frames a second and camera.")] = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many frames of each camera.")] = None,
-    min_score: Annotated[float, typer.Option(min=0.1, max=1.0, help="Least score that starts a tracklet.")] = 0.3,
+    min_score: Annotated[float, typer.Option(min=0.1, max=1.0, help="Least score that starts a tracklet.")] = 0.45,
     classes: Annotated[str | None, typer.Option(help="Class names of the detector, by comma, if it has none.")] = None,
     input_size: Annotated[int | None, typer.Option(help="Side of the detector's input, if it takes any.")] = None,
     runtime: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",

@@ -15,6 +15,7 @@ from twin.events.ids import SECOND, Micros, TrackletId
 from twin.events.observations import VehicleKind
 
 _NOMINAL_FPS = 30.0  # what the library's motion noise is tuned for; time stamps carry the true rate
+_LEAST_IOU = 0.35  # less is another vehicle: two short tracklets can be joined, one of two vehicles cannot be cut
 _LOST_FRAMES = 30  # of the nominal rate: a tracklet ends one second after its last detection
 
 
@@ -42,7 +43,7 @@ class CameraTracker:
             frame_rate=_NOMINAL_FPS,
             track_activation_threshold=min_score,
             minimum_consecutive_frames=2,
-            minimum_iou_threshold=0.1,
+            minimum_iou_threshold=_LEAST_IOU,
             high_conf_det_threshold=min_score,
             state_estimator_class=BoxMotion,
         )

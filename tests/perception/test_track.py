@@ -105,3 +105,13 @@ def test_a_car_that_starts_is_sent_at_once():
     assert stillness.is_unchanged("t", 3 * SECOND, (10.0, 10.0, 90.0, 60.0), (2.0, 2.0))
     assert not stillness.is_unchanged("t", 3 * SECOND + 100_000, (14.0, 10.0, 94.0, 60.0), (2.0, 2.0))
     assert stillness.is_moving("t", 3 * SECOND + 100_000)
+
+
+def test_a_person_who_passes_before_a_car_is_another_tracklet_and_so_is_the_car_behind():
+    tracker = CameraTracker("north", 1, min_score=0.3)
+    for i in range(6):
+        person = (100.0 + 2 * i, 100.0, 113.0 + 2 * i, 130.0)
+        assert [box.tracklet for box in tracker.update(i * 166_667, detections(person))] == ["north:1:1"] * (i > 0)
+    car = (105.0, 98.0, 150.0, 130.0)  # it holds most of where the person is expected, which is gone
+    seen = [box.tracklet for i in range(6, 9) for box in tracker.update(i * 166_667, detections(car))]
+    assert seen == ["north:1:2"] * 2
