@@ -35,6 +35,7 @@ def observation_id(site: str, device: str, boot_epoch: int, sequence: int) -> Ev
     return EventId(hashlib.blake2b(framed.encode(), digest_size=16).hexdigest())
 
 
+@lru_cache(maxsize=4_096)  # a fact's is asked for by the fold, by whoever stores it, and by what supersedes it
 def fact_id(site: str, fold_version: str, cause: int, ordinal: int) -> EventId:
     """The id of a fact: hash(site, fold version, triggering position, ordinal), 128 bits in hex."""
     position, place = str(cause), str(ordinal)

@@ -64,7 +64,7 @@ def measure(
             continue
         rank = CUT if box.truncated else COVERED if is_hidden else CLEAR
         measured.append(Measured(box, (x, y), (xx + floor, xy, yy + floor), True, rank))
-    measured += (Measured(link.box, link.point_m, link.covariance_m2, False) for link in unchanged)
+    measured += [Measured(link.box, link.point_m, link.covariance_m2, False) for link in unchanged]
     return Seen(pending.at, pending, level, camera, tuple(measured), tuple(invisible))
 
 

@@ -182,9 +182,6 @@ class Lifecycle:
 
     def measure_parked(self, track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:
         """Another look at a parked vehicle: it stands, or it is off, several times in a row, and so moves."""
-        if not measured.is_fresh:
-            self.stay(track, measured.box.tracklet, at)
-            return
         track.absence, track.absent_since = 0.0, None
         has_left = standing.has_left(track, measured, camera, self._parameters.depart_m)
         if has_left:
@@ -193,7 +190,7 @@ class Lifecycle:
                 (x, y), covariance_m2 = measured.point_m, measured.covariance_m2
                 self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
             return
-        if has_left is False:
+        if has_left is False and track.away:
             standing.doubt(track, measured.box.tracklet, at)
             track.away = 0
         if track.away == 0 and standing.is_due(track.looks.get(camera), at):
@@ -206,13 +203,16 @@ class Lifecycle:
                 track.stall = self._scene.map.stall_at(track.level, place[0], place[1]) or track.stall
                 self._tell_parked(track)
 
-    def stay(self, track: Track, tracklet: TrackletId, at: Micros) -> None:
-        """A box of a parked vehicle has not changed."""
+    def keep(self, track: Track, camera: CameraId, tracklet: TrackletId, at: Micros) -> None:
+        """A camera's box of a parked vehicle has not changed."""
+        rate = track.seen_rate.get(camera, _FIRST_RATE)
+        track.seen_rate = {**track.seen_rate, camera: rate + _RATE_GAIN * (1.0 - rate)}
         track.absence, track.absent_since = 0.0, None
         if track.away:
             standing.doubt(track, tracklet, at)
+            track.away = 0
         stood = track.motion
-        track.away, track.motion = 0, Motion(at, stood.x, stood.y, stood.vx, stood.vy, stood.p)
+        track.motion = Motion(at, stood.x, stood.y, stood.vx, stood.vy, stood.p)
 
     def unite(self, elder: Track, younger: Track, at: Micros, decision: EventId | None = None) -> None:
         """Two tracks are one vehicle: the elder's name stays, and so does what is known better."""

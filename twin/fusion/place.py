@@ -68,6 +68,7 @@ def looked(
 
 
 _known: dict[int, tuple[Mapping[CameraId, Look], _Place | None]] = {}
+_strange: dict[tuple[int, CameraId], tuple[Mapping[CameraId, Look], bool]] = {}
 
 
 def fused(looks: Mapping[CameraId, Look]) -> _Place | None:
@@ -106,7 +107,21 @@ def is_stranger(looks: Mapping[CameraId, Look], camera: CameraId) -> bool:
 
     The looks that are apart from the camera's, each by itself, stand against all the rest, which it is one of. So of two
     vehicles that were taken for one the better known stays, whichever camera looks next.
+
+    Args:
+        looks: as of ``fused``.
     """
+    known = _strange.get((id(looks), camera))
+    if known is not None and known[0] is looks:
+        return known[1]
+    found = _is_stranger(looks, camera)
+    if len(_strange) >= _MOST_KNOWN:
+        _strange.clear()
+    _strange[id(looks), camera] = looks, found
+    return found
+
+
+def _is_stranger(looks: Mapping[CameraId, Look], camera: CameraId) -> bool:
     own = looks.get(camera)
     if own is None or own.n < _ENOUGH_LOOKS:
         return False

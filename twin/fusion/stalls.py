@@ -10,7 +10,7 @@ from twin.fusion.columns import TrackColumns
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Seen
 from twin.fusion.scene import Scene
-from twin.fusion.sight import Cover, visible
+from twin.fusion.sight import Cover, bare
 from twin.fusion.state import StallBelief
 
 _LOOKS = 20  # clear looks at an empty place before an unknown stall is free: parked vehicles are confirmed by then
@@ -52,10 +52,10 @@ def look(
     if known.issuperset(shown):
         return
     unknown = [one for one in shown.values() if one[0].id not in known]
-    clear = visible(seen, [pixel for _, pixel in unknown], [()] * len(unknown), cover)
-    if not any(clear):
-        return
+    clear = bare([pixel for _, pixel in unknown], cover)
     empty = [place for (place, _), is_clear in zip(unknown, clear, strict=True) if is_clear]
+    if not empty:
+        return
     left, right = min(place.box_m[0] for place in empty), max(place.box_m[2] for place in empty)
     low, high = min(place.box_m[1] for place in empty), max(place.box_m[3] for place in empty)
     near = columns.between(seen.level, left, low, right, high)

@@ -168,20 +168,23 @@ class Step:
         self.state.looked_at[camera] = seen.at
         pairs = match(seen, self.state, self._columns, self._scene)
         tracks = self.state.tracks
-        kept = list[TrackId]()
+        run = list[tuple[TrackId, Measured]]()
         for name, column in pairs:
-            if name not in tracks:
+            if (known := tracks.get(name)) is None:
                 continue
-            track, measured = self._mine(name), seen.measured[column]
-            if not measured.is_fresh and track.status == "parked":
-                self._keep(track, measured, seen)
-                kept.append(name)
+            measured = seen.measured[column]
+            if not measured.is_fresh and known.status == "parked":
+                run.append((name, measured))
                 continue
-            self._update(track, measured, seen)
+            if run:
+                self._keep(run, seen)
+                run = []
+            self._update(self._mine(name), measured, seen)
             self._end(seen.at)
             if name in tracks:
                 self._columns.write(tracks[name])
-        self._columns.keep([name for name in kept if name in tracks], seen.at)
+        if run:
+            self._keep(run, seen)
         matched, taken = [name for name, _ in pairs], {column for _, column in pairs}
         doubles.note_apart([(tracks[name], seen.measured[column].box) for name, column in pairs if name in tracks], seen.at)
         cover = Cover(boxes_of(seen))
@@ -193,19 +196,22 @@ class Step:
                     self._bear(measured, seen)
         stalls.look(seen, self._columns, self.state.stalls, self._known_stalls, cover, self._scene, self._emission)
 
-    def _keep(self, track: Track, measured: Measured, seen: Seen) -> None:
-        """``_update`` of a parked vehicle whose box has not changed, which is most of what cameras send."""
-        camera, name = seen.pending.camera, measured.box.tracklet
-        track.seen_at, track.seen_by, track.hits = seen.at, camera, track.hits + 1
-        self._life.note_rate(track, camera, was_seen=True)
-        self._life.stay(track, name, seen.at)
-        before = self.state.tracklets[camera].get(name)
-        if before is None or before.track != track.id or before.assigned_to != track.vehicle:
-            self._link(track, measured, seen)
-            return
-        self.state.tracklets[camera][name] = TrackletLink(
-            before.track, camera, before.box, before.point_m, before.covariance_m2, seen.at, before.assigned, before.assigned_to
-        )
+    def _keep(self, run: Sequence[tuple[TrackId, Measured]], seen: Seen) -> None:
+        """``_update`` of parked vehicles whose boxes have not changed, which is most of what cameras send."""
+        at, camera, tracks, keep = seen.at, seen.pending.camera, self.state.tracks, self._life.keep
+        links = self.state.tracklets[camera]
+        for name, measured in run:
+            track, tracklet = tracks[name] if name in self._owned else self._mine(name), measured.box.tracklet
+            track.seen_at, track.seen_by, track.hits = at, camera, track.hits + 1
+            keep(track, camera, tracklet, at)
+            before = links.get(tracklet)
+            if before is None or before.track != name or before.assigned_to != track.vehicle:
+                self._link(track, measured, seen)
+                continue
+            links[tracklet] = TrackletLink(
+                name, camera, before.box, before.point_m, before.covariance_m2, at, before.assigned, before.assigned_to
+            )
+        self._columns.keep([name for name, _ in run], at)
 
     def _update(self, track: Track, measured: Measured, seen: Seen) -> None:
         x, y = measured.point_m
@@ -376,9 +382,10 @@ class Step:
                 mine = self._mine(track.id)
                 self._life.miss_parked(mine, camera, seen.at)
                 self._life.note_rate(mine, camera, was_seen=False)
+                if mine.status != "parked":
+                    self._columns.write(mine)
                 if mine.status == "hidden":
                     self._count_lost(mine)
-                self._columns.write(mine)
                 self._columns.note_seen(mine, (camera,))
 
     def _recent(self, seen: Seen) -> list[DetectedBox]:

@@ -20,7 +20,7 @@ from twin.rules.fold import Fold
 from twin.spatial.camera import GroundCamera
 
 _FROM: Micros = 1_767_225_600 * SECOND
-_FRAMES, _EVERY_US = 160, SECOND // 10
+_FRAMES, _MISSED, _EVERY_US = 160, 5, SECOND // 10
 _AHEAD_M = 0.1  # from frame to frame of the one that drives
 _SIZE_M = (2.2, 0.9, 1.5)  # half a car's length and width, and its height
 
@@ -35,7 +35,8 @@ def warm_up() -> None:
 
 
 def _events(site: Site) -> Iterator[ObservationEvent]:
-    """Frames of the site's first camera, at whose middle one vehicle stands and another drives by; clock ticks each second."""
+    """Frames of the site's first camera, at whose middle one vehicle stands, until it is missed, and another drives by; clock
+    ticks each second."""
     camera = site.cameras[0]
     level = next(level for level in site.levels if level.id == camera.level)
     ground = GroundCamera.of(camera, level)
@@ -45,9 +46,9 @@ def _events(site: Site) -> Iterator[ObservationEvent]:
         at = _FROM + number * _EVERY_US
         places = (near.centre_m, (far.centre_m[0] + _AHEAD_M * number, far.centre_m[1]))
         boxes = tuple(_box(ground, place, f"warm:1:{n}") for n, place in enumerate(places))
-        is_still = number > _FRAMES // 2 and number % 2 == 1
-        unchanged = (boxes[0].tracklet,) if is_still else ()
-        yield _event(site, camera, 2 * number, at, _frame(camera, boxes[1:] if is_still else boxes, unchanged))
+        is_still, is_missed = number > _FRAMES // 2 and number % 2 == 1, number >= _FRAMES - _MISSED
+        unchanged = (boxes[0].tracklet,) if is_still and not is_missed else ()
+        yield _event(site, camera, 2 * number, at, _frame(camera, boxes[1:] if is_still or is_missed else boxes, unchanged))
         if number % 10 == 0:
             yield _event(site, camera, 2 * number + 1, at + SECOND, ClockTicked(worker="warm", source="events"))
 

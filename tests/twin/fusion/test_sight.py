@@ -2,9 +2,10 @@
 
 import pytest
 
-from twin.events.observations import DetectedBox
+from twin.events.observations import DetectedBox, FrameObserved
 from twin.fusion.frame import Measured, Seen
-from twin.fusion.sight import boxes_of, is_hidden
+from twin.fusion.sight import Cover, bare, boxes_of, is_hidden, visible
+from twin.fusion.state import PendingFrame
 
 BEHIND = (100.0, 100.0, 200.0, 160.0)
 
@@ -35,3 +36,24 @@ def test_two_boxes_hide_together():
     left, right = box(100.0, 125.0, 190.0), box(175.0, 230.0, 190.0)
     assert not is_hidden(BEHIND, (), boxes_of(frame(left)))
     assert is_hidden(BEHIND, (), boxes_of(frame(left, right)))
+
+
+_UNDER, _BESIDE, _BELOW = (150.0, 130.0), (300.0, 130.0), (150.0, 185.0)
+"""Places behind a box of 100..200 x 90..190, beside it, and so low in it that they are before it."""
+
+
+def test_a_place_well_inside_a_box_is_behind_it():
+    cover = Cover([box(100.0, 200.0, 190.0)])
+    assert bare([_UNDER, _BESIDE, _BELOW], cover) == [False, True, True]
+    assert bare([_UNDER], Cover([])) == [True]
+    both = Cover([]).with_others([box(100.0, 200.0, 190.0), box(290.0, 310.0, 190.0)])
+    assert bare([_UNDER, _BESIDE, _BELOW], both) == [False, False, True]
+
+
+def test_a_vehicle_s_own_box_does_not_hide_it():
+    pending = PendingFrame(0, "c", 1, 1, "e", FrameObserved(camera="c", frame_px=(640, 480), detector="d", clock="ntp"))
+    seen = Seen(0, pending, "ground", None, (), ())
+    cover = Cover([box(100.0, 200.0, 190.0, "mine"), box(290.0, 310.0, 190.0)])
+    pixels = [_UNDER, _UNDER, _BESIDE, (2.0, 130.0), None]
+    own = [("mine",), (), ("mine",), (), ()]
+    assert visible(seen, pixels, own, cover) == [True, False, False, False, False], "the last two are in no clear view at all"
