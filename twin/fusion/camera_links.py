@@ -23,7 +23,7 @@ _LEAST_S = 0.3
 _N_MEAN, _N_VARIANCE = 1.0, 4.0  # passages that the prior's mean, 0, and its variance count for
 _PRIOR_VARIANCE = 0.49  # of ln(time / usual time): half to twice the usual time, for two in three
 _LN_STOPS, _LN_DRIVES = ln1(0.15), ln1(0.85)  # share that halts where nobody sees it
-_STOP_S = 600.0
+_STOP_S = 60.0  # median of the time that a halt takes; its tail is heavy, for those who park unseen
 _TARGETS = 4.0  # cameras at which one may come up next, and not coming up at all, before any was seen to
 _NEW_EVERY_S = 3600.0  # vehicles that come up inside and are new, before any did
 _LN_2PI = ln1(6.283185307179586)
@@ -71,10 +71,15 @@ def likelihood_ratio(links: CameraLinks, gap: Gap, watched_us: Micros) -> float:
     mean, variance = _ratio(link)
     off = ln1(seconds / _usual_s(gap)) - mean
     drives = _LN_DRIVES - 0.5 * (off * off / variance + ln1(variance) + _LN_2PI) - ln1(seconds)
-    stops = _LN_STOPS - seconds / _STOP_S - ln1(_STOP_S)
+    stops = _LN_STOPS - ln1(_STOP_S) - 2.0 * ln1(1.0 + seconds / _STOP_S)
     comes_here = (link.n + 1.0) / (max(links.n_lost.get(gap.lost_by, 0), link.n) + _TARGETS)
     new_rate = (links.n_new.get(gap.found_by, 0) + 1.0) / (watched_us / SECOND + _NEW_EVERY_S)
     return max(drives, stops) + ln1(comes_here) - ln1(new_rate)
+
+
+def as_driven(gap: Gap) -> Gap:
+    """The gap of one that stood until it drove off, at the time that fits best."""
+    return Gap(gap.lost_by, gap.found_by, gap.way_m, min(gap.unseen_us, round(_usual_s(gap) * SECOND)))
 
 
 def with_lost(links: CameraLinks, camera: CameraId) -> CameraLinks:

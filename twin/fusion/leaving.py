@@ -15,12 +15,13 @@ from twin.fusion.appearance import Nats, log_likelihood_ratio
 from twin.fusion.doubles import seem_two
 from twin.fusion.identity import HANDOVER_US, certainty_of, vehicle_of
 from twin.fusion.scene import Scene
-from twin.fusion.state import Track
+from twin.fusion.state import Track, known_at
 
 _ALIKE_NATS = 1.5  # of looks alone: there is nothing else to go by
 _MARGIN_NATS = 1.0
 _STRANGE_NATS = -0.8  # of 20 wrong and 68 right stays of seeds 601 and 602 that closed, 8 and none looked so strange
 _STRANGE_CERTAINTY = 0.5
+_BOTH_SEEN: Micros = 20 * SECOND  # longer do boxes of others not hold a track that its vehicle has left
 
 
 class Leaver(Struct, frozen=True):
@@ -58,10 +59,10 @@ def _same_since_entry(leaving: Track, nats: Nats) -> float:
 
 
 def _is_lost_since(track: Track, leaving: Track) -> bool:
-    """Whether a vehicle may be the one that began anew as ``leaving``."""
+    """Whether a vehicle may be the one that began anew as ``leaving``: it was not seen since then, or not for long."""
     if vehicle_of(track) in (None, leaving.vehicle) or seem_two(leaving, track):
         return False
-    return track.status == "hidden" or track.seen_at <= leaving.born_at + HANDOVER_US
+    return track.seen_at <= known_at(leaving) + (_BOTH_SEEN if track.status == "hidden" else HANDOVER_US)
 
 
 def _can_be_here(track: Track, leaving: Track, scene: Scene, at: Micros) -> bool:

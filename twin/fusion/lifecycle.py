@@ -34,7 +34,7 @@ from twin.fusion.place import fused, without_strays
 from twin.fusion.portals import Crossing, crossings, crossings_before, extrapolated
 from twin.fusion.scene import Scene
 from twin.fusion.standing import away_m
-from twin.fusion.state import Emitted, FusionState, Track, TrackId, TrailPoint
+from twin.fusion.state import Emitted, FusionState, Track, TrackId, TrailPoint, known_at
 
 _TRAIL_POINTS = 15
 _HALTED_M = 0.25
@@ -252,7 +252,7 @@ class Lifecycle:
         self.unite(track, other, at)
         other.vehicle, other.flags, other.has_entered = track.vehicle, track.flags, track.has_entered
         other.kind_scores, other.kind, other.gallery = track.kind_scores, track.kind, track.gallery
-        other.certainty = round(min(track.certainty, other.certainty), 3)
+        other.certainty, other.known_at = round(min(track.certainty, other.certainty), 3), known_at(track)
 
     def depart(self, track: Track, motion: Motion) -> None:
         """A parked vehicle moves again; its trail goes on from where it was last seen to stand."""
@@ -317,6 +317,7 @@ class Lifecycle:
         track.gallery = with_views(known.gallery, track.gallery)
         track.certainty = round(known.certainty * certainty, 3)
         track.flags, track.has_entered, track.hits = known.flags, known.has_entered, known.hits + track.hits
+        track.known_at = known_at(known)
         if is_ambiguous:
             track.flags = _with_doubt(track.flags)
 

@@ -94,7 +94,7 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
     portal_side_m: float = 0.5
     reach_mps: float = 14.0
     reach_slack_m: float = 4.0
-    known_nats: float = -1.0
+    known_nats: float = 1.5
     learns_links: bool = True
     calibrates_looks: bool = True
     looks_us: Micros = 1_600_000

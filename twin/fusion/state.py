@@ -158,6 +158,7 @@ class Track(Struct, kw_only=True, gc=False):
         seen_rate: how often each camera sees it, when it must.
         sides: last definite side of each portal that it is near: +1 left ("in"), -1 right.
         has_entered: whether it was seen to come in through a boundary.
+        known_at: when the vehicle was first seen, as this track or an earlier one; None: with this one.
         certainty: 0..1, how sure its identity is.
         refused: tracklets that were taken for this one, and are not.
         apart: other tracks near by of which one camera had a box beside this one's in the same frame.
@@ -198,9 +199,15 @@ class Track(Struct, kw_only=True, gc=False):
     refused: tuple[TrackletId, ...] = ()
     flags: tuple[SessionFlag, ...] = ()
     has_entered: bool = False
+    known_at: Micros | None = None
     certainty: float = 1.0
     evidence: tuple[EventId, ...] = ()  # newest observations that updated it
     apart: dict[TrackId, Apart] = field(default_factory=dict[TrackId, Apart])
+
+
+def known_at(track: Track) -> Micros:
+    """When the vehicle that a track is was first seen."""
+    return track.born_at if track.known_at is None else track.known_at
 
 
 class TrackletLink(Struct, frozen=True, gc=False, array_like=True):

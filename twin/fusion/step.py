@@ -21,6 +21,7 @@ from twin.fusion.lifecycle import Lifecycle, likeliest
 from twin.fusion.matching import match
 from twin.fusion.place import fused, is_stranger, squared_distance
 from twin.fusion.placing import BODY_M
+from twin.fusion.recognition import recognitions
 from twin.fusion.scene import Scene
 from twin.fusion.sight import Cover, boxes_of, is_hidden, is_shown, visible
 from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, Track, TrackId, TrackletLink
@@ -341,6 +342,16 @@ class Step:
             elder, younger = tracks.get(pair.elder), tracks.get(pair.younger)
             if elder is not None and younger is not None and doubles.is_sure(pair, elder, younger, until_at):
                 self._join(elder.id, younger, until_at)
+        for lost, found in recognitions(self.state, self._scene, until_at):
+            self._recognize(lost, self._mine(found.id), until_at)
+
+    def _recognize(self, lost: Track, found: Track, at: Micros) -> None:
+        """A vehicle that began anew is one that was lost: it goes by that one's name."""
+        self._life.take_back(self._mine(lost.id), found, at)
+        self._hand_over(lost.id, found, at)
+        self._hand_over(found.id, found, at)
+        self._columns.note_seen(found, found.seen_rate)
+        self._drop(lost.id)
 
     def _join(self, name: TrackId, younger: Track, at: Micros, decision: EventId | None = None) -> None:
         """Two tracks are one vehicle: the elder goes on."""

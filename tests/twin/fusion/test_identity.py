@@ -1,5 +1,6 @@
 """Who comes up again: a parked vehicle whose place is taken by a new track is that track."""
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -105,3 +106,41 @@ def test_who_is_only_taken_to_be_parked_may_come_up_elsewhere(scene):
     assert reappeared(newborn, state, scene) is not None
     unseen.looks = {"a": LOOK}
     assert reappeared(newborn, state, scene) is None, "a camera saw it stand"
+
+
+def view(cosine):
+    return np.round(127 * np.array([cosine, np.sqrt(1.0 - cosine * cosine)])).astype(np.int8).tobytes()
+
+
+def found_as(scene, candidate, newborn):
+    return reappeared(newborn, FusionState(tracks={1: candidate, 2: newborn}), scene)
+
+
+@pytest.mark.parametrize(("cosine", "is_it"), [(1.0, True), (0.0, False)])
+def test_whoever_does_not_look_like_it_is_not_taken_for_it_however_well_the_time_fits(scene, cosine, is_it):
+    hidden, newborn = (
+        track(1, 2.0, status="hidden", vehicle="v"),
+        track(2, 22.0, status="moving", born_at=T0 + 5 * SECOND, seen_at=T0 + 7 * SECOND),
+    )
+    assert found_as(scene, hidden, newborn) is not None, "with nothing but time and way to go by"
+    hidden.gallery, newborn.gallery = (view(1.0),), (view(cosine),)
+    assert (found_as(scene, hidden, newborn) is not None) == is_it
+
+
+@pytest.mark.parametrize(
+    ("seen_s", "away", "cosine", "is_it"),
+    [
+        (9.0, 12.0, 1.0, True),  # it stood when it was last seen, and drove 12 m until it was seen again
+        (9.0, 12.0, 0.5, False),  # so far off, looks must tell
+        (9.0, 40.0, 1.0, False),  # nobody drives 40 m in that
+        (11.0, 3.0, 1.0, True),  # boxes of others held its place for a second after it drove off
+        (11.0, 9.0, 1.0, False),
+        (14.0, 3.0, 1.0, False),  # both are seen
+    ],
+)
+def test_who_is_seen_no_more_where_it_stood_may_be_what_comes_up_near_by_and_looks_like_it(scene, seen_s, away, cosine, is_it):
+    parked = track(1, 0.0, seen_at=T0 + round(seen_s * SECOND), vehicle="v")
+    parked.looks, parked.gallery = {"a": LOOK}, (view(1.0),)
+    newborn = track(2, away, status="moving", born_at=T0 + 10 * SECOND, seen_at=T0 + 14 * SECOND)
+    newborn.gallery = (view(cosine),)
+    assert (found_as(scene, parked, newborn) is not None) == is_it

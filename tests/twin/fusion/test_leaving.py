@@ -82,6 +82,13 @@ def test_whom_a_camera_saw_beside_it_it_is_not(lot):
     assert recognized(leaver, [parked], Scene(lot, DEFAULTS), LEFT_AT, PRIOR_NATS).lost is None
 
 
+def test_who_was_seen_long_before_the_lost_one_came_in_is_not_it(lot):
+    leaver = leaving()
+    leaver.known_at = T0 - 600 * SECOND
+    hidden = lost(1, (REDDISH,), seen_s=30.0, status="hidden")
+    assert recognized(leaver, [hidden], Scene(lot, DEFAULTS), LEFT_AT, PRIOR_NATS).lost is None
+
+
 @pytest.mark.parametrize(("views", "is_sure"), [((REDDISH,), True), ((BLUE,), False), ((BLUE, REDDISH), True), ((), True)])
 def test_who_leaves_under_a_name_and_does_not_look_like_who_came_in_is_doubted(lot, views, is_sure):
     leaver = track(9, (RED, *views), has_entered=True)

@@ -1,0 +1,68 @@
+"""Who began anew, and is found to be one that was lost, after it was taken for a new vehicle.
+
+When a track is confirmed, the vehicle that it is may not be missed yet: its old track waits for boxes that do not come, or
+had another's. Every second those that nobody came in as are compared with those that are lost, all at once: the best total
+of likelihoods, so that none is taken for one that another fits better.
+
+Source: Kuhn, "The Hungarian method for the assignment problem" (1955); of windows instead of first sight, Reid, "An algorithm
+for tracking multiple targets" (1979), on decisions that wait for evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from twin.events.ids import SECOND, Micros
+from twin.fusion.association import least_total
+from twin.fusion.identity import score_of
+from twin.fusion.scene import Scene
+from twin.fusion.state import FusionState, Track, known_at
+
+_ALIKE_NATS = 3.0  # more than at first sight: a name that is told already changes
+_MARGIN_NATS = 1.5
+_QUANTUM = 1e-6
+_IMPOSSIBLE = 0.0
+
+
+def recognitions(state: FusionState, scene: Scene, at: Micros) -> list[tuple[Track, Track]]:
+    """Pairs of a lost track and the one that its vehicle is seen as now, in the order of the found ones."""
+    found = [track for track in state.tracks.values() if _began_anew(track, scene, at)]
+    if not found or not scene.has_boundary:
+        return []
+    scores = [[_score(track, lost, state, scene) for lost in state.tracks.values()] for track in found]
+    lost = list(state.tracks.values())
+    columns = [n for n in range(len(lost)) if any(row[n] > _IMPOSSIBLE for row in scores)]
+    if not columns:
+        return []
+    worth = np.array([[row[n] for n in columns] + [_IMPOSSIBLE] * len(found) for row in scores])
+    chosen = least_total(np.rint(-worth / _QUANTUM)).tolist()
+    return [
+        (lost[columns[column]], track)
+        for row, (track, column) in enumerate(zip(found, chosen, strict=True))
+        if column < len(columns) and _is_sure(worth[:, : len(columns)].tolist(), row, column)
+    ]
+
+
+def _began_anew(track: Track, scene: Scene, at: Micros) -> bool:
+    """Whether a vehicle is seen of which nobody knows where it came from."""
+    if track.vehicle is None or track.known_at is not None or track.has_entered or not track.is_inner_birth:
+        return False
+    is_seen = track.status in ("moving", "parked") and at - track.seen_at <= SECOND
+    return is_seen and bool(track.gallery) and not scene.is_outside(track.level, *track.first_m)
+
+
+def _score(track: Track, lost: Track, state: FusionState, scene: Scene) -> float:
+    if lost.id == track.id or known_at(lost) > track.born_at:
+        return _IMPOSSIBLE
+    score = score_of(track, lost, state, scene)
+    return _IMPOSSIBLE if score is None else max(score, _IMPOSSIBLE)
+
+
+def _is_sure(scores: Sequence[Sequence[float]], row: int, column: int) -> bool:
+    """Whether a pair is likely by itself, and either of it likelier with the other than with anybody else."""
+    own = scores[row][column]
+    others = [one for n, one in enumerate(scores[row]) if n != column]
+    others += [one[column] for n, one in enumerate(scores) if n != row]
+    return own >= _ALIKE_NATS and own - max(others, default=_IMPOSSIBLE) >= _MARGIN_NATS
