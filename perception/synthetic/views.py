@@ -27,9 +27,14 @@ _GRID = 8
 _CLEARANCE = 0.13  # under the body, of its height: 0.2 m of a car's 1.5 m
 _BODY = np.array([[x, y, z] for z in (_CLEARANCE, 1.0) for x in (-0.5, 0.5) for y in (-0.5, 0.5)])
 _TYRES = np.array([[x, y, 0.0] for x in (-0.3, 0.3) for y in (-0.43, 0.43)])  # wheelbase 0.6 lengths, track 0.86 widths
-_ROUNDED = np.array(
-    [[x * a, y * b, _CLEARANCE] for x in (-1, 1) for y in (-1, 1) for a, b in ((0.5, 0.4), (0.4, 0.5))]
-)  # bumpers, whose corners are rounded off
+_BUMPERS = [(0.5, -0.4), (0.5, 0.4), (0.4, 0.5), (-0.4, 0.5), (-0.5, 0.4), (-0.5, -0.4), (-0.4, -0.5), (0.4, -0.5)]
+_ROUND = np.array(  # along them, corners rounded off
+    [
+        [x + part * (u - x), y + part * (v - y), _CLEARANCE]
+        for (x, y), (u, v) in pairwise([*_BUMPERS, _BUMPERS[0]])
+        for part in (0.0, 0.2, 0.4, 0.6, 0.8)
+    ]
+)
 _SIGHTS = np.array([[x, y, z] for z in (0.3, 0.8) for x in (-0.4, 0.0, 0.4) for y in (-0.35, 0.35)])
 
 
@@ -91,12 +96,14 @@ class Viewer:
         )
 
     def _boxes(self, poses: Floats, sizes: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-        """(N, 4) boxes, not cut by the frame, and (N,) whether every corner is before the camera."""
+        """(N, 4) boxes, not cut by the frame but at the bottom of what is inside, and (N,) whether all is before the camera."""
         is_flat = self._eye is None  # a ground homography knows no heights
         points, is_ahead = self._appear(poses, sizes, _BODY * [1.0, 1.0, 0.0] if is_flat else _BODY)
-        lower, _ = self._appear(poses, sizes, _TYRES if is_flat else np.concatenate([_TYRES, _ROUNDED, _BODY[4:]]))
+        lower, _ = self._appear(poses, sizes, _TYRES if is_flat else np.concatenate([_TYRES, _ROUND, _BODY[4:]]))
         boxes = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
-        boxes[:, 3] = lower[:, :, 1].max(axis=1)
+        is_inside = (lower[:, :, 0] >= 0.0) & (lower[:, :, 0] <= self.camera.frame_px[0])
+        is_inside |= ~is_inside.any(axis=1, keepdims=True)  # wholly outside: cut away later
+        boxes[:, 3] = np.where(is_inside, lower[:, :, 1], -np.inf).max(axis=1)
         if is_flat:
             boxes[:, 1] -= sizes[:, 2] * self._pixels_a_metre(poses)
         return boxes, is_ahead

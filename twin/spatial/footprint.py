@@ -69,7 +69,8 @@ def centres(
     sight = _unit(ground.points_m - np.array(camera.origin_m))
     points = ground.points_m + sight * _reach(sizes, sight, headings, is_known)[:, None]
     bottom[:, 0] = np.where(cut < 0, corners[:, 2], np.where(cut > 0, corners[:, 0], bottom[:, 0]))
-    points = _refined(camera, points, sizes, headings, is_known & ground.is_valid, bottom, cut)
+    edges = np.where(cut < 0, corners[:, 0], corners[:, 2])
+    points = _refined(camera, points, sizes, headings, is_known & ground.is_valid, bottom, cut, edges)
     spread = np.where(is_known, KNOWN_SIGMA_M, UNKNOWN_SIGMA_M)
     aside = np.zeros(len(boxes))
     if is_covered is not None:
@@ -131,12 +132,13 @@ def _refined(
     is_usable: Bools,
     bottom: Floats,
     cut: NDArray[np.int64],
+    edges: Floats,
 ) -> Floats:
     """Move the outlines until their projections' bottom and middle, or the side that is not cut, meet the boxes'."""
     ones = np.ones_like(bottom)
     wanted = camera.to_ground(bottom, ones)
     for _ in range(REFINEMENTS):
-        place, is_seen = _projected(camera, points, sizes, headings, cut)
+        place, is_seen = _projected(camera, points, sizes, headings, cut, edges)
         now = camera.to_ground(place, ones)
         may_move = is_usable & is_seen & now.is_valid & wanted.is_valid
         points = points + np.where(may_move[:, None], wanted.points_m - now.points_m, 0.0)
@@ -144,20 +146,32 @@ def _refined(
 
 
 def _projected(
-    camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats, cut: NDArray[np.int64]
+    camera: GroundCamera, points: Floats, sizes: Floats, headings: Floats, cut: NDArray[np.int64], edges: Floats
 ) -> tuple[Floats, Bools]:
-    """Bottom pixels of the outlines' boxes, (N, 2), in the middle or at the side that is not cut; whether they are in front."""
+    """Bottom pixels of the outlines' boxes, (N, 2), in the middle or at the side that is not cut; whether they are in front.
+
+    Args:
+        edges: (N,) columns where the frame cuts the boxes: only what is inside has a bottom.
+    """
     is_flat = not isinstance(camera.geometry, Pinhole)
     u, v, is_in_front = _outlined(camera, points, sizes, headings, BODY)
     left: Floats = u.min(axis=0)
     right: Floats = u.max(axis=0)
     across: Floats = np.where(cut < 0, right, np.where(cut > 0, left, (left + right) / 2))
-    lows = [] if is_flat else [v]
-    for part in (WHEELS,) if is_flat else (WHEELS, BUMPERS):
-        _, heights, is_seen = _outlined(camera, points, sizes, headings, part)
-        lows.append(np.where(is_seen, heights, -np.inf))
+    lows = [] if is_flat else [np.where((edges - u) * cut >= 0.0, v, -np.inf)]
+    u, v, is_seen = _outlined(camera, points, sizes, headings, WHEELS)
+    lows.append(np.where(is_seen & ((edges - u) * cut >= 0.0), v, -np.inf))
+    if not is_flat:
+        u, v, is_seen = _outlined(camera, points, sizes, headings, BUMPERS)
+        is_inside = (edges - u) * cut >= 0.0
+        lows.append(np.where(is_seen & is_inside, v, -np.inf))
+        before_u, before_v = np.roll(u, 1, axis=0), np.roll(v, 1, axis=0)
+        is_leaving = is_seen & np.roll(is_seen, 1, axis=0) & (is_inside != np.roll(is_inside, 1, axis=0))
+        share = (edges - before_u) / np.where(is_leaving, u - before_u, 1.0)
+        lows.append(np.where(is_leaving, before_v + share * (v - before_v), -np.inf))
     low: Floats = np.concatenate(lows).max(axis=0)
-    return np.stack((across, low), axis=1), np.min(is_in_front, axis=0, initial=True)
+    is_there = np.min(is_in_front, axis=0, initial=True) & (low > -np.inf)
+    return np.stack((across, np.where(is_there, low, 0.0)), axis=1), is_there
 
 
 def _outlined(

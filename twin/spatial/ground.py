@@ -25,14 +25,18 @@ BODY = tuple((ahead, aside, up) for ahead in (0.5, -0.5) for aside in (0.5, -0.5
 WHEELS = tuple((ahead, aside, 0.0) for ahead in (0.3, -0.3) for aside in (0.43, -0.43))
 BUMPERS = tuple(
     (ahead * one, aside * other, _CLEARANCE)
-    for ahead in (1.0, -1.0)
-    for aside in (1.0, -1.0)
-    for one, other in ((0.5, _BUMPER), (_BUMPER, 0.5))
+    for ahead, aside, first, second in (
+        (1.0, 1.0, (0.5, _BUMPER), (_BUMPER, 0.5)),
+        (-1.0, 1.0, (_BUMPER, 0.5), (0.5, _BUMPER)),
+        (-1.0, -1.0, (0.5, _BUMPER), (_BUMPER, 0.5)),
+        (1.0, -1.0, (_BUMPER, 0.5), (0.5, _BUMPER)),
+    )
+    for one, other in (first, second)
 )
-"""A vehicle's outline in shares of length, width and height from its middle on the ground: a body with the corners taken off
-its bumpers, over wheels. A body clears the ground by 0.2 m and stands on a wheelbase of 0.6 of its length and a track of 0.86
-of its width, as common models do; a cuboid on the ground reaches lower in the picture than any vehicle, and is then placed
-0.4 to 0.9 m too far from the camera (rendered car parks with exact truth; this outline: 0.1 m)."""
+"""A vehicle's outline in shares of length, width and height from its middle on the ground: a body over wheels, with bumpers in
+a ring whose corners are taken off. A body clears the ground by 0.2 m and stands on a wheelbase of 0.6 of its length and a track
+of 0.86 of its width, as common models do; a cuboid on the ground reaches lower in the picture than any vehicle, and is then
+placed 0.4 to 0.9 m too far from the camera (rendered car parks with exact truth; this outline: 0.1 m)."""
 KNOWN_SIGMA_M = 0.4  # spread of half a length and width within a kind, and of how far wheels and bumpers stand back
 UNKNOWN_SIGMA_M = 0.8  # as above, and the heading may be any
 COVERED_SIGMA_M, COVERED_ASIDE_SIGMA_M = 1.3, 0.6
@@ -158,24 +162,33 @@ def _point(camera: Floats, box: Floats, x: float, y: float, at: tuple[float, flo
 
 @compiled
 def _bottom(camera: Floats, box: Floats, x: float, y: float, cut: int) -> tuple[bool, float, float]:
-    """Where a vehicle's outline at a place has its bottom: in the middle, or at the side that is not cut. A plane knows no
-    heights: there, the wheels alone tell the bottom."""
+    """Where a vehicle's outline at a place has its bottom: in the middle, or at the side that is not cut.
+
+    A plane knows no heights: there, the wheels alone tell the bottom. What the frame cuts at one side has the bottom of its
+    part inside, which ends where the bumpers' ring leaves the frame.
+    """
     is_flat = camera[0] == 0.0
+    edge = box[0] if cut < 0 else box[2]
     left, right, low = np.inf, -np.inf, -np.inf
     for n in range(len(BODY)):
         is_seen, u, v = _point(camera, box, x, y, BODY[n])
         if not is_seen:
             return False, 0.0, 0.0
         left, right = min(left, u), max(right, u)
-        low = low if is_flat else max(low, v)
+        low = max(low, v) if not is_flat and (edge - u) * cut >= 0.0 else low
     for n in range(len(WHEELS)):
         is_seen, u, v = _point(camera, box, x, y, WHEELS[n])
-        low = max(low, v) if is_seen else low
+        low = max(low, v) if is_seen and (edge - u) * cut >= 0.0 else low
+    was_seen, before_u, before_v = _point(camera, box, x, y, BUMPERS[-1])
     for n in range(0 if is_flat else len(BUMPERS)):
         is_seen, u, v = _point(camera, box, x, y, BUMPERS[n])
-        low = max(low, v) if is_seen else low
+        if is_seen and (edge - u) * cut >= 0.0:
+            low = max(low, v)
+        if is_seen and was_seen and ((edge - u) * cut >= 0.0) != ((edge - before_u) * cut >= 0.0):
+            low = max(low, before_v + (edge - before_u) / (u - before_u) * (v - before_v))
+        was_seen, before_u, before_v = is_seen, u, v
     across = right if cut < 0 else left if cut > 0 else (left + right) / 2
-    return True, across, low
+    return low > -np.inf, across, low
 
 
 @compiled

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from site_models.schema import Pinhole
 from twin.events.observations import DetectedBox
@@ -84,3 +85,25 @@ def test_few_points_are_projected_to_the_same_bits_as_many():
         one = camera.to_pixels(places[row : row + 1])
         assert np.array_equal(one.points_px[0], image.points_px[row])
         assert one.is_in_front[0] == image.is_in_front[row]
+
+
+def test_a_car_that_drives_out_of_the_frame_is_placed_by_what_is_left_of_it(camera):
+    # its nearest corner is outside: the lowest tyre in the picture is farther away than the car's nearest point
+    heading, ring = (
+        np.array([[0.8, -0.6]]),
+        np.array([(2.2, -0.7), (2.2, 0.7), (1.8, 0.9), (-2.2, 0.9), (-2.2, -0.9), (1.8, -0.9)]),
+    )
+    along = np.linspace(0, 1, 41)[:, None]
+    drawn = np.concatenate([one + along * (other - one) for one, other in zip(ring, np.roll(ring, -1, axis=0), strict=True)])
+    place = np.array((8.0, 12.0))
+    across = np.array([0.6, 0.8])
+    ground = place + drawn[:, :1] * heading + drawn[:, 1:] * across
+    low, high = (np.concatenate((ground, np.full((len(ground), 1), up)), axis=1) for up in (0.2, 1.4))
+    points = camera.to_pixels(np.concatenate((low, high))).points_px
+    inside = points[points[:, 0] <= 960]
+    assert 0.3 < len(inside) / len(points) < 0.9
+    (x1, y1), (_, y2) = inside.min(axis=0), inside.max(axis=0)
+    cut = replace(box(x1, y1, 960.0, y2), truncated=("right",))
+    found = centres(camera, [cut], heading)
+    assert np.hypot(*(found.points_m[0] - place)) < 0.6
+    assert np.hypot(*(centres(camera, [replace(cut, truncated=())], heading).points_m[0] - place)) > 0.9
