@@ -16,6 +16,7 @@ import random
 import secrets
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -238,9 +239,9 @@ class Subscription:
         if self._current is None:
             raise BadInput("there is no event at hand; refuse inside the loop's body")
         failed, self._current = self._current, None
-        await self._tell()
-        # What follows in the same session was taken back with it; the others are taken anew too, which is simple and rare.
+        # What follows in the same session is taken back with it; the others are taken anew too, which is simple and rare.
         self._waiting.clear()
+        await self._tell()
         await self._post("refuse", {"lease": self._lease, "position": str(failed.position), "reason": reason})
         await self._post("release", {"lease": self._lease})
         self._lease = 0
@@ -249,9 +250,12 @@ class Subscription:
         """Acknowledge what is done and give back what is not; with an error, refuse the event at hand."""
         try:
             async with asyncio.timeout(5.0):
-                if self._current is not None and error is not None:
-                    await self.refuse(f"{type(error).__name__}: {error}")
-                await self._tell()
+                try:
+                    if self._current is not None and error is not None:
+                        await self.refuse(f"{type(error).__name__}: {error}")
+                    await self._tell()
+                except ServiceError as refused:
+                    _logger.warning("what subscription '%s' had done is not all acknowledged: %s", self._path, refused)
                 if self._lease:
                     await self._post("release", {"lease": self._lease})
         except (TimeoutError, ServiceError) as away:
@@ -296,7 +300,8 @@ class Subscription:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        await self._told()
+        with suppress(ServiceError):  # it left all that it was to tell, and what goes on is raised here
+            await self._told()
         if self._done:
             await self._acknowledge()
 

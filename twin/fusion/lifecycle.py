@@ -233,6 +233,8 @@ class Lifecycle:
         elder.tracklets = (*elder.tracklets, *(one for one in younger.tracklets if one not in elder.tracklets))[-8:]
         elder.has_entered |= younger.has_entered
         elder.hits += younger.hits
+        since = min(known_at(elder), known_at(younger))
+        elder.known_at = elder.known_at if since == elder.born_at else since
         elder.seen_rate = {**younger.seen_rate, **elder.seen_rate}
         elder.sides = {**younger.sides, **elder.sides}
 
@@ -252,6 +254,7 @@ class Lifecycle:
         self.unite(track, other, at)
         other.vehicle, other.flags, other.has_entered = track.vehicle, track.flags, track.has_entered
         other.kind_scores, other.kind, other.gallery = track.kind_scores, track.kind, track.gallery
+        other.hits = track.hits
         other.certainty, other.known_at = round(min(track.certainty, other.certainty), 3), known_at(track)
 
     def depart(self, track: Track, motion: Motion) -> None:

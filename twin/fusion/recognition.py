@@ -11,6 +11,7 @@ for tracking multiple targets" (1979), on decisions that wait for evidence.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,8 +27,16 @@ _QUANTUM = 1e-6
 _IMPOSSIBLE = 0.0
 
 
-def recognitions(state: FusionState, scene: Scene, at: Micros) -> list[tuple[Track, Track]]:
-    """Pairs of a lost track and the one that its vehicle is seen as now, in the order of the found ones."""
+class Recognition(NamedTuple):
+    """A lost track, the one that its vehicle is seen as now, and by how many nats that is likelier than anything else."""
+
+    lost: Track
+    found: Track
+    margin: float
+
+
+def recognitions(state: FusionState, scene: Scene, at: Micros) -> list[Recognition]:
+    """Whom those that began anew are, in the order of the found ones."""
     found = [track for track in state.tracks.values() if _began_anew(track, scene, at)]
     if not found or not scene.has_boundary:
         return []
@@ -38,11 +47,12 @@ def recognitions(state: FusionState, scene: Scene, at: Micros) -> list[tuple[Tra
         return []
     worth = np.array([[row[n] for n in columns] + [_IMPOSSIBLE] * len(found) for row in scores])
     chosen = least_total(np.rint(-worth / _QUANTUM)).tolist()
-    return [
-        (lost[columns[column]], track)
+    pairs = [
+        Recognition(lost[columns[column]], track, _margin(worth[:, : len(columns)].tolist(), row, column))
         for row, (track, column) in enumerate(zip(found, chosen, strict=True))
-        if column < len(columns) and _is_sure(worth[:, : len(columns)].tolist(), row, column)
+        if column < len(columns) and worth[row, column] >= _ALIKE_NATS
     ]
+    return [pair for pair in pairs if pair.margin >= _MARGIN_NATS]
 
 
 def _began_anew(track: Track, scene: Scene, at: Micros) -> bool:
@@ -60,9 +70,8 @@ def _score(track: Track, lost: Track, state: FusionState, scene: Scene) -> float
     return _IMPOSSIBLE if score is None else max(score, _IMPOSSIBLE)
 
 
-def _is_sure(scores: Sequence[Sequence[float]], row: int, column: int) -> bool:
-    """Whether a pair is likely by itself, and either of it likelier with the other than with anybody else."""
-    own = scores[row][column]
+def _margin(scores: Sequence[Sequence[float]], row: int, column: int) -> float:
+    """How much likelier either of a pair is with the other than with anybody else, or as a new vehicle."""
     others = [one for n, one in enumerate(scores[row]) if n != column]
     others += [one[column] for n, one in enumerate(scores) if n != row]
-    return own >= _ALIKE_NATS and own - max(others, default=_IMPOSSIBLE) >= _MARGIN_NATS
+    return scores[row][column] - max(others, default=_IMPOSSIBLE)

@@ -16,7 +16,7 @@ from twin.fusion.birth import is_placed, newborn
 from twin.fusion.columns import TrackColumns
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen, heading_of, measure
-from twin.fusion.identity import Reappearance
+from twin.fusion.identity import Reappearance, certainty_of
 from twin.fusion.lifecycle import Lifecycle, likeliest
 from twin.fusion.matching import match
 from twin.fusion.place import fused, is_stranger, squared_distance
@@ -342,12 +342,13 @@ class Step:
             elder, younger = tracks.get(pair.elder), tracks.get(pair.younger)
             if elder is not None and younger is not None and doubles.is_sure(pair, elder, younger, until_at):
                 self._join(elder.id, younger, until_at)
-        for lost, found in recognitions(self.state, self._scene, until_at):
-            self._recognize(lost, self._mine(found.id), until_at)
+        for one in recognitions(self.state, self._scene, until_at):
+            self._recognize(one.lost, self._mine(one.found.id), one.margin, until_at)
 
-    def _recognize(self, lost: Track, found: Track, at: Micros) -> None:
-        """A vehicle that began anew is one that was lost: it goes by that one's name."""
+    def _recognize(self, lost: Track, found: Track, margin: float, at: Micros) -> None:
+        """A vehicle that began anew is one that was lost: it goes by that one's name, as surely as at first sight."""
         self._life.take_back(self._mine(lost.id), found, at)
+        found.certainty = round(found.certainty * certainty_of(margin), 3)
         self._hand_over(lost.id, found, at)
         self._hand_over(found.id, found, at)
         self._columns.note_seen(found, found.seen_rate)

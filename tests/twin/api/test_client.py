@@ -213,8 +213,42 @@ async def test_an_acknowledgement_that_is_refused_is_an_error_of_the_next_event(
         billing = client.subscribe("billing", after=0)
         await take(billing, 2)
         await running.http.delete("/v1/sites/lot/subscriptions/billing")
+        taken = []
         with pytest.raises(ServiceError, match="has no subscription 'billing'"):
-            await until(lambda: anext(billing), lambda _: False)
+            await until(lambda: anext(billing), taken.append)
+        assert len(taken) < 30, "the lease has 38 more"
+
+
+class Refusing(httpx2.AsyncBaseTransport):
+    """Refuses the first acknowledgement."""
+
+    def __init__(self, app):
+        self.inner, self.asked = httpx2.ASGITransport(app=app), []
+
+    async def handle_async_request(self, request):
+        self.asked.append(request.url.path.rsplit("/", 1)[-1])
+        if self.asked[-1] == "acknowledge" and self.asked.count("acknowledge") == 1:
+            return httpx2.Response(500, json={"detail": "a fault that passes"}, request=request)
+        return await self.inner.handle_async_request(request)
+
+
+async def failing_after_a_refusal(refusing):
+    async with httpx2.AsyncClient(transport=refusing) as http, Client("http://twin", site="lot", http=http) as client:
+        await take(client.subscribe("billing", after=0), 2)
+        async with asyncio.timeout(10):
+            while "acknowledge" not in refusing.asked:  # noqa: ASYNC110 - the transport has no event
+                await asyncio.sleep(0.01)
+        raise RuntimeError("the body fails")
+
+
+async def test_an_event_that_fails_is_refused_also_after_an_acknowledgement_that_went_wrong(serve, stays):
+    async with serve(stays) as running:
+        refusing = Refusing(running.app)
+        with pytest.raises(RuntimeError):
+            await failing_after_a_refusal(refusing)
+        assert refusing.asked[-4:] == ["acknowledge", "acknowledge", "refuse", "release"]
+        told = await standing(running)
+        assert (told["n_acknowledged"], told["n_leased"]) == (1, 0)
 
 
 def test_an_effect_happens_once_and_not_at_all_without_its_transaction(stays, tmp_path):

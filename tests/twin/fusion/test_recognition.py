@@ -6,11 +6,12 @@ import pytest
 from twin.events.facts import IdentitiesMerged
 from twin.events.ids import SECOND
 from twin.fusion.emission import Emission
+from twin.fusion.identity import certainty_of
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.recognition import recognitions
 from twin.fusion.scene import Scene
-from twin.fusion.state import FusionState, Track
+from twin.fusion.state import FusionState, Track, known_at
 from twin.fusion.step import Step
 
 T0 = 1_767_268_800_000_000
@@ -57,7 +58,7 @@ def anew(number, gallery, *, born_s=50.0, **other):
 
 def pairs(lot, *tracks):
     state = FusionState(tracks={one.id: one for one in tracks})
-    return [(one.id, other.id) for one, other in recognitions(state, Scene(lot, DEFAULTS), NOW)]
+    return [(one.lost.id, one.found.id) for one in recognitions(state, Scene(lot, DEFAULTS), NOW)]
 
 
 def test_who_began_anew_is_the_lost_one_that_it_looks_like(lot):
@@ -97,6 +98,25 @@ def test_whoever_is_recognized_goes_by_the_name_that_came_in(lot):
     assert next(one.payload for one in emission.facts if isinstance(one.payload, IdentitiesMerged)).merged == "v3"
     (left,) = step.finished().tracks.values()
     assert (left.vehicle, left.has_entered, left.known_at) == ("v1", True, T0)
+
+
+def test_whoever_is_recognized_late_is_no_surer_than_at_first_sight_and_was_seen_as_often(lot):
+    step, _ = _recognizing(lot)
+    (one,) = recognitions(step.state, Scene(lot, DEFAULTS), NOW)
+    assert one.margin < 8.0
+    step._unite(NOW, NOW)
+    (left,) = step.finished().tracks.values()
+    assert (left.certainty, left.hits) == (certainty_of(one.margin), 180)
+
+
+def test_who_is_found_to_be_two_was_here_since_the_first_of_them(lot):
+    step, _ = _recognizing(lot)
+    elder, younger = track(5, (RED,), born_s=40.0), track(6, (RED,), born_s=50.0, known_at=T0 + 5 * SECOND)
+    step._life.unite(elder, younger, NOW)
+    assert known_at(elder) == T0 + 5 * SECOND
+    elder = track(5, (RED,), born_s=40.0)
+    step._life.unite(elder, track(6, (RED,), born_s=50.0), NOW)
+    assert elder.known_at is None
 
 
 def _recognizing(lot):
