@@ -234,7 +234,7 @@ def _extensions(event: ObservationEvent | FactEvent) -> dict[str, str]:
 def _decoded(name: str, packed: bytes, decode: Any) -> Any:
     try:
         return decode(packed)
-    except (msgspec.DecodeError, msgspec.ValidationError) as wrong:
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as wrong:
         raise CodecError(f"a payload of type '{name}' cannot be read: {wrong}; the log may be damaged") from None
 
 

@@ -73,6 +73,8 @@ def pieces(
 ) -> tuple[Piece, ...]:
     """Cut a zone by the footprints of its level; the distinct camera sets of pieces that could hold a vehicle."""
     ring = Polygon(zone.ring_m)
+    if ring.area < PIECE_M2:
+        return ()
     names = [camera for camera in sorted(views) if level_by_camera[camera] == zone.level]
     is_near = shapely.intersects(ring, np.array([views[name] for name in names], dtype=object))
     owners, grounds = [Piece()], np.array([ring], dtype=object)

@@ -108,7 +108,7 @@ def _sigmas(boxes: Sequence[DetectedBox], corners: Floats, is_known: Bools) -> F
     sigma = np.array([box.box_sigma_px for box in boxes])
     is_cut_aside = np.array(["left" in box.truncated or "right" in box.truncated for box in boxes])
     is_told = is_known & np.array([_cut_side(box) != 0 for box in boxes])
-    is_cut_below = np.array(["bottom" in box.truncated for box in boxes])
+    is_cut_below = np.array(["bottom" in box.truncated or {"left", "right"} <= set(box.truncated) for box in boxes])
     share = np.where(is_told, TOLD_CUT_SHARE, CUT_SHARE)
     sigma[:, 0] += np.where(is_cut_aside, share * (corners[:, 2] - corners[:, 0]), 0.0)
     sigma[:, 1] += np.where(is_cut_below, CUT_SHARE * (corners[:, 3] - corners[:, 1]), 0.0)

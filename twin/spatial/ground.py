@@ -209,7 +209,8 @@ def placed(camera: Floats, boxes: Floats, is_covered: Bools, found: Floats) -> N
         is_known = hx != 0.0 or hy != 0.0
         share = TOLD_CUT_SHARE if is_known and cut != 0 else CUT_SHARE
         sigma_u = box[4] + (share * (x2 - x1) if box[11] + box[12] > 0.0 else 0.0)
-        sigma_v = box[5] + (CUT_SHARE * (y2 - y1) if box[13] > 0.0 else 0.0)
+        is_bottom_cut = box[13] > 0.0 or (box[11] > 0.0 and box[12] > 0.0)  # of what is cut on both sides, maybe
+        sigma_v = box[5] + (CUT_SHARE * (y2 - y1) if is_bottom_cut else 0.0)
         middle = (x1 + x2) / 2
         is_valid, east, north, a, b, c, d = to_ground(camera, middle, y2)
         if not is_valid:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from shapely import Polygon
 
 from site_models.generate import generate
@@ -41,3 +42,12 @@ def test_a_zone_s_pieces_are_those_of_its_overlays_one_after_another(site):
 
 def test_a_site_is_looked_at_once(site):
     assert coverage(site) is coverage(site)
+
+
+def test_a_zone_that_holds_no_vehicle_has_no_piece_and_nobody_sees_it(site):
+    zone = site.zones[0]
+    (x, y), *_ = zone.ring_m
+    small = replace(site, zones=(replace(zone, ring_m=((x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1))), *site.zones[1:]))
+    found = coverage(small)
+    assert found.pieces_by_zone.get(zone.id, ()) == ()
+    assert not [one for seen in found.seen.values() for one in seen if one == ("zone", zone.id)]

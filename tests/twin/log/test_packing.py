@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from twin.errors import CodecError, DamagedLog
-from twin.events.codec import observation_in, pack, unpack_observation
+from twin.errors import CodecError, DamagedLog, UnknownEventType
+from twin.events.codec import fact_in, observation_in, pack, unpack_fact, unpack_observation
 from twin.events.facts import VehicleLeft
 from twin.events.observations import DetectedBox, FrameObserved, Sealed, TrackletEmbedded
 from twin.log.content import content_of, content_of_fact
@@ -144,8 +144,17 @@ def test_what_is_no_frame_is_refused():
 @pytest.mark.parametrize("text", [b'{"type": no JSON', b'{"n":1' + b"0" * 30 + b"}", b'{"n":"\xff"}', b""])
 def test_what_is_a_frame_of_no_payload_s_text_is_refused(text):
     number = OF_TEXT["facts"]
+    stored = bytes([number]) + _compressor(number).compress(text)
     with pytest.raises(DamagedLog, match="cannot be unpacked"):
-        unpacked(bytes([number]) + _compressor(number).compress(text))
+        unpacked(stored)
+    with pytest.raises(DamagedLog, match="cannot be unpacked"):
+        read(stored, "vehicle.left.v1", unpack_fact, fact_in)
+
+
+def test_a_type_that_nobody_knows_is_no_damage():
+    number = OF_TEXT["facts"]
+    with pytest.raises(UnknownEventType):
+        read(bytes([number]) + _compressor(number).compress(b"{}"), "vehicle.flew.v1", unpack_fact, fact_in)
 
 
 async def test_a_log_with_plain_and_packed_rows_reads_verifies_and_goes_on(make, tmp_path):

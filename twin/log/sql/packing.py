@@ -26,7 +26,7 @@ from sqlalchemy import LargeBinary
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from twin.errors import DamagedLog
+from twin.errors import CodecError, DamagedLog
 from twin.events.facts import Fact
 from twin.events.observations import Observation
 from twin.log.chain import LogName
@@ -106,7 +106,13 @@ def read(stored: bytes, name: str, of_packed: Callable[[str, bytes], T], of_text
     if not stored or stored[0] >= _PLAIN_FROM:
         return of_packed(name, stored)
     body = _body(stored)
-    return of_text(name, plain_of(body)) if stored[0] in _TEXTS else of_packed(name, body)
+    if stored[0] not in _TEXTS:
+        return of_packed(name, body)
+    try:
+        return of_text(name, plain_of(body))
+    except (CodecError, ValueError, OverflowError):
+        unpacked(stored)  # raises if it is no payload's text at all
+        raise
 
 
 def _body(stored: bytes) -> bytes:
