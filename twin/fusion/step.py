@@ -9,14 +9,14 @@ from msgspec.structs import replace
 
 from twin.events.ids import SECOND, EventId, Micros, StallId, VehicleId
 from twin.events.observations import CameraCalibrated, DetectedBox
-from twin.fusion import camera_links, doubles, motion, stalls
+from twin.fusion import camera_links, doubles, joining, motion, stalls
 from twin.fusion.appearance import with_views
 from twin.fusion.birth import is_placed, newborn
 from twin.fusion.columns import TrackColumns
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen, heading_of, measure
 from twin.fusion.identity import Reappearance
-from twin.fusion.lifecycle import Lifecycle, likeliest
+from twin.fusion.lifecycle import Lifecycle
 from twin.fusion.linking import Linking
 from twin.fusion.matching import match
 from twin.fusion.place import fused, is_stranger, squared_distance
@@ -137,9 +137,9 @@ class Step:
 
     def _lose_sight(self, track: Track) -> None:
         for other in self.state.tracks.values():
-            if other.id != track.id and self._life.is_left_behind(track, other):
+            if other.id != track.id and joining.is_left_behind(track, other):
                 mine = self._mine(other.id)
-                self._life.take_back(track, mine, track.seen_at + self._scene.parameters.hidden_us)
+                joining.take_back(track, mine, track.seen_at + self._scene.parameters.hidden_us, self._emission)
                 self._linking.hand_over(mine.id, mine, track.seen_at + self._scene.parameters.hidden_us)
                 self._drop(track.id)
                 return
@@ -243,7 +243,7 @@ class Step:
     def _note(self, track: Track, box: DetectedBox, seen: Seen) -> None:
         score = box.score
         track.kind_scores = {**track.kind_scores, box.kind: track.kind_scores.get(box.kind, 0.0) + score}
-        track.kind = likeliest(track.kind_scores)
+        track.kind = joining.likeliest(track.kind_scores)
         track.score += _SCORE_GAIN * (score - track.score)
         track.sure_hits += score >= self._scene.parameters.sure_score
         track.evidence = (*track.evidence, seen.pending.observation)[-_N_EVIDENCE:]
@@ -303,7 +303,7 @@ class Step:
     def _join(self, name: TrackId, younger: Track, at: Micros, decision: EventId | None = None) -> None:
         """Two tracks are one vehicle: the elder goes on."""
         elder = self._mine(name)
-        self._life.unite(elder, younger, at, decision)
+        joining.unite(elder, younger, at, self._emission, decision)
         self._columns.note_seen(elder, elder.seen_rate)
         self._linking.hand_over(younger.id, elder, at)
         self._drop(younger.id)
