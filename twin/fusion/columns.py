@@ -49,10 +49,11 @@ class TrackColumns:
 
         What a state holds is never changed in place: the same object has the same row.
         """
-        if len(self.tracks) > 2 * len(tracks) + _SPARE or not all(name in self.row_by_id for name in tracks):
+        gone = self.row_by_id.keys() - tracks.keys()
+        if len(self.tracks) > 2 * len(tracks) + _SPARE or len(self.row_by_id) - len(gone) != len(tracks):
             self._fill(tracks.values())
             return self
-        for name in [name for name in self.row_by_id if name not in tracks]:
+        for name in gone:
             self.drop(name)
         for name, track in tracks.items():
             if self.tracks[self.row_by_id[name]] is not track:

@@ -10,9 +10,7 @@ from msgspec.structs import replace
 
 from site_models.schema import Portal
 from twin.events.facts import (
-    IdentitiesMerged,
     PortalCrossed,
-    SessionFlag,
     VehicleConfirmed,
     VehicleDismissed,
     VehicleHidden,
@@ -20,21 +18,21 @@ from twin.events.facts import (
     VehicleMoved,
     VehicleParked,
 )
-from twin.events.ids import SECOND, CameraId, EventId, Micros, StallId, TrackletId, VehicleId, ZoneId, name_of
-from twin.events.observations import VehicleKind
+from twin.events.ids import SECOND, CameraId, Micros, StallId, TrackletId, VehicleId, ZoneId, name_of
 from twin.fusion import standing
-from twin.fusion.appearance import PRIOR_NATS, Nats, with_views
+from twin.fusion.appearance import PRIOR_NATS, Nats
 from twin.fusion.arithmetic import micro, mm
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured
 from twin.fusion.identity import Reappearance, evidence_of_absence, reappeared
+from twin.fusion.joining import LEFT_BEHIND, go_on, take_back, with_doubt
 from twin.fusion.leaving import recognized
 from twin.fusion.motion import Cov2, Motion, born
 from twin.fusion.place import fused, without_strays
 from twin.fusion.portals import Crossing, crossings, crossings_before, extrapolated
 from twin.fusion.scene import Scene
 from twin.fusion.standing import away_m
-from twin.fusion.state import Emitted, FusionState, Track, TrackId, TrailPoint, known_at
+from twin.fusion.state import Emitted, FusionState, Track, TrackId, TrailPoint
 
 _TRAIL_POINTS = 15
 _HALTED_M = 0.25
@@ -48,8 +46,6 @@ _DRIFT_M = 1.0  # a camera's look may be so far off its own mean of a standing v
 _AWAY_LOOKS = 3
 _TOLD_M = 0.15  # a parked vehicle's place is told again when it is off by more
 _STANDING_SIGMA_M = 0.1
-_LEFT_BEHIND: Micros = 20 * SECOND
-_SAME_PLACE_M = 1.8
 _EXTRAPOLATED_CERTAINTY = 0.8
 _NO_TRACKS: Mapping[TrackId, Track] = MappingProxyType({})
 
@@ -123,7 +119,7 @@ class Lifecycle:
         may_be_known = not came_in and self._scene.has_boundary
         known = reappeared(track, state, self._scene) if may_be_known else None
         if known is not None:
-            self._continue(track, known.track, known.certainty, known.is_ambiguous)
+            go_on(track, known.track, known.certainty, known.is_ambiguous)
         else:
             track.vehicle = _named(track)
             self._emission.emit(track.trail[0].at, self._confirmed(track))
@@ -214,49 +210,6 @@ class Lifecycle:
         stood = track.motion
         track.motion = Motion(at, stood.x, stood.y, stood.vx, stood.vy, stood.p)
 
-    def unite(self, elder: Track, younger: Track, at: Micros, decision: EventId | None = None) -> None:
-        """Two tracks are one vehicle: the elder's name stays, and so does what is known better."""
-        assert elder.vehicle is not None
-        assert younger.vehicle is not None
-        fact = IdentitiesMerged(
-            vehicle=elder.vehicle,
-            merged=younger.vehicle,
-            level=younger.level,
-            position_m=(mm(younger.motion.x), mm(younger.motion.y)),
-            evidence=younger.evidence,
-            decision=decision,
-        )
-        self._emission.emit(at, fact)
-        elder.kind_scores = _sum(elder.kind_scores, younger.kind_scores)
-        elder.kind = likeliest(elder.kind_scores)
-        elder.gallery = with_views(elder.gallery, younger.gallery)
-        elder.tracklets = (*elder.tracklets, *(one for one in younger.tracklets if one not in elder.tracklets))[-8:]
-        elder.has_entered |= younger.has_entered
-        elder.hits += younger.hits
-        since = min(known_at(elder), known_at(younger))
-        elder.known_at = elder.known_at if since == elder.born_at else since
-        elder.seen_rate = {**younger.seen_rate, **elder.seen_rate}
-        elder.sides = {**younger.sides, **elder.sides}
-
-    def is_left_behind(self, track: Track, other: Track) -> bool:
-        """Whether ``other`` is the vehicle that ``track`` was: it came up where ``track`` had stood until it drove off.
-
-        Two boxes that cross may exchange their tracklets, and one that passes then takes a parked vehicle's name with it.
-        """
-        stood = track.stood
-        if stood is None or other.vehicle is None or other.status not in ("parked", "moving") or not other.is_inner_birth:
-            return False
-        is_then = -SECOND <= other.born_at - stood.at <= _LEFT_BEHIND
-        return other.level == track.level and is_then and away_m(stood, *other.first_m) <= _SAME_PLACE_M
-
-    def take_back(self, track: Track, other: Track, at: Micros) -> None:
-        """``other`` is the vehicle that ``track`` was until it drove off: it gets the name back, and ``track`` is no more."""
-        self.unite(track, other, at)
-        other.vehicle, other.flags, other.has_entered = track.vehicle, track.flags, track.has_entered
-        other.kind_scores, other.kind, other.gallery = track.kind_scores, track.kind, track.gallery
-        other.hits = track.hits
-        other.certainty, other.known_at = round(min(track.certainty, other.certainty), 3), known_at(track)
-
     def depart(self, track: Track, motion: Motion) -> None:
         """A parked vehicle moves again; its trail goes on from where it was last seen to stand."""
         stood = TrailPoint(track.motion.at, track.motion.x, track.motion.y)
@@ -301,7 +254,7 @@ class Lifecycle:
 
     def _stall_ahead(self, track: Track, last: TrailPoint) -> StallId | None:
         """The stall that a track was driving into when it was last seen; None where it had just come out of one."""
-        just_left = track.stood is not None and last.at - track.stood.at <= _LEFT_BEHIND
+        just_left = track.stood is not None and last.at - track.stood.at <= LEFT_BEHIND
         if just_left or track.motion.speed2 > _INTO_STALL_MPS * _INTO_STALL_MPS:
             return None
         return self._scene.map.stall_at(track.level, last.x, last.y)
@@ -313,16 +266,6 @@ class Lifecycle:
             before = extrapolated(track, portals, within_us=_BACK_EXTRAPOLATION_US, is_backwards=True)
             found = [before, *found] if before is not None and not track.is_inner_birth else found
         return found
-
-    def _continue(self, track: Track, known: Track, certainty: float, is_ambiguous: bool) -> None:
-        track.vehicle, track.kind_scores = known.vehicle, _sum(known.kind_scores, track.kind_scores)
-        track.kind = likeliest(track.kind_scores)
-        track.gallery = with_views(known.gallery, track.gallery)
-        track.certainty = round(known.certainty * certainty, 3)
-        track.flags, track.has_entered, track.hits = known.flags, known.has_entered, known.hits + track.hits
-        track.known_at = known_at(known)
-        if is_ambiguous:
-            track.flags = _with_doubt(track.flags)
 
     def _park(self, track: Track, place: tuple[float, float, Cov2], stall: StallId | None) -> None:
         track.status, track.stall, track.away = "parked", stall, 0
@@ -400,13 +343,13 @@ class Lifecycle:
         leaver = recognized(track, self._tracks.values(), self._scene, at, self._nats)
         if leaver.certainty < 1.0:
             track.certainty = round(track.certainty * leaver.certainty, 3)
-            track.flags = _with_doubt(track.flags)
+            track.flags = with_doubt(track.flags)
         return leaver.lost
 
     def _leave_as(self, track: Track, lost: Track, at: Micros) -> None:
         """Who leaves is the vehicle that was lost."""
-        self.take_back(lost, track, at)
-        track.flags = _with_doubt(track.flags)
+        take_back(lost, track, at, self._emission)
+        track.flags = with_doubt(track.flags)
         lost.status, lost.stall = "left", None
         self.ended.append((lost, track))
 
@@ -456,22 +399,5 @@ def _named(track: Track) -> VehicleId:
     return VehicleId(name_of("v", *track.tracklets[:1], str(track.born_at), track.level, *first_mm))
 
 
-def _with_doubt(flags: tuple[SessionFlag, ...]) -> tuple[SessionFlag, ...]:
-    return flags if "ambiguous_identity" in flags else (*flags, "ambiguous_identity")
-
-
-def likeliest(scores: Mapping[VehicleKind, float]) -> VehicleKind:
-    """The kind with the largest sum of scores; the first by name of equal ones."""
-    if len(scores) == 1:
-        return next(iter(scores))
-    kinds: list[VehicleKind] = sorted(scores)
-    return max(kinds, key=lambda kind: scores[kind])
-
-
 def _rounded(covariance: Cov2) -> Cov2:
     return micro(covariance[0]), micro(covariance[1]), micro(covariance[2])
-
-
-def _sum(ours: Mapping[VehicleKind, float], theirs: Mapping[VehicleKind, float]) -> dict[VehicleKind, float]:
-    kinds: list[VehicleKind] = sorted({*ours, *theirs})
-    return {kind: ours.get(kind, 0.0) + theirs.get(kind, 0.0) for kind in kinds}

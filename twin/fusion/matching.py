@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -98,7 +97,9 @@ def _looked_at(
         kept = [measured[column].box.tracklet not in tracks[row].refused for row, column in named]
         rows, columns, costs = rows[kept], columns[kept], costs[kept]
         of_track, of_pair = rows.tolist(), columns.tolist()
-    several = {column for column, n in Counter(of_pair).items() if n > 1}
+    once, several = set[int](), set[int]()
+    for column in of_pair:
+        (several if column in once else once).add(column)
     views = {column: state.views.get(measured[column].box.tracklet, ()) for column in several}
     for n, column in enumerate(of_pair):
         if (ours := views.get(column)) and (theirs := tracks[of_track[n]].gallery):

@@ -7,26 +7,25 @@ from copy import copy
 
 from msgspec.structs import replace
 
-from twin.events.facts import TrackletAssigned
-from twin.events.ids import SECOND, EventId, Micros, StallId, TrackletId, VehicleId
+from twin.events.ids import SECOND, EventId, Micros, StallId, VehicleId
 from twin.events.observations import CameraCalibrated, DetectedBox
-from twin.fusion import camera_links, doubles, motion, stalls
+from twin.fusion import camera_links, doubles, joining, motion, stalls
 from twin.fusion.appearance import with_views
 from twin.fusion.birth import is_placed, newborn
 from twin.fusion.columns import TrackColumns
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen, heading_of, measure
 from twin.fusion.identity import Reappearance, certainty_of
-from twin.fusion.lifecycle import Lifecycle, likeliest
+from twin.fusion.lifecycle import Lifecycle
+from twin.fusion.linking import Linking
 from twin.fusion.matching import match
 from twin.fusion.place import fused, is_stranger, squared_distance
 from twin.fusion.placing import BODY_M
 from twin.fusion.recognition import recognitions
 from twin.fusion.scene import Scene
 from twin.fusion.sight import Cover, boxes_of, is_hidden, is_shown, visible
-from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, Track, TrackId, TrackletLink
+from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, Track, TrackId
 
-_RECENT: Micros = 2 * SECOND  # what a camera saw so short a while ago and sees no more was missed
 _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come back
 _UNCHANGED_SIGMA_MPS = 0.1  # of the speed of what a camera says has not changed
 _N_EVIDENCE = 2
@@ -49,7 +48,6 @@ class Step:
         self._emission = emission
         self._n_tracks = state.n_tracks
         self._suspicions = state.suspicions
-        self._forgotten_until: Micros | None = None
         self.state = FusionState(
             tracks=dict(state.tracks),
             tracklets={camera: dict(links) for camera, links in state.tracklets.items()},
@@ -66,6 +64,7 @@ class Step:
         self._is_again = is_again
         self._columns = (scene.columns.pop(is_again, None) or TrackColumns()).of(self.state.tracks)
         self._known_stalls = set[StallId]()
+        self._linking = Linking(self.state.tracklets, state.views, emission)
         self._life = Lifecycle(scene, emission, self.state.tracks, self._mine, state.scores.nats)
 
     def finished(self) -> FusionState:
@@ -101,7 +100,7 @@ class Step:
             if is_over or (track.status == "left" and unseen > parameters.hidden_us):
                 self._drop(name)
         self._end(closed_at)
-        self._forget_tracklets(closed_at // SECOND * SECOND - _FORGET)
+        self._linking.forget(closed_at // SECOND * SECOND - _FORGET)
 
     def _mine(self, track: TrackId) -> Track:
         """A track, to be changed."""
@@ -118,19 +117,11 @@ class Step:
     def _end(self, at: Micros) -> None:
         """Tracks that were found to be another one's give it their tracklets, and are no more."""
         for ended, track in self._life.ended:
-            self._hand_over(ended.id, track, at)
-            self._hand_over(track.id, track, at)
+            self._linking.hand_over(ended.id, track, at)
+            self._linking.hand_over(track.id, track, at)
             if ended.id in self.state.tracks:
                 self._drop(ended.id)
         self._life.ended.clear()
-
-    def _forget_tracklets(self, until: Micros) -> None:
-        if until == self._forgotten_until:
-            return
-        self._forgotten_until = until
-        for links in self.state.tracklets.values():
-            for name in [name for name, link in links.items() if link.seen_at < until]:
-                del links[name]
 
     def _merge_decided(self, at: Micros) -> None:
         """Of two tracks that a person said are one vehicle, one goes on."""
@@ -147,10 +138,10 @@ class Step:
 
     def _lose_sight(self, track: Track) -> None:
         for other in self.state.tracks.values():
-            if other.id != track.id and self._life.is_left_behind(track, other):
+            if other.id != track.id and joining.is_left_behind(track, other):
                 mine = self._mine(other.id)
-                self._life.take_back(track, mine, track.seen_at + self._scene.parameters.hidden_us)
-                self._hand_over(mine.id, mine, track.seen_at + self._scene.parameters.hidden_us)
+                joining.take_back(track, mine, track.seen_at + self._scene.parameters.hidden_us, self._emission)
+                self._linking.hand_over(mine.id, mine, track.seen_at + self._scene.parameters.hidden_us)
                 self._drop(track.id)
                 return
         taken = {other.stall for other in self.state.tracks.values() if other.status == "parked" and other.stall is not None}
@@ -199,19 +190,12 @@ class Step:
 
     def _keep(self, run: Sequence[tuple[TrackId, Measured]], seen: Seen) -> None:
         """``_update`` of parked vehicles whose boxes have not changed, which is most of what cameras send."""
-        at, camera, tracks, keep = seen.at, seen.pending.camera, self.state.tracks, self._life.keep
-        links = self.state.tracklets[camera]
+        at, camera, tracks, keep, link = seen.at, seen.pending.camera, self.state.tracks, self._life.keep, self._linking.keep
         for name, measured in run:
-            track, tracklet = tracks[name] if name in self._owned else self._mine(name), measured.box.tracklet
+            track = tracks[name] if name in self._owned else self._mine(name)
             track.seen_at, track.seen_by, track.hits = at, camera, track.hits + 1
-            keep(track, camera, tracklet, at)
-            before = links.get(tracklet)
-            if before is None or before.track != name or before.assigned_to != track.vehicle:
-                self._link(track, measured, seen)
-                continue
-            links[tracklet] = TrackletLink(
-                name, camera, before.box, before.point_m, before.covariance_m2, at, before.assigned, before.assigned_to
-            )
+            keep(track, camera, measured.box.tracklet, at)
+            link(track, measured, seen)
         self._columns.keep([name for name, _ in run], at)
 
     def _update(self, track: Track, measured: Measured, seen: Seen) -> None:
@@ -236,7 +220,7 @@ class Step:
             self._columns.write(track)
             self._refuse(track, measured, seen)
             return
-        self._link(track, measured, seen)
+        self._linking.link(track, measured, seen)
         if track.status == "tentative" and not track.gallery:
             track.gallery = with_views(track.gallery, self.state.views.get(measured.box.tracklet, ()))
         if track.status == "tentative" and self._life.is_ripe(track):
@@ -254,39 +238,20 @@ class Step:
         track.tracklets = tuple(one for one in track.tracklets if one != name)
         track.looks = {camera: look for camera, look in track.looks.items() if camera != seen.pending.camera}
         track.doubts = {one: doubt for one, doubt in track.doubts.items() if one != name}
-        self.state.tracklets.get(seen.pending.camera, {}).pop(name, None)
+        self._linking.part(seen.pending.camera, name)
         self._bear(measured, seen)
 
     def _note(self, track: Track, box: DetectedBox, seen: Seen) -> None:
         score = box.score
         track.kind_scores = {**track.kind_scores, box.kind: track.kind_scores.get(box.kind, 0.0) + score}
-        track.kind = likeliest(track.kind_scores)
+        track.kind = joining.likeliest(track.kind_scores)
         track.score += _SCORE_GAIN * (score - track.score)
         track.sure_hits += score >= self._scene.parameters.sure_score
         track.evidence = (*track.evidence, seen.pending.observation)[-_N_EVIDENCE:]
 
-    def _link(self, track: Track, measured: Measured, seen: Seen) -> None:
-        name, box, camera = measured.box.tracklet, measured.box, seen.pending.camera
-        links = self.state.tracklets.setdefault(camera, {})
-        before = links.get(name)
-        if before is None or before.track != track.id:
-            track.tracklets = (*track.tracklets, name)[-8:]
-            track.gallery = with_views(track.gallery, self.state.views.get(name, ()))
-        assigned, assigned_to = (None, None) if before is None else (before.assigned, before.assigned_to)
-        link = TrackletLink(track.id, camera, box, measured.point_m, measured.covariance_m2, seen.at, assigned, assigned_to)
-        links[name] = self._assigned(name, link, track.vehicle, seen.at)
-
-    def _assigned(self, name: TrackletId, link: TrackletLink, vehicle: VehicleId | None, at: Micros) -> TrackletLink:
-        """Say whose the tracklet is, where that is new; the earlier statement is superseded."""
-        if vehicle is None or link.assigned_to == vehicle:
-            return link
-        supersedes = () if link.assigned is None else (link.assigned,)
-        fact = TrackletAssigned(tracklet=name, camera=link.camera, vehicle=vehicle)
-        return replace(link, assigned=self._emission.emit(at, fact, supersedes=supersedes), assigned_to=vehicle)
-
     def _confirm(self, track: Track) -> None:
         if (double := self._double_of(track)) is not None:
-            self._hand_over(track.id, double, track.motion.at)
+            self._linking.hand_over(track.id, double, track.motion.at)
             self._drop(track.id)
             return
         for name in track.tracklets:
@@ -295,8 +260,8 @@ class Step:
         self._learn(track, known)
         if known is not None:
             self._drop(known.track.id)
-            self._hand_over(known.track.id, track, track.motion.at)
-        self._hand_over(track.id, track, track.motion.at)
+            self._linking.hand_over(known.track.id, track, track.motion.at)
+        self._linking.hand_over(track.id, track, track.motion.at)
 
     def _learn(self, track: Track, known: Reappearance | None) -> None:
         """What a newly confirmed track says of how vehicles get from camera to camera."""
@@ -314,13 +279,6 @@ class Step:
         self.state = replace(self.state, links=camera_links.with_passage(learned, known.gap))
         if (fact := camera_links.estimated(self.state.links, known.gap)) is not None:
             self._emission.emit(track.motion.at, fact)
-
-    def _hand_over(self, old: TrackId, track: Track, at: Micros) -> None:
-        """Give a track's tracklets to another, or say that they are its own."""
-        for links in self.state.tracklets.values():
-            for name, link in links.items():
-                if link.track == old:
-                    links[name] = self._assigned(name, replace(link, track=track.id), track.vehicle, at)
 
     def _double_of(self, track: Track) -> Track | None:
         """The vehicle that this track also is: as near as what is known of both allows, and no camera ever saw both at once."""
@@ -347,19 +305,19 @@ class Step:
 
     def _recognize(self, lost: Track, found: Track, margin: float, at: Micros) -> None:
         """A vehicle that began anew is one that was lost: it goes by that one's name, as surely as at first sight."""
-        self._life.take_back(self._mine(lost.id), found, at)
+        joining.take_back(self._mine(lost.id), found, at, self._emission)
         found.certainty = round(found.certainty * certainty_of(margin), 3)
-        self._hand_over(lost.id, found, at)
-        self._hand_over(found.id, found, at)
+        self._linking.hand_over(lost.id, found, at)
+        self._linking.hand_over(found.id, found, at)
         self._columns.note_seen(found, found.seen_rate)
         self._drop(lost.id)
 
     def _join(self, name: TrackId, younger: Track, at: Micros, decision: EventId | None = None) -> None:
         """Two tracks are one vehicle: the elder goes on."""
         elder = self._mine(name)
-        self._life.unite(elder, younger, at, decision)
+        joining.unite(elder, younger, at, self._emission, decision)
         self._columns.note_seen(elder, elder.seen_rate)
-        self._hand_over(younger.id, elder, at)
+        self._linking.hand_over(younger.id, elder, at)
         self._drop(younger.id)
 
     def _bear(self, measured: Measured, seen: Seen) -> None:
@@ -374,7 +332,7 @@ class Step:
         self.state.tracks[track.id] = track
         self._owned.add(track.id)
         self._columns.write(track)
-        self._link(track, measured, seen)
+        self._linking.link(track, measured, seen)
 
     def _miss(self, matched: Sequence[TrackId], seen: Seen, cover: Cover) -> None:
         """Parked vehicles that this camera should have seen, and did not."""
@@ -386,7 +344,7 @@ class Step:
         pixels = self._scene.placing.pixels(seen.camera, [(track.motion.x, track.motion.y) for track in missed], BODY_M)
         if not any(is_shown(seen, pixels)):
             return
-        cover = cover.with_others(self._recent(seen))
+        cover = cover.with_others(self._linking.recent(seen))
         clear = visible(seen, pixels, [track.tracklets for track in missed], cover)
         for track, is_clear in zip(missed, clear, strict=True):
             look = track.looks.get(camera)
@@ -399,11 +357,6 @@ class Step:
                 if mine.status == "hidden":
                     self._count_lost(mine)
                 self._columns.note_seen(mine, (camera,))
-
-    def _recent(self, seen: Seen) -> list[DetectedBox]:
-        """Boxes that this camera had a moment ago, and not in this frame."""
-        links, since = self.state.tracklets.get(seen.pending.camera, {}), seen.at - _RECENT
-        return [link.box for link in links.values() if since <= link.seen_at < seen.at]
 
     def _occupy(self, at: Micros) -> None:
         parked: dict[StallId, VehicleId] = {}

@@ -13,7 +13,7 @@ from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.validation import make_valid
 
-from site_models.schema import CameraId, LevelId, Site, StallId, Zone, ZoneId
+from site_models.schema import CameraId, LevelId, Ring, Site, StallId, Zone, ZoneId
 from twin.spatial.camera import GroundCamera
 
 Piece = frozenset[CameraId]
@@ -47,6 +47,15 @@ def coverage(site: Site) -> Coverage:
     return Coverage(looks, {zone.id: pieces(zone, views, level_by_camera) for zone in site.zones})
 
 
+def polygons(rings: Sequence[Ring]) -> NDArray[np.object_]:
+    """(N,) rings as polygons, made together: one by one most of the time goes into calls."""
+    corners = np.array([corner for ring in rings for corner in ring], dtype=np.float64).reshape(-1, 2)
+    of_ring = np.array([n for n, ring in enumerate(rings) for _ in ring], dtype=np.intp)
+    found = np.empty(len(rings), dtype=object)
+    found[:] = shapely.polygons(shapely.linearrings(corners, indices=of_ring))
+    return found
+
+
 def footprints(site: Site) -> dict[CameraId, BaseGeometry]:
     """The ground each camera sees on its level, metres; a camera that sees none is left out."""
     level_by_id = {level.id: level for level in site.levels}
@@ -58,9 +67,8 @@ def footprints(site: Site) -> dict[CameraId, BaseGeometry]:
     return views
 
 
-def seen(view: BaseGeometry, areas: Sequence[Polygon]) -> list[bool]:
+def seen(view: BaseGeometry, grounds: NDArray[np.object_]) -> list[bool]:
     """Of each area, whether a footprint covers enough of it to hold a vehicle. One that is covered wholly needs no overlay."""
-    grounds = np.array(areas, dtype=object)
     found = shapely.covers(view, grounds)
     found[found] = shapely.area(grounds[found]) >= PIECE_M2
     cut = ~found & shapely.intersects(view, grounds)
@@ -100,9 +108,9 @@ def _cut(
     return kept, np.concatenate((grounds[~is_cut], parts[is_large]))
 
 
-def _grounds(site: Site, level: LevelId) -> tuple[list[tuple[str, ZoneId | StallId]], list[Polygon]]:
+def _grounds(site: Site, level: LevelId) -> tuple[list[tuple[str, ZoneId | StallId]], NDArray[np.object_]]:
     """Zones, then stalls of a level, and their polygons."""
     zones = [("zone", zone.id, zone.ring_m) for zone in site.zones if zone.level == level]
     stalls = [("stall", stall.id, stall.ring_m) for stall in site.stalls if stall.level == level]
     members = [*zones, *stalls]
-    return [(kind, name) for kind, name, _ in members], [Polygon(ring) for _, _, ring in members]
+    return [(kind, name) for kind, name, _ in members], polygons([ring for _, _, ring in members])

@@ -18,13 +18,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import networkx as nx
-import numpy as np
 import shapely
-from shapely import LineString, Polygon
+from shapely import LineString
 
 from site_models.schema import Lane, Portal, Site, ZoneId
 from twin.events.ids import Micros
-from twin.graph.coverage import Piece, coverage
+from twin.graph.coverage import Piece, coverage, polygons
 from twin.graph.nodes import CameraNow, PortalNow, StallNow, Tally
 
 Node = tuple[str, str]
@@ -110,7 +109,7 @@ def site_graph(site: Site) -> SiteGraph:
 
 def adjacent_zones(site: Site) -> Iterator[tuple[ZoneId, ZoneId]]:
     """Pairs of zones of one level whose borders come within 0.5 m, each pair once, sorted."""
-    rings = np.array([Polygon(zone.ring_m) for zone in site.zones], dtype=object)
+    rings = polygons([zone.ring_m for zone in site.zones])
     for index, one in enumerate(site.zones):
         is_near = shapely.dwithin(rings[index], rings[index + 1 :], ADJACENT_M)
         for other, near in zip(site.zones[index + 1 :], is_near.tolist(), strict=True):
@@ -156,9 +155,10 @@ def _connect(graph: SiteGraph, site: Site) -> None:
 
 def zones_at(site: Site, portal: Portal) -> tuple[ZoneId, ...]:
     """Zones that a portal's line touches, on its level and on the one it leads to."""
-    line = LineString(portal.line_m)
     levels = {portal.level, portal.to_level}
-    return tuple(zone.id for zone in site.zones if zone.level in levels and Polygon(zone.ring_m).dwithin(line, ADJACENT_M))
+    zones = [zone for zone in site.zones if zone.level in levels]
+    is_near = shapely.dwithin(polygons([zone.ring_m for zone in zones]), LineString(portal.line_m), ADJACENT_M)
+    return tuple(zone.id for zone, near in zip(zones, is_near.tolist(), strict=True) if near)
 
 
 def _look(graph: SiteGraph, site: Site) -> None:

@@ -106,7 +106,11 @@ class Refusions:
         assert refusion is not None
         if refusion.next_tick >= until:
             return window
-        numbers = sorted(number for number in window.ticks if refusion.next_tick <= number < until)
+        due = range(refusion.next_tick, until)
+        if len(due) > len(window.ticks):  # after a silence there are far fewer ticks than there could be
+            numbers = sorted([number for number in window.ticks if number in due])
+        else:
+            numbers = [number for number in due if number in window.ticks]
         fused = numbers[:most]
         if not fused:
             return replace(window, refusion=replace(refusion, next_tick=until))

@@ -7,6 +7,7 @@ from twin.events.facts import IdentitiesMerged
 from twin.events.ids import SECOND
 from twin.fusion.emission import Emission
 from twin.fusion.identity import certainty_of
+from twin.fusion.joining import unite
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.recognition import recognitions
@@ -109,13 +110,13 @@ def test_whoever_is_recognized_late_is_no_surer_than_at_first_sight_and_was_seen
     assert (left.certainty, left.hits) == (certainty_of(one.margin), 180)
 
 
-def test_who_is_found_to_be_two_was_here_since_the_first_of_them(lot):
-    step, _ = _recognizing(lot)
+def test_who_is_found_to_be_two_was_here_since_the_first_of_them():
+    emission = Emission("lot", "2", 1, lambda _: [])
     elder, younger = track(5, (RED,), born_s=40.0), track(6, (RED,), born_s=50.0, known_at=T0 + 5 * SECOND)
-    step._life.unite(elder, younger, NOW)
+    unite(elder, younger, NOW, emission)
     assert known_at(elder) == T0 + 5 * SECOND
     elder = track(5, (RED,), born_s=40.0)
-    step._life.unite(elder, track(6, (RED,), born_s=50.0), NOW)
+    unite(elder, track(6, (RED,), born_s=50.0), NOW, emission)
     assert elder.known_at is None
 
 

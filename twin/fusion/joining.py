@@ -1,0 +1,94 @@
+"""What one track has of another that is the same vehicle: its name, and what is known better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from twin.events.facts import IdentitiesMerged, SessionFlag
+from twin.events.ids import SECOND, EventId, Micros
+from twin.events.observations import VehicleKind
+from twin.fusion.appearance import with_views
+from twin.fusion.arithmetic import mm
+from twin.fusion.emission import Emission
+from twin.fusion.standing import away_m
+from twin.fusion.state import Track, known_at
+
+LEFT_BEHIND: Micros = 20 * SECOND
+_SAME_PLACE_M = 1.8
+
+
+def unite(elder: Track, younger: Track, at: Micros, emission: Emission, decision: EventId | None = None) -> None:
+    """Two tracks are one vehicle: the elder's name stays, and so does what is known better."""
+    assert elder.vehicle is not None
+    assert younger.vehicle is not None
+    fact = IdentitiesMerged(
+        vehicle=elder.vehicle,
+        merged=younger.vehicle,
+        level=younger.level,
+        position_m=(mm(younger.motion.x), mm(younger.motion.y)),
+        evidence=younger.evidence,
+        decision=decision,
+    )
+    emission.emit(at, fact)
+    elder.kind_scores = summed(elder.kind_scores, younger.kind_scores)
+    elder.kind = likeliest(elder.kind_scores)
+    elder.gallery = with_views(elder.gallery, younger.gallery)
+    elder.tracklets = (*elder.tracklets, *(one for one in younger.tracklets if one not in elder.tracklets))[-8:]
+    elder.has_entered |= younger.has_entered
+    elder.hits += younger.hits
+    since = min(known_at(elder), known_at(younger))
+    elder.known_at = elder.known_at if since == elder.born_at else since
+    elder.seen_rate = {**younger.seen_rate, **elder.seen_rate}
+    elder.sides = {**younger.sides, **elder.sides}
+
+
+def is_left_behind(track: Track, other: Track) -> bool:
+    """Whether ``other`` is the vehicle that ``track`` was: it came up where ``track`` had stood until it drove off.
+
+    Two boxes that cross may exchange their tracklets, and one that passes then takes a parked vehicle's name with it.
+    """
+    stood = track.stood
+    if stood is None or other.vehicle is None or other.status not in ("parked", "moving") or not other.is_inner_birth:
+        return False
+    is_then = -SECOND <= other.born_at - stood.at <= LEFT_BEHIND
+    return other.level == track.level and is_then and away_m(stood, *other.first_m) <= _SAME_PLACE_M
+
+
+def take_back(track: Track, other: Track, at: Micros, emission: Emission) -> None:
+    """``other`` is the vehicle that ``track`` was until it drove off: it gets the name back, and ``track`` is no more."""
+    unite(track, other, at, emission)
+    other.vehicle, other.flags, other.has_entered = track.vehicle, track.flags, track.has_entered
+    other.kind_scores, other.kind, other.gallery = track.kind_scores, track.kind, track.gallery
+    other.hits = track.hits
+    other.certainty, other.known_at = round(min(track.certainty, other.certainty), 3), known_at(track)
+
+
+def go_on(track: Track, known: Track, certainty: float, is_ambiguous: bool) -> None:
+    """A newborn track is a known vehicle, as sure as this, that was out of sight."""
+    track.vehicle, track.kind_scores = known.vehicle, summed(known.kind_scores, track.kind_scores)
+    track.kind = likeliest(track.kind_scores)
+    track.gallery = with_views(known.gallery, track.gallery)
+    track.certainty = round(known.certainty * certainty, 3)
+    track.flags, track.has_entered, track.hits = known.flags, known.has_entered, known.hits + track.hits
+    track.known_at = known_at(known)
+    if is_ambiguous:
+        track.flags = with_doubt(track.flags)
+
+
+def with_doubt(flags: tuple[SessionFlag, ...]) -> tuple[SessionFlag, ...]:
+    """The flags with one that says that the identity is not sure."""
+    return flags if "ambiguous_identity" in flags else (*flags, "ambiguous_identity")
+
+
+def likeliest(scores: Mapping[VehicleKind, float]) -> VehicleKind:
+    """The kind with the largest sum of scores; the first by name of equal ones."""
+    if len(scores) == 1:
+        return next(iter(scores))
+    kinds: list[VehicleKind] = sorted(scores)
+    return max(kinds, key=lambda kind: scores[kind])
+
+
+def summed(ours: Mapping[VehicleKind, float], theirs: Mapping[VehicleKind, float]) -> dict[VehicleKind, float]:
+    """Scores of kinds, together."""
+    kinds: list[VehicleKind] = sorted({*ours, *theirs})
+    return {kind: ours.get(kind, 0.0) + theirs.get(kind, 0.0) for kind in kinds}

@@ -1,0 +1,92 @@
+"""Which track each camera's tracklets belong to, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from twin.events.facts import TrackletAssigned
+from twin.events.ids import SECOND, CameraId, Micros, TrackletId, VehicleId
+from twin.events.observations import DetectedBox
+from twin.fusion.appearance import Gallery, with_views
+from twin.fusion.emission import Emission
+from twin.fusion.frame import Measured, Seen
+from twin.fusion.state import Track, TrackId, TrackletLink
+
+_RECENT: Micros = 2 * SECOND  # what a camera saw so short a while ago and sees no more was missed
+_N_TRACKLETS = 8
+
+
+class Linking:
+    """Works on the links of one step.
+
+    Args:
+        links: of each camera's tracklets, written to. views: how tracklets look.
+    """
+
+    def __init__(
+        self,
+        links: dict[CameraId, dict[TrackletId, TrackletLink]],
+        views: Mapping[TrackletId, Gallery],
+        emission: Emission,
+    ) -> None:
+        self._links, self._views, self._emission = links, views, emission
+        self._forgotten_until: Micros | None = None
+
+    def link(self, track: Track, measured: Measured, seen: Seen) -> None:
+        """A box is this track's, and so is its tracklet."""
+        name, box, camera = measured.box.tracklet, measured.box, seen.pending.camera
+        links = self._links.setdefault(camera, {})
+        before = links.get(name)
+        if before is None or before.track != track.id:
+            track.tracklets = (*track.tracklets, name)[-_N_TRACKLETS:]
+            track.gallery = with_views(track.gallery, self._views.get(name, ()))
+        assigned, assigned_to = (None, None) if before is None else (before.assigned, before.assigned_to)
+        link = TrackletLink(track.id, camera, box, measured.point_m, measured.covariance_m2, seen.at, assigned, assigned_to)
+        links[name] = self._assigned(name, link, track.vehicle, seen.at)
+
+    def keep(self, track: Track, measured: Measured, seen: Seen) -> None:
+        """As ``link``, of a box that has not changed."""
+        camera, name = seen.pending.camera, measured.box.tracklet
+        links = self._links[camera]
+        before = links.get(name)
+        if before is None or before.track != track.id or before.assigned_to != track.vehicle:
+            self.link(track, measured, seen)
+            return
+        links[name] = TrackletLink(
+            before.track, camera, before.box, before.point_m, before.covariance_m2, seen.at, before.assigned, before.assigned_to
+        )
+
+    def part(self, camera: CameraId, name: TrackletId) -> None:
+        """A tracklet belongs to nobody."""
+        self._links.get(camera, {}).pop(name, None)
+
+    def hand_over(self, old: TrackId, track: Track, at: Micros) -> None:
+        """Give a track's tracklets to another, or say that they are its own."""
+        for links in self._links.values():
+            for name, link in links.items():
+                if link.track == old:
+                    links[name] = self._assigned(name, replace(link, track=track.id), track.vehicle, at)
+
+    def forget(self, until: Micros) -> None:
+        """Forget tracklets that were not seen since."""
+        if until == self._forgotten_until:
+            return
+        self._forgotten_until = until
+        for links in self._links.values():
+            for name in [name for name, link in links.items() if link.seen_at < until]:
+                del links[name]
+
+    def recent(self, seen: Seen) -> list[DetectedBox]:
+        """Boxes that a frame's camera had a moment ago, and not in this frame."""
+        links, since = self._links.get(seen.pending.camera, {}), seen.at - _RECENT
+        return [link.box for link in links.values() if since <= link.seen_at < seen.at]
+
+    def _assigned(self, name: TrackletId, link: TrackletLink, vehicle: VehicleId | None, at: Micros) -> TrackletLink:
+        """Say whose the tracklet is, where that is new; the earlier statement is superseded."""
+        if vehicle is None or link.assigned_to == vehicle:
+            return link
+        supersedes = () if link.assigned is None else (link.assigned,)
+        fact = TrackletAssigned(tracklet=name, camera=link.camera, vehicle=vehicle)
+        return replace(link, assigned=self._emission.emit(at, fact, supersedes=supersedes), assigned_to=vehicle)
