@@ -23,11 +23,11 @@ from twin.events.facts import (
 from twin.events.ids import SECOND, CameraId, EventId, Micros, StallId, TrackletId, VehicleId, ZoneId, name_of
 from twin.events.observations import VehicleKind
 from twin.fusion import standing
-from twin.fusion.appearance import PRIOR_NATS, Nats, with_views
+from twin.fusion.appearance import PRIOR_NATS, Gallery, Nats, with_views
 from twin.fusion.arithmetic import micro, mm
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured
-from twin.fusion.identity import Reappearance, evidence_of_absence, reappeared
+from twin.fusion.identity import Reappearance, evidence_of_absence, is_unlike, reappeared
 from twin.fusion.leaving import recognized
 from twin.fusion.motion import Cov2, Motion, born
 from twin.fusion.place import fused, without_strays
@@ -235,6 +235,8 @@ class Lifecycle:
         stood = track.stood
         if stood is None or other.vehicle is None or other.status not in ("parked", "moving") or not other.is_inner_birth:
             return False
+        if is_unlike(other.gallery, track.gallery, self._nats):
+            return False
         is_then = -SECOND <= other.born_at - stood.at <= _LEFT_BEHIND
         return other.level == track.level and is_then and away_m(stood, *other.first_m) <= _SAME_PLACE_M
 
@@ -244,6 +246,29 @@ class Lifecycle:
         other.vehicle, other.flags, other.has_entered = track.vehicle, track.flags, track.has_entered
         other.kind_scores, other.kind, other.gallery = track.kind_scores, track.kind, track.gallery
         other.certainty, other.known_at = round(min(track.certainty, other.certainty), 3), known_at(track)
+
+    def exchange(self, one: Track, other: Track, at: Micros) -> None:
+        """Each of two tracks follows the other's vehicle: what is known of the vehicles changes places, in doubt.
+
+        Where they are, and how they came there, stays with the tracks.
+        """
+        (ours, our_views), (theirs, their_views) = _vehicle_of(one), _vehicle_of(other)
+        for track, was, views in ((one, theirs, our_views), (other, ours, their_views)):
+            track.vehicle, track.kind, track.kind_scores, track.has_entered, track.known_at, track.certainty = was[:6]
+            track.gallery, track.flags = with_views(was[6], views), _with_doubt(was[7])
+            track.strange, track.stood = (), None
+            track.motion = replace(track.motion, at=max(track.motion.at, at)) if track.status == "parked" else track.motion
+        for track in (one, other):
+            self._tell_place(track, at)
+
+    def _tell_place(self, track: Track, at: Micros) -> None:
+        """Where the vehicle is that a track goes by now."""
+        if track.status == "parked":
+            self._tell_parked(track)
+        elif track.status == "moving":
+            self.move(track, is_due=True)
+        else:
+            self._tell_hidden(track, at)
 
     def depart(self, track: Track, motion: Motion) -> None:
         """A parked vehicle moves again; its trail goes on from where it was last seen to stand."""
@@ -350,9 +375,13 @@ class Lifecycle:
             self._emission.emit(at, gone)
             return
         track.status, track.stall, track.still, track.looks = "hidden", None, None, {}
-        self._emission.emit(
-            at, VehicleHidden(vehicle=track.vehicle, level=track.level, position_m=position, zone=self._zone(track))
-        )
+        self._tell_hidden(track, at)
+
+    def _tell_hidden(self, track: Track, at: Micros) -> None:
+        assert track.vehicle is not None
+        position = (mm(track.motion.x), mm(track.motion.y))
+        hidden = VehicleHidden(vehicle=track.vehicle, level=track.level, position_m=position, zone=self._zone(track))
+        self._emission.emit(at, hidden)
 
     def _cross(self, track: Track, crossing: Crossing) -> None:
         if track.status == "left":
@@ -442,6 +471,17 @@ def _named(track: Track) -> VehicleId:
     """A new vehicle's name: of what bore it, so that late observations of others do not change it."""
     first_mm = (str(round(1000.0 * along)) for along in track.first_m)
     return VehicleId(name_of("v", *track.tracklets[:1], str(track.born_at), track.level, *first_mm))
+
+
+_OfVehicle = tuple[
+    VehicleId | None, VehicleKind, dict[VehicleKind, float], bool, Micros, float, Gallery, tuple[SessionFlag, ...]
+]
+
+
+def _vehicle_of(track: Track) -> tuple[_OfVehicle, Gallery]:
+    """What is known of a track's vehicle, and its views that are of another one."""
+    named = track.vehicle, track.kind, track.kind_scores, track.has_entered, known_at(track), track.certainty
+    return (*named, track.gallery, track.flags), track.strange
 
 
 def _with_doubt(flags: tuple[SessionFlag, ...]) -> tuple[SessionFlag, ...]:

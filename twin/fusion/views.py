@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from twin.events.ids import SECOND, Micros
 from twin.fusion.appearance import likeness, with_views
 from twin.fusion.emission import Emission
+from twin.fusion.exchange import is_strange, with_strange
 from twin.fusion.look_scores import calibrated, with_scores
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, PendingLook, Track
@@ -30,7 +31,10 @@ def embed(state: FusionState, look: PendingLook, scene: Scene, emission: Emissio
     if link is None or link.track not in state.tracks:
         return replace(state, views=views)
     track = copy(state.tracks[link.track])
-    track.gallery = with_views(track.gallery, [look.embedding])
+    if track.vehicle is not None and is_strange((look.embedding,), track.gallery, state.scores.nats):
+        track.strange = with_strange(track.strange, look.embedding)
+    else:
+        track.gallery, track.strange = with_views(track.gallery, [look.embedding]), ()
     return replace(state, views=views, tracks={**state.tracks, track.id: track})
 
 
