@@ -14,7 +14,7 @@ import math
 from msgspec import Struct
 
 from twin.events.ids import SECOND, VehicleId
-from twin.fusion.appearance import log_likelihood_ratio
+from twin.fusion.appearance import Gallery, Nats, log_likelihood_ratio
 from twin.fusion.camera_links import Gap, as_driven, likelihood_ratio
 from twin.fusion.doubles import seem_two
 from twin.fusion.gating import ln1
@@ -27,7 +27,7 @@ _STRANGE_NATS = -1.0  # of looks alone: so little alike is nobody taken for anot
 _ALIKE_NATS = 1.0  # of looks alone: for whom a camera saw stand, or saw after the newborn began, there is more to explain
 _UNSEEN_US = SECOND // 2  # shorter is between two frames
 _MISSED_NATS = 2.5  # for one that is being missed beside the newborn, before nearness and looks
-_STOOD_NATS = -1.0  # for one that was last seen to stand: few of them drive off in that moment
+_STOOD_NATS = -1.0  # for one that is taken to stand: few of them drive off in that moment
 HANDOVER_US = 300_000
 """So long may a vehicle be seen as another track after it began anew."""
 LEFT_BEHIND_US = 3 * SECOND
@@ -65,7 +65,7 @@ def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene)
     if vehicle_of(candidate) is None or candidate.id == newborn.id or seem_two(newborn, candidate):
         return None
     looks = log_likelihood_ratio(newborn.gallery, candidate.gallery, state.scores.nats)
-    if looks < _STRANGE_NATS:
+    if is_unlike(newborn.gallery, candidate.gallery, state.scores.nats):
         return None
     if candidate.seen_at > newborn.born_at:
         return _of_left_behind(newborn, candidate, looks)
@@ -80,7 +80,7 @@ def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene)
     driven = as_driven(gap) if _stood(candidate) else gap
     watched_us = newborn.born_at - state.watched_since.get(newborn.seen_by, newborn.born_at)
     ratio = likelihood_ratio(state.links, driven, max(watched_us, 0))
-    return looks + ratio + (_STOOD_NATS if candidate.status == "parked" and candidate.looks else 0.0)
+    return looks + ratio + (_STOOD_NATS if candidate.status == "parked" else 0.0)
 
 
 def _of_left_behind(newborn: Track, candidate: Track, looks: float) -> float | None:
@@ -123,6 +123,11 @@ def _gap(newborn: Track, candidate: Track, scene: Scene) -> Gap | None:
 def _learnable(newborn: Track, candidate: Track, scene: Scene) -> Gap | None:
     """What a recognition tells of the ways between cameras; None: nothing."""
     return None if _stood(candidate) or candidate.seen_at > newborn.born_at else _gap(newborn, candidate, scene)
+
+
+def is_unlike(ours: Gallery, theirs: Gallery, nats: Nats) -> bool:
+    """Whether two look so little alike that nothing else could make one of them."""
+    return log_likelihood_ratio(ours, theirs, nats) < _STRANGE_NATS
 
 
 def vehicle_of(track: Track) -> VehicleId | None:

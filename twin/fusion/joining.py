@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from twin.events.facts import IdentitiesMerged, SessionFlag
-from twin.events.ids import SECOND, EventId, Micros
+from twin.events.ids import SECOND, EventId, Micros, VehicleId
 from twin.events.observations import VehicleKind
-from twin.fusion.appearance import with_views
+from twin.fusion.appearance import Gallery, Nats, with_views
 from twin.fusion.arithmetic import mm
 from twin.fusion.emission import Emission
+from twin.fusion.identity import is_unlike
 from twin.fusion.standing import away_m
 from twin.fusion.state import Track, known_at
+
+_OfVehicle = tuple[
+    VehicleId | None, VehicleKind, dict[VehicleKind, float], bool, Micros, float, Gallery, tuple[SessionFlag, ...]
+]
 
 LEFT_BEHIND: Micros = 20 * SECOND
 _SAME_PLACE_M = 1.8
@@ -42,13 +49,15 @@ def unite(elder: Track, younger: Track, at: Micros, emission: Emission, decision
     elder.sides = {**younger.sides, **elder.sides}
 
 
-def is_left_behind(track: Track, other: Track) -> bool:
+def is_left_behind(track: Track, other: Track, nats: Nats) -> bool:
     """Whether ``other`` is the vehicle that ``track`` was: it came up where ``track`` had stood until it drove off.
 
     Two boxes that cross may exchange their tracklets, and one that passes then takes a parked vehicle's name with it.
     """
     stood = track.stood
     if stood is None or other.vehicle is None or other.status not in ("parked", "moving") or not other.is_inner_birth:
+        return False
+    if is_unlike(other.gallery, track.gallery, nats):
         return False
     is_then = -SECOND <= other.born_at - stood.at <= LEFT_BEHIND
     return other.level == track.level and is_then and away_m(stood, *other.first_m) <= _SAME_PLACE_M
@@ -73,6 +82,25 @@ def go_on(track: Track, known: Track, certainty: float, is_ambiguous: bool) -> N
     track.known_at = known_at(known)
     if is_ambiguous:
         track.flags = with_doubt(track.flags)
+
+
+def exchange(one: Track, other: Track, at: Micros) -> None:
+    """Each of two tracks follows the other's vehicle: what is known of the vehicles changes places, in doubt.
+
+    Where they are, and how they came there, stays with the tracks.
+    """
+    (ours, our_views), (theirs, their_views) = _vehicle_of(one), _vehicle_of(other)
+    for track, was, views in ((one, theirs, our_views), (other, ours, their_views)):
+        track.vehicle, track.kind, track.kind_scores, track.has_entered, track.known_at, track.certainty = was[:6]
+        track.gallery, track.flags = with_views(was[6], views), with_doubt(was[7])
+        track.strange, track.stood = (), None
+        track.motion = replace(track.motion, at=max(track.motion.at, at)) if track.status == "parked" else track.motion
+
+
+def _vehicle_of(track: Track) -> tuple[_OfVehicle, Gallery]:
+    """What is known of a track's vehicle, and its views that are of another one."""
+    named = track.vehicle, track.kind, track.kind_scores, track.has_entered, known_at(track), track.certainty
+    return (*named, track.gallery, track.flags), track.strange
 
 
 def with_doubt(flags: tuple[SessionFlag, ...]) -> tuple[SessionFlag, ...]:

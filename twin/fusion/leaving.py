@@ -54,7 +54,8 @@ def recognized(leaving: Track, tracks: Iterable[Track], scene: Scene, at: Micros
 
 def _same_since_entry(leaving: Track, nats: Nats) -> float:
     """How sure it is that who leaves is who came in: the first view of a vehicle is always kept."""
-    is_strange = log_likelihood_ratio(leaving.gallery[:1], leaving.gallery[1:], nats) < _STRANGE_NATS
+    newest = leaving.strange or leaving.gallery[1:]
+    is_strange = log_likelihood_ratio(leaving.gallery[:1], newest, nats) < _STRANGE_NATS
     return _STRANGE_CERTAINTY if is_strange else 1.0
 
 

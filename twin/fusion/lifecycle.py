@@ -210,6 +210,15 @@ class Lifecycle:
         stood = track.motion
         track.motion = Motion(at, stood.x, stood.y, stood.vx, stood.vy, stood.p)
 
+    def tell_place(self, track: Track, at: Micros) -> None:
+        """Where the vehicle is that a track goes by now."""
+        if track.status == "parked":
+            self._tell_parked(track)
+        elif track.status == "moving":
+            self.move(track, is_due=True)
+        else:
+            self._tell_hidden(track, at)
+
     def depart(self, track: Track, motion: Motion) -> None:
         """A parked vehicle moves again; its trail goes on from where it was last seen to stand."""
         stood = TrailPoint(track.motion.at, track.motion.x, track.motion.y)
@@ -305,9 +314,13 @@ class Lifecycle:
             self._emission.emit(at, gone)
             return
         track.status, track.stall, track.still, track.looks = "hidden", None, None, {}
-        self._emission.emit(
-            at, VehicleHidden(vehicle=track.vehicle, level=track.level, position_m=position, zone=self._zone(track))
-        )
+        self._tell_hidden(track, at)
+
+    def _tell_hidden(self, track: Track, at: Micros) -> None:
+        assert track.vehicle is not None
+        position = (mm(track.motion.x), mm(track.motion.y))
+        hidden = VehicleHidden(vehicle=track.vehicle, level=track.level, position_m=position, zone=self._zone(track))
+        self._emission.emit(at, hidden)
 
     def _cross(self, track: Track, crossing: Crossing) -> None:
         if track.status == "left":

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from twin.events.facts import TrackletAssigned
 from twin.events.ids import SECOND, CameraId, Micros, TrackletId, VehicleId
 from twin.events.observations import DetectedBox
-from twin.fusion.appearance import Gallery, with_views
+from twin.fusion.appearance import PRIOR_NATS, Gallery, Nats, with_views
 from twin.fusion.emission import Emission
+from twin.fusion.exchange import is_strange
 from twin.fusion.frame import Measured, Seen
 from twin.fusion.state import Track, TrackId, TrackletLink
 
@@ -22,7 +23,7 @@ class Linking:
     """Works on the links of one step.
 
     Args:
-        links: of each camera's tracklets, written to. views: how tracklets look.
+        links: of each camera's tracklets, written to. views: how tracklets look. nats: what likeness is worth.
     """
 
     def __init__(
@@ -30,8 +31,9 @@ class Linking:
         links: dict[CameraId, dict[TrackletId, TrackletLink]],
         views: Mapping[TrackletId, Gallery],
         emission: Emission,
+        nats: Nats = PRIOR_NATS,
     ) -> None:
-        self._links, self._views, self._emission = links, views, emission
+        self._links, self._views, self._emission, self._nats = links, views, emission, nats
         self._forgotten_until: Micros | None = None
 
     def link(self, track: Track, measured: Measured, seen: Seen) -> None:
@@ -41,7 +43,9 @@ class Linking:
         before = links.get(name)
         if before is None or before.track != track.id:
             track.tracklets = (*track.tracklets, name)[-_N_TRACKLETS:]
-            track.gallery = with_views(track.gallery, self._views.get(name, ()))
+            views = self._views.get(name, ())
+            if not is_strange(views, track.gallery, self._nats):  # it may have been another's until now
+                track.gallery = with_views(track.gallery, views)
         assigned, assigned_to = (None, None) if before is None else (before.assigned, before.assigned_to)
         link = TrackletLink(track.id, camera, box, measured.point_m, measured.covariance_m2, seen.at, assigned, assigned_to)
         links[name] = self._assigned(name, link, track.vehicle, seen.at)

@@ -151,6 +151,7 @@ class Track(Struct, kw_only=True, gc=False):
         born_beside: tracks that were seen near by when this one was born: of these it may be a double.
         still: where and since when it stands, while it does.
         looks: each camera's mean of its looks at it since then.
+        strange: its newest views, if they do not look like it.
         stood: where it was parked last, and when it was last seen there.
         away: consecutive measurements off a parked place; ``away_by``: the tracklet that the last of them is of.
         doubts: tracklets that may be of another vehicle than this parked one.
@@ -195,6 +196,7 @@ class Track(Struct, kw_only=True, gc=False):
     emitted: Emitted | None = None
     sides: dict[PortalId, int] = field(default_factory=dict[PortalId, int])
     gallery: Gallery = ()
+    strange: Gallery = ()
     tracklets: tuple[TrackletId, ...] = ()
     refused: tuple[TrackletId, ...] = ()
     flags: tuple[SessionFlag, ...] = ()

@@ -14,6 +14,7 @@ from twin.fusion.appearance import with_views
 from twin.fusion.birth import is_placed, newborn
 from twin.fusion.columns import TrackColumns
 from twin.fusion.emission import Emission
+from twin.fusion.exchange import exchanged, slid
 from twin.fusion.frame import Measured, Seen, heading_of, measure
 from twin.fusion.identity import Reappearance, certainty_of
 from twin.fusion.lifecycle import Lifecycle
@@ -64,7 +65,7 @@ class Step:
         self._is_again = is_again
         self._columns = (scene.columns.pop(is_again, None) or TrackColumns()).of(self.state.tracks)
         self._known_stalls = set[StallId]()
-        self._linking = Linking(self.state.tracklets, state.views, emission)
+        self._linking = Linking(self.state.tracklets, state.views, emission, state.scores.nats)
         self._life = Lifecycle(scene, emission, self.state.tracks, self._mine, state.scores.nats)
 
     def finished(self) -> FusionState:
@@ -137,18 +138,24 @@ class Step:
         self._occupy(at)  # who was in two stalls is in one
 
     def _lose_sight(self, track: Track) -> None:
-        for other in self.state.tracks.values():
-            if other.id != track.id and joining.is_left_behind(track, other):
-                mine = self._mine(other.id)
-                joining.take_back(track, mine, track.seen_at + self._scene.parameters.hidden_us, self._emission)
-                self._linking.hand_over(mine.id, mine, track.seen_at + self._scene.parameters.hidden_us)
-                self._drop(track.id)
-                return
+        if self._give_back(track, track.seen_at + self._scene.parameters.hidden_us):
+            return
         taken = {other.stall for other in self.state.tracks.values() if other.status == "parked" and other.stall is not None}
         self._life.lose_sight(track, self.state.looked_at.get(track.seen_by, track.seen_at), taken)
         self._columns.write(track)
         if track.status == "hidden":
             self._count_lost(track)
+
+    def _give_back(self, track: Track, at: Micros) -> bool:
+        """If another track is the vehicle that this one was until it left its place, it gets the name, and this one ends."""
+        for other in self.state.tracks.values():
+            if other.id != track.id and joining.is_left_behind(track, other, self.state.scores.nats):
+                mine = self._mine(other.id)
+                joining.take_back(track, mine, at, self._emission)
+                self._linking.hand_over(mine.id, mine, at)
+                self._drop(track.id)
+                return True
+        return False
 
     def _count_lost(self, track: Track) -> None:
         if self._scene.parameters.learns_links:
@@ -300,8 +307,12 @@ class Step:
             elder, younger = tracks.get(pair.elder), tracks.get(pair.younger)
             if elder is not None and younger is not None and doubles.is_sure(pair, elder, younger, until_at):
                 self._join(elder.id, younger, until_at)
+        for track in slid(self.state, until_at):
+            self._give_back(track, until_at)
         for one in recognitions(self.state, self._scene, until_at):
             self._recognize(one.lost, self._mine(one.found.id), one.margin, until_at)
+        for one, other in exchanged(self.state, self._scene, until_at):
+            self._exchange(self._mine(one.id), self._mine(other.id), until_at)
 
     def _recognize(self, lost: Track, found: Track, margin: float, at: Micros) -> None:
         """A vehicle that began anew is one that was lost: it goes by that one's name, as surely as at first sight."""
@@ -311,6 +322,14 @@ class Step:
         self._linking.hand_over(found.id, found, at)
         self._columns.note_seen(found, found.seen_rate)
         self._drop(lost.id)
+
+    def _exchange(self, one: Track, other: Track, at: Micros) -> None:
+        """Two tracks follow each other's vehicles: their names change places."""
+        joining.exchange(one, other, at)
+        for track in (one, other):
+            self._life.tell_place(track, at)
+            self._columns.write(track)
+            self._linking.hand_over(track.id, track, at)
 
     def _join(self, name: TrackId, younger: Track, at: Micros, decision: EventId | None = None) -> None:
         """Two tracks are one vehicle: the elder goes on."""

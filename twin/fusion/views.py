@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from twin.events.ids import SECOND, CameraId, Micros, TrackletId
 from twin.fusion.appearance import likeness, with_views
 from twin.fusion.emission import Emission
+from twin.fusion.exchange import is_strange, with_strange
 from twin.fusion.look_scores import LookScores, calibrated, with_scores
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, PendingLook, Track, TrackId, TrackletLink
@@ -38,7 +39,10 @@ def embed(state: FusionState, looks: Iterable[PendingLook], scene: Scene, emissi
             del views[next(iter(views))]
         if track is not None:
             mine = copy(track)
-            mine.gallery = with_views(track.gallery, [look.embedding])
+            if track.vehicle is not None and is_strange((look.embedding,), track.gallery, scores.nats):
+                mine.strange = with_strange(track.strange, look.embedding)
+            else:
+                mine.gallery, mine.strange = with_views(track.gallery, [look.embedding]), ()
             tracks[track.id] = mine
     return replace(state, views=views, tracks=tracks, scores=scores)
 

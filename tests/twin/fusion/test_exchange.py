@@ -1,0 +1,142 @@
+"""Two tracks that follow each other's vehicles exchange their names, when looks say so."""
+
+import numpy as np
+import pytest
+
+from twin.events.facts import IdentitiesMerged, VehicleHidden, VehicleMoved, VehicleParked
+from twin.events.ids import SECOND
+from twin.fusion.appearance import PRIOR_NATS
+from twin.fusion.emission import Emission
+from twin.fusion.exchange import exchanged
+from twin.fusion.leaving import recognized
+from twin.fusion.motion import born
+from twin.fusion.parameters import DEFAULTS
+from twin.fusion.place import CLEAR, looked
+from twin.fusion.scene import Scene
+from twin.fusion.state import FusionState, PendingLook, Track, TrackletLink, TrailPoint
+from twin.fusion.step import Step
+from twin.fusion.views import embed
+
+T0 = 1_767_268_800_000_000
+NOW = T0 + 60 * SECOND
+
+
+def view(*cosines):
+    rest = np.sqrt(max(1.0 - sum(one * one for one in cosines), 0.0))
+    return np.round(127 * np.array([*cosines, *[0.0] * (3 - len(cosines)), rest])).astype(np.int8).tobytes()
+
+
+RED, BLUE, GREEN, REDDISH, BLUISH = view(1.0), view(0.0, 1.0), view(0.0, 0.0, 1.0), view(0.9), view(0.0, 0.9)
+
+
+def track(number, gallery, strange=(), *, status="moving", seen_s=60.0, x=30.0, born_s=0.0, has_entered=True):
+    at = T0 + round(seen_s * SECOND)
+    return Track(
+        id=number,
+        level="ground",
+        status=status,
+        motion=born(at, x, 3.0, (0.1, 0.0, 0.1), 1.0),
+        kind="car",
+        kind_scores={"car": 1.0},
+        heading=(1.0, 0.0),
+        born_at=T0 + round(born_s * SECOND),
+        first_m=(x, 3.0),
+        is_inner_birth=True,
+        hits=90,
+        seen_at=at,
+        seen_by="right",
+        vehicle=f"v{number}",
+        gallery=gallery,
+        strange=strange,
+        has_entered=has_entered,
+    )
+
+
+def state_of(*tracks):
+    return FusionState(n_tracks=9, tracks={one.id: one for one in tracks})
+
+
+@pytest.mark.parametrize(
+    ("tracks", "pairs"),
+    [
+        ([track(1, (RED,), (BLUISH,)), track(2, (BLUE,), (REDDISH,))], [(1, 2)]),  # each looks like the other
+        ([track(1, (RED,), (BLUISH,)), track(2, (BLUE,))], []),  # it is seen, and nothing is strange about it
+        ([track(1, (RED,), (BLUISH,)), track(2, (BLUE,), status="hidden", seen_s=50.0)], [(1, 2)]),
+        ([track(1, (RED,), (BLUISH,)), track(2, (BLUE,), status="parked", seen_s=57.0)], [(1, 2)]),
+        ([track(1, (RED,), (BLUISH,)), track(2, (BLUE,), status="hidden", seen_s=59.0, x=-30.0)], []),  # too far off
+        ([track(1, (RED,), (BLUISH,)), track(2, (BLUE,), status="left", seen_s=50.0)], []),
+        ([track(1, (RED,), (GREEN,)), track(2, (BLUE,), status="hidden", seen_s=50.0)], []),  # it is nobody who is known
+        ([track(1, (RED,), (BLUISH,), seen_s=50.0), track(2, (BLUE,), status="hidden", seen_s=50.0)], []),
+    ],
+)
+def test_who_follows_another_is_told_by_looks(lot, tracks, pairs):
+    assert [(one.id, other.id) for one, other in exchanged(state_of(*tracks), Scene(lot, DEFAULTS), NOW)] == pairs
+
+
+def test_one_of_two_that_look_the_same_is_not_chosen(lot):
+    tracks = [track(1, (RED,), (BLUISH,)), *(track(n, (BLUE,), status="hidden", seen_s=50.0) for n in (2, 3))]
+    assert exchanged(state_of(*tracks), Scene(lot, DEFAULTS), NOW) == []
+
+
+def stepped(lot, *tracks):
+    emission = Emission("lot", "2", 1, lambda _: [])
+    step = Step(state_of(*tracks), Scene(lot, DEFAULTS), emission)
+    step._unite(NOW, NOW)
+    return step.finished().tracks, [fact.payload for fact in emission.facts]
+
+
+def test_names_change_places_and_both_are_in_doubt(lot):
+    hidden = track(2, (BLUE,), status="hidden", seen_s=50.0, x=20.0, has_entered=False)
+    tracks, told = stepped(lot, track(1, (RED,), (BLUISH,)), hidden)
+    assert {name: (one.vehicle, one.has_entered) for name, one in tracks.items()} == {1: ("v2", False), 2: ("v1", True)}
+    assert {one.motion.x for one in tracks.values()} == {20.0, 30.0}, "nothing has moved"
+    assert all(one.flags == ("ambiguous_identity",) and not one.strange for one in tracks.values())
+    assert tracks[1].gallery == (BLUE, BLUISH)
+    assert {type(one): one.vehicle for one in told} == {VehicleMoved: "v2", VehicleHidden: "v1"}
+    assert stepped(lot, *tracks.values())[1] == [], "once is enough"
+
+
+def test_a_stall_follows_the_name(lot):
+    parked = track(2, (BLUE,), (REDDISH,), status="parked", x=22.0)
+    _, told = stepped(lot, track(1, (RED,), (BLUISH,)), parked)
+    assert next(one for one in told if isinstance(one, VehicleParked)).vehicle == "v1"
+
+
+def test_a_vehicle_that_comes_up_where_a_neighbours_boxes_took_a_parked_one_from_is_that_one(lot):
+    slid = track(1, (RED,), status="parked", x=25.0)
+    slid.stood, slid.looks = TrailPoint(T0 + 40 * SECOND, 22.0, 3.0), {"right": looked_at(25.0)}
+    behind = track(3, (RED,), status="parked", x=22.0, born_s=41.0, has_entered=False)
+    behind.looks = {"right": looked_at(22.0)}
+    tracks, told = stepped(lot, slid, behind)
+    assert {name: one.vehicle for name, one in tracks.items()} == {3: "v1"}
+    assert next(one for one in told if isinstance(one, IdentitiesMerged)).merged == "v3"
+    behind.gallery = (BLUE,)
+    assert set(stepped(lot, slid, behind)[0]) == {1, 3}, "it does not look like it"
+
+
+def looked_at(x):
+    return looked(None, T0, (x, 3.0), (0.1, 0.0, 0.1), CLEAR, (0.0, 0.0, 9.0, 9.0))
+
+
+def embedded(lot, gallery, look, vehicle="v1"):
+    one = track(1, gallery)
+    one.vehicle = vehicle
+    link = TrackletLink(1, "right", None, (30.0, 3.0), (0.1, 0.0, 0.1), NOW)
+    state = FusionState(tracks={1: one}, tracklets={"right": {"t": link}})
+    emission = Emission("lot", "2", 1, lambda _: [])
+    return embed(state, [PendingLook(NOW, "right", 1, 1, "t", look)], Scene(lot, DEFAULTS), emission).tracks[1]
+
+
+def test_a_view_that_is_not_of_the_vehicle_is_kept_apart_until_one_is(lot):
+    strange = embedded(lot, (RED,), BLUE)
+    assert (strange.gallery, strange.strange) == ((RED,), (BLUE,))
+    assert embedded(lot, (RED,), REDDISH).gallery == (RED, REDDISH)
+    assert embedded(lot, (), BLUE).gallery == (BLUE,)
+    assert embedded(lot, (RED,), BLUE, vehicle=None).gallery == (RED, BLUE), "it is nobody yet"
+
+
+def test_who_leaves_looking_like_nobody_is_doubted(lot):
+    leaver = track(9, (RED, REDDISH), (GREEN,), x=77.0)
+    assert recognized(leaver, [], Scene(lot, DEFAULTS), NOW, PRIOR_NATS).certainty < 0.9
+    leaver.strange = ()
+    assert recognized(leaver, [], Scene(lot, DEFAULTS), NOW, PRIOR_NATS).certainty == 1.0
