@@ -49,7 +49,7 @@ _REST_S = 600.0
 _ASKED_EVERY: Micros = 3 * SECOND
 
 _fold = Fold(PROOF_SITE)
-_RUSH = replace(BUSY, arrivals_per_h=900.0, stay_median_s=8.0)
+_RUSH = replace(BUSY, arrivals_per_h=900.0, initial_share=0.5, stay_median_s=8.0)
 
 
 class Ended(NamedTuple):
