@@ -62,7 +62,7 @@ def reappeared(newborn: Track, state: FusionState, scene: Scene) -> Reappearance
 
 def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene) -> float | None:
     """Log-likelihood ratio that the newborn is the candidate, against one that is not known; None where it cannot be."""
-    if vehicle_of(candidate) is None or candidate.id == newborn.id or seem_two(newborn, candidate):
+    if vehicle_of(candidate) is None or candidate.id == newborn.id or _were_beside(newborn, candidate):
         return None
     looks = log_likelihood_ratio(newborn.gallery, candidate.gallery, state.scores.nats)
     if is_unlike(newborn.gallery, candidate.gallery, state.scores.nats):
@@ -81,6 +81,12 @@ def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene)
     watched_us = newborn.born_at - state.watched_since.get(newborn.seen_by, newborn.born_at)
     ratio = likelihood_ratio(state.links, driven, max(watched_us, 0))
     return looks + ratio + (_STOOD_NATS if candidate.status == "parked" else 0.0)
+
+
+def _were_beside(newborn: Track, candidate: Track) -> bool:
+    """Whether a camera had a box of each since the newborn began. That its tracklet was refused before only says that it was
+    off the candidate's place, as is who drives off."""
+    return seem_two(newborn, candidate) and newborn.apart[candidate.id].last_at > newborn.born_at
 
 
 def _of_left_behind(newborn: Track, candidate: Track, looks: float) -> float | None:

@@ -76,6 +76,14 @@ def test_who_was_seen_beside_the_parked_vehicle_is_not_it(scene):
     assert reappeared(newborn, FusionState(tracks={1: parked, 2: newborn}), scene) is None
 
 
+def test_whose_tracklet_was_refused_because_it_was_off_may_be_who_drives_off(scene):
+    parked = track(1, 0.0, seen_at=T0 + 10 * SECOND, vehicle="v")
+    parked.looks, parked.absence = {"a": LOOK}, 4.0
+    newborn = track(2, 1.0, status="moving", born_at=T0 + 10 * SECOND, seen_at=T0 + 12 * SECOND)
+    newborn.apart = {1: Apart(20, T0 + 10 * SECOND)}
+    assert reappeared(newborn, FusionState(tracks={1: parked, 2: newborn}), scene) is not None
+
+
 @pytest.mark.parametrize(
     ("seconds", "x", "is_it"),
     [
