@@ -176,7 +176,7 @@ def _compressor(number: int) -> zstandard.ZstdCompressor:
 
 
 def _decompressor(number: int) -> zstandard.ZstdDecompressor:
-    known = _of_thread.__dict__
+    known: dict[Any, zstandard.ZstdDecompressor] = vars(_of_thread)
     if (found := known.get(number)) is None:
         found = known[number] = zstandard.ZstdDecompressor(dict_data=_dictionary(number), format=_FORMAT)
     return found
