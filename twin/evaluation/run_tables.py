@@ -75,6 +75,8 @@ def read_table(run: Path, name: str) -> Table:
     path = _path(run, name)
     if path is None:
         source = _SOURCE.get(name, "twin fuse --out writes it")
+        if (run / "facts.jsonl.partial").exists():
+            source = "twin fuse did not get to its end there; run it again"
         raise BadInput(f"run '{run}' has neither {name}.parquet nor {name}.csv; {source}")
     optional = _OPTIONAL.get(name, {})
     table = _read(path, {**_COLUMNS[name], **optional})

@@ -5,6 +5,7 @@ import pytest
 from written_runs import track, truth, write_tracking
 
 from twin.errors import BadInput
+from twin.evaluation.run_tables import read_table
 from twin.evaluation.scores import evaluate
 
 
@@ -78,3 +79,9 @@ def test_a_run_without_truth_or_with_an_empty_one_says_so(tmp_path):
     (tmp_path / "run" / "truth.parquet").unlink()
     with pytest.raises(BadInput, match=r"neither truth\.parquet nor truth\.csv"):
         values(tmp_path / "run")
+
+
+def test_a_run_whose_fusion_was_stopped_says_so(tmp_path):
+    (tmp_path / "facts.jsonl.partial").write_text("")
+    with pytest.raises(BadInput, match="did not get to its end there; run it again"):
+        read_table(tmp_path, "tracks")
