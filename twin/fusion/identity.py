@@ -62,10 +62,12 @@ def reappeared(newborn: Track, state: FusionState, scene: Scene) -> Reappearance
 
 def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene) -> float | None:
     """Log-likelihood ratio that the newborn is the candidate, against one that is not known; None where it cannot be."""
-    if vehicle_of(candidate) is None or candidate.id == newborn.id or _were_beside(newborn, candidate):
+    if vehicle_of(candidate) is None or candidate.id == newborn.id or _is_seen_elsewhere(newborn, candidate):
+        return None
+    if _were_beside(newborn, candidate):
         return None
     looks = log_likelihood_ratio(newborn.gallery, candidate.gallery, state.scores.nats)
-    if is_unlike(newborn.gallery, candidate.gallery, state.scores.nats):
+    if looks < _STRANGE_NATS:
         return None
     if candidate.seen_at > newborn.born_at:
         return _of_left_behind(newborn, candidate, looks)
@@ -83,6 +85,14 @@ def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene)
     return looks + ratio + (_STOOD_NATS if candidate.status == "parked" else 0.0)
 
 
+def _is_seen_elsewhere(newborn: Track, candidate: Track) -> bool:
+    """Whether a candidate was seen so long after the newborn began, or is seen beside it now, that no looks make them one."""
+    since_us = candidate.seen_at - newborn.born_at
+    if since_us <= 0 or (candidate.status == "parked" and since_us <= HANDOVER_US):
+        return False
+    return newborn.seen_at - candidate.seen_at < _UNSEEN_US or since_us > LEFT_BEHIND_US
+
+
 def _were_beside(newborn: Track, candidate: Track) -> bool:
     """Whether a camera had a box of each since the newborn began. That its tracklet was refused before only says that it was
     off the candidate's place, as is who drives off."""
@@ -91,10 +101,8 @@ def _were_beside(newborn: Track, candidate: Track) -> bool:
 
 def _of_left_behind(newborn: Track, candidate: Track, looks: float) -> float | None:
     """As ``score_of``, of a candidate that was last seen after the newborn began: both may be one that drives off."""
-    since_us = candidate.seen_at - newborn.born_at
-    is_seen = newborn.seen_at - candidate.seen_at < _UNSEEN_US
-    stands = candidate.status == "parked" and since_us <= HANDOVER_US
-    if not stands and (is_seen or since_us > LEFT_BEHIND_US or looks < _ALIKE_NATS):
+    stands = candidate.status == "parked" and candidate.seen_at - newborn.born_at <= HANDOVER_US
+    if not stands and looks < _ALIKE_NATS:
         return None
     away = _away_m(newborn, candidate)
     near_m = _PARKED_NEAR_M if candidate.absence > 0.0 or not stands or looks >= _ALIKE_NATS else _ONE_PLACE_M
