@@ -151,7 +151,7 @@ class Step:
         for other in self.state.tracks.values():
             if other.id != track.id and joining.is_left_behind(track, other, self.state.scores.nats):
                 mine = self._mine(other.id)
-                joining.take_back(track, mine, at, self._emission)
+                joining.take_back(self._mine(track.id), mine, at, self._emission)
                 self._linking.hand_over(mine.id, mine, at)
                 self._drop(track.id)
                 return True
@@ -308,7 +308,7 @@ class Step:
             if elder is not None and younger is not None and doubles.is_sure(pair, elder, younger, until_at):
                 self._join(elder.id, younger, until_at)
         for track in slid(self.state, until_at):
-            self._give_back(track, until_at)
+            self._give_back(tracks[track.id], until_at)  # another's name may be its own by then
         for one in recognitions(self.state, self._scene, until_at):
             self._recognize(one.lost, self._mine(one.found.id), one.margin, until_at)
         for one, other in exchanged(self.state, self._scene, until_at):

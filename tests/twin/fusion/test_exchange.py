@@ -1,5 +1,7 @@
 """Two tracks that follow each other's vehicles exchange their names, when looks say so."""
 
+from copy import copy
+
 import numpy as np
 import pytest
 
@@ -107,7 +109,9 @@ def test_a_vehicle_that_comes_up_where_a_neighbours_boxes_took_a_parked_one_from
     slid.stood, slid.looks = TrailPoint(T0 + 40 * SECOND, 22.0, 3.0), {"right": looked_at(25.0)}
     behind = track(3, (RED,), status="parked", x=22.0, born_s=41.0, has_entered=False)
     behind.looks = {"right": looked_at(22.0)}
+    before = copy(slid)
     tracks, told = stepped(lot, slid, behind)
+    assert slid == before, "a state that is kept is never changed by a step"
     assert {name: one.vehicle for name, one in tracks.items()} == {3: "v1"}
     assert next(one for one in told if isinstance(one, IdentitiesMerged)).merged == "v3"
     behind.gallery = (BLUE,)
