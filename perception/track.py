@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import supervision as sv
@@ -14,9 +15,17 @@ from site_models.schema import CameraId
 from twin.events.ids import SECOND, Micros, TrackletId
 from twin.events.observations import VehicleKind
 
+BoxPx = tuple[float, float, float, float]
 _NOMINAL_FPS = 30.0  # what the library's motion noise is tuned for; time stamps carry the true rate
 _LEAST_IOU = 0.35  # less is another vehicle: two short tracklets can be joined, one of two vehicles cannot be cut
+_JUMP_IOU = 0.7  # from frame to frame a box of one vehicle hardly ever shares less with where it was, or was going
+_BESIDE: Micros = SECOND  # a vehicle seen so short a while ago may be hidden now
 _LOST_FRAMES = 30  # of the nominal rate: a tracklet ends one second after its last detection
+
+
+class _Timed(NamedTuple):
+    at: Micros
+    box_px: BoxPx
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +35,15 @@ class TrackedBox:
     tracklet: TrackletId
     kind: VehicleKind
     score: float
-    box_px: tuple[float, float, float, float]
+    box_px: BoxPx
 
 
 class CameraTracker:
     """Joins the detections of one camera into tracklets named ``camera:boot_epoch:n``, n from 1.
 
-    A tracklet starts with its second detection in a row, at least the first of ``min_score``. Its kind is the one
-    with the largest sum of scores so far, so that it does not flicker between car and truck.
+    A tracklet starts with its second detection in a row, at least the first of ``min_score``. It ends where its box jumps
+    while another tracklet's box is in touch: of two vehicles one may have hidden the other. Its kind is the one with the
+    largest sum of scores so far, so that it does not flicker between car and truck.
     """
 
     def __init__(self, camera: CameraId, boot_epoch: int, *, min_score: float) -> None:
@@ -48,7 +58,7 @@ class CameraTracker:
             state_estimator_class=BoxMotion,
         )
         self._votes: dict[int, dict[VehicleKind, float]] = {}
-        self._seen_at: dict[int, Micros] = {}
+        self._newest: dict[int, tuple[_Timed, ...]] = {}  # up to two, the newest last
         self._number: dict[int, int] = {}
         self._first_at: Micros | None = None
         self.n_tracklets = 0
@@ -64,26 +74,40 @@ class CameraTracker:
         return [self._box(own, row, detections, exposed_at) for own, row in pairs]
 
     def _box(self, own: int, row: int, detections: Detections, exposed_at: Micros) -> TrackedBox:
+        x1, y1, x2, y2 = (float(edge) for edge in detections.boxes_px[row])
+        newest = _Timed(exposed_at, (x1, y1, x2, y2))
+        before = self._newest.get(own, ())
+        if _has_jumped(before, newest) and self._is_beside_another(own, before[-1], newest):
+            del self._number[own], self._votes[own]
+            before = ()
         if own not in self._number:
             self.n_tracklets += 1
             self._number[own] = self.n_tracklets
-        self._seen_at[own] = exposed_at
+        self._newest[own] = (*before[-1:], newest)
         score = float(detections.scores[row])
         votes = self._votes.setdefault(own, {})
         votes[detections.kinds[row]] = votes.get(detections.kinds[row], 0.0) + score
-        x1, y1, x2, y2 = (float(edge) for edge in detections.boxes_px[row])
         return TrackedBox(
             tracklet=TrackletId(f"{self._prefix}:{self._number[own]}"),
             kind=max(sorted(votes), key=lambda kind: votes[kind]),
             score=score,
-            box_px=(x1, y1, x2, y2),
+            box_px=newest.box_px,
+        )
+
+    def _is_beside_another(self, own: int, before: _Timed, newest: _Timed) -> bool:
+        """Whether another tracklet's box of the last second touches where this one was or is."""
+        return any(
+            _shared(boxes[-1].box_px, box.box_px) > 0.0
+            for other, boxes in self._newest.items()
+            if other != own and newest.at - boxes[-1].at <= _BESIDE
+            for box in (before, newest)
         )
 
     def _forget(self, exposed_at: Micros) -> None:
         """Drop what is kept of tracklets that the library has ended for certain."""
-        ended = [own for own, at in self._seen_at.items() if exposed_at - at > 10 * SECOND]
+        ended = [own for own, boxes in self._newest.items() if exposed_at - boxes[-1].at > 10 * SECOND]
         for own in ended:
-            del self._votes[own], self._seen_at[own], self._number[own]
+            del self._votes[own], self._newest[own], self._number[own]
 
 
 def _columns(detections: Detections) -> sv.Detections:
@@ -93,3 +117,28 @@ def _columns(detections: Detections) -> sv.Detections:
         confidence=detections.scores,
         data={"row": np.arange(n)},
     )
+
+
+def _has_jumped(before: tuple[_Timed, ...], newest: _Timed) -> bool:
+    """Whether a box is neither where the one before was, nor where the last two were going."""
+    if len(before) < 2 or _iou(before[-1].box_px, newest.box_px) >= _JUMP_IOU:
+        return False
+    (from_at, first), (at, second) = before
+    ahead = (newest.at - at) / (at - from_at)
+    x1, y1, x2, y2 = (now + ahead * (now - then) for then, now in zip(first, second, strict=True))
+    return _iou((x1, y1, x2, y2), newest.box_px) < _JUMP_IOU
+
+
+def _iou(one: BoxPx, other: BoxPx) -> float:
+    shared = _shared(one, other)
+    union = _area(one) + _area(other) - shared
+    return shared / union if union > 0.0 else 0.0
+
+
+def _shared(one: BoxPx, other: BoxPx) -> float:
+    width, height = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+    return max(width, 0.0) * max(height, 0.0)
+
+
+def _area(box: BoxPx) -> float:
+    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)

@@ -52,6 +52,35 @@ def test_low_scores_continue_a_tracklet_but_start_none():
     assert len(tracker.update(700_000, detections(box, scores=(0.2,)))) == 1
 
 
+def test_a_tracklet_ends_where_its_box_jumps_to_a_neighbours_place():
+    """The near one drives off behind a pillar; the one beside it, hidden until now, is where its box nearly was."""
+    tracker = CameraTracker("north", 1, min_score=0.4)
+    near, beside, hidden = (100, 100, 200, 160), (160, 96, 260, 150), (125, 88, 225, 142)
+    for i in range(10):
+        names = [box.tracklet for box in tracker.update(i * 100_000, detections(near, beside))]
+    assert names == ["north:1:1", "north:1:2"]
+    names = [box.tracklet for box in tracker.update(1_000_000, detections(hidden, beside))]
+    assert names == ["north:1:2", "north:1:3"] or names == ["north:1:3", "north:1:2"]
+    assert tracker.n_tracklets == 3
+
+
+def test_a_jump_where_nobody_else_is_ends_no_tracklet():
+    tracker = CameraTracker("north", 1, min_score=0.4)
+    for i in range(10):
+        tracker.update(i * 100_000, detections((100, 100, 200, 160), (500, 100, 600, 160)))
+    names = [box.tracklet for box in tracker.update(1_000_000, detections((125, 88, 225, 142), (500, 100, 600, 160)))]
+    assert sorted(names) == ["north:1:1", "north:1:2"]
+
+
+def test_a_fast_vehicle_beside_others_keeps_its_tracklet():
+    tracker = CameraTracker("north", 1, min_score=0.4)
+    parked = [(40 + 90 * n, 90, 120 + 90 * n, 140) for n in range(6)]
+    for i in range(16):
+        boxes = tracker.update(i * 100_000, detections((10 + 35 * i, 110, 110 + 35 * i, 170), *parked))
+    assert tracker.n_tracklets == 7
+    assert len(boxes) == 7
+
+
 def test_kind_is_the_one_with_most_score_so_far():
     tracker = CameraTracker("north", 1, min_score=0.3)
     seen = []
