@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,6 +142,22 @@ def on_visit(samples: Samples, grid: Ints, visits: Table | None) -> Bools:
             mine = order[bounds[number] : bounds[number + 1]]
             found[mine] |= (times[mine] >= entry_t) & ((exit_t == NEVER) | (times[mine] < exit_t))
     return found
+
+
+def by_stay(samples: Samples, grid: Ints, visits: Table | None) -> Samples:
+    """The same, with a vehicle that leaves and comes back as another one, of the same name, from each further entry on."""
+    if visits is None:
+        return samples
+    names, vehicle, times = samples.names.tolist(), samples.vehicle.copy(), grid[samples.frame]
+    index, known = {name: number for number, name in enumerate(names)}, set[str]()
+    for stay in np.argsort(visits["entry_t"], kind="stable").tolist():
+        name = str(visits["vehicle"][stay])
+        if name in known and name in index:
+            vehicle[(vehicle == index[name]) & (times >= visits["entry_t"][stay])] = len(names)
+            index[name] = len(names)
+            names.append(name)
+        known.add(name)
+    return replace(samples, names=np.array(names, dtype=np.str_), vehicle=vehicle)
 
 
 def longest_run(frames: Ints) -> int:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from twin.errors import BadInput
 from twin.evaluation.clear import Clear, clear_matches
 from twin.evaluation.figures import Figure, Sums
-from twin.evaluation.grid import Bools, Floats, Ints, Samples, grid_of, in_motion, longest_run, on_visit, sampled
+from twin.evaluation.grid import Bools, Floats, Ints, Samples, by_stay, grid_of, in_motion, longest_run, on_visit, sampled
 from twin.evaluation.hota import ALPHAS, HotaCounts, hota_counts, hota_of
 from twin.evaluation.identity import identities
 from twin.evaluation.pairing import Pairs, best_pairs, pairs_of
-from twin.evaluation.run_tables import has_table, read_table
+from twin.evaluation.run_tables import Table, has_table, read_table
 from twin.evaluation.scored import Case, Scored
 
 WITHIN_M = 2.0
@@ -23,12 +23,13 @@ WITHIN_M = 2.0
 
 
 def tracking(run: Path) -> Scored:
-    """HOTA, IDF1, MOTA and switches of a run.
+    """HOTA, IDF1, MOTA and switches of a run. Who left the site and comes back is another one: a stay has one identity.
 
     Raises:
         BadInput: a table is absent or faulty, or truth and tracks do not overlap in time.
     """
     grid, truth, tracks, counts = scene_of(run)
+    truth = by_stay(truth, grid, _visits(run))
     truth, tracks, pairs = without_ignored(truth, tracks, pairs_of(truth, tracks), counts)
     clear = clear_matches(truth, tracks, pairs, WITHIN_M)
     owner, agreed = identities(truth, tracks, pairs, WITHIN_M)
@@ -60,8 +61,11 @@ def scene_of(run: Path) -> tuple[Ints, Samples, Samples, Bools]:
             "both are microseconds UTC of the same period"
         )
     truth = sampled(truth_table, grid)
-    visits = read_table(run, "visits") if has_table(run, "visits") else None
-    return grid, truth, sampled(track_table, grid), on_visit(truth, grid, visits)
+    return grid, truth, sampled(track_table, grid), on_visit(truth, grid, _visits(run))
+
+
+def _visits(run: Path) -> Table | None:
+    return read_table(run, "visits") if has_table(run, "visits") else None
 
 
 def without_ignored(truth: Samples, tracks: Samples, pairs: Pairs, counts: Bools) -> tuple[Samples, Samples, Pairs]:

@@ -42,6 +42,31 @@ def test_a_track_that_ends_half_way_and_goes_on_as_another_is_one_switch(tmp_pat
     assert found == {"hota": 0.707107, "deta": 1, "assa": 0.5, "idf1": 0.5, "idf1_moving": 0.5, "mota": 0.95, "id_switches": 1}
 
 
+def test_who_leaves_and_comes_back_is_another_one_as_often_as_it_does(tmp_path):
+    leaves = [truth("a", 5 + 20 * k, 25, state="left") for k in range(3)]
+    true = [one for k in range(3) for one in (*path(truth, "a", 10, start=20.0 * k), leaves[k])]
+    tracks = [one for k, name in enumerate("xyz") for one in path(track, name, 10, start=20.0 * k)]
+    tracks += [track(name, 5 + 20 * k, 25, state="left") for k, name in enumerate("xyz")]
+    run = write_tracking(tmp_path / "run", true, tracks)
+    assert values(run)["idf1"] < 0.6  # nobody says that it was away
+    write(run, "visits", VISITS, [("a", at(20 * k), at(20 * k + 5), None) for k in (2, 0, 1)])
+    found = values(run)
+    assert (found["idf1"], found["idf1_moving"], found["assa"], found["id_switches"]) == (1, 1, 1, 0)
+
+
+def test_a_track_that_takes_two_stays_for_one_vehicle_is_wrong(tmp_path):
+    true = [
+        *path(truth, "a", 10),
+        truth("a", 5, 25, state="left"),
+        *path(truth, "a", 10, start=20),
+        truth("a", 25, 25, state="left"),
+    ]
+    tracks = [*path(track, "x", 10), track("x", 5, 25, state="left"), *path(track, "x", 10, start=20)]
+    run = write_tracking(tmp_path / "run", true, [*tracks, track("x", 25, 25, state="left")])
+    write(run, "visits", VISITS, [("a", at(0), at(5), None), ("a", at(20), at(25), None)])
+    assert values(run)["idf1"] == 0.5
+
+
 def test_a_track_one_and_a_half_metres_off_counts_at_half_of_the_thresholds(tmp_path):
     # Similarity 1 - 1.5 / 3 = 0.5 passes 0.05, 0.10, … 0.50: 10 of 19.
     found = values(write_tracking(tmp_path / "run", path(truth, "a", 11), path(track, "x", 11, 1.5)))
