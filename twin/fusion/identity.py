@@ -18,6 +18,8 @@ from twin.fusion.appearance import Gallery, Nats, log_likelihood_ratio
 from twin.fusion.camera_links import Gap, as_driven, likelihood_ratio
 from twin.fusion.doubles import seem_two
 from twin.fusion.gating import ln1
+from twin.fusion.motion import predict
+from twin.fusion.place import squared_distance
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track
 
@@ -28,6 +30,8 @@ _ALIKE_NATS = 1.0  # of looks alone: for whom a camera saw stand, or saw after t
 _UNSEEN_US = SECOND // 2  # shorter is between two frames
 _MISSED_NATS = 2.5  # for one that is being missed beside the newborn, before nearness and looks
 _STOOD_NATS = -1.0  # for one that is taken to stand: few of them drive off in that moment
+_ON_COURSE_US = 4 * SECOND  # later it may be anywhere that it can have driven to
+_PLACE_M2 = 1.0  # variance of where a newborn began
 HANDOVER_US = 300_000
 """So long may a vehicle be seen as another track after it began anew."""
 LEFT_BEHIND_US = 3 * SECOND
@@ -82,7 +86,8 @@ def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene)
     driven = as_driven(gap) if _stood(candidate) else gap
     watched_us = newborn.born_at - state.watched_since.get(newborn.seen_by, newborn.born_at)
     ratio = likelihood_ratio(state.links, driven, max(watched_us, 0))
-    return looks + ratio + (_STOOD_NATS if candidate.status == "parked" else 0.0)
+    stood = _STOOD_NATS if candidate.status == "parked" else 0.0
+    return looks + ratio + stood - _off_course(newborn, candidate, gap.unseen_us, scene)
 
 
 def _is_seen_elsewhere(newborn: Track, candidate: Track) -> bool:
@@ -132,6 +137,17 @@ def _gap(newborn: Track, candidate: Track, scene: Scene) -> Gap | None:
     if way_m is None or way_m > reach_m:
         return None
     return Gap(candidate.seen_by, newborn.seen_by, way_m, unseen_us)
+
+
+def _off_course(newborn: Track, candidate: Track, unseen_us: int, scene: Scene) -> float:
+    """Nats against who was lost on the move a moment ago: it would have had to turn round, or leap, to be where the newborn
+    began. Half of what d² is above its mean, as how far anybody gets in the time is told by the way between cameras."""
+    if _stood(candidate) or candidate.level != newborn.level or not 0 < unseen_us <= _ON_COURSE_US:
+        return 0.0
+    ahead = predict(candidate.motion, newborn.born_at, scene.parameters.acceleration_m2ps3)
+    (xx, xy, yy), (x, y) = ahead.covariance_m2, newborn.first_m
+    d2 = squared_distance(x - ahead.x, y - ahead.y, (xx + _PLACE_M2, xy, yy + _PLACE_M2))
+    return 0.5 * max(d2 - 2.0, 0.0)
 
 
 def _learnable(newborn: Track, candidate: Track, scene: Scene) -> Gap | None:

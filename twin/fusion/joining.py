@@ -14,7 +14,7 @@ from twin.fusion.arithmetic import mm
 from twin.fusion.emission import Emission
 from twin.fusion.identity import is_unlike
 from twin.fusion.standing import away_m
-from twin.fusion.state import Track, known_at
+from twin.fusion.state import Track, TrailPoint, known_at
 
 _OfVehicle = tuple[
     VehicleId | None, VehicleKind, dict[VehicleKind, float], bool, Micros, float, Gallery, tuple[SessionFlag, ...]
@@ -22,6 +22,7 @@ _OfVehicle = tuple[
 
 LEFT_BEHIND: Micros = 20 * SECOND
 _SAME_PLACE_M = 1.8
+_JUST_BEFORE: Micros = 3 * SECOND
 
 
 def unite(elder: Track, younger: Track, at: Micros, emission: Emission, decision: EventId | None = None) -> None:
@@ -80,8 +81,18 @@ def go_on(track: Track, known: Track, certainty: float, is_ambiguous: bool) -> N
     track.certainty = round(known.certainty * certainty, 3)
     track.flags, track.has_entered, track.hits = known.flags, known.has_entered, known.hits + track.hits
     track.known_at = known_at(known)
+    if (place := _just_before(track, known)) is not None:
+        track.trail = (place, *track.trail)
     if is_ambiguous:
         track.flags = with_doubt(track.flags)
+
+
+def _just_before(track: Track, known: Track) -> TrailPoint | None:
+    """Where a known vehicle was when a track of it began, if that was seen: it may be beyond a gate already."""
+    first = track.trail[0]
+    if known.level != track.level or first.at - known.seen_at > _JUST_BEFORE:
+        return None
+    return TrailPoint(min(known.motion.at, first.at - 1), known.motion.x, known.motion.y)
 
 
 def exchange(one: Track, other: Track, at: Micros) -> None:

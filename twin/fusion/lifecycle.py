@@ -18,7 +18,7 @@ from twin.events.facts import (
     VehicleMoved,
     VehicleParked,
 )
-from twin.events.ids import SECOND, CameraId, Micros, StallId, TrackletId, VehicleId, ZoneId, name_of
+from twin.events.ids import SECOND, CameraId, Micros, StallId, VehicleId, ZoneId, name_of
 from twin.fusion import standing
 from twin.fusion.appearance import PRIOR_NATS, Nats
 from twin.fusion.arithmetic import micro, mm
@@ -115,11 +115,13 @@ class Lifecycle:
         track.status = "moving"
         earlier = self._earlier_crossings(track)
         came_in = any(one.portal.role == "boundary" and one.direction == "in" for one in earlier)
-        came_in = came_in or self._scene.is_outside(track.level, *track.first_m)
+        came_in = came_in or self._scene.may_come_in(track.level, *track.first_m)
         may_be_known = not came_in and self._scene.has_boundary
         known = reappeared(track, state, self._scene) if may_be_known else None
         if known is not None:
             go_on(track, known.track, known.certainty, known.is_ambiguous)
+            track.sides = {}
+            earlier = self._earlier_crossings(track)
         else:
             track.vehicle = _named(track)
             self._emission.emit(track.trail[0].at, self._confirmed(track))
@@ -182,11 +184,12 @@ class Lifecycle:
         has_left = standing.has_left(track, measured, camera, self._parameters.depart_m)
         if has_left:
             track.away, track.away_by = track.away + 1, measured.box.tracklet
+            track.away_m = standing.off_by_m(track, measured, camera)
             if track.away >= _AWAY_LOOKS:
                 (x, y), covariance_m2 = measured.point_m, measured.covariance_m2
                 self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
             return
-        if has_left is False and track.away:
+        if has_left is False and track.away and standing.denies(track, measured, camera):
             standing.doubt(track, measured.box.tracklet, at)
             track.away = 0
         if track.away == 0 and standing.is_due(track.looks.get(camera), at):
@@ -199,13 +202,13 @@ class Lifecycle:
                 track.stall = self._scene.map.stall_at(track.level, place[0], place[1]) or track.stall
                 self._tell_parked(track)
 
-    def keep(self, track: Track, camera: CameraId, tracklet: TrackletId, at: Micros) -> None:
+    def keep(self, track: Track, camera: CameraId, measured: Measured, at: Micros) -> None:
         """A camera's box of a parked vehicle has not changed."""
         rate = track.seen_rate.get(camera, _FIRST_RATE)
         track.seen_rate = {**track.seen_rate, camera: rate + _RATE_GAIN * (1.0 - rate)}
         track.absence, track.absent_since = 0.0, None
-        if track.away:
-            standing.doubt(track, tracklet, at)
+        if track.away and standing.denies(track, measured, camera):
+            standing.doubt(track, measured.box.tracklet, at)
             track.away = 0
         stood = track.motion
         track.motion = Motion(at, stood.x, stood.y, stood.vx, stood.vy, stood.p)

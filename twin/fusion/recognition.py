@@ -60,7 +60,7 @@ def _began_anew(track: Track, scene: Scene, at: Micros) -> bool:
     if track.vehicle is None or track.known_at is not None or track.has_entered or not track.is_inner_birth:
         return False
     is_seen = track.status in ("moving", "parked") and at - track.seen_at <= SECOND
-    return is_seen and bool(track.gallery) and not scene.is_outside(track.level, *track.first_m)
+    return is_seen and bool(track.gallery) and not scene.may_come_in(track.level, *track.first_m)
 
 
 def _score(track: Track, lost: Track, state: FusionState, scene: Scene) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -85,11 +85,11 @@ class Scene:
 
     def is_outside(self, level: LevelId, x_m: float, y_m: float) -> bool:
         """Whether a place is before a gate: straight off a boundary portal's outer side, and near it."""
-        for portal in self.portals.get(level, ()):
-            away, along, _ = side_m(portal, x_m, y_m)
-            if portal.role == "boundary" and -_OUTSIDE_M <= away < 0 and -0.5 <= along <= 1.5:
-                return True
-        return False
+        return self._is_before(level, x_m, y_m, lambda _: True)
+
+    def may_come_in(self, level: LevelId, x_m: float, y_m: float) -> bool:
+        """Whether who begins here may be on the way in: before a gate that is not for the way out alone."""
+        return self._is_before(level, x_m, y_m, lambda portal: portal.direction != "out")
 
     def stalls_shown(
         self, camera: GroundCamera, level: LevelId, frame_px: tuple[int, int]
@@ -110,6 +110,14 @@ class Scene:
                 return self._of(calibration), calibration.level
         configured = self._configured.get(name)
         return None if configured is None else (self._as_configured[name], configured.level)
+
+    def _is_before(self, level: LevelId, x_m: float, y_m: float, is_meant: Callable[[Portal], bool]) -> bool:
+        for portal in self.portals.get(level, ()):
+            away, along, _ = side_m(portal, x_m, y_m)
+            is_near = portal.role == "boundary" and -_OUTSIDE_M <= away < 0 and -0.5 <= along <= 1.5
+            if is_near and is_meant(portal):
+                return True
+        return False
 
     def _of(self, calibration: CameraCalibrated) -> GroundCamera:
         key = repr(calibration).encode()

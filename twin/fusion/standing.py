@@ -14,6 +14,7 @@ from twin.fusion.place import Look, looked
 from twin.fusion.state import Doubt, Emitted, Track, TrailPoint
 
 _NOISE_SHARE = 0.5  # of a look's standard deviation: what looks of one camera do not have in common
+_TELLS_SIGMA = 2.0  # of what looks of one camera do not have in common: so far off is told from standing
 _FIRST_LOOKS = 10  # of a camera at a parked vehicle come as they come, later ones
 _LOOK_EVERY: Micros = SECOND  # no faster than this
 _MOST_DOUBTS = 8  # at a time: a vehicle may stand for weeks, and its neighbours' tracklets break twice a minute
@@ -47,9 +48,37 @@ def _is_off(own: Look, measured: Measured, by_m: float) -> bool:
     return math.sqrt(dx * dx + dy * dy) > by_m + _NOISE_SHARE * math.sqrt(xx + yy)
 
 
+def denies(track: Track, measured: Measured, camera: CameraId) -> bool:
+    """Whether a look that is not off the vehicle's place says that it stands, while others are off it.
+
+    So says a camera that knows it standing, that would see it farther off if those others were right, and sees it nearer to
+    where it stood than to where they do. To a far camera it hardly moves while it drives off, and one that has just begun to
+    see it knows no place that it left.
+    """
+    dx, dy = track.away_m
+    (xx, xy, yy), away2 = measured.covariance_m2, dx * dx + dy * dy
+    along = dx * (xx * dx + xy * dy) + dy * (xy * dx + yy * dy)  # of the look, times the square of the way
+    if away2 * away2 <= _TELLS_SIGMA * _TELLS_SIGMA * _NOISE_SHARE * _NOISE_SHARE * along:
+        return False
+    if not measured.is_fresh:
+        return True
+    own = track.looks.get(camera)
+    if own is None or own.n < _FIRST_LOOKS:
+        return False
+    x, y = off_by_m(track, measured, camera)
+    return 2.0 * (x * dx + y * dy) < away2
+
+
 def is_due(own: Look | None, at: Micros) -> bool:
     """Boxes that come fast come of something that begins to move: they must not take the place with them."""
     return own is None or own.n < _FIRST_LOOKS or at - own.at >= _LOOK_EVERY
+
+
+def off_by_m(track: Track, measured: Measured, camera: CameraId) -> tuple[float, float]:
+    """How far a look is off the camera's own mean, or the vehicle's place where it has none."""
+    x, y = measured.point_m
+    at = track.looks.get(camera) or track.motion
+    return x - at.x, y - at.y
 
 
 def take(track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:

@@ -7,7 +7,7 @@ from copy import copy
 
 from msgspec.structs import replace
 
-from twin.events.ids import SECOND, EventId, Micros, StallId, VehicleId
+from twin.events.ids import SECOND, CameraId, EventId, Micros, StallId, TrackletId, VehicleId
 from twin.events.observations import CameraCalibrated, DetectedBox
 from twin.fusion import camera_links, doubles, joining, motion, stalls
 from twin.fusion.appearance import with_views
@@ -26,6 +26,7 @@ from twin.fusion.recognition import recognitions
 from twin.fusion.scene import Scene
 from twin.fusion.sight import Cover, boxes_of, is_hidden, is_shown, visible
 from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, Track, TrackId
+from twin.fusion.straying import strays
 
 _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come back
 _UNCHANGED_SIGMA_MPS = 0.1  # of the speed of what a camera says has not changed
@@ -191,7 +192,7 @@ class Step:
         for column, measured in enumerate(seen.measured):
             if column not in taken and measured.is_fresh:
                 others = (seen.measured[one].box for one in taken)
-                if not doubles.is_second_box(measured.box, others):
+                if not doubles.is_second_box(measured.box, others) and not self._called_back(measured, seen):
                     self._bear(measured, seen)
         stalls.look(seen, self._columns, self.state.stalls, self._known_stalls, cover, self._scene, self._emission)
 
@@ -201,7 +202,7 @@ class Step:
         for name, measured in run:
             track = tracks[name] if name in self._owned else self._mine(name)
             track.seen_at, track.seen_by, track.hits = at, camera, track.hits + 1
-            keep(track, camera, measured.box.tracklet, at)
+            keep(track, camera, measured, at)
             link(track, measured, seen)
         self._columns.keep([name for name, _ in run], at)
 
@@ -241,12 +242,30 @@ class Step:
     def _refuse(self, track: Track, measured: Measured, seen: Seen) -> None:
         """A camera's looks are of another vehicle that stands near by: its tracklet is no longer this track's."""
         name = measured.box.tracklet
+        track.doubts = {one: doubt for one, doubt in track.doubts.items() if one != name}
+        self._part(track, seen.pending.camera, name)
+        self._bear(measured, seen)
+
+    def _called_back(self, measured: Measured, seen: Seen) -> bool:
+        """Whether a box is of a vehicle whose track went astray, and which is where that box is again."""
+        found = strays(measured, seen, self.state)
+        if found is None:
+            return False
+        track = self._mine(found[0].id)
+        for camera, name in found[1]:
+            self._part(track, camera, name)
+        x, y = measured.point_m
+        track.motion = motion.born(seen.at, x, y, measured.covariance_m2, self._scene.parameters.birth_speed_sigma_mps / 2)
+        self._update(track, measured, seen)
+        self._columns.write(track)
+        return True
+
+    def _part(self, track: Track, camera: CameraId, name: TrackletId) -> None:
+        """A tracklet is not this track's, nor will be."""
         track.refused = (*track.refused, name)[-_N_REFUSED:]
         track.tracklets = tuple(one for one in track.tracklets if one != name)
-        track.looks = {camera: look for camera, look in track.looks.items() if camera != seen.pending.camera}
-        track.doubts = {one: doubt for one, doubt in track.doubts.items() if one != name}
-        self._linking.part(seen.pending.camera, name)
-        self._bear(measured, seen)
+        track.looks = {other: look for other, look in track.looks.items() if other != camera}
+        self._linking.part(camera, name)
 
     def _note(self, track: Track, box: DetectedBox, seen: Seen) -> None:
         score = box.score

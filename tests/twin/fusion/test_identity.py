@@ -152,3 +152,14 @@ def test_who_is_seen_no_more_where_it_stood_may_be_what_comes_up_near_by_and_loo
     newborn = track(2, away, status="moving", born_at=T0 + 10 * SECOND, seen_at=T0 + 14 * SECOND)
     newborn.gallery = (view(cosine),)
     assert (found_as(scene, parked, newborn) is not None) == is_it
+
+
+@pytest.mark.parametrize(("x", "is_it"), [(10.0, True), (-6.0, False)])
+def test_who_was_lost_on_the_move_comes_up_ahead_and_not_behind(scene, x, is_it):
+    """Lost at x = 0 at 5 m/s to the east; two seconds later something begins 10 m ahead, or 6 m behind."""
+    lost = track(1, 0.0, status="hidden", vehicle="v1")
+    lost.motion = replace(lost.motion, vx=5.0, p=(0.1, 0.0, 0.0, 0.0, 0.1, 0.0, 0.0, 0.3, 0.0, 0.3))
+    newborn = track(2, x, status="tentative", born_at=T0 + 2 * SECOND, seen_at=T0 + 4 * SECOND)
+    state = FusionState(tracks={1: lost, 2: newborn}, watched_since={"a": T0 - 3_600 * SECOND})
+    found = reappeared(newborn, state, scene)
+    assert (found is not None) == is_it

@@ -11,9 +11,10 @@ from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.portals import extrapolated
 from twin.fusion.scene import Scene
-from twin.fusion.state import Track, TrailPoint
+from twin.fusion.state import FusionState, Track, TrailPoint
 
 T0 = 1_767_268_800 * SECOND
+RED = bytes([127, 0, 0, 0])
 
 
 @pytest.fixture
@@ -136,3 +137,46 @@ def test_nobody_is_taken_to_have_come_in_where_one_only_leaves(lot):
     assert extrapolated(track, scene.portals["ground"], **given) is None
     both = tuple(replace(one, direction="both") for one in scene.portals["ground"])
     assert extrapolated(track, both, **given).portal.id == "exit"
+
+
+def test_who_is_found_again_beyond_the_exit_left_by_it(lot):
+    """It crept over the line while boxes of others held its track before it; a new track began behind the line."""
+    known = Track(
+        id=1,
+        level="ground",
+        status="parked",
+        motion=born(T0, 78.0, 3.0, (0.1, 0.0, 0.1), 0.1),
+        kind="car",
+        kind_scores={"car": 9.0},
+        heading=(1.0, 0.0),
+        born_at=T0 - 90 * SECOND,
+        first_m=(50.0, 3.0),
+        is_inner_birth=False,
+        hits=90,
+        seen_at=T0,
+        seen_by="right",
+        vehicle="v1",
+        has_entered=True,
+        absence=1.0,
+        gallery=(RED,),
+    )
+    newborn = replace(known, id=2, status="tentative", vehicle=None, has_entered=False, born_at=T0 + SECOND // 5)
+    newborn.first_m, newborn.is_inner_birth, newborn.seen_at, newborn.sides = (81.0, 3.0), True, T0 + 2 * SECOND, {}
+    newborn.motion = replace(born(T0 + 2 * SECOND, 85.0, 3.0, (0.1, 0.0, 0.1), 1.0), vx=2.0)
+    newborn.trail = tuple(TrailPoint(T0 + SECOND // 5 + k * SECOND // 2, 81.0 + k, 3.0) for k in range(4))
+    state = FusionState(tracks={1: known, 2: newborn}, watched_since={"right": T0 - 3_600 * SECOND})
+    emission = Emission("lot", "2", 1, lambda _: [])
+    scene = Scene(lot, DEFAULTS)
+    found = Lifecycle(scene, emission, state.tracks).confirm(newborn, state)
+    assert found is not None
+    crossed = next(one for one in emission.facts if isinstance(one.payload, PortalCrossed))
+    assert (crossed.payload.vehicle, crossed.payload.portal, crossed.payload.direction) == ("v1", "exit", "out")
+    assert T0 <= crossed.occurred_at <= T0 + SECOND // 5
+    assert newborn.status == "left"
+
+
+def test_who_begins_before_a_gate_that_is_only_a_way_out_did_not_come_in(lot):
+    scene = Scene(lot, DEFAULTS)
+    assert scene.is_outside("ground", 82.0, 3.0)
+    assert not scene.may_come_in("ground", 82.0, 3.0)
+    assert scene.may_come_in("ground", -2.0, 3.0)

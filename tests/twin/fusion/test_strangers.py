@@ -16,6 +16,7 @@ from twin.fusion.motion import Motion
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.place import CLEAR, looked
 from twin.fusion.scene import Scene
+from twin.fusion.standing import denies
 from twin.fusion.state import FusionState, PendingFrame, Track
 from twin.fusion.step import Step
 from twin.rules.fold import Fold
@@ -151,3 +152,50 @@ def test_who_was_only_taken_to_be_parked_is_missed_where_its_place_is_seen_empty
         frame = FrameObserved(camera="mast", frame_px=(1280, 720), detector="d", clock="ntp", boxes=())
         step.fuse((PendingFrame(at, "mast", 1, number, f"o{number}", frame),))
     assert step.state.tracks[1].status == status
+
+
+OFF = (0.0, -2.0)
+
+
+def parked_and_off(n_looks):
+    """A vehicle stands; one camera's box is 2 m off, another camera has so many looks of it at (10, 10)."""
+    look = None
+    for number in range(n_looks):
+        look = looked(look, START + number * SECOND, (10.0, 10.0), COV, CLEAR, (0.0, 0.0, 9.0, 9.0))
+    track = Track(
+        id=1,
+        level="0",
+        status="parked",
+        motion=Motion(START, 10.0, 10.0, 0.0, 0.0, (0.1, 0.0, 0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0)),
+        kind="car",
+        kind_scores={"car": 1.0},
+        heading=(1.0, 0.0),
+        born_at=START,
+        first_m=(10.0, 10.0),
+        is_inner_birth=True,
+        hits=9,
+        seen_at=START,
+        seen_by="near",
+        vehicle="v1",
+        looks={} if look is None else {"far": look},
+    )
+    track.away, track.away_by, track.away_m = 1, "near:1", OFF
+    return track
+
+
+@pytest.mark.parametrize(
+    ("y", "covariance_m2", "n_looks", "is_fresh", "says"),
+    [
+        (10.0, (0.3, 0.0, 0.3), 20, True, True),
+        (8.6, (0.3, 0.0, 0.3), 20, True, False),  # nearer to where the other camera sees it
+        (10.0, (0.3, 0.0, 5.0), 20, True, False),  # 2 m are nothing to it
+        (10.0, (5.0, 0.0, 0.3), 20, True, True),  # that way it sees well
+        (10.0, (0.3, 0.0, 0.3), 4, True, False),  # it may have begun to look when it had left
+        (10.0, (0.3, 0.0, 0.3), 0, False, True),  # its box has not changed
+        (10.0, (0.3, 0.0, 5.0), 0, False, False),  # nor would it
+    ],
+)
+def test_only_a_camera_that_would_see_a_vehicle_leave_says_that_it_stands(y, covariance_m2, n_looks, is_fresh, says):
+    shown = DetectedBox(tracklet="far:1", kind="car", score=0.9, box_px=(0.0, 0.0, 9.0, 9.0), box_sigma_px=(1.0, 1.0))
+    measured = Measured(shown, (10.0, y), covariance_m2, is_fresh=is_fresh)
+    assert denies(parked_and_off(n_looks), measured, "far") == says
