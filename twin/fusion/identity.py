@@ -13,10 +13,11 @@ import math
 
 from msgspec import Struct
 
-from twin.events.ids import SECOND, VehicleId
+from twin.events.ids import SECOND, LevelId, Micros, VehicleId
 from twin.fusion.appearance import Gallery, Nats, log_likelihood_ratio
 from twin.fusion.camera_links import Gap, as_driven, likelihood_ratio
 from twin.fusion.doubles import seem_two
+from twin.fusion.frame import Measured, Seen
 from twin.fusion.gating import ln1
 from twin.fusion.motion import predict
 from twin.fusion.place import squared_distance
@@ -32,6 +33,7 @@ _MISSED_NATS = 2.5  # for one that is being missed beside the newborn, before ne
 _STOOD_NATS = -1.0  # for one that is taken to stand: few of them drive off in that moment
 _ON_COURSE_US = 4 * SECOND  # later it may be anywhere that it can have driven to
 _PLACE_M2 = 1.0  # variance of where a newborn began
+_CONTESTED_NATS = 0.5
 HANDOVER_US = 300_000
 """So long may a vehicle be seen as another track after it began anew."""
 LEFT_BEHIND_US = 3 * SECOND
@@ -87,7 +89,7 @@ def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene)
     watched_us = newborn.born_at - state.watched_since.get(newborn.seen_by, newborn.born_at)
     ratio = likelihood_ratio(state.links, driven, max(watched_us, 0))
     stood = _STOOD_NATS if candidate.status == "parked" else 0.0
-    return looks + ratio + stood - _off_course(newborn, candidate, gap.unseen_us, scene)
+    return looks + ratio + stood - _off_course(newborn.level, newborn.first_m, newborn.born_at, candidate, scene)
 
 
 def _is_seen_elsewhere(newborn: Track, candidate: Track) -> bool:
@@ -139,15 +141,46 @@ def _gap(newborn: Track, candidate: Track, scene: Scene) -> Gap | None:
     return Gap(candidate.seen_by, newborn.seen_by, way_m, unseen_us)
 
 
-def _off_course(newborn: Track, candidate: Track, unseen_us: int, scene: Scene) -> float:
-    """Nats against who was lost on the move a moment ago: it would have had to turn round, or leap, to be where the newborn
-    began. Half of what d² is above its mean, as how far anybody gets in the time is told by the way between cameras."""
-    if _stood(candidate) or candidate.level != newborn.level or not 0 < unseen_us <= _ON_COURSE_US:
+def _off_course(level: LevelId, place_m: tuple[float, float], at: Micros, candidate: Track, scene: Scene) -> float:
+    """Nats against who was lost on the move a moment ago: it would have had to turn round, or leap, to be at a place.
+
+    Half of what d² is above its mean, as how far anybody gets in the time is told by the way between cameras.
+    """
+    if _stood(candidate) or candidate.level != level or not 0 < at - candidate.seen_at <= _ON_COURSE_US:
         return 0.0
-    ahead = predict(candidate.motion, newborn.born_at, scene.parameters.acceleration_m2ps3)
-    (xx, xy, yy), (x, y) = ahead.covariance_m2, newborn.first_m
+    ahead = predict(candidate.motion, at, scene.parameters.acceleration_m2ps3)
+    (xx, xy, yy), (x, y) = ahead.covariance_m2, place_m
     d2 = squared_distance(x - ahead.x, y - ahead.y, (xx + _PLACE_M2, xy, yy + _PLACE_M2))
     return 0.5 * max(d2 - 2.0, 0.0)
+
+
+def is_contested(track: Track, measured: Measured, seen: Seen, state: FusionState, scene: Scene) -> bool:
+    """Whether a box of nobody that a track would coast to may as well be of another vehicle that was lost on the move.
+
+    Of two that drive into a blind stretch the first comes out first, though the second has only just gone in.
+    """
+    if seen.at - track.seen_at <= _UNSEEN_US or track.status != "moving":
+        return False
+    own = _passage(track, measured, seen, state, scene)
+    return any(
+        other.id != track.id
+        and other.status in ("moving", "hidden")
+        and seen.at - other.seen_at > _UNSEEN_US
+        and vehicle_of(other) is not None
+        and _passage(other, measured, seen, state, scene) > own - _CONTESTED_NATS
+        for other in state.tracks.values()
+    )
+
+
+def _passage(track: Track, measured: Measured, seen: Seen, state: FusionState, scene: Scene) -> float:
+    """Log-likelihood that who was lost comes up at a box, by way and time alone; minus infinity where it cannot."""
+    way_m = scene.way_m(track.level, (track.motion.x, track.motion.y), seen.level, measured.point_m)
+    unseen_us, camera = seen.at - track.seen_at, seen.pending.camera
+    if way_m is None or way_m > scene.parameters.reach_slack_m + scene.parameters.reach_mps * unseen_us / SECOND:
+        return -math.inf
+    watched_us = max(seen.at - state.watched_since.get(camera, seen.at), 0)
+    ratio = likelihood_ratio(state.links, Gap(track.seen_by, camera, way_m, unseen_us), watched_us)
+    return ratio - _off_course(seen.level, measured.point_m, seen.at, track, scene)
 
 
 def _learnable(newborn: Track, candidate: Track, scene: Scene) -> Gap | None:

@@ -13,6 +13,7 @@ from twin.fusion.association import assign
 from twin.fusion.columns import TrackColumns
 from twin.fusion.frame import Measured, Seen
 from twin.fusion.gating import LINKED_GATE, near, pairs
+from twin.fusion.identity import is_contested
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track, TrackId, TrackletLink
 from twin.spatial.compiled import Bools, Floats, Ints
@@ -40,7 +41,9 @@ def match(seen: Seen, state: FusionState, columns: TrackColumns, scene: Scene) -
     for some in (sure, [column for column in asked if column not in sure]):  # a mere likeness gets what is left
         if some:
             for row, column in _matched(some, seen, state, links, columns, is_taken, scene):
-                matched[columns.tracks[row].id], is_taken[row] = column, True
+                track, measured = columns.tracks[row], seen.measured[column]
+                if measured.box.tracklet in links or not is_contested(track, measured, seen, state, scene):
+                    matched[track.id], is_taken[row] = column, True
     return sorted(matched.items())
 
 

@@ -6,12 +6,14 @@ from msgspec.structs import replace
 
 from site_models.schema import Level, Portal
 from twin.events.ids import SECOND
-from twin.fusion.identity import reappeared
+from twin.events.observations import DetectedBox, FrameObserved
+from twin.fusion.frame import Measured, Seen
+from twin.fusion.identity import is_contested, reappeared
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.place import CLEAR, looked
 from twin.fusion.scene import Scene
-from twin.fusion.state import Apart, FusionState, Track
+from twin.fusion.state import Apart, FusionState, PendingFrame, Track
 
 T0 = 1_767_268_800_000_000
 LOOK = looked(None, T0, (0.0, 0.0), (0.1, 0.0, 0.1), CLEAR, (0.0, 0.0, 9.0, 9.0))
@@ -163,3 +165,31 @@ def test_who_was_lost_on_the_move_comes_up_ahead_and_not_behind(scene, x, is_it)
     state = FusionState(tracks={1: lost, 2: newborn}, watched_since={"a": T0 - 3_600 * SECOND})
     found = reappeared(newborn, state, scene)
     assert (found is not None) == is_it
+
+
+def lost_on_the_move(number, x, seen_s, speed_mps):
+    one = track(
+        number, x, status="hidden" if seen_s < -2.0 else "moving", vehicle=f"v{number}", seen_at=T0 + round(seen_s * SECOND)
+    )
+    one.motion = replace(one.motion, vx=speed_mps, p=(0.1, 0.0, 0.0, 0.0, 0.1, 0.0, 0.0, 0.3, 0.0, 0.3))
+    return one
+
+
+@pytest.mark.parametrize(
+    ("first_s", "second_s", "is_it"),
+    [
+        (-3.0, -0.8, True),  # the one that went in first has had the time to be here
+        (-0.8, -0.3, False),  # it was seen a moment ago: its own box missed a frame or two
+        (-60.0, -2.5, False),  # who went in a minute ago is somewhere else
+    ],
+)
+def test_a_box_beyond_a_blind_stretch_is_not_the_second_ones_where_it_may_be_the_firsts(scene, first_s, second_s, is_it):
+    first, second = lost_on_the_move(1, 0.0, first_s, 4.0), lost_on_the_move(2, 0.0, second_s, 4.0)
+    second.status = "moving"
+    shown = DetectedBox(tracklet="b:1", kind="car", score=0.9, box_px=(0.0, 0.0, 9.0, 9.0), box_sigma_px=(1.0, 1.0))
+    measured = Measured(shown, (12.0, 0.0), (0.3, 0.0, 0.3), is_fresh=True)
+    frame = FrameObserved(camera="right", frame_px=(640, 360), detector="d", clock="ntp", boxes=(shown,))
+    camera, level = scene.camera("right", T0, ())
+    seen = Seen(T0, PendingFrame(T0, "right", 1, 9, "e9", frame), level, camera, (measured,), ())
+    state = FusionState(tracks={1: first, 2: second}, watched_since={"right": T0 - 3_600 * SECOND})
+    assert is_contested(second, measured, seen, state, scene) == is_it
