@@ -166,6 +166,8 @@ class Step:
         self.state.watched_since.setdefault(camera, seen.at)
         self.state.looked_at[camera] = seen.at
         pairs = match(seen, self.state, self._columns, self._scene)
+        if seen.invisible:
+            self._linking.displace(seen)
         tracks = self.state.tracks
         run = list[tuple[TrackId, Measured]]()
         for name, column in pairs:
