@@ -222,7 +222,7 @@ class Step:
                 updated = motion.update(ahead, x, y, measured.covariance_m2)
                 track.motion = motion.with_floor(updated, self._scene.parameters.bias_sigma_m)
             else:
-                track.motion = motion.stopped(ahead, _UNCHANGED_SIGMA_MPS)
+                track.motion = motion.stopped(track.motion, seen.at, _UNCHANGED_SIGMA_MPS)
             track.heading = heading_of(track.motion, track.heading)
             self._life.extend_trail(track)
         if measured.is_fresh and (_is_doubted(track, measured) or is_stranger(track.looks, seen.pending.camera)):
