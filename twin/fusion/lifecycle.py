@@ -265,7 +265,7 @@ class Lifecycle:
         self._park(track, (x, y, _UNSEEN_IN_STALL), stall)
 
     def _stall_ahead(self, track: Track, last: TrailPoint) -> StallId | None:
-        """The stall that a track was driving into when it was last seen; None where it had just stood near by, and drove off."""
+        """The stall that a track was driving into when it was last seen; None where it had just stood near by and drove off."""
         stood = track.stood
         if stood is not None and last.at - stood.at <= LEFT_BEHIND and away_m(stood, last.x, last.y) <= _LEAVING_M:
             return None
