@@ -64,7 +64,8 @@ def measure(
             continue
         rank = CUT if box.truncated else COVERED if is_hidden else CLEAR
         measured.append(Measured(box, (x, y), (xx + floor, xy, yy + floor), True, rank))
-    measured += [Measured(link.box, link.point_m, link.covariance_m2, False) for link in unchanged]
+    measured += [Measured(link.box, link.point_m, link.covariance_m2, False) for link in unchanged if link.is_placed]
+    invisible += [link.box for link in unchanged if not link.is_placed]
     return Seen(pending.at, pending, level, camera, tuple(measured), tuple(invisible))
 
 

@@ -14,11 +14,14 @@ TENTATIVE, MOVING, PARKED, HIDDEN, LEFT, GONE = range(6)
 """What ``TrackColumns`` says of a track's status; GONE where a row is none any more."""
 LINK_NATS = 3.0
 """What a tracklet id is worth: an edge tracker swaps two that cross about once in ten times, so it can be overruled."""
+CROSSING_NATS = 1.0
+"""The same while its box crosses another one's: that is when they are swapped."""
 LINKED_GATE = 4.0
 """A linked pair may be this many times farther off."""
 NEIGHBOUR_M = 1.5
 """A new box this near to a parked vehicle is nobody else's."""
 _REACH_M = 3.0  # of what was seen just now
+_CROSSING_SHARE = 0.15  # intersection over union of two boxes that cross
 _SECOND_US = 1e6
 _LN2 = 0.6931471805599453
 _TERMS = (1 / 15, 1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3, 1.0)
@@ -36,6 +39,27 @@ def ln1(value: float) -> float:
     for term in _TERMS:
         total = total * z2 + term
     return 2.0 * z * total + exponent * _LN2
+
+
+@compiled
+def crossing(corners: Floats, asked: Ints, found: Bools) -> None:
+    """Write into ``found`` which of the asked boxes cross another.
+
+    Args:
+        corners: (N, 4) x1, y1, x2, y2 of all boxes of a frame. asked: (D,) rows of these. found: (D,).
+    """
+    for n in range(len(asked)):
+        x1, y1, x2, y2 = corners[asked[n], 0], corners[asked[n], 1], corners[asked[n], 2], corners[asked[n], 3]
+        found[n] = False
+        for row in range(len(corners)):
+            width = min(x2, corners[row, 2]) - max(x1, corners[row, 0])
+            height = min(y2, corners[row, 3]) - max(y1, corners[row, 1])
+            if row != asked[n] and width > 0.0 and height > 0.0:
+                other = (corners[row, 2] - corners[row, 0]) * (corners[row, 3] - corners[row, 1])
+                either = (x2 - x1) * (y2 - y1) + other - width * height
+                if width * height >= _CROSSING_SHARE * either:
+                    found[n] = True
+                    break
 
 
 @compiled
@@ -132,6 +156,7 @@ def pairs(
     boxes: Floats,
     ranks: Ints,
     links: Ints,
+    is_crossing: Bools,
     at: int,
     gate: float,
     max_speed_mps: float,
@@ -153,6 +178,7 @@ def pairs(
         boxes: (D, 5) x, y, xx, xy, yy.
         ranks: (D,) how much of a vehicle each box is of.
         links: (D,) the row of the track that its tracklet belongs to, or -1.
+        is_crossing: (D,) whether another box crosses it.
         tracks, columns, costs: (R * D,), written to: rows, as numbers of ``rows``, columns, and nats; by rows.
 
     Returns:
@@ -181,6 +207,6 @@ def pairs(
             d2 = (c * dx * dx - 2.0 * b * dx * dy + a * dy * dy) / determinant
             if d2 <= gate or (link > 0.0 and d2 <= LINKED_GATE * gate):
                 tracks[n], columns[n] = number, column
-                costs[n] = 0.5 * (d2 + ln1(determinant)) - LINK_NATS * link
+                costs[n] = 0.5 * (d2 + ln1(determinant)) - (CROSSING_NATS if is_crossing[column] else LINK_NATS) * link
                 n += 1
     return n

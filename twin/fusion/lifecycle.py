@@ -37,6 +37,8 @@ from twin.fusion.state import Emitted, FusionState, Track, TrackId, TrailPoint
 _TRAIL_POINTS = 15
 _HALTED_M = 0.25
 _INTO_STALL_MPS = 3.0
+_LEAVING_M = 8.0  # who is lost nearer to where it stood had not got away yet
+_UNSEEN_IN_STALL: Cov2 = (0.5, 0.0, 0.5)  # of where one stands in a stall into which nobody sees
 _SPEED_OVER_US: Micros = SECOND // 10  # two cameras' frames may be microseconds apart, and tell no speed
 _BACK_EXTRAPOLATION_US = 2 * SECOND
 _AHEAD_EXTRAPOLATION_US = 1_500_000
@@ -262,12 +264,15 @@ class Lifecycle:
             self._hide(track, track.seen_at + self._parameters.hidden_us)
             return
         track.looks = {}  # nobody saw it stand: it may come up elsewhere all the same
-        self._park(track, (last.x, last.y, track.motion.covariance_m2), stall)
+        x, y = self._scene.centre_m[stall]
+        self._park(track, (x, y, _UNSEEN_IN_STALL), stall)
 
     def _stall_ahead(self, track: Track, last: TrailPoint) -> StallId | None:
-        """The stall that a track was driving into when it was last seen; None where it had just come out of one."""
-        just_left = track.stood is not None and last.at - track.stood.at <= LEFT_BEHIND
-        if just_left or track.motion.speed2 > _INTO_STALL_MPS * _INTO_STALL_MPS:
+        """The stall that a track was driving into when it was last seen; None where it had just stood near by and drove off."""
+        stood = track.stood
+        if stood is not None and last.at - stood.at <= LEFT_BEHIND and away_m(stood, last.x, last.y) <= _LEAVING_M:
+            return None
+        if track.motion.speed2 > _INTO_STALL_MPS * _INTO_STALL_MPS:
             return None
         return self._scene.map.stall_at(track.level, last.x, last.y)
 

@@ -62,6 +62,13 @@ class Linking:
             before.track, camera, before.box, before.point_m, before.covariance_m2, seen.at, before.assigned, before.assigned_to
         )
 
+    def displace(self, seen: Seen) -> None:
+        """Boxes without a place: when they are said not to have changed, they are not where they were placed before."""
+        links = self._links.get(seen.pending.camera, {})
+        for box in seen.invisible:
+            if (link := links.get(box.tracklet)) is not None and (link.is_placed or link.box is not box):
+                links[box.tracklet] = replace(link, box=box, is_placed=False)
+
     def part(self, camera: CameraId, name: TrackletId) -> None:
         """A tracklet belongs to nobody."""
         self._links.get(camera, {}).pop(name, None)

@@ -12,7 +12,7 @@ from twin.fusion.appearance import log_likelihood_ratio
 from twin.fusion.association import assign
 from twin.fusion.columns import TrackColumns
 from twin.fusion.frame import Measured, Seen
-from twin.fusion.gating import LINKED_GATE, near, pairs
+from twin.fusion.gating import LINKED_GATE, crossing, near, pairs
 from twin.fusion.identity import is_contested
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track, TrackId, TrackletLink
@@ -75,14 +75,26 @@ def _matched(
     looks = columns.looks(seen.pending.camera)
     ranks = np.array([one.rank for one in measured])
     linked = np.array([_linked(links.get(one.box.tracklet), columns) for one in measured])
+    is_crossing = _crossing(asked, seen)
     size, speed = n * len(asked), parameters.max_speed_mps
     of_track, of_box, costs = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), np.empty(size)
-    n = pairs(numbers, times, kinds, found, ahead, looks, boxes, ranks, linked, seen.at, gate, speed, of_track, of_box, costs)
+    n = pairs(
+        *(numbers, times, kinds, found, ahead, looks, boxes, ranks, linked, is_crossing),
+        *(seen.at, gate, speed, of_track, of_box, costs),
+    )
     chosen = columns.rows()[: len(rows)]
     numbers_of: list[int] = of_track[:n].tolist()
     tracks = {number: columns.tracks[rows[number]] for number in numbers_of}
-    assign(*_looked_at(of_track[:n], of_box[:n], costs[:n], tracks, measured, state), len(asked), chosen)
+    assign(*_looked_at(of_track[:n], of_box[:n], costs[:n], tracks, measured, is_crossing, state), len(asked), chosen)
     return [(rows[number], asked[column]) for number, column in enumerate(chosen.tolist()) if column >= 0]
+
+
+def _crossing(asked: list[int], seen: Seen) -> Bools:
+    """(D,) whether another box of the frame crosses each of these."""
+    corners = np.array([box.box_px for box in (*(one.box for one in seen.measured), *seen.invisible)])
+    found = np.empty(len(asked), dtype=np.bool_)
+    crossing(corners, np.array(asked), found)
+    return found
 
 
 def _linked(link: TrackletLink | None, columns: TrackColumns) -> int:
@@ -90,9 +102,18 @@ def _linked(link: TrackletLink | None, columns: TrackColumns) -> int:
 
 
 def _looked_at(
-    rows: Ints, columns: Ints, costs: Floats, tracks: Mapping[int, Track], measured: list[Measured], state: FusionState
+    rows: Ints,
+    columns: Ints,
+    costs: Floats,
+    tracks: Mapping[int, Track],
+    measured: list[Measured],
+    is_crossing: Bools,
+    state: FusionState,
 ) -> tuple[Ints, Ints, Floats]:
-    """The pairs without those that were refused; where a box could be one of several tracks, looks help to tell."""
+    """The pairs without those that were refused; where a box could be one of several tracks, looks help to tell.
+
+    How a tracklet looked before says nothing while boxes cross: it may be another's from now on.
+    """
     of_track: list[int] = rows.tolist()
     of_pair: list[int] = columns.tolist()
     if any(track.refused for track in tracks.values()):
@@ -103,7 +124,7 @@ def _looked_at(
     once, several = set[int](), set[int]()
     for column in of_pair:
         (several if column in once else once).add(column)
-    views = {column: state.views.get(measured[column].box.tracklet, ()) for column in several}
+    views = {column: state.views.get(measured[column].box.tracklet, ()) for column in several if not is_crossing[column]}
     for n, column in enumerate(of_pair):
         if (ours := views.get(column)) and (theirs := tracks[of_track[n]].gallery):
             costs[n] -= _APPEARANCE_WEIGHT * log_likelihood_ratio(ours, theirs, state.scores.nats)

@@ -77,13 +77,16 @@ def _predicted(p: Upper, t: float, q: float) -> Upper:
     )
 
 
-def stopped(motion: Motion, sigma_mps: float) -> Motion:
-    """The estimate after a look that shows no motion: a measured velocity of 0, each axis by itself; the place is as it was."""
+def stopped(motion: Motion, at: Micros, sigma_mps: float) -> Motion:
+    """The estimate after a look, not before it, that shows no motion since then: a measured velocity of 0, each axis by itself.
+
+    The place is as it was, and as sure: what the speed could have done meanwhile it did not.
+    """
     xx, xy, xu, xv, yy, yu, yv, uu, uv, vv = motion.p
     var = sigma_mps * sigma_mps
     ku, kv = var / (uu + var), var / (vv + var)
     p: Upper = (xx, xy, xu * ku, xv * kv, yy, yu * ku, yv * kv, uu * ku, uv * ku * kv, vv * kv)
-    return Motion(motion.at, motion.x, motion.y, motion.vx * ku, motion.vy * kv, p)
+    return Motion(max(at, motion.at), motion.x, motion.y, motion.vx * ku, motion.vy * kv, p)
 
 
 def with_floor(motion: Motion, sigma_m: float) -> Motion:

@@ -50,6 +50,7 @@ class Scene:
         self.stalls = tuple(
             StallPlace(stall.id, stall.level, centre_of(stall.ring_m), Area(stall.ring_m).box_m) for stall in site.stalls
         )
+        self.centre_m: dict[StallId, tuple[float, float]] = {stall.id: stall.centre_m for stall in self.stalls}
         self._elevation = {level.id: level.elevation_m for level in site.levels}
         self._configured: dict[CameraId, Camera] = {camera.id: camera for camera in site.cameras}
         self._as_configured = {

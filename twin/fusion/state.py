@@ -215,7 +215,10 @@ def known_at(track: Track) -> Micros:
 
 
 class TrackletLink(Struct, frozen=True, gc=False, array_like=True):
-    """A camera's tracklet: the track it was matched to, and its last full box."""
+    """A camera's tracklet: the track it was matched to, and its last full box.
+
+    ``is_placed`` is whether that box has a place; without one, ``point_m`` is where the vehicle was before.
+    """
 
     track: TrackId
     camera: CameraId
@@ -225,6 +228,7 @@ class TrackletLink(Struct, frozen=True, gc=False, array_like=True):
     seen_at: Micros
     assigned: EventId | None = None  # the fact that says so
     assigned_to: VehicleId | None = None
+    is_placed: bool = True
 
 
 class Suspicion(Struct, frozen=True, gc=False, array_like=True):

@@ -167,6 +167,8 @@ class Step:
         self.state.watched_since.setdefault(camera, seen.at)
         self.state.looked_at[camera] = seen.at
         pairs = match(seen, self.state, self._columns, self._scene)
+        if seen.invisible:
+            self._linking.displace(seen)
         tracks = self.state.tracks
         run = list[tuple[TrackId, Measured]]()
         for name, column in pairs:
@@ -221,7 +223,7 @@ class Step:
                 updated = motion.update(ahead, x, y, measured.covariance_m2)
                 track.motion = motion.with_floor(updated, self._scene.parameters.bias_sigma_m)
             else:
-                track.motion = motion.stopped(ahead, _UNCHANGED_SIGMA_MPS)
+                track.motion = motion.stopped(track.motion, seen.at, _UNCHANGED_SIGMA_MPS)
             track.heading = heading_of(track.motion, track.heading)
             self._life.extend_trail(track)
         if measured.is_fresh and (_is_doubted(track, measured) or is_stranger(track.looks, seen.pending.camera)):

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from twin.events.ids import SECOND
 from twin.fusion.association import MISS_NATS, assign, least_total
-from twin.fusion.gating import LINK_NATS, LINKED_GATE, MOVING, NEIGHBOUR_M, PARKED, near, pairs
+from twin.fusion.gating import CROSSING_NATS, LINK_NATS, LINKED_GATE, MOVING, NEIGHBOUR_M, PARKED, crossing, near, pairs
 from twin.fusion.motion import born, predict
 from twin.fusion.place import CLEAR, CUT
 
@@ -69,13 +69,13 @@ def paired(*asked):
     return tuple(part[:n].tolist() for part in found)
 
 
-def gated(own=(0.0, 0.0, 1.0, 0.0, 1.0, -1.0), link=-1, status=MOVING, gate=9.21, seen_at=0):
+def gated(own=(0.0, 0.0, 1.0, 0.0, 1.0, -1.0), link=-1, status=MOVING, gate=9.21, seen_at=0, is_crossing=False):
     """The pairs of one track at the origin, S = [[1.5, 0.5], [0.5, 2.5]] with the box at (1, -1)."""
     kinds, times = np.array([[0, status, 1, 0]]), np.array([[0, seen_at]])
     boxes = np.array([[1.0, -1.0, 0.5, 0.0, 0.5]])
     ahead, rows = np.array([[0.0, 0.0, 1.0, 0.5, 2.0]]), np.array([0])
     ranks, links = np.array([CLEAR]), np.array([link])
-    return paired(times, kinds, rows, ahead, np.array([own]), boxes, ranks, links, 0, gate, 60.0)
+    return paired(times, kinds, rows, ahead, np.array([own]), boxes, ranks, links, np.array([is_crossing]), 0, gate, 60.0)
 
 
 S, OFF = np.array([[1.5, 0.5], [0.5, 2.5]]), np.array([1.0, -1.0])
@@ -94,13 +94,23 @@ def test_a_link_is_worth_its_nats_and_widens_the_gate():
     assert len(gated(gate=D2 / (LINKED_GATE + 1), link=0)[2]) == 0
 
 
+def test_a_link_is_worth_less_while_two_boxes_cross():
+    (_,), (_,), (nats,) = gated(link=0, is_crossing=True)
+    assert nats == pytest.approx(gated()[2][0] - CROSSING_NATS)
+    # Of 4 x 4 boxes, one that is 3 to the right shares 4 of 28, one that is 2 to the right 8 of 24.
+    corners = np.array([[0.0, 0, 4, 4], [3.0, 0, 7, 4], [5.0, 0, 9, 4], [20.0, 0, 24, 4]])
+    found = np.zeros(3, dtype=np.bool_)
+    crossing(corners, np.array([0, 1, 3]), found)
+    assert found.tolist() == [False, True, False]
+
+
 def test_a_parked_vehicle_takes_a_strange_box_only_where_its_neighbours_would_not():
     assert NEIGHBOUR_M > 1.42
     assert len(gated(status=PARKED)[2]) == 1
     far = np.array([[2.0, -1.0, 0.5, 0.0, 0.5]])
     one = np.array([[0, PARKED, 1, 0]]), np.array([0]), np.array([[0.0, 0.0, 1.0, 0.5, 2.0]]), np.array([[0.0, 0, 1, 0, 1, -1]])
     kinds, rows, ahead, own = one
-    parked = paired(np.zeros((1, 2), int), kinds, rows, ahead, own, far, rows, rows - 1, 0, 9.21, 60.0)
+    parked = paired(np.zeros((1, 2), int), kinds, rows, ahead, own, far, rows, rows - 1, rows > 0, 0, 9.21, 60.0)
     assert len(parked[2]) == 0
 
 

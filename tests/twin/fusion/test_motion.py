@@ -6,7 +6,7 @@ from filterpy.kalman import KalmanFilter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.fusion.motion import Motion, born, predict, update
+from twin.fusion.motion import Motion, born, predict, stopped, update
 
 Q = 3.0
 
@@ -53,3 +53,10 @@ def test_the_covariance_stays_positive_definite(steps):
 def test_time_does_not_run_backwards(at):
     motion = born(0, 1.0, 2.0, (0.1, 0.0, 0.1), 8.0)
     assert predict(motion, at, Q) is motion
+
+
+def test_what_has_not_moved_is_where_it_was_and_as_surely():
+    # Seen once at an unknown speed: half a second on it might be 4 m away, but a camera says that it has not moved.
+    motion = stopped(born(0, 1.0, 2.0, (0.1, 0.0, 0.1), 8.0), 500_000, 0.1)
+    assert (motion.at, motion.x, motion.y, motion.covariance_m2) == (500_000, 1.0, 2.0, (0.1, 0.0, 0.1))
+    assert full(predict(motion, 1_000_000, Q))[0, 0] < 0.25

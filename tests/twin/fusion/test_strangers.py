@@ -6,7 +6,7 @@ import pytest
 from site_models.camera_entries import look_at
 from site_models.schema import Camera, Datum, Lane, Level, Pinhole, Site, Stall, Zone
 from twin.events.envelope import DeviceKey, ObservationEvent, Recorded
-from twin.events.facts import VehicleConfirmed, VehicleParked
+from twin.events.facts import VehicleConfirmed, VehicleDismissed, VehicleParked
 from twin.events.ids import SECOND
 from twin.events.observations import ClockTicked, DetectedBox, FrameObserved
 from twin.fusion.emission import Emission
@@ -69,6 +69,30 @@ def facts_of(width_px, box_px, truncated, seconds=8):
         state, made = fold.step(state, Recorded(position=number, recorded_at=0, event=event), None)
         facts += made
     return [one.payload for one in facts]
+
+
+def test_a_box_that_has_not_changed_since_it_had_no_place_is_not_where_it_was_placed_before():
+    # A car drives at 3 m/s until the frame cuts it below, where it then stands: nobody saw where.
+    whole = [edges(0.0, 2.0 + 0.3 * n) for n in range(30)]
+    fold = Fold(site())
+    state, told = fold.initial(), []
+    for number in range(1, 200):
+        n, at = number // 2, START + number * SECOND // 20
+        corners = whole[min(n, len(whole) - 1)]
+        shown = DetectedBox(
+            tracklet="t", kind="car", score=0.9, box_px=corners, box_sigma_px=(1.0, 1.0), truncated=("bottom",) * (n >= 30)
+        )
+        frame = FrameObserved(camera="mast", frame_px=(1280, 720), detector="d", clock="ntp", boxes=(shown,))
+        if n >= 35:
+            frame = FrameObserved(camera="mast", frame_px=(1280, 720), detector="d", clock="ntp", unchanged=("t",))
+        payload = frame if number % 2 else ClockTicked(worker="w")
+        key = DeviceKey(device="mast" if number % 2 else "clock", boot_epoch=1, sequence=number)
+        event = ObservationEvent(site="corner", key=key, occurred_at=at, payload=payload)
+        state, made = fold.step(state, Recorded(position=number, recorded_at=0, event=event), None)
+        told += [type(one.payload) for one in made]
+    assert VehicleConfirmed in told
+    assert VehicleDismissed in told
+    assert VehicleParked not in told
 
 
 def test_a_car_of_which_the_frame_shows_one_side_is_found_in_its_stall():
