@@ -175,7 +175,7 @@ def test_who_was_only_taken_to_be_parked_is_missed_where_its_place_is_seen_empty
         at = START + number * SECOND // 10
         frame = FrameObserved(camera="mast", frame_px=(1280, 720), detector="d", clock="ntp", boxes=())
         step.fuse((PendingFrame(at, "mast", 1, number, f"o{number}", frame),))
-    assert step.state.tracks[1].status == status
+    assert step._draft.state.tracks[1].status == status
 
 
 OFF = (0.0, -2.0)
