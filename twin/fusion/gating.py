@@ -14,7 +14,7 @@ TENTATIVE, MOVING, PARKED, HIDDEN, LEFT, GONE = range(6)
 """What ``TrackColumns`` says of a track's status; GONE where a row is none any more."""
 LINK_NATS = 3.0
 """What a tracklet id is worth: an edge tracker swaps two that cross about once in ten times, so it can be overruled."""
-CROSSING_NATS = 1.0
+CROSSING_NATS = 2.2
 """The same while its box crosses another one's: that is when they are swapped."""
 LINKED_GATE = 4.0
 """A linked pair may be this many times farther off."""

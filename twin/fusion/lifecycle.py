@@ -191,7 +191,7 @@ class Lifecycle:
                 (x, y), covariance_m2 = measured.point_m, measured.covariance_m2
                 self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
             return
-        if has_left is False and track.away and standing.denies(track, measured, camera):
+        if has_left is False and track.away and standing.denies(track, measured, camera, at):
             standing.doubt(track, measured.box.tracklet, at)
             track.away = 0
         if track.away == 0 and standing.is_due(track.looks.get(camera), at):
@@ -209,7 +209,7 @@ class Lifecycle:
         rate = track.seen_rate.get(camera, _FIRST_RATE)
         track.seen_rate = {**track.seen_rate, camera: rate + _RATE_GAIN * (1.0 - rate)}
         track.absence, track.absent_since = 0.0, None
-        if track.away and standing.denies(track, measured, camera):
+        if track.away and standing.denies(track, measured, camera, at):
             standing.doubt(track, measured.box.tracklet, at)
             track.away = 0
         stood = track.motion

@@ -16,6 +16,7 @@ from twin.fusion.state import Doubt, Emitted, Track, TrailPoint
 _NOISE_SHARE = 0.5  # of a look's standard deviation: what looks of one camera do not have in common
 _TELLS_SIGMA = 2.0  # of what looks of one camera do not have in common: so far off is told from standing
 _FIRST_LOOKS = 10  # of a camera at a parked vehicle come as they come, later ones
+_SETTLED: Micros = 3 * SECOND  # of a box that has not changed for so long the vehicle is known by fewer
 _LOOK_EVERY: Micros = SECOND  # no faster than this
 _MOST_DOUBTS = 8  # at a time: a vehicle may stand for weeks, and its neighbours' tracklets break twice a minute
 _DOUBT_EVERY: Micros = 2 * SECOND  # a departure is seen by all cameras in less
@@ -48,7 +49,7 @@ def _is_off(own: Look, measured: Measured, by_m: float) -> bool:
     return math.sqrt(dx * dx + dy * dy) > by_m + _NOISE_SHARE * math.sqrt(xx + yy)
 
 
-def denies(track: Track, measured: Measured, camera: CameraId) -> bool:
+def denies(track: Track, measured: Measured, camera: CameraId, at: Micros) -> bool:
     """Whether a look that is not off the vehicle's place says that it stands, while others are off it.
 
     So says a camera that knows it standing, that would see it farther off if those others were right, and sees it nearer to
@@ -60,12 +61,10 @@ def denies(track: Track, measured: Measured, camera: CameraId) -> bool:
     along = dx * (xx * dx + xy * dy) + dy * (xy * dx + yy * dy)  # of the look, times the square of the way
     if away2 * away2 <= _TELLS_SIGMA * _TELLS_SIGMA * _NOISE_SHARE * _NOISE_SHARE * along:
         return False
-    if not measured.is_fresh:
-        return True
     own = track.looks.get(camera)
-    if own is None or own.n < _FIRST_LOOKS:
+    if own is None or (own.n < _FIRST_LOOKS and (measured.is_fresh or at - own.at < _SETTLED)):
         return False
-    x, y = off_by_m(track, measured, camera)
+    x, y = off_by_m(track, measured, camera) if measured.is_fresh else (0.0, 0.0)
     return 2.0 * (x * dx + y * dy) < away2
 
 

@@ -215,11 +215,13 @@ def parked_and_off(n_looks):
         (10.0, (0.3, 0.0, 5.0), 20, True, False),  # 2 m are nothing to it
         (10.0, (5.0, 0.0, 0.3), 20, True, True),  # that way it sees well
         (10.0, (0.3, 0.0, 0.3), 4, True, False),  # it may have begun to look when it had left
-        (10.0, (0.3, 0.0, 0.3), 0, False, True),  # its box has not changed
-        (10.0, (0.3, 0.0, 5.0), 0, False, False),  # nor would it
+        (10.0, (0.3, 0.0, 0.3), 4, False, True),  # its box has not changed for long
+        (10.0, (0.3, 0.0, 0.3), 9, False, False),  # not for so long that it need have been the same vehicle's before
+        (10.0, (0.3, 0.0, 5.0), 4, False, False),  # nor would it
+        (10.0, (0.3, 0.0, 0.3), 0, False, False),  # it knows nothing
     ],
 )
 def test_only_a_camera_that_would_see_a_vehicle_leave_says_that_it_stands(y, covariance_m2, n_looks, is_fresh, says):
     shown = DetectedBox(tracklet="far:1", kind="car", score=0.9, box_px=(0.0, 0.0, 9.0, 9.0), box_sigma_px=(1.0, 1.0))
     measured = Measured(shown, (10.0, y), covariance_m2, is_fresh=is_fresh)
-    assert denies(parked_and_off(n_looks), measured, "far") == says
+    assert denies(parked_and_off(n_looks), measured, "far", START + 10 * SECOND) == says
