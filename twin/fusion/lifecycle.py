@@ -42,6 +42,7 @@ _UNSEEN_IN_STALL: Cov2 = (0.5, 0.0, 0.5)  # of where one stands in a stall into 
 _SPEED_OVER_US: Micros = SECOND // 10  # two cameras' frames may be microseconds apart, and tell no speed
 _BACK_EXTRAPOLATION_US = 2 * SECOND
 _AHEAD_EXTRAPOLATION_US = 1_500_000
+_CONTINUED_US = 3 * SECOND  # who is unseen for so short a time went straight on
 _RATE_GAIN = 0.05
 _FIRST_RATE = 0.6  # from which misses alone gather more than ``absence_nats``, as the rate falls meanwhile
 _DRIFT_M = 1.0  # a camera's look may be so far off its own mean of a standing vehicle, beyond its noise
@@ -122,6 +123,7 @@ class Lifecycle:
         known = reappeared(track, state, self._scene) if may_be_known else None
         if known is not None:
             go_on(track, known.track, known.certainty, known.is_ambiguous)
+            earlier = self._crossings_since(known.track, track, earlier)
         else:
             track.vehicle = _named(track)
             self._emission.emit(track.trail[0].at, self._confirmed(track))
@@ -129,6 +131,14 @@ class Lifecycle:
         for crossing in earlier:
             self._cross(track, crossing)
         return known
+
+    def _crossings_since(self, lost: Track, track: Track, earlier: list[Crossing]) -> list[Crossing]:
+        """Crossings of one that goes on as another track: those between the two too, if it was out of sight for a moment."""
+        last, first = lost.motion, track.trail[0]
+        if lost.level != track.level or not 0 < first.at - last.at <= _CONTINUED_US:
+            return earlier
+        track.trail, track.sides = (TrailPoint(last.at, last.x, last.y), *track.trail), {}
+        return crossings_before(track, self._portals(track), self._parameters.portal_side_m)
 
     def _tell_trail(self, track: Track) -> None:
         """Where the vehicle was before it was known to be one, as spaced as other moves."""
