@@ -14,6 +14,7 @@ Gallery = tuple[bytes, ...]
 N_EXEMPLARS = 4
 _N_REMEMBERED = 4_096
 _N_PAIRS = 16_384  # of galleries: those of each frame's boxes with those of the tracks near by
+_Sum = tuple[NDArray[np.float64], int]
 Nats = tuple[float, ...]
 """A log-likelihood ratio, same against different vehicle, at cosines -0.2, -0.1, … 1.0."""
 PRIOR_NATS: Nats = (-4.0, -4.0, -3.5, -3.0, -2.4, -1.8, -1.2, -0.6, 0.0, 0.8, 1.6, 2.4, 3.0)
@@ -22,28 +23,34 @@ N_KNOTS, FIRST_COSINE, STEP_COSINE = len(PRIOR_NATS), -0.2, 0.1
 
 
 def log_likelihood_ratio(ours: Gallery, theirs: Gallery, nats: Nats) -> float:
-    """Evidence in nats that two galleries show one vehicle: their best pair's; 0 where either is empty."""
-    best = likeness(ours, theirs)
-    return 0.0 if best is None else _interpolated(nats, best)
+    """Evidence in nats that two galleries show one vehicle; 0 where either is empty."""
+    alike = likeness(ours, theirs)
+    return 0.0 if alike is None else _interpolated(nats, alike)
 
 
 @lru_cache(maxsize=_N_PAIRS)
 def likeness(ours: Gallery, theirs: Gallery) -> float | None:
-    """Cosine of the most alike pair of views; None where no two can be compared."""
-    cosines = [cosine(a, b) for a in ours for b in theirs if len(a) == len(b)]
-    return max(cosines) if cosines else None
+    """Cosine of the galleries' sums: what is by chance in each view goes out of them. None where no two can be compared.
+
+    Views of several lengths are of several embedders: those that are most alike count.
+    """
+    lengths = sorted({len(one) for one in ours} & {len(one) for one in theirs})
+    return max((_cosine(_sum(ours, length), _sum(theirs, length)) for length in lengths), default=None)
 
 
-def cosine(a: bytes, b: bytes) -> float:
-    """Cosine of two int8 vectors of one length; sums of whole numbers, so exact up to the last division in any order."""
-    (u, u2), (v, v2) = _vector(a), _vector(b)
+def _cosine(a: _Sum, b: _Sum) -> float:
+    """Sums of products of whole numbers, so exact up to the last division in any order."""
+    (u, u2), (v, v2) = a, b
     return float(u @ v) / math.sqrt(u2 * v2) if u2 and v2 else 0.0
 
 
 @lru_cache(maxsize=_N_REMEMBERED)
-def _vector(view: bytes) -> tuple[NDArray[np.float64], int]:
-    """A view's numbers as float64, and their sum of squares. Doubles hold whole numbers up to 2^53: its products are exact."""
-    numbers = np.frombuffer(view, dtype=np.int8).astype(np.float64)
+def _sum(gallery: Gallery, length: int) -> _Sum:
+    """Of views of one length, whose vectors are all as long; and its squares' sum. Doubles hold whole numbers up to 2^53."""
+    numbers = np.zeros(length)
+    for view in gallery:
+        if len(view) == length:
+            numbers += np.frombuffer(view, dtype=np.int8)
     return numbers, int(numbers @ numbers)
 
 

@@ -123,7 +123,7 @@ class Lifecycle:
         if known is not None:
             go_on(track, known.track, known.certainty, known.is_ambiguous)
             track.sides = {}
-            earlier = self._earlier_crossings(track)
+            earlier = crossings_before(track, self._portals(track), self._parameters.portal_side_m)
         else:
             track.vehicle = _named(track)
             self._emission.emit(track.trail[0].at, self._confirmed(track))

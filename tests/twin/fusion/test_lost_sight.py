@@ -67,6 +67,8 @@ def parking(leaving):
 def test_who_drove_slowly_into_a_stall_is_parked_there_though_nobody_sees_it_stand(lot, parking):
     assert lost(lot, parking, T0 + SECOND) == ([VehicleParked], "parked")
     assert (parking.stall, parking.looks) == ("s1", {})
+    centre = Scene(lot, DEFAULTS).centre_m["s1"]
+    assert (parking.motion.x, parking.motion.y) == centre, "not where it was last seen, in the mouth"
 
 
 def test_but_not_in_another_ones_stall(lot, parking):
@@ -76,6 +78,11 @@ def test_but_not_in_another_ones_stall(lot, parking):
 def test_nor_whoever_has_just_come_out_of_one(lot, parking):
     parking.stood = TrailPoint(T0 - 5 * SECOND, 7.5, 8.5)
     assert lost(lot, parking, T0 + SECOND) == ([VehicleHidden], "hidden")
+
+
+def test_who_stood_a_while_ago_elsewhere_has_not_come_out_of_it(lot, parking):
+    parking.stood = TrailPoint(T0 - 15 * SECOND, 0.0, -3.0)
+    assert lost(lot, parking, T0 + SECOND) == ([VehicleParked], "parked")
 
 
 def test_nor_whoever_is_fast(lot, parking):

@@ -1,6 +1,6 @@
 """What is told of where a vehicle was before it was known to be one."""
 
-from twin.events.facts import VehicleMoved
+from twin.events.facts import PortalCrossed, VehicleLeft, VehicleMoved
 from twin.events.ids import SECOND
 from twin.fusion.emission import Emission
 from twin.fusion.lifecycle import Lifecycle
@@ -38,3 +38,25 @@ def test_two_cameras_frames_microseconds_apart_tell_no_speed(lot):
     speeds = [abs(fact.payload.velocity_mps[0]) for fact in emission.facts if isinstance(fact.payload, VehicleMoved)]
     assert len(speeds) > 3
     assert max(speeds) < 6.0
+
+
+def test_who_comes_over_the_line_as_another_track_has_crossed_it(lot):
+    # It halts 2 m before the exit's line at x = 80, and is seen again from 1 m beyond it.
+    at = T0 + SECOND
+    shared = {"level": "ground", "kind": "car", "kind_scores": {"car": 1.0}, "heading": (1.0, 0.0), "seen_by": "right"}
+    lost = Track(
+        id=1, status="parked", motion=born(T0, 78.0, 3.0, (0.1, 0.0, 0.1), 1.0), born_at=T0 - 60 * SECOND, first_m=(1.0, 3.0),
+        is_inner_birth=False, hits=300, seen_at=T0, vehicle="v", has_entered=True, **shared,
+    )  # fmt: skip
+    trail = tuple(TrailPoint(at + n * SECOND // 10, 81.0 + 0.3 * n, 3.0) for n in range(12))
+    found = Track(
+        id=2, status="tentative", motion=born(trail[-1].at, trail[-1].x, 3.0, (0.1, 0.0, 0.1), 1.0), born_at=at,
+        first_m=(79.8, 3.0), is_inner_birth=False, hits=12, seen_at=trail[-1].at, trail=trail, tracklets=("t",), **shared,
+    )  # fmt: skip
+    emission = Emission("lot", "2", 1, lambda _: [])
+    life = Lifecycle(Scene(lot, DEFAULTS), emission)
+    assert life.confirm(found, FusionState(tracks={1: lost, 2: found})) is not None
+    (crossed,) = [fact for fact in emission.facts if isinstance(fact.payload, PortalCrossed)]
+    assert (crossed.payload.vehicle, crossed.payload.direction) == ("v", "out")
+    assert T0 < crossed.occurred_at < at
+    assert [fact.payload.vehicle for fact in emission.facts if isinstance(fact.payload, VehicleLeft)] == ["v"]
