@@ -26,7 +26,7 @@ _ONE_PLACE_M = 1.5  # what comes up so near to where a vehicle was parked also h
 _STRANGE_NATS = -1.0  # of looks alone: so little alike is nobody taken for another, however well the time fits
 _ALIKE_NATS = 1.0  # of looks alone: for whom a camera saw stand, or saw after the newborn began, there is more to explain
 _UNSEEN_US = SECOND // 2  # shorter is between two frames
-_MISSED_NATS = 2.5  # for one that is being missed beside the newborn, before nearness and looks
+_MISSED_NATS = 4.0  # for one that is being missed beside the newborn, before nearness and looks
 _STOOD_NATS = -1.0  # for one that is taken to stand: few of them drive off in that moment
 HANDOVER_US = 300_000
 """So long may a vehicle be seen as another track after it began anew."""
