@@ -71,7 +71,8 @@ class CameraTracker:
         ids = np.asarray(tracked.tracker_id, int)
         rows = np.asarray(tracked.data.get("row", ()), int)
         pairs = sorted((int(own), int(row)) for own, row in zip(ids, rows, strict=True) if own >= 0)
-        return [self._box(own, row, detections, exposed_at) for own, row in pairs]
+        boxes = [(self._box(own, row, detections, exposed_at), own) for own, row in pairs]
+        return [box for box, own in sorted(boxes, key=lambda one: self._number[one[1]])]
 
     def _box(self, own: int, row: int, detections: Detections, exposed_at: Micros) -> TrackedBox:
         x1, y1, x2, y2 = (float(edge) for edge in detections.boxes_px[row])

@@ -23,6 +23,7 @@ _OfVehicle = tuple[
 LEFT_BEHIND: Micros = 20 * SECOND
 _SAME_PLACE_M = 1.8
 _JUST_BEFORE: Micros = 3 * SECOND
+_CREEPS_MPS = 3.0
 
 
 def unite(elder: Track, younger: Track, at: Micros, emission: Emission, decision: EventId | None = None) -> None:
@@ -88,11 +89,17 @@ def go_on(track: Track, known: Track, certainty: float, is_ambiguous: bool) -> N
 
 
 def _just_before(track: Track, known: Track) -> TrailPoint | None:
-    """Where a known vehicle was when a track of it began, if that was seen: it may be beyond a gate already."""
-    first = track.trail[0]
+    """Where a known vehicle was just before a track of it began: that one may be beyond a gate already.
+
+    One that stood, and was held there by others' boxes while it crept off, left its place as long before as it takes.
+    """
+    first, was = track.trail[0], known.motion
     if known.level != track.level or first.at - known.seen_at > _JUST_BEFORE:
         return None
-    return TrailPoint(min(known.motion.at, first.at - 1), known.motion.x, known.motion.y)
+    if known.status == "parked":
+        took_us = round(away_m(was, first.x, first.y) / _CREEPS_MPS * SECOND)
+        return TrailPoint(min(was.at, first.at - max(took_us, 1)), was.x, was.y)
+    return TrailPoint(was.at, was.x, was.y) if was.at < first.at and known.seen_at < first.at else None
 
 
 def exchange(one: Track, other: Track, at: Micros) -> None:

@@ -185,12 +185,14 @@ class Lifecycle:
         track.absence, track.absent_since = 0.0, None
         has_left = standing.has_left(track, measured, camera, self._parameters.depart_m)
         if has_left:
-            track.away, track.away_by = track.away + 1, measured.box.tracklet
+            n_before = track.away if at - track.away_at <= standing.AWAY_LAPSES else 0
+            track.away, track.away_by, track.away_at = n_before + 1, measured.box.tracklet, at
             track.away_m = standing.off_by_m(track, measured, camera)
             if track.away >= _AWAY_LOOKS:
                 (x, y), covariance_m2 = measured.point_m, measured.covariance_m2
                 self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
             return
+        standing.come_back(track, measured.box.tracklet, at)
         if has_left is False and track.away and standing.denies(track, measured, camera, at):
             standing.doubt(track, measured.box.tracklet, at)
             track.away = 0
@@ -209,6 +211,7 @@ class Lifecycle:
         rate = track.seen_rate.get(camera, _FIRST_RATE)
         track.seen_rate = {**track.seen_rate, camera: rate + _RATE_GAIN * (1.0 - rate)}
         track.absence, track.absent_since = 0.0, None
+        standing.come_back(track, measured.box.tracklet, at)
         if track.away and standing.denies(track, measured, camera, at):
             standing.doubt(track, measured.box.tracklet, at)
             track.away = 0

@@ -42,7 +42,7 @@ class Linking:
         links = self._links.setdefault(camera, {})
         before = links.get(name)
         if before is None or before.track != track.id:
-            track.tracklets = (*track.tracklets, name)[-_N_TRACKLETS:]
+            track.tracklets = (*(one for one in track.tracklets if one != name), name)[-_N_TRACKLETS:]
             views = self._views.get(name, ())
             if not is_strange(views, track.gallery, self._nats):  # it may have been another's until now
                 track.gallery = with_views(track.gallery, views)
@@ -66,8 +66,13 @@ class Linking:
         """Boxes without a place: when they are said not to have changed, they are not where they were placed before."""
         links = self._links.get(seen.pending.camera, {})
         for box in seen.invisible:
-            if (link := links.get(box.tracklet)) is not None and (link.is_placed or link.box is not box):
-                links[box.tracklet] = replace(link, box=box, is_placed=False)
+            if (link := links.get(box.tracklet)) is not None:
+                links[box.tracklet] = replace(link, box=box, is_placed=False, seen_at=seen.at)
+
+    def shown(self, seen: Seen) -> set[TrackId]:
+        """Tracks that a frame shows by boxes without a place: they are neither measured nor missed."""
+        links = self._links.get(seen.pending.camera, {})
+        return {link.track for box in seen.invisible if (link := links.get(box.tracklet)) is not None}
 
     def part(self, camera: CameraId, name: TrackletId) -> None:
         """A tracklet belongs to nobody."""

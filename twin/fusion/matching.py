@@ -42,7 +42,8 @@ def match(seen: Seen, state: FusionState, columns: TrackColumns, scene: Scene) -
         if some:
             for row, column in _matched(some, seen, state, links, columns, is_taken, scene):
                 track, measured = columns.tracks[row], seen.measured[column]
-                if measured.box.tracklet in links or not is_contested(track, measured, seen, state, scene):
+                is_linked = _linked(links.get(measured.box.tracklet), columns) >= 0
+                if is_linked or not is_contested(track, measured, seen, state, scene):
                     matched[track.id], is_taken[row] = column, True
     return sorted(matched.items())
 

@@ -13,6 +13,8 @@ from twin.fusion.motion import Motion
 from twin.fusion.place import Look, looked
 from twin.fusion.state import Doubt, Emitted, Track, TrailPoint
 
+AWAY_LAPSES: Micros = 2 * SECOND
+"""Who drives off is off again by then."""
 _NOISE_SHARE = 0.5  # of a look's standard deviation: what looks of one camera do not have in common
 _TELLS_SIGMA = 2.0  # of what looks of one camera do not have in common: so far off is told from standing
 _FIRST_LOOKS = 10  # of a camera at a parked vehicle come as they come, later ones
@@ -30,10 +32,13 @@ def away_m(point: TrailPoint | Emitted | Look | Motion | None, x: float, y: floa
 
 
 def has_left(track: Track, measured: Measured, camera: CameraId, depart_m: float) -> bool | None:
-    """Whether a look is off the vehicle's place; None where the camera cannot tell: it has no like look to compare with."""
+    """Whether a look is off the vehicle's place; None where the camera cannot tell.
+
+    It has no like look to compare with, or so few that they may be of one that was driving off already.
+    """
     own = track.looks.get(camera)
     if own is not None and own.n > 1 and own.rank == measured.rank:
-        return _is_off(own, measured, depart_m)
+        return True if _is_off(own, measured, depart_m) else None if own.n < _FIRST_LOOKS else False
     (x, y), (xx, _, yy) = measured.point_m, measured.covariance_m2
     return True if away_m(track.motion, x, y) > depart_m + math.sqrt(xx + yy) else None
 
@@ -47,6 +52,12 @@ def _is_off(own: Look, measured: Measured, by_m: float) -> bool:
     (x, y), (xx, _, yy) = measured.point_m, measured.covariance_m2
     dx, dy = own.x - x, own.y - y
     return math.sqrt(dx * dx + dy * dy) > by_m + _NOISE_SHARE * math.sqrt(xx + yy)
+
+
+def come_back(track: Track, tracklet: TrackletId, at: Micros) -> None:
+    """Whoever was off the vehicle's place is on it again, or has not been off it for a while: that was noise."""
+    if track.away and (tracklet == track.away_by or at - track.away_at > AWAY_LAPSES):
+        track.away = 0
 
 
 def denies(track: Track, measured: Measured, camera: CameraId, at: Micros) -> bool:

@@ -153,8 +153,8 @@ class Track(Struct, kw_only=True, gc=False):
         looks: each camera's mean of its looks at it since then.
         strange: its newest views, if they do not look like it.
         stood: where it was parked last, and when it was last seen there.
-        away: consecutive measurements off a parked place; ``away_by``: the tracklet that the last of them is of;
-            ``away_m``: by how much that is.
+        away: measurements off a parked place that nobody denied, each soon after the one before; ``away_by``: the tracklet
+            that the last of them is of, ``away_m``: by how much, ``away_at``: when.
         doubts: tracklets that may be of another vehicle than this parked one.
         absence: nats of evidence that a parked vehicle is gone, since ``absent_since``.
         seen_rate: how often each camera sees it, when it must.
@@ -190,6 +190,7 @@ class Track(Struct, kw_only=True, gc=False):
     away: int = 0
     away_by: TrackletId | None = None
     away_m: tuple[float, float] = (0.0, 0.0)
+    away_at: Micros = 0
     doubts: dict[TrackletId, Doubt] = field(default_factory=dict[TrackletId, Doubt])
     absence: float = 0.0
     absent_since: Micros | None = None

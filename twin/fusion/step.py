@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from msgspec.structs import replace
 
@@ -25,6 +25,7 @@ from twin.fusion.straying import strays
 
 _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come back
 _UNCHANGED_SIGMA_MPS = 0.1  # of the speed of what a camera says has not changed
+_SOMEWHERE_NEAR: motion.Cov2 = (9.0, 0.0, 9.0)  # where one was that is called back
 _N_EVIDENCE = 2
 _SCORE_GAIN = 0.2
 _N_REFUSED = 8
@@ -118,11 +119,18 @@ class Step:
         doubles.note_apart([(tracks[name], seen.measured[column].box) for name, column in pairs if name in tracks], seen.at)
         cover = Cover(boxes_of(seen))
         self._miss(matched, seen, cover)
+        shown = set(matched)
         for column, measured in enumerate(seen.measured):
             if column not in taken and measured.is_fresh:
-                others = (seen.measured[one].box for one in taken)
-                if not doubles.is_second_box(measured.box, others) and not self._called_back(measured, seen):
+                others = [seen.measured[one].box for one in taken]
+                if doubles.is_second_box(measured.box, others):
+                    continue
+                called = self._called_back(measured, seen, shown)
+                if called is None:
                     self._bear(measured, seen)
+                else:
+                    shown.add(called)
+                    taken.add(column)
         stalls.look(seen, self._columns, self._draft.state.stalls, self._known_stalls, cover, self._scene, self._emission)
 
     def _keep(self, run: Sequence[tuple[TrackId, Measured]], seen: Seen) -> None:
@@ -150,9 +158,9 @@ class Step:
             self._life.note_rate(track, seen.pending.camera, was_seen=True)
             self._life.measure_parked(track, measured, seen.pending.camera, seen.at)
         else:
-            ahead = motion.predict(track.motion, seen.at, self._scene.parameters.acceleration_m2ps3)
             self._life.watch_still(track, measured, seen.pending.camera)
             if measured.is_fresh:
+                ahead = motion.predict(track.motion, seen.at, self._scene.parameters.acceleration_m2ps3)
                 updated = motion.update(ahead, x, y, measured.covariance_m2)
                 track.motion = motion.with_floor(updated, self._scene.parameters.bias_sigma_m)
             else:
@@ -181,19 +189,25 @@ class Step:
         self._part(track, seen.pending.camera, name)
         self._bear(measured, seen)
 
-    def _called_back(self, measured: Measured, seen: Seen) -> bool:
-        """Whether a box is of a vehicle whose track went astray, and which is where that box is again."""
-        found = strays(measured, seen, self._draft.state)
+    def _called_back(self, measured: Measured, seen: Seen, shown: Container[TrackId]) -> TrackId | None:
+        """The vehicle whose track went astray, and which is where a box is again, if there is one."""
+        is_sure = measured.box.score >= self._scene.parameters.sure_score
+        found = strays(measured, seen, self._draft.state, shown) if is_sure else None
         if found is None:
-            return False
-        track = self._draft.mine(found[0].id)
-        for camera, name in found[1]:
+            return None
+        link, others = found
+        track = self._draft.mine(link.track)
+        for camera, name in others:
             self._part(track, camera, name)
-        x, y = measured.point_m
-        track.motion = motion.born(seen.at, x, y, measured.covariance_m2, self._scene.parameters.birth_speed_sigma_mps / 2)
+        x, y = link.point_m
+        track.motion = motion.born(link.seen_at, x, y, _SOMEWHERE_NEAR, self._scene.parameters.birth_speed_sigma_mps / 2)
+        track.still, track.looks, track.sides = None, {}, {}
+        track.trail = tuple(point for point in track.trail if point.at <= link.seen_at)
         self._update(track, measured, seen)
-        self._columns.write(track)
-        return True
+        self._draft.end(seen.at)
+        if track.id in self._draft.state.tracks:
+            self._columns.write(track)
+        return track.id
 
     def _part(self, track: Track, camera: CameraId, name: TrackletId) -> None:
         """A tracklet is not this track's, nor will be."""
@@ -228,7 +242,9 @@ class Step:
         """Parked vehicles that this camera should have seen, and did not."""
         camera = seen.pending.camera
         unseen = self._columns.unseen(camera, seen.level, matched)
+        shown = self._linking.shown(seen)
         missed = [one for one in unseen if camera in one.seen_rate or camera in one.looks or not one.looks]
+        missed = [one for one in missed if one.id not in shown]
         if not missed:
             return
         pixels = self._scene.placing.pixels(seen.camera, [(track.motion.x, track.motion.y) for track in missed], BODY_M)

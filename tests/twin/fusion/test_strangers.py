@@ -155,6 +155,18 @@ def test_who_is_off_again_and_again_while_the_vehicle_stands_is_doubted_and_who_
     assert {name: doubt.n for name, doubt in track.doubts.items()} == {"neighbour": n}
 
 
+def test_a_camera_that_sees_it_only_since_it_drives_off_does_not_say_that_it_stands():
+    life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
+    track = parked_track()
+    for number in range(8):  # from 6 m on by 0.3 m each; the newer camera is slower, and its own mean drives along
+        at, x = START + (number + 1) * SECOND // 5, 6.0 + 0.3 * number
+        if track.status == "parked":
+            life.measure_parked(track, measured("own", x), "own", at)
+        if track.status == "parked":
+            life.measure_parked(track, measured("newer", x), "newer", at + 1)
+    assert track.status == "moving"
+
+
 def test_of_a_vehicle_that_stands_for_weeks_only_the_newest_doubts_are_kept():
     life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
     track = parked_track()
