@@ -32,13 +32,10 @@ def away_m(point: TrailPoint | Emitted | Look | Motion | None, x: float, y: floa
 
 
 def has_left(track: Track, measured: Measured, camera: CameraId, depart_m: float) -> bool | None:
-    """Whether a look is off the vehicle's place; None where the camera cannot tell.
-
-    It has no like look to compare with, or so few that they may be of one that was driving off already.
-    """
+    """Whether a look is off the vehicle's place; None where the camera cannot tell: it has no like look to compare with."""
     own = track.looks.get(camera)
     if own is not None and own.n > 1 and own.rank == measured.rank:
-        return True if _is_off(own, measured, depart_m) else None if own.n < _FIRST_LOOKS else False
+        return _is_off(own, measured, depart_m)
     (x, y), (xx, _, yy) = measured.point_m, measured.covariance_m2
     return True if away_m(track.motion, x, y) > depart_m + math.sqrt(xx + yy) else None
 

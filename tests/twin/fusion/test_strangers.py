@@ -237,3 +237,29 @@ def test_only_a_camera_that_would_see_a_vehicle_leave_says_that_it_stands(y, cov
     shown = DetectedBox(tracklet="far:1", kind="car", score=0.9, box_px=(0.0, 0.0, 9.0, 9.0), box_sigma_px=(1.0, 1.0))
     measured = Measured(shown, (10.0, y), covariance_m2, is_fresh=is_fresh)
     assert denies(parked_and_off(n_looks), measured, "far", START + 10 * SECOND) == says
+
+
+def looks_at(track, offs, every_us, lot_scene):
+    """Looks of the camera "far" at a parked vehicle that are so far off its place, in y; returns how it is in the end."""
+    life = Lifecycle(lot_scene, Emission("corner", "2", 1, lambda _: []), {1: track}, {1: track}.__getitem__)
+    shown = DetectedBox(tracklet="far:1", kind="car", score=0.9, box_px=(0.0, 0.0, 9.0, 9.0), box_sigma_px=(1.0, 1.0))
+    for number, off in enumerate(offs):
+        life.measure_parked(
+            track, Measured(shown, (10.0, 10.0 + off), COV, True), "far", START + 30 * SECOND + number * every_us
+        )
+    return track.status
+
+
+@pytest.mark.parametrize(
+    ("offs", "every_us", "status"),
+    [
+        ((-2.0, -2.0, -2.0), SECOND // 10, "moving"),
+        ((-2.0, 0.0, -2.0, 0.0, -2.0, 0.0), SECOND // 10, "parked"),  # it is back each time: noise
+        ((-2.0, -2.0, -2.0), 3 * SECOND, "parked"),  # who drives off is off again sooner
+    ],
+)
+@pytest.mark.parametrize("n_looks", [5, 30])
+def test_only_looks_in_a_row_are_a_departure(offs, every_us, status, n_looks):
+    track = parked_and_off(n_looks)
+    track.away, track.away_by = 0, None
+    assert looks_at(track, offs, every_us, Scene(site(), DEFAULTS)) == status

@@ -1,6 +1,7 @@
 """Two cameras' boxes of one moving vehicle part: the tracklet that was the track's for longer, and is as sure, is right."""
 
 import pytest
+from msgspec.structs import replace
 
 from twin.events.ids import SECOND
 from twin.events.observations import DetectedBox, FrameObserved
@@ -9,7 +10,7 @@ from twin.fusion.frame import Measured, Seen
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.scene import Scene
-from twin.fusion.state import FusionState, PendingFrame, Track, TrackletLink
+from twin.fusion.state import FusionState, PendingFrame, Track, TrackletLink, TrailPoint
 from twin.fusion.step import Step
 from twin.fusion.straying import strays
 
@@ -70,19 +71,36 @@ def seen(lot, at=T0):
 )
 def test_the_younger_and_less_sure_of_two_boxes_strayed(lot, given, is_astray):
     frame = seen(lot)
-    found = strays(frame.measured[0], frame, state(**given))
+    found = strays(frame.measured[0], frame, state(**given), ())
     assert (None if found is None else found[1]) == ([("right", "right:1")] if is_astray else None)
+
+
+def test_whom_the_frame_shows_elsewhere_is_not_called_back(lot):
+    frame = seen(lot)
+    assert strays(frame.measured[0], frame, state(), {1}) is None
+
+
+def test_nor_by_a_box_that_is_hardly_like_a_vehicle(lot):
+    frame = seen(lot)
+    (measured,) = frame.measured
+    faint = replace(measured, box=replace(measured.box, score=0.2))
+    step = Step(state(), Scene(lot, DEFAULTS), Emission("lot", "2", 1, lambda _: []))
+    assert step._called_back(faint, frame, ()) is None
 
 
 def test_a_track_comes_back_to_the_box_that_was_its_own_and_leaves_the_other_alone(lot):
     emission = Emission("lot", "2", 1, lambda _: [])
     before = state()
+    before.tracks[1].still = TrailPoint(T0 - 7 * SECOND, 15.0, 3.0)
+    before.tracks[1].trail = tuple(TrailPoint(T0 - n * SECOND // 20, 15.0 - n, 3.0) for n in range(4, -1, -1))
     step = Step(before, Scene(lot, DEFAULTS), emission)
     frame = seen(lot, T0 + SECOND // 10)
-    assert step._called_back(frame.measured[0], frame)
+    assert step._called_back(frame.measured[0], frame, ()) == 1
     after = step.finished()
     track = after.tracks[1]
     assert abs(track.motion.x - 10.0) < 0.5
+    assert track.status == "moving"  # it stood at the neighbour's place, not here
+    assert [point.x for point in track.trail[:-1]] == [11.0, 12.0, 13.0]  # until it was last seen where it belongs
     assert (track.tracklets, track.refused) == (("left:1",), ("right:1",))
     assert "right:1" not in after.tracklets["right"]
     assert after.tracklets["left"]["left:1"].assigned_to == "v1"
