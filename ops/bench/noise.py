@@ -1,4 +1,4 @@
-"""What each noise profile achieved on simulated runs, beside what it asks for: the table of ``ops/docs/noise.md``.
+"""What each noise profile achieved on simulated runs, beside what it asks for: the table of ``ops/docs/simulation.md``.
 
 Not a speed: the figures are measured from the observations and the truth of whole runs, by code that knows neither the profiles
 nor the generator's inside. Each repeat is another seed; the longest silences and the clocks are watched for a day each.

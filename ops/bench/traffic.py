@@ -2,7 +2,8 @@
 
 Our own traffic runs for a day, planned alone and with a frame read every 100 ms. The checks run over an hour of it and, where
 the ``sumo`` extra is installed, over an hour of SUMO's of the same site. Each repeat is another seed. BENCH_SITE names another
-site than the demo's.
+site than the demo's. The goal is held against the processor's seconds, for traffic is one process on one core; those of the
+clock on the wall stand beside them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import platform
 import statistics
 import time
 from contextlib import closing
-from typing import Any
+from typing import Any, NamedTuple
 
 from perception.synthetic.sumo.traffic import SumoTraffic
 from perception.synthetic.traffic import Traffic
@@ -28,10 +29,15 @@ _HOUR: Micros = 3600 * SECOND
 _STEP: Micros = 10 * SECOND
 
 
+class _Seconds(NamedTuple):
+    processor: float
+    wall: float
+
+
 def run(repeats: int = 3) -> dict[str, Any]:
     """Measure; ``faults`` are those of the checks, of all seeds, with the first of each source as text."""
     site = load_site(resolve(os.environ.get("BENCH_SITE", "demo_lot")))
-    planning, reading = list[float](), list[float]()
+    planning, reading = list[_Seconds](), list[_Seconds]()
     faults: dict[str, list[Fault] | None] = {"own": [], "sumo": []}
     n_visits = {"own": 0, "sumo": 0}
     for seed in range(1, repeats + 1):
@@ -43,14 +49,15 @@ def run(repeats: int = 3) -> dict[str, Any]:
                 _check("sumo", sumo, 8 * _HOUR, faults, n_visits)
         except MissingExtra:
             faults["sumo"] = None
-    day_s = statistics.median(reading)
+    day_s = statistics.median(taken.processor for taken in reading)
     return {
         "schema": "twin.bench/1",
         "workload": f"a day of '{site.name}', {len(site.stalls)} stalls; checks of an hour from 08:00, {repeats} seeds",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "ours": {
-            "day_planned_s": round(statistics.median(planning), 1),
+            "day_planned_s": round(statistics.median(taken.processor for taken in planning), 1),
             "day_read_every_100_ms_s": round(day_s, 1),
+            "day_read_every_100_ms_wall_s": round(statistics.median(taken.wall for taken in reading), 1),
             "visits_checked": n_visits,
             "faults": {name: None if found is None else len(found) for name, found in faults.items()},
             "first_fault": {name: str(found[0]) for name, found in faults.items() if found},
@@ -61,14 +68,14 @@ def run(repeats: int = 3) -> dict[str, Any]:
     }
 
 
-def _seconds(traffic: Traffic, until_at: Micros, *, reads: bool) -> float:
-    started = time.perf_counter()
+def _seconds(traffic: Traffic, until_at: Micros, *, reads: bool) -> _Seconds:
+    processor, wall = time.process_time(), time.perf_counter()
     for now in range(_STEP, until_at + 1, _STEP):
         traffic.advance(now)
         traffic.take_visits()
         for at in range(now - _STEP, now, FRAME) if reads else ():
             traffic.at(at)
-    return time.perf_counter() - started
+    return _Seconds(time.process_time() - processor, time.perf_counter() - wall)
 
 
 def _check(
