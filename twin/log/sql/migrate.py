@@ -23,11 +23,19 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     with as_file(files("migrations")) as folder, engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+            _lock_tables(connection)
         config = Config()
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+
+
+def _lock_tables(connection: Connection) -> None:
+    """Take every table before any is changed: autovacuum, which may hold one and wait for what this writes, gives way now."""
+    quoted = connection.dialect.identifier_preparer.quote
+    if names := sorted(inspect(connection).get_table_names()):
+        connection.execute(text(f"lock table {', '.join(map(quoted, names))} in access exclusive mode"))
 
 
 def ensure_current(engine: Engine, *, may_upgrade: bool) -> None:
