@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from site_models.camera_entries import look_at
 from site_models.schema import Camera, Datum, Lane, Level, Pinhole, Site, Stall, Zone
 from twin.events.envelope import DeviceKey, ObservationEvent, Recorded
-from twin.events.facts import VehicleConfirmed, VehicleDismissed, VehicleParked
+from twin.events.facts import VehicleConfirmed, VehicleDismissed, VehicleHidden, VehicleParked
 from twin.events.ids import SECOND
 from twin.events.observations import ClockTicked, DetectedBox, FrameObserved
 from twin.fusion.emission import Emission
@@ -188,6 +189,25 @@ def test_who_was_only_taken_to_be_parked_is_missed_where_its_place_is_seen_empty
         frame = FrameObserved(camera="mast", frame_px=(1280, 720), detector="d", clock="ntp", boxes=())
         step.fuse((PendingFrame(at, "mast", 1, number, f"o{number}", frame),))
     assert step._draft.state.tracks[1].status == status
+
+
+def test_a_parked_vehicle_is_not_missed_while_its_own_box_is_shown_without_a_place():
+    """Its box is cut below for a moment, as a person stands before it, and then does not change for 80 s."""
+    fold = Fold(site())
+    state, told = fold.initial(), []
+    for number in range(1, 2_001):
+        n, at = number // 2, START + number * SECOND // 20
+        shown = DetectedBox(tracklet="t", kind="car", score=0.9, box_px=edges(5.0, 9.0), box_sigma_px=(1.0, 1.0))
+        cut = replace(shown, truncated=("bottom",))
+        boxes = (shown,) if n < 150 else (cut,) if n < 152 else ()
+        frame = FrameObserved(camera="mast", frame_px=(1280, 720), detector="d", clock="ntp", boxes=boxes)
+        payload = (frame if boxes else replace(frame, unchanged=("t",))) if number % 2 else ClockTicked(worker="w")
+        key = DeviceKey(device="mast" if number % 2 else "clock", boot_epoch=1, sequence=number)
+        event = ObservationEvent(site="corner", key=key, occurred_at=at, payload=payload)
+        state, made = fold.step(state, Recorded(position=number, recorded_at=0, event=event), None)
+        told += [type(one.payload) for one in made]
+    assert VehicleParked in told
+    assert VehicleHidden not in told
 
 
 OFF = (0.0, -2.0)
