@@ -10,7 +10,7 @@ import supervision as sv
 from trackers import ByteTrackTracker
 
 from perception.box_motion import BoxMotion
-from perception.detect import Detections
+from perception.detect import Detections, iou
 from site_models.schema import CameraId
 from twin.events.ids import SECOND, Micros, TrackletId
 from twin.events.observations import VehicleKind
@@ -71,14 +71,27 @@ class CameraTracker:
         ids = np.asarray(tracked.tracker_id, int)
         rows = np.asarray(tracked.data.get("row", ()), int)
         pairs = sorted((int(own), int(row)) for own, row in zip(ids, rows, strict=True) if own >= 0)
-        boxes = [(self._box(own, row, detections, exposed_at), own) for own, row in pairs]
+        jumped = self._jumped(pairs, detections, exposed_at)
+        boxes = [(self._box(own, row, detections, exposed_at, may_be_another=own in jumped), own) for own, row in pairs]
         return [box for box, own in sorted(boxes, key=lambda one: self._number[one[1]])]
 
-    def _box(self, own: int, row: int, detections: Detections, exposed_at: Micros) -> TrackedBox:
+    def _jumped(self, pairs: list[tuple[int, int]], detections: Detections, at: Micros) -> set[int]:
+        """Whose boxes are neither where the ones before were, nor where the last two were going."""
+        known = [(own, row, self._newest[own]) for own, row in pairs if len(self._newest.get(own, ())) == 2]
+        if not known:
+            return set()
+        now = detections.boxes_px[[row for _, row, _ in known]]
+        first, last = (np.array([boxes[n].box_px for *_, boxes in known], np.float32) for n in (0, 1))
+        ahead = np.array([(at - two.at) / (two.at - one.at) for *_, (one, two) in known], np.float32)
+        going = (last + ahead[:, None] * (last - first)).astype(np.float32)
+        shared = np.maximum(np.diag(iou(now, last)), np.diag(iou(now, going)))
+        return {own for (own, *_), share in zip(known, shared.tolist(), strict=True) if share < _JUMP_IOU}
+
+    def _box(self, own: int, row: int, detections: Detections, exposed_at: Micros, *, may_be_another: bool) -> TrackedBox:
         x1, y1, x2, y2 = (float(edge) for edge in detections.boxes_px[row])
         newest = _Timed(exposed_at, (x1, y1, x2, y2))
         before = self._newest.get(own, ())
-        if _has_jumped(before, newest) and self._is_beside_another(own, before[-1], newest):
+        if may_be_another and self._is_beside_another(own, before[-1], newest):
             del self._number[own], self._votes[own]
             before = ()
         if own not in self._number:
@@ -97,12 +110,10 @@ class CameraTracker:
 
     def _is_beside_another(self, own: int, before: _Timed, newest: _Timed) -> bool:
         """Whether another tracklet's box of the last second touches where this one was or is."""
-        return any(
-            _shared(boxes[-1].box_px, box.box_px) > 0.0
-            for other, boxes in self._newest.items()
-            if other != own and newest.at - boxes[-1].at <= _BESIDE
-            for box in (before, newest)
-        )
+        kept = ((other, boxes[-1]) for other, boxes in self._newest.items())
+        both = np.array([before.box_px, newest.box_px], np.float32)
+        others = [box.box_px for other, box in kept if other != own and newest.at - box.at <= _BESIDE]
+        return bool(others) and bool(iou(np.array(others, np.float32), both).any())
 
     def _forget(self, exposed_at: Micros) -> None:
         """Drop what is kept of tracklets that the library has ended for certain."""
@@ -118,28 +129,3 @@ def _columns(detections: Detections) -> sv.Detections:
         confidence=detections.scores,
         data={"row": np.arange(n)},
     )
-
-
-def _has_jumped(before: tuple[_Timed, ...], newest: _Timed) -> bool:
-    """Whether a box is neither where the one before was, nor where the last two were going."""
-    if len(before) < 2 or _iou(before[-1].box_px, newest.box_px) >= _JUMP_IOU:
-        return False
-    (from_at, first), (at, second) = before
-    ahead = (newest.at - at) / (at - from_at)
-    x1, y1, x2, y2 = (now + ahead * (now - then) for then, now in zip(first, second, strict=True))
-    return _iou((x1, y1, x2, y2), newest.box_px) < _JUMP_IOU
-
-
-def _iou(one: BoxPx, other: BoxPx) -> float:
-    shared = _shared(one, other)
-    union = _area(one) + _area(other) - shared
-    return shared / union if union > 0.0 else 0.0
-
-
-def _shared(one: BoxPx, other: BoxPx) -> float:
-    width, height = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
-    return max(width, 0.0) * max(height, 0.0)
-
-
-def _area(box: BoxPx) -> float:
-    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)

@@ -15,7 +15,7 @@ from twin.evaluation.grid import Bools, Floats, Ints, Samples, by_stay, grid_of,
 from twin.evaluation.hota import ALPHAS, HotaCounts, hota_counts, hota_of
 from twin.evaluation.identity import identities
 from twin.evaluation.pairing import Pairs, best_pairs, pairs_of
-from twin.evaluation.run_tables import Table, has_table, read_table
+from twin.evaluation.run_tables import has_table, read_table
 from twin.evaluation.scored import Case, Scored
 
 WITHIN_M = 2.0
@@ -29,7 +29,6 @@ def tracking(run: Path) -> Scored:
         BadInput: a table is absent or faulty, or truth and tracks do not overlap in time.
     """
     grid, truth, tracks, counts = scene_of(run)
-    truth = by_stay(truth, grid, _visits(run))
     truth, tracks, pairs = without_ignored(truth, tracks, pairs_of(truth, tracks), counts)
     clear = clear_matches(truth, tracks, pairs, WITHIN_M)
     owner, agreed = identities(truth, tracks, pairs, WITHIN_M)
@@ -42,7 +41,7 @@ def tracking(run: Path) -> Scored:
 
 
 def scene_of(run: Path) -> tuple[Ints, Samples, Samples, Bools]:
-    """The grid, truth and tracks on it, and which true samples lie in a stay.
+    """The grid, truth and tracks on it, and which true samples lie in a stay. Each further stay is another vehicle's.
 
     Raises:
         BadInput: as ``tracking``.
@@ -61,11 +60,8 @@ def scene_of(run: Path) -> tuple[Ints, Samples, Samples, Bools]:
             "both are microseconds UTC of the same period"
         )
     truth = sampled(truth_table, grid)
-    return grid, truth, sampled(track_table, grid), on_visit(truth, grid, _visits(run))
-
-
-def _visits(run: Path) -> Table | None:
-    return read_table(run, "visits") if has_table(run, "visits") else None
+    visits = read_table(run, "visits") if has_table(run, "visits") else None
+    return grid, by_stay(truth, grid, visits), sampled(track_table, grid), on_visit(truth, grid, visits)
 
 
 def without_ignored(truth: Samples, tracks: Samples, pairs: Pairs, counts: Bools) -> tuple[Samples, Samples, Pairs]:

@@ -79,5 +79,5 @@ def _may_be_here(other: Track, track: Track, scene: Scene, at: Micros) -> bool:
     if other.status != "hidden" and at - other.seen_at <= _LOST:
         return False
     there, here = (other.motion.x, other.motion.y), (track.motion.x, track.motion.y)
-    way_m, parameters = scene.way_m(other.level, there, track.level, here), scene.parameters
-    return way_m is not None and way_m <= parameters.reach_slack_m + parameters.reach_mps * (at - other.seen_at) / SECOND
+    way_m = scene.way_m(other.level, there, track.level, here)
+    return way_m is not None and way_m <= scene.reach_m(at - other.seen_at)

@@ -135,8 +135,7 @@ def _gap(newborn: Track, candidate: Track, scene: Scene) -> Gap | None:
     place = (candidate.motion.x, candidate.motion.y)
     way_m = scene.way_m(candidate.level, place, newborn.level, newborn.first_m)
     unseen_us = newborn.born_at - candidate.seen_at
-    reach_m = scene.parameters.reach_slack_m + scene.parameters.reach_mps * max(unseen_us, 0) / SECOND
-    if way_m is None or way_m > reach_m:
+    if way_m is None or way_m > scene.reach_m(unseen_us):
         return None
     return Gap(candidate.seen_by, newborn.seen_by, way_m, unseen_us)
 
@@ -176,7 +175,7 @@ def _passage(track: Track, measured: Measured, seen: Seen, state: FusionState, s
     """Log-likelihood that who was lost comes up at a box, by way and time alone; minus infinity where it cannot."""
     way_m = scene.way_m(track.level, (track.motion.x, track.motion.y), seen.level, measured.point_m)
     unseen_us, camera = seen.at - track.seen_at, seen.pending.camera
-    if way_m is None or way_m > scene.parameters.reach_slack_m + scene.parameters.reach_mps * unseen_us / SECOND:
+    if way_m is None or way_m > scene.reach_m(unseen_us):
         return -math.inf
     watched_us = max(seen.at - state.watched_since.get(camera, seen.at), 0)
     ratio = likelihood_ratio(state.links, Gap(track.seen_by, camera, way_m, unseen_us), watched_us)

@@ -69,5 +69,4 @@ def _is_lost_since(track: Track, leaving: Track) -> bool:
 def _can_be_here(track: Track, leaving: Track, scene: Scene, at: Micros) -> bool:
     here, there = (track.motion.x, track.motion.y), (leaving.motion.x, leaving.motion.y)
     way_m = scene.way_m(track.level, here, leaving.level, there)
-    seconds = max(at - track.seen_at, 0) / SECOND
-    return way_m is not None and way_m <= scene.parameters.reach_slack_m + scene.parameters.reach_mps * seconds
+    return way_m is not None and way_m <= scene.reach_m(at - track.seen_at)

@@ -192,10 +192,7 @@ class Lifecycle:
                 (x, y), covariance_m2 = measured.point_m, measured.covariance_m2
                 self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
             return
-        standing.come_back(track, measured.box.tracklet, at)
-        if has_left is False and track.away and standing.denies(track, measured, camera, at):
-            standing.doubt(track, measured.box.tracklet, at)
-            track.away = 0
+        standing.hear(track, measured, camera, at)
         if track.away == 0 and standing.is_due(track.looks.get(camera), at):
             standing.take(track, measured, camera, at)
             track.looks = without_strays(track.looks)
@@ -211,10 +208,7 @@ class Lifecycle:
         rate = track.seen_rate.get(camera, _FIRST_RATE)
         track.seen_rate = {**track.seen_rate, camera: rate + _RATE_GAIN * (1.0 - rate)}
         track.absence, track.absent_since = 0.0, None
-        standing.come_back(track, measured.box.tracklet, at)
-        if track.away and standing.denies(track, measured, camera, at):
-            standing.doubt(track, measured.box.tracklet, at)
-            track.away = 0
+        standing.hear(track, measured, camera, at)
         stood = track.motion
         track.motion = Motion(at, stood.x, stood.y, stood.vx, stood.vy, stood.p)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct
 
 from site_models.schema import Camera, LevelId, Portal, Site, StallId
-from twin.events.ids import CameraId, Micros
+from twin.events.ids import SECOND, CameraId, Micros
 from twin.events.observations import CameraCalibrated
 from twin.fusion.columns import TrackColumns
 from twin.fusion.parameters import FusionParameters
@@ -86,11 +86,15 @@ class Scene:
 
     def is_outside(self, level: LevelId, x_m: float, y_m: float) -> bool:
         """Whether a place is before a gate: straight off a boundary portal's outer side, and near it."""
-        return self._is_before(level, x_m, y_m, lambda _: True)
+        return bool(self._gates_of(level, x_m, y_m))
 
     def may_come_in(self, level: LevelId, x_m: float, y_m: float) -> bool:
         """Whether who begins here may be on the way in: before a gate that is not for the way out alone."""
-        return self._is_before(level, x_m, y_m, lambda portal: portal.direction != "out")
+        return any(portal.direction != "out" for portal in self._gates_of(level, x_m, y_m))
+
+    def reach_m(self, unseen_us: Micros) -> float:
+        """How far from where it was lost a vehicle may come up again after a time."""
+        return self.parameters.reach_slack_m + self.parameters.reach_mps * max(unseen_us, 0) / SECOND
 
     def stalls_shown(
         self, camera: GroundCamera, level: LevelId, frame_px: tuple[int, int]
@@ -112,13 +116,14 @@ class Scene:
         configured = self._configured.get(name)
         return None if configured is None else (self._as_configured[name], configured.level)
 
-    def _is_before(self, level: LevelId, x_m: float, y_m: float, is_meant: Callable[[Portal], bool]) -> bool:
+    def _gates_of(self, level: LevelId, x_m: float, y_m: float) -> list[Portal]:
+        """Boundary portals that a place is before, on their outer side."""
+        found = list[Portal]()
         for portal in self.portals.get(level, ()):
             away, along, _ = side_m(portal, x_m, y_m)
-            is_near = portal.role == "boundary" and -_OUTSIDE_M <= away < 0 and -0.5 <= along <= 1.5
-            if is_near and is_meant(portal):
-                return True
-        return False
+            if portal.role == "boundary" and -_OUTSIDE_M <= away < 0 and -0.5 <= along <= 1.5:
+                found.append(portal)
+        return found
 
     def _of(self, calibration: CameraCalibrated) -> GroundCamera:
         key = repr(calibration).encode()

@@ -51,9 +51,13 @@ def _is_off(own: Look, measured: Measured, by_m: float) -> bool:
     return math.sqrt(dx * dx + dy * dy) > by_m + _NOISE_SHARE * math.sqrt(xx + yy)
 
 
-def come_back(track: Track, tracklet: TrackletId, at: Micros) -> None:
-    """Whoever was off the vehicle's place is on it again, or has not been off it for a while: that was noise."""
-    if track.away and (tracklet == track.away_by or at - track.away_at > AWAY_LAPSES):
+def hear(track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:
+    """A look that is not off the vehicle's place: who was off it may be back, or wrong."""
+    name = measured.box.tracklet
+    if track.away and (name == track.away_by or at - track.away_at > AWAY_LAPSES):
+        track.away = 0  # it was noise
+    elif track.away and denies(track, measured, camera, at):
+        doubt(track, name, at)
         track.away = 0
 
 
@@ -71,6 +75,8 @@ def denies(track: Track, measured: Measured, camera: CameraId, at: Micros) -> bo
         return False
     own = track.looks.get(camera)
     if own is None or (own.n < _FIRST_LOOKS and (measured.is_fresh or at - own.at < _SETTLED)):
+        return False
+    if measured.is_fresh and own.rank != measured.rank:
         return False
     x, y = off_by_m(track, measured, camera) if measured.is_fresh else (0.0, 0.0)
     return 2.0 * (x * dx + y * dy) < away2

@@ -2,6 +2,7 @@
 
 import pytest
 from msgspec.structs import replace
+from tracks import car
 
 from twin.events.facts import PortalCrossed, VehicleHidden, VehicleLeft, VehicleMoved, VehicleParked
 from twin.events.ids import SECOND
@@ -21,24 +22,7 @@ RED = bytes([127, 0, 0, 0])
 def leaving():
     """Three metres before the exit of the lot, at 3 m/s."""
     motion = replace(born(T0, 77.0, 3.0, (0.1, 0.0, 0.1), 1.0), vx=3.0)
-    return Track(
-        id=1,
-        level="ground",
-        status="moving",
-        motion=motion,
-        kind="car",
-        kind_scores={"car": 1.0},
-        heading=(1.0, 0.0),
-        born_at=T0 - 9 * SECOND,
-        first_m=(50.0, 3.0),
-        is_inner_birth=False,
-        hits=90,
-        seen_at=T0,
-        seen_by="right",
-        vehicle="v1",
-        has_entered=True,
-        trail=(TrailPoint(T0, 77.0, 3.0),),
-    )
+    return car(1, T0, 77.0, 3.0, motion=motion, has_entered=True, trail=(TrailPoint(T0, 77.0, 3.0),))
 
 
 def lost(lot, track, looked_at, taken=()):
@@ -148,25 +132,7 @@ def test_nobody_is_taken_to_have_come_in_where_one_only_leaves(lot):
 
 def test_who_is_found_again_beyond_the_exit_left_by_it(lot):
     """It crept over the line while boxes of others held its track before it; a new track began behind the line."""
-    known = Track(
-        id=1,
-        level="ground",
-        status="parked",
-        motion=born(T0, 78.0, 3.0, (0.1, 0.0, 0.1), 0.1),
-        kind="car",
-        kind_scores={"car": 9.0},
-        heading=(1.0, 0.0),
-        born_at=T0 - 90 * SECOND,
-        first_m=(50.0, 3.0),
-        is_inner_birth=False,
-        hits=90,
-        seen_at=T0,
-        seen_by="right",
-        vehicle="v1",
-        has_entered=True,
-        absence=1.0,
-        gallery=(RED,),
-    )
+    known = car(1, T0, 78.0, 3.0, status="parked", has_entered=True, absence=1.0, gallery=(RED,))
     newborn = replace(known, id=2, status="tentative", vehicle=None, has_entered=False, born_at=T0 + SECOND // 5)
     newborn.first_m, newborn.is_inner_birth, newborn.seen_at, newborn.sides = (81.0, 3.0), True, T0 + 2 * SECOND, {}
     newborn.motion = replace(born(T0 + 2 * SECOND, 85.0, 3.0, (0.1, 0.0, 0.1), 1.0), vx=2.0)

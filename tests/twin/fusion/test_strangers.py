@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from tracks import car
 
 from site_models.camera_entries import look_at
 from site_models.schema import Camera, Datum, Lane, Level, Pinhole, Site, Stall, Zone
@@ -218,23 +219,8 @@ def parked_and_off(n_looks):
     look = None
     for number in range(n_looks):
         look = looked(look, START + number * SECOND, (10.0, 10.0), COV, CLEAR, (0.0, 0.0, 9.0, 9.0))
-    track = Track(
-        id=1,
-        level="0",
-        status="parked",
-        motion=Motion(START, 10.0, 10.0, 0.0, 0.0, (0.1, 0.0, 0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0)),
-        kind="car",
-        kind_scores={"car": 1.0},
-        heading=(1.0, 0.0),
-        born_at=START,
-        first_m=(10.0, 10.0),
-        is_inner_birth=True,
-        hits=9,
-        seen_at=START,
-        seen_by="near",
-        vehicle="v1",
-        looks={} if look is None else {"far": look},
-    )
+    looks = {} if look is None else {"far": look}
+    track = car(1, START, 10.0, 10.0, level="0", status="parked", seen_by="near", looks=looks)
     track.away, track.away_by, track.away_m = 1, "near:1", OFF
     return track
 

@@ -2,15 +2,15 @@
 
 import pytest
 from msgspec.structs import replace
+from tracks import car
 
 from twin.events.ids import SECOND
 from twin.events.observations import DetectedBox, FrameObserved
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen
-from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.scene import Scene
-from twin.fusion.state import FusionState, PendingFrame, Track, TrackletLink, TrailPoint
+from twin.fusion.state import FusionState, PendingFrame, TrackletLink, TrailPoint
 from twin.fusion.step import Step
 from twin.fusion.straying import strays
 
@@ -28,23 +28,7 @@ def link(name, camera, x, covariance_m2, seen_at=T0):
 
 def state(*, tracklets=("left:1", "right:1"), status="moving", covariance_m2=UNSURE, seen_at=T0):
     """Vehicle v1 went from x = 10 to x = 15 with the box of ``right:1``."""
-    track = Track(
-        id=1,
-        level="ground",
-        status=status,
-        motion=born(T0, 15.0, 3.0, (0.2, 0.0, 0.2), 1.0),
-        kind="car",
-        kind_scores={"car": 9.0},
-        heading=(1.0, 0.0),
-        born_at=T0 - 9 * SECOND,
-        first_m=(1.0, 3.0),
-        is_inner_birth=False,
-        hits=90,
-        seen_at=T0,
-        seen_by="right",
-        vehicle="v1",
-        tracklets=tracklets,
-    )
+    track = car(1, T0, 15.0, 3.0, status=status, tracklets=tracklets)
     links = {
         "left": {"left:1": link("left:1", "left", 10.0, SURE, T0 - SECOND // 10)},
         "right": {"right:1": link("right:1", "right", 15.0, covariance_m2, seen_at)},
