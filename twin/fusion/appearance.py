@@ -1,17 +1,42 @@
-"""How alike two views are, as evidence for one vehicle: int8 dot products through a table of log-likelihood ratios."""
+"""How alike two galleries of views are, as evidence for one vehicle: int8 products through a table of log-likelihood ratios.
+
+A gallery holds views from all around: what one side of a vehicle looks like is known from that side only.
+"""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
-Gallery = tuple[bytes, ...]
+ANY_SIDE = -1
+"""The octant of a view of which nobody knows how its vehicle stood."""
+PER_OCTANT, N_ANY_SIDE, N_EXEMPLARS = 2, 3, 12
+_MUCH_WORSE = 0.5  # share of the best quality of the same octant: worse views tell of the picture, not of the vehicle
+_TAN_22_5 = 0.41421356237309503
 
-N_EXEMPLARS = 4
+
+class View(Struct, frozen=True, gc=False, array_like=True):
+    """One look at a vehicle.
+
+    Attributes:
+        embedding: E signed bytes.
+        octant: of the vehicle, from which it is seen: 0 its front, on to its left, 0..7; ``ANY_SIDE``: not known.
+        quality: 0..1, larger is better.
+    """
+
+    embedding: bytes
+    octant: int = ANY_SIDE
+    quality: float = 1.0
+
+
+Gallery = tuple[View, ...]
+
 _N_REMEMBERED = 4_096
 _N_PAIRS = 16_384  # of galleries: those of each frame's boxes with those of the tracks near by
 _Sum = tuple[NDArray[np.float64], int]
@@ -32,9 +57,10 @@ def log_likelihood_ratio(ours: Gallery, theirs: Gallery, nats: Nats) -> float:
 def likeness(ours: Gallery, theirs: Gallery) -> float | None:
     """Cosine of the galleries' sums: what is by chance in each view goes out of them. None where no two can be compared.
 
-    Views of several lengths are of several embedders: those that are most alike count.
+    Each octant counts alike, however often it was seen. Views of several lengths are of several embedders: those that are most
+    alike count.
     """
-    lengths = sorted({len(one) for one in ours} & {len(one) for one in theirs})
+    lengths = sorted({len(one.embedding) for one in ours} & {len(one.embedding) for one in theirs})
     return max((_cosine(_sum(ours, length), _sum(theirs, length)) for length in lengths), default=None)
 
 
@@ -47,20 +73,58 @@ def _cosine(a: _Sum, b: _Sum) -> float:
 @lru_cache(maxsize=_N_REMEMBERED)
 def _sum(gallery: Gallery, length: int) -> _Sum:
     """Of views of one length, whose vectors are all as long; and its squares' sum. Doubles hold whole numbers up to 2^53."""
-    numbers = np.zeros(length)
-    for view in gallery:
-        if len(view) == length:
-            numbers += np.frombuffer(view, dtype=np.int8)
+    views = [one for one in gallery if len(one.embedding) == length]
+    counts, numbers = Counter(one.octant for one in views), np.zeros(length)
+    for view in views:
+        weight = 1 if view.octant == ANY_SIDE else max(PER_OCTANT // counts[view.octant], 1)
+        numbers += weight * np.frombuffer(view.embedding, dtype=np.int8).astype(np.int64)
     return numbers, int(numbers @ numbers)
 
 
-def with_views(gallery: Gallery, views: Iterable[bytes]) -> Gallery:
-    """The gallery with new views; the first one and the newest others stay."""
-    merged = gallery
+def with_views(gallery: Gallery, views: Iterable[View]) -> Gallery:
+    """The gallery with new views: of each octant the newest, but none that is much worse than another; the first one stays."""
     for view in views:
-        if view and view not in merged:
-            merged = (*merged, view)
-    return merged if len(merged) <= N_EXEMPLARS else (merged[0], *merged[-(N_EXEMPLARS - 1) :])
+        gallery = _with_view(gallery, view)
+    return gallery
+
+
+def _with_view(gallery: Gallery, view: View) -> Gallery:
+    if not view.embedding or any(one.embedding == view.embedding for one in gallery):
+        return gallery
+    first, others = gallery[:1], list(gallery[1:])
+    alike = [one for one in others if one.octant == view.octant]
+    if len(alike) >= (N_ANY_SIDE if view.octant == ANY_SIDE else PER_OCTANT):
+        if view.quality < _MUCH_WORSE * max(one.quality for one in alike):
+            return gallery
+        others.remove(_dispensable(alike, view.quality))
+    elif len(gallery) >= N_EXEMPLARS:
+        counts = Counter(one.octant for one in others)
+        others.remove(next(one for one in others if counts[one.octant] == max(counts.values())))
+    return (*first, *others, view)
+
+
+def _dispensable(views: list[View], quality: float) -> View:
+    """The first that is much worse than a new one, else the oldest."""
+    return next((one for one in views if one.quality < _MUCH_WORSE * quality), views[0])
+
+
+def octant(heading: tuple[float, float], sight: tuple[float, float]) -> int:
+    """From which octant of a vehicle it is seen.
+
+    Args:
+        heading: unit vector of the vehicle; (0, 0) if unknown. sight: from the vehicle to the camera, of any length.
+    """
+    (hx, hy), (sx, sy) = heading, sight
+    ahead, aside = hx * sx + hy * sy, hx * sy - hy * sx
+    if ahead == 0.0 and aside == 0.0:
+        return ANY_SIDE
+    if abs(aside) <= _TAN_22_5 * abs(ahead):
+        return 0 if ahead > 0.0 else 4
+    if abs(ahead) <= _TAN_22_5 * abs(aside):
+        return 2 if aside > 0.0 else 6
+    if ahead > 0.0:
+        return 1 if aside > 0.0 else 7
+    return 3 if aside > 0.0 else 5
 
 
 def _interpolated(nats: Nats, similarity: float) -> float:

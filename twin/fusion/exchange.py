@@ -8,7 +8,7 @@ vehicle's track that a neighbour's boxes take to their place is known by who com
 from __future__ import annotations
 
 from twin.events.ids import SECOND, Micros
-from twin.fusion.appearance import Gallery, Nats, log_likelihood_ratio
+from twin.fusion.appearance import Gallery, Nats, View, log_likelihood_ratio
 from twin.fusion.identity import vehicle_of
 from twin.fusion.scene import Scene
 from twin.fusion.standing import away_m
@@ -28,7 +28,7 @@ def is_strange(views: Gallery, gallery: Gallery, nats: Nats) -> bool:
     return log_likelihood_ratio(views, gallery, nats) < _STRANGE_NATS
 
 
-def with_strange(strange: Gallery, view: bytes) -> Gallery:
+def with_strange(strange: Gallery, view: View) -> Gallery:
     """The newest views of a track that do not look like its vehicle."""
     return (*strange, view)[-_N_STRANGE:]
 

@@ -21,6 +21,7 @@ _ALIKE_NATS = 1.5  # of looks alone: there is nothing else to go by
 _MARGIN_NATS = 1.0
 _STRANGE_NATS = -0.8  # of 20 wrong and 68 right stays of seeds 601 and 602 that closed, 8 and none looked so strange
 _STRANGE_CERTAINTY = 0.5
+_N_NEWEST = 3  # views: what a vehicle looked like long ago says nothing of who goes by its name now
 _BOTH_SEEN: Micros = 20 * SECOND  # longer do boxes of others not hold a track that its vehicle has left
 
 
@@ -54,7 +55,7 @@ def recognized(leaving: Track, tracks: Iterable[Track], scene: Scene, at: Micros
 
 def _same_since_entry(leaving: Track, nats: Nats) -> float:
     """How sure it is that who leaves is who came in: the first view of a vehicle is always kept."""
-    newest = leaving.strange or leaving.gallery[1:]
+    newest = leaving.strange or leaving.gallery[1:][-_N_NEWEST:]
     is_strange = log_likelihood_ratio(leaving.gallery[:1], newest, nats) < _STRANGE_NATS
     return _STRANGE_CERTAINTY if is_strange else 1.0
 

@@ -71,7 +71,12 @@ def accept_look(
         return state, None, None
     watch = state.cameras.get(payload.camera)
     at, key = event.occurred_at + (0 if watch is None else watch.offset_us), event.key
-    look = PendingLook(at, payload.camera, key.boot_epoch, key.sequence, payload.tracklet, personal.embedding, payload.embedder)
+    look = PendingLook(
+        *(at, payload.camera, key.boot_epoch, key.sequence, payload.tracklet),
+        embedding=personal.embedding,
+        embedder=payload.embedder,
+        quality=payload.quality,
+    )
     if state.is_wall_clock and state.clock_at is not None and at > state.clock_at + parameters.ahead_us:
         return state, look, state.clock_at - at
     if state.closed_at is not None and at < state.closed_at:

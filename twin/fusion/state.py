@@ -46,6 +46,7 @@ class PendingLook(Struct, frozen=True, gc=False, array_like=True):
     tracklet: TrackletId
     embedding: bytes
     embedder: str = ""  # states of before have none
+    quality: float = 1.0
 
 
 class Tick(Struct, frozen=True, gc=False, array_like=True):

@@ -9,7 +9,7 @@ from heapq import nsmallest
 from msgspec.structs import replace
 
 from twin.events.ids import SECOND, CameraId, Micros, TrackletId
-from twin.fusion.appearance import likeness, with_views
+from twin.fusion.appearance import ANY_SIDE, View, likeness, octant, with_views
 from twin.fusion.emission import Emission
 from twin.fusion.exchange import is_strange, with_strange
 from twin.fusion.look_scores import LookScores, calibrated, with_scores
@@ -34,17 +34,27 @@ def embed(state: FusionState, looks: Iterable[PendingLook], scene: Scene, emissi
         track = None if link is None else tracks.get(link.track)
         if scene.parameters.calibrates_looks and track is not None and name not in views:
             scores = _with_first(scores, look, track, tracks.values(), state.tracklets, emission)
-        views[name] = with_views(views.get(name, ()), [look.embedding])
+        view = View(look.embedding, ANY_SIDE if track is None else _side(track, look, state, scene), look.quality)
+        views[name] = with_views(views.get(name, ()), [view])
         while len(views) > _N_VIEWS:
             del views[next(iter(views))]
         if track is not None:
             mine = copy(track)
-            if track.vehicle is not None and is_strange((look.embedding,), track.gallery, scores.nats):
-                mine.strange = with_strange(track.strange, look.embedding)
+            if track.vehicle is not None and is_strange((view,), track.gallery, scores.nats):
+                mine.strange = with_strange(track.strange, view)
             else:
-                mine.gallery, mine.strange = with_views(track.gallery, [look.embedding]), ()
+                mine.gallery, mine.strange = with_views(track.gallery, [view]), ()
             tracks[track.id] = mine
     return replace(state, views=views, tracks=tracks, scores=scores)
+
+
+def _side(track: Track, look: PendingLook, state: FusionState, scene: Scene) -> int:
+    """From which side a look's camera sees its vehicle."""
+    found = scene.camera(look.camera, look.at, state.calibrations.get(look.camera, ()))
+    if found is None:
+        return ANY_SIDE
+    (x, y), motion = found[0].origin_m, track.motion
+    return octant(track.heading, (x - motion.x, y - motion.y))
 
 
 def _with_first(
@@ -53,10 +63,11 @@ def _with_first(
     """Compare the first look of a tracklet with the vehicle that another camera sees in its place, and with others seen now."""
     if track.vehicle is None or not _has_other_camera(links, track, look):
         return scores
-    own = likeness((look.embedding,), track.gallery)
+    view = (View(look.embedding),)
+    own = likeness(view, track.gallery)
     if own is None:
         return scores
-    others = [likeness((look.embedding,), other.gallery) for other in _others(tracks, track, look.at)]
+    others = [likeness(view, other.gallery) for other in _others(tracks, track, look.at)]
     different = [one for one in others if one is not None]
     after = with_scores(scores, look.embedder, [own], different)
     if (fact := calibrated(scores, after)) is not None:

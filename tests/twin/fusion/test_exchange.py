@@ -1,9 +1,11 @@
 """Two tracks that follow each other's vehicles exchange their names, when looks say so."""
 
+import math
 from copy import copy
 
-import numpy as np
 import pytest
+from msgspec.structs import replace
+from tracks import view
 
 from twin.events.facts import IdentitiesMerged, VehicleHidden, VehicleMoved, VehicleParked
 from twin.events.ids import SECOND
@@ -21,11 +23,6 @@ from twin.fusion.views import embed
 
 T0 = 1_767_268_800_000_000
 NOW = T0 + 60 * SECOND
-
-
-def view(*cosines):
-    rest = np.sqrt(max(1.0 - sum(one * one for one in cosines), 0.0))
-    return np.round(127 * np.array([*cosines, *[0.0] * (3 - len(cosines)), rest])).astype(np.int8).tobytes()
 
 
 RED, BLUE, GREEN, REDDISH, BLUISH = view(1.0), view(0.0, 1.0), view(0.0, 0.0, 1.0), view(0.9), view(0.0, 0.9)
@@ -122,13 +119,13 @@ def looked_at(x):
     return looked(None, T0, (x, 3.0), (0.1, 0.0, 0.1), CLEAR, (0.0, 0.0, 9.0, 9.0))
 
 
-def embedded(lot, gallery, look, vehicle="v1"):
-    one = track(1, gallery)
+def embedded(lot, gallery, look, vehicle="v1", heading=(0.0, 0.0)):
+    one = replace(track(1, gallery), heading=heading)
     one.vehicle = vehicle
     link = TrackletLink(1, "right", None, (30.0, 3.0), (0.1, 0.0, 0.1), NOW)
     state = FusionState(tracks={1: one}, tracklets={"right": {"t": link}})
     emission = Emission("lot", "2", 1, lambda _: [])
-    return embed(state, [PendingLook(NOW, "right", 1, 1, "t", look)], Scene(lot, DEFAULTS), emission).tracks[1]
+    return embed(state, [PendingLook(NOW, "right", 1, 1, "t", look.embedding)], Scene(lot, DEFAULTS), emission).tracks[1]
 
 
 def test_a_view_that_is_not_of_the_vehicle_is_kept_apart_until_one_is(lot):
@@ -137,6 +134,14 @@ def test_a_view_that_is_not_of_the_vehicle_is_kept_apart_until_one_is(lot):
     assert embedded(lot, (RED,), REDDISH).gallery == (RED, REDDISH)
     assert embedded(lot, (), BLUE).gallery == (BLUE,)
     assert embedded(lot, (RED,), BLUE, vehicle=None).gallery == (RED, BLUE), "it is nobody yet"
+
+
+def test_a_view_is_of_the_side_that_its_camera_looks_at(lot):
+    x, y = Scene(lot, DEFAULTS).camera("right", NOW, ())[0].origin_m
+    away_m = math.hypot(x - 30.0, y - 3.0)
+    ahead = (x - 30.0) / away_m, (y - 3.0) / away_m
+    assert [one.octant for one in embedded(lot, (), RED, heading=ahead).gallery] == [0]
+    assert [one.octant for one in embedded(lot, (), RED, heading=(-ahead[0], -ahead[1])).gallery] == [4]
 
 
 def test_who_leaves_looking_like_nobody_is_doubted(lot):

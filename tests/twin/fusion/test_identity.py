@@ -1,8 +1,8 @@
 """Who comes up again: a parked vehicle whose place is taken by a new track is that track."""
 
-import numpy as np
 import pytest
 from msgspec.structs import replace
+from tracks import view
 
 from site_models.schema import Level, Portal
 from twin.events.ids import SECOND
@@ -116,10 +116,6 @@ def test_who_is_only_taken_to_be_parked_may_come_up_elsewhere(scene):
     assert reappeared(newborn, state, scene) is not None
     unseen.looks = {"a": LOOK}
     assert reappeared(newborn, state, scene) is None, "a camera saw it stand"
-
-
-def view(cosine):
-    return np.round(127 * np.array([cosine, np.sqrt(1.0 - cosine * cosine)])).astype(np.int8).tobytes()
 
 
 def found_as(scene, candidate, newborn):

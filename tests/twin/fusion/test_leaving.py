@@ -1,7 +1,7 @@
 """Who leaves: one that was lost on the site is recognized by its looks, and who took another's name is doubted."""
 
-import numpy as np
 import pytest
+from tracks import view
 
 from twin.events.facts import IdentitiesMerged, PortalCrossed, VehicleLeft
 from twin.events.ids import SECOND
@@ -16,12 +16,6 @@ from twin.fusion.step import Step
 
 T0 = 1_767_268_800_000_000
 LEFT_AT = T0 + 60 * SECOND
-
-
-def view(*cosines):
-    """Of length 1: so alike to each of the first axes."""
-    rest = np.sqrt(max(1.0 - sum(one * one for one in cosines), 0.0))
-    return np.round(127 * np.array([*cosines, *[0.0] * (3 - len(cosines)), rest])).astype(np.int8).tobytes()
 
 
 RED, BLUE, REDDISH = view(1.0), view(0.0, 1.0), view(0.9)

@@ -5,6 +5,7 @@ import pytest
 from twin.events.facts import TrackletAssigned
 from twin.events.ids import SECOND
 from twin.events.observations import DetectedBox, FrameObserved
+from twin.fusion.appearance import View
 from twin.fusion.emission import Emission, unanswered
 from twin.fusion.frame import Measured, Seen
 from twin.fusion.linking import Linking
@@ -43,11 +44,11 @@ def said(emission):
 
 def test_a_vehicle_s_tracklet_is_said_once_and_the_next_owner_supersedes_it(emission):
     links, one, other = {}, track(1, "v1"), track(2, "v2")
-    linking = Linking(links, {"t": (b"look",)}, emission)
+    linking = Linking(links, {"t": (View(b"look"),)}, emission)
     linking.link(one, measured("t"), seen(T0))
     linking.link(one, measured("t", x=1.0), seen(T0 + 1))
     assert said(emission) == [("t", "v1", ())]
-    assert (one.tracklets, one.gallery) == (("t",), (b"look",))
+    assert (one.tracklets, one.gallery) == (("t",), (View(b"look"),))
     linking.link(other, measured("t"), seen(T0 + 2))
     assert said(emission)[1:] == [("t", "v2", (emission.facts[0].id,))]
     assert isinstance(emission.facts[1].payload, TrackletAssigned)

@@ -1,7 +1,7 @@
 """Who began anew is found to be one that was lost, once that is missed; all at once, so that none is taken for another."""
 
-import numpy as np
 import pytest
+from tracks import view
 
 from twin.events.facts import IdentitiesMerged
 from twin.events.ids import SECOND
@@ -17,11 +17,6 @@ from twin.fusion.step import Step
 
 T0 = 1_767_268_800_000_000
 NOW = T0 + 60 * SECOND
-
-
-def view(*cosines):
-    rest = np.sqrt(max(1.0 - sum(one * one for one in cosines), 0.0))
-    return np.round(127 * np.array([*cosines, *[0.0] * (3 - len(cosines)), rest])).astype(np.int8).tobytes()
 
 
 RED, BLUE, REDDISH, MAUVE = view(1.0), view(0.0, 1.0), view(0.9), view(0.7, 0.7)

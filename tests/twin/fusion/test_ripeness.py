@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from twin.events.ids import SECOND
+from twin.fusion.appearance import View
 from twin.fusion.emission import Emission
 from twin.fusion.lifecycle import Lifecycle
 from twin.fusion.motion import born
@@ -32,7 +33,7 @@ def track(place=AISLE, *, score=0.9, first_m=None, hits=60, age_s=10.0):
         seen_by="left",
         score=score,
         sure_hits=hits,
-        gallery=(b"\x7f\x00",),
+        gallery=(View(b"\x7f\x00"),),
     )
 
 

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +11,6 @@ from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import SECOND
 from twin.events.observations import ClockTicked, FrameObserved
 from twin.fusion import ordering
-from twin.fusion.appearance import N_EXEMPLARS, PRIOR_NATS, likeness, log_likelihood_ratio, with_views
 from twin.fusion.arithmetic import micro, mm
 from twin.fusion.clock_offset import LONGEST_DELAY, delay_us, observe
 from twin.fusion.gating import ln1
@@ -32,35 +30,6 @@ def test_the_logarithm_is_that_of_the_library(value):
 def test_facts_never_say_minus_zero():
     assert str(mm(-0.0001)) == "0.0"
     assert str(micro(-1e-9)) == "0.0"
-
-
-def view(*values):
-    return np.array(values, dtype=np.int8).tobytes()
-
-
-def test_like_views_speak_for_one_vehicle_and_unlike_ones_against():
-    same, other = view(100, 20, 0), view(0, -20, 120)
-    assert likeness((same,), (same,)) == 1.0
-    assert log_likelihood_ratio((same,), (same,), PRIOR_NATS) > 2.0
-    assert log_likelihood_ratio((same,), (other,), PRIOR_NATS) < -2.0
-    assert log_likelihood_ratio((), (same,), PRIOR_NATS) == 0.0
-    assert log_likelihood_ratio((view(1, 2),), (same,), PRIOR_NATS) == 0.0, "views of two embedders say nothing"
-
-
-def test_what_is_by_chance_in_each_view_goes_out_of_their_sum():
-    # One vehicle is (100, 0, 0), the other (0, 100, 0); each view is off by 60 somewhere.
-    ours, theirs = (view(100, 60, 0), view(100, -60, 0)), (view(100, 0, 60), view(100, 0, -60))
-    other = (view(60, 100, 0), view(-60, 100, 0))
-    assert likeness(ours[:1], theirs[:1]) == 10_000 / 13_600
-    assert likeness(ours, theirs) == 1.0
-    assert likeness(ours, other) == 0.0
-    assert likeness((*ours, view(1, 2)), theirs) == 1.0, "of another embedder"
-
-
-def test_a_gallery_keeps_its_first_view_and_the_newest():
-    views = [view(n, 1) for n in range(1, 8)]
-    gallery = with_views((), views)
-    assert gallery == (views[0], *views[-(N_EXEMPLARS - 1) :])
 
 
 def frame(camera, at, sequence=1, clock="ntp"):

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from twin.events.ids import SECOND
 from twin.events.observations import DetectedBox
+from twin.fusion.appearance import View
 from twin.fusion.emission import Emission
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
@@ -14,7 +15,7 @@ from twin.fusion.state import FusionState, PendingLook, Track, TrackletLink
 from twin.fusion.views import embed
 
 T0 = 1_767_268_800_000_000
-RED, BLUE = (np.array(one, np.int8).tobytes() for one in ((100, 10, 0), (0, 10, 100)))
+RED, BLUE = (View(np.array(one, np.int8).tobytes()) for one in ((100, 10, 0), (0, 10, 100)))
 BOX = DetectedBox(box_px=(0.0, 0.0, 9.0, 9.0), box_sigma_px=(2.0, 2.0), kind="car", score=0.9, tracklet="b:1:1")
 
 
@@ -55,7 +56,7 @@ def _state(seen_by_a_at=T0):
 
 
 def _embedded(state, scene, tracklet="b:1:1"):
-    look = PendingLook(T0 + SECOND // 10, "b", 1, 1, tracklet, RED, "e@1")
+    look = PendingLook(T0 + SECOND // 10, "b", 1, 1, tracklet, RED.embedding, "e@1")
     return embed(state, [look], scene, Emission(scene.site.name, "2", 1, lambda _: []))
 
 

@@ -1,10 +1,12 @@
-"""Tracks, written by hand."""
+"""Tracks and views, written by hand."""
 
 from typing import Any
 
+import numpy as np
 from msgspec.structs import replace
 
 from twin.events.ids import SECOND, Micros
+from twin.fusion.appearance import View
 from twin.fusion.motion import born
 from twin.fusion.state import Track
 
@@ -28,3 +30,9 @@ def car(number: int, at: Micros, x: float, y: float, **changes: Any) -> Track:
         vehicle=f"v{number}",
     )
     return replace(one, **changes)
+
+
+def view(*cosines: float) -> View:
+    """Of length 1: so alike to each of the first axes, of which there are three at most."""
+    rest = np.sqrt(max(1.0 - sum(one * one for one in cosines), 0.0))
+    return View(np.round(127 * np.array([*cosines, *[0.0] * (3 - len(cosines)), rest])).astype(np.int8).tobytes())
