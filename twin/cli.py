@@ -199,6 +199,9 @@ def simulate(
     seed: Annotated[int, typer.Option("--seed")] = 1,
     hours: Annotated[float, typer.Option("--hours", min=0.001)] = 1.0,
     start_at: Annotated[str, typer.Option("--start-at", help="First moment, RFC 3339.")] = "2026-01-05T06:00:00Z",
+    plates: Annotated[
+        float, typer.Option("--plates", min=0.0, max=1.0, help="Share of well shown plates that are read.")
+    ] = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Observations of simulated traffic, with the truth beside them."""
@@ -206,7 +209,8 @@ def simulate(
     from site_models.load import load_site, resolve
 
     model = load_site(resolve(site))
-    summary = write_run(model, profile, seed, hours, out, micros_of(start_at, "--start-at"), traffic=traffic)
+    started = micros_of(start_at, "--start-at")
+    summary = write_run(model, profile, seed, hours, out, started, traffic=traffic, plates=plates)
     if as_json:
         print_json(builtins(summary))
     else:

@@ -27,6 +27,7 @@ class NoiseProfile(Struct, frozen=True, kw_only=True):
         delay_mean_s: of the exponential part of arrival after capture; the fixed part is ``FIXED_DELAY_S``.
         outages_a_day, outage_s: how many for each camera, and the shortest and the longest.
         dropped, late: shares of frames; late ones arrive up to ``MOST_LATE_S`` later.
+        plates: share of the crops that show a number plate well in which it is read, by ``plates.PlateReader``.
     """
 
     name: str
@@ -44,6 +45,7 @@ class NoiseProfile(Struct, frozen=True, kw_only=True):
     outage_s: tuple[float, float]
     dropped: float
     late: float
+    plates: float = 0.0
 
 
 FIXED_DELAY_S = 0.020

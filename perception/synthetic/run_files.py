@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
+from msgspec.structs import replace
 
 from perception.synthetic.demand import Demand
 from perception.synthetic.profiles import profile as profile_named
@@ -64,8 +65,11 @@ def write_run(
     *,
     traffic: str = "own",
     demand: Demand | None = None,
+    plates: float = 0.0,
 ) -> RunSummary:
     """Simulate ``hours`` from ``start_at`` and write manifest.json, observations.jsonl.zst, truth.parquet, visits.parquet.
+
+    ``plates`` of the crops that show a number plate well have it read; no profile has any.
 
     What was fused in that folder before is removed: it is of other observations than those that stand beside it now.
 
@@ -77,7 +81,9 @@ def write_run(
         raise BadInput(f"traffic source '{traffic}' is not known; use 'own' or 'sumo'")
     if not 0 < hours <= 24 * 366:
         raise BadInput(f"cannot simulate {hours} hours; give a number over 0, of at most a year")
-    until_at, noise = start_at + round(hours * 3600 * SECOND), profile_named(profile)
+    if not 0.0 <= plates <= 1.0:
+        raise BadInput(f"cannot read a share of {plates} of the plates; give a number from 0 to 1")
+    until_at, noise = start_at + round(hours * 3600 * SECOND), replace(profile_named(profile), plates=plates)
     if traffic == "sumo":
         source = closing(SumoTraffic(site, seed, start_at, until_at, demand_of(noise, demand)))
     else:

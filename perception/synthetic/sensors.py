@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from perception.synthetic.looks import EMBEDDER, Looks
+from perception.synthetic.plates import PlateReader
 from perception.synthetic.profiles import FIXED_DELAY_S, MOST_LATE_S, NoiseProfile, detection_probability
 from perception.synthetic.seeds import generator
 from perception.synthetic.tracklets import Box, FalseBox, FalseBoxes, Tracker, Tracklet
@@ -64,7 +65,7 @@ class CameraSensor:
         self._n_frames = self._n_events = 0
         self._tracker = Tracker(f"{camera.id}.{boot_epoch}", profile, generator(seed, "tracker", camera.id))
         self._false_boxes = FalseBoxes(self._tracker, profile, camera.frame_px, generator(seed, "false boxes", camera.id))
-        self._looks = Looks(seed, profile.look_sigma)
+        self._looks, self._plates = Looks(seed, profile.look_sigma), PlateReader(seed, profile.plates)
         self._parked: dict[TrueVehicleId, tuple[VehicleState | None, View | None]] = {}
         self._cover: tuple[tuple[int, ...], list[View], list[float]] = ((), [], [])
         self._outages: tuple[int, list[tuple[Micros, Micros]]] = (-1, [])
@@ -220,6 +221,7 @@ class CameraSensor:
             tracklet.embedded_at, tracklet.n_crops = at, tracklet.n_crops + 1
             tracklet.best_quality = max(quality, tracklet.best_quality)
             embedding = self._looks.embedding(view.state.vehicle, self.camera.id, tracklet.id, tracklet.n_crops)
+            plate = self._plates.read(view, self._viewer.eye_m, tracklet.id, tracklet.n_crops)
             yield TrackletEmbedded(
                 camera=self.camera.id,
                 tracklet=tracklet.id,
@@ -227,7 +229,7 @@ class CameraSensor:
                 embedder=EMBEDDER,
                 box_px=self._inside(view.box_px),
                 quality=round(quality, 3),
-                personal=Personal(embedding=embedding),
+                personal=Personal(embedding=embedding, plate=plate),
             )
 
     def _is_up(self, at: Micros) -> bool:

@@ -65,6 +65,11 @@ class Viewer:
         self._eye = np.array(camera.geometry.position_m) if isinstance(camera.geometry, Pinhole) else None
         self._edges = _edges([one for one in site.obstacles if one.level == level.id], level)
 
+    @property
+    def eye_m(self) -> tuple[float, float] | None:
+        """Where the camera is on the map; None where only its picture of the ground is known."""
+        return None if self._eye is None else (float(self._eye[0]), float(self._eye[1]))
+
     def views(self, states: Sequence[VehicleState]) -> list[View | None]:
         """One entry a state; None where the camera cannot have it in its frame."""
         if not states:

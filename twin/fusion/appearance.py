@@ -1,4 +1,5 @@
-"""How alike two galleries of views are, as evidence for one vehicle: int8 products through a table of log-likelihood ratios.
+"""How alike two galleries of views are, as evidence for one vehicle: int8 products through a table of log-likelihood ratios,
+and the plates that were read.
 
 A gallery holds views from all around: what one side of a vehicle looks like is known from that side only.
 """
@@ -14,9 +15,13 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from twin.fusion import plates
+from twin.fusion.plates import Plates, Read
+
 ANY_SIDE = -1
 """The octant of a view of which nobody knows how its vehicle stood."""
-PER_OCTANT, N_ANY_SIDE, N_EXEMPLARS = 2, 3, 12
+PER_OCTANT, N_ANY_SIDE, N_PLATED, N_EXEMPLARS = 2, 3, 4, 12
+_PLATED = 8  # views with a plate stay for its sake, whatever they are of
 _MUCH_WORSE = 0.5  # share of the best quality of the same octant: worse views tell of the picture, not of the vehicle
 _TAN_22_5 = 0.41421356237309503
 
@@ -25,17 +30,20 @@ class View(Struct, frozen=True, gc=False, array_like=True):
     """One look at a vehicle.
 
     Attributes:
-        embedding: E signed bytes.
+        embedding: E signed bytes; none where only a plate was read.
         octant: of the vehicle, from which it is seen: 0 its front, on to its left, 0..7; ``ANY_SIDE``: not known.
         quality: 0..1, larger is better.
+        plate: as it was read in it.
     """
 
     embedding: bytes
     octant: int = ANY_SIDE
     quality: float = 1.0
+    plate: Read | None = None
 
 
 Gallery = tuple[View, ...]
+_ROOM = {ANY_SIDE: N_ANY_SIDE, _PLATED: N_PLATED}
 
 _N_REMEMBERED = 4_096
 _N_PAIRS = 16_384  # of galleries: those of each frame's boxes with those of the tracks near by
@@ -49,19 +57,30 @@ N_KNOTS, FIRST_COSINE, STEP_COSINE = len(PRIOR_NATS), -0.2, 0.1
 
 def log_likelihood_ratio(ours: Gallery, theirs: Gallery, nats: Nats) -> float:
     """Evidence in nats that two galleries show one vehicle; 0 where either is empty."""
-    alike = likeness(ours, theirs)
-    return 0.0 if alike is None else _interpolated(nats, alike)
+    alike, of_plates = _compared(ours, theirs)
+    return of_plates if alike is None else _interpolated(nats, alike) + of_plates
 
 
-@lru_cache(maxsize=_N_PAIRS)
 def likeness(ours: Gallery, theirs: Gallery) -> float | None:
     """Cosine of the galleries' sums: what is by chance in each view goes out of them. None where no two can be compared.
 
     Each octant counts alike, however often it was seen. Views of several lengths are of several embedders: those that are most
     alike count.
     """
-    lengths = sorted({len(one.embedding) for one in ours} & {len(one.embedding) for one in theirs})
-    return max((_cosine(_sum(ours, length), _sum(theirs, length)) for length in lengths), default=None)
+    return _compared(ours, theirs)[0]
+
+
+@lru_cache(maxsize=_N_PAIRS)
+def _compared(ours: Gallery, theirs: Gallery) -> tuple[float | None, float]:
+    """The likeness of two galleries, and what their plates tell in nats."""
+    lengths = sorted({len(one.embedding) for one in ours} & {len(one.embedding) for one in theirs} - {0})
+    alike = max((_cosine(_sum(ours, length), _sum(theirs, length)) for length in lengths), default=None)
+    return alike, plates.log_likelihood_ratio(plates_of(ours), plates_of(theirs))
+
+
+def plates_of(gallery: Gallery) -> Plates:
+    """What was read in a gallery's views, in order."""
+    return tuple(one.plate for one in gallery if one.plate is not None)
 
 
 def _cosine(a: _Sum, b: _Sum) -> float:
@@ -82,25 +101,33 @@ def _sum(gallery: Gallery, length: int) -> _Sum:
 
 
 def with_views(gallery: Gallery, views: Iterable[View]) -> Gallery:
-    """The gallery with new views: of each octant the newest, but none that is much worse than another; the first one stays."""
+    """The gallery with new views: of each octant, and of those with a plate, the newest, none much worse than another.
+
+    The first one stays.
+    """
     for view in views:
         gallery = _with_view(gallery, view)
     return gallery
 
 
 def _with_view(gallery: Gallery, view: View) -> Gallery:
-    if not view.embedding or any(one.embedding == view.embedding for one in gallery):
+    if not (view.embedding or view.plate) or any(one == view or one.embedding == view.embedding != b"" for one in gallery):
         return gallery
-    first, others = gallery[:1], list(gallery[1:])
-    alike = [one for one in others if one.octant == view.octant]
-    if len(alike) >= (N_ANY_SIDE if view.octant == ANY_SIDE else PER_OCTANT):
+    first, others, kind = gallery[:1], list(gallery[1:]), _kind(view)
+    alike = [one for one in others if _kind(one) == kind]
+    if len(alike) >= _ROOM.get(kind, PER_OCTANT):
         if view.quality < _MUCH_WORSE * max(one.quality for one in alike):
             return gallery
         others.remove(_dispensable(alike, view.quality))
     elif len(gallery) >= N_EXEMPLARS:
-        counts = Counter(one.octant for one in others)
-        others.remove(next(one for one in others if counts[one.octant] == max(counts.values())))
+        counts = Counter(map(_kind, others))
+        others.remove(next(one for one in others if counts[_kind(one)] == max(counts.values())))
     return (*first, *others, view)
+
+
+def _kind(view: View) -> int:
+    """Views of a kind push each other out: those of one octant, and those with a plate."""
+    return view.octant if view.plate is None else _PLATED
 
 
 def _dispensable(views: list[View], quality: float) -> View:

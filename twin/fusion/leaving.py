@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from twin.events.ids import SECOND, Micros
-from twin.fusion.appearance import Nats, log_likelihood_ratio
+from twin.fusion import plates
+from twin.fusion.appearance import Nats, log_likelihood_ratio, plates_of
 from twin.fusion.doubles import seem_two
 from twin.fusion.identity import HANDOVER_US, certainty_of, vehicle_of
 from twin.fusion.scene import Scene
@@ -21,6 +22,7 @@ _ALIKE_NATS = 1.5  # of looks alone: there is nothing else to go by
 _MARGIN_NATS = 1.0
 _STRANGE_NATS = -0.8  # of 20 wrong and 68 right stays of seeds 601 and 602 that closed, 8 and none looked so strange
 _STRANGE_CERTAINTY = 0.5
+_OTHER_PLATE_NATS = -1.5  # of plates alone: look-alikes may have exchanged their names
 _N_NEWEST = 3  # views: what a vehicle looked like long ago says nothing of who goes by its name now
 _BOTH_SEEN: Micros = 20 * SECOND  # longer do boxes of others not hold a track that its vehicle has left
 
@@ -54,10 +56,13 @@ def recognized(leaving: Track, tracks: Iterable[Track], scene: Scene, at: Micros
 
 
 def _same_since_entry(leaving: Track, nats: Nats) -> float:
-    """How sure it is that who leaves is who came in: the first view of a vehicle is always kept."""
+    """How sure it is that who leaves is who came in: the first view of a vehicle is always kept, and so are plates for long."""
     newest = leaving.strange or leaving.gallery[1:][-_N_NEWEST:]
-    is_strange = log_likelihood_ratio(leaving.gallery[:1], newest, nats) < _STRANGE_NATS
-    return _STRANGE_CERTAINTY if is_strange else 1.0
+    plated = [one for one in leaving.gallery[1:] if one.plate is not None and one not in newest]
+    first = (*leaving.gallery[:1], *plated[:1])
+    is_strange = log_likelihood_ratio(first, newest, nats) < _STRANGE_NATS
+    is_another = plates.log_likelihood_ratio(plates_of(first), plates_of(newest)) < _OTHER_PLATE_NATS
+    return _STRANGE_CERTAINTY if is_strange or is_another else 1.0
 
 
 def _is_lost_since(track: Track, leaving: Track) -> bool:

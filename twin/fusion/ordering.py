@@ -16,6 +16,7 @@ from twin.events.ids import CameraId, Micros
 from twin.events.observations import ClockTicked, FrameObserved, Personal, TrackletEmbedded
 from twin.fusion.clock_offset import delay_us, is_of_before, note, offset_us, told
 from twin.fusion.parameters import FusionParameters
+from twin.fusion.plates import read
 from twin.fusion.state import CameraWatch, OrderingState, PendingFrame, PendingLook, Tick
 
 _NEVER: Micros = -(2**62)
@@ -67,7 +68,8 @@ def accept_look(
     parameters: FusionParameters,
 ) -> tuple[OrderingState, PendingLook | None, int | None]:
     """Take a look at a tracklet into the tick of its frame; returns as ``accept``. An erased look is nothing."""
-    if personal is None or not personal.embedding:
+    plate = None if personal is None or personal.plate is None else read(personal.plate.text, personal.plate.score)
+    if personal is None or not (personal.embedding or plate):
         return state, None, None
     watch = state.cameras.get(payload.camera)
     at, key = event.occurred_at + (0 if watch is None else watch.offset_us), event.key
@@ -76,6 +78,7 @@ def accept_look(
         embedding=personal.embedding,
         embedder=payload.embedder,
         quality=payload.quality,
+        plate=plate,
     )
     if state.is_wall_clock and state.clock_at is not None and at > state.clock_at + parameters.ahead_us:
         return state, look, state.clock_at - at

@@ -19,6 +19,7 @@ from twin.fusion.camera_links import CameraLinks
 from twin.fusion.look_scores import LookScores
 from twin.fusion.motion import Cov2, Motion
 from twin.fusion.place import Look
+from twin.fusion.plates import Read
 
 TrackId = int
 Calibrations = tuple[tuple[Micros, CameraCalibrated], ...]
@@ -37,7 +38,7 @@ class PendingFrame(Struct, frozen=True, gc=False, array_like=True):
 
 
 class PendingLook(Struct, frozen=True, gc=False, array_like=True):
-    """How a tracklet looked, as it waits for its tick to close: a personal field, opened."""
+    """How a tracklet looked, and what plate was read, as it waits for its tick to close: personal fields, opened."""
 
     at: Micros
     camera: CameraId
@@ -47,6 +48,7 @@ class PendingLook(Struct, frozen=True, gc=False, array_like=True):
     embedding: bytes
     embedder: str = ""  # states of before have none
     quality: float = 1.0
+    plate: Read | None = None
 
 
 class Tick(Struct, frozen=True, gc=False, array_like=True):

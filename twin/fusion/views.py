@@ -34,7 +34,8 @@ def embed(state: FusionState, looks: Iterable[PendingLook], scene: Scene, emissi
         track = None if link is None else tracks.get(link.track)
         if scene.parameters.calibrates_looks and track is not None and name not in views:
             scores = _with_first(scores, look, track, tracks.values(), state.tracklets, emission)
-        view = View(look.embedding, ANY_SIDE if track is None else _side(track, look, state, scene), look.quality)
+        side = ANY_SIDE if track is None else _side(track, look, state, scene)
+        view = View(look.embedding, side, look.quality, look.plate)
         views[name] = with_views(views.get(name, ()), [view])
         while len(views) > _N_VIEWS:
             del views[next(iter(views))]

@@ -32,6 +32,7 @@ def cases_of(options: argparse.Namespace) -> Iterator[Case]:
                         seed=seed,
                         hours=options.hours,
                         stay_minutes=options.stay_minutes,
+                        plates=options.plates,
                     )
 
 
@@ -46,7 +47,9 @@ def _scenes(options: argparse.Namespace) -> list[Scene]:
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m ops.bench.fusion_quality", description="Simulate, fuse and score; print a table of each scene."
+        prog="python -m ops.bench.fusion_quality",
+        description="Simulate, fuse and score; print a table of each scene.",
+        allow_abbrev=False,  # --seed would be --seeds
     )
     sites = parser.add_argument_group("which site")
     sites.add_argument("--scene", action="append", help="overlap, gaps or two-levels; may be given several times")
@@ -64,6 +67,7 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     runs.add_argument("--profile", action="append", help="clean, default or harsh; may be given several times")
     runs.add_argument("--traffic", action="append", choices=("own", "sumo"), help="may be given several times")
     runs.add_argument("--stay-minutes", type=float, help="median of the stays; absent: 40")
+    runs.add_argument("--plates", type=float, default=0.0, help="share of the well shown number plates that are read")
     others = parser.add_argument_group("beside what")
     others.add_argument("--peer", action="store_true", help="beside a plain ground tracker (needs the bench extra)")
     others.add_argument("--ablations", action="store_true", help="beside the fold without each of its parts")

@@ -33,7 +33,8 @@ def simulated(case: Case, out: Path) -> Path:
         return run
     demand = None if case.stay_minutes is None else Demand(stay_median_s=60 * case.stay_minutes)
     started = time.monotonic()
-    write_run(case.site, case.profile, case.seed, case.hours, run, micros(START), traffic=case.traffic, demand=demand)
+    chosen: dict[str, Any] = {"traffic": case.traffic, "demand": demand, "plates": case.plates}
+    write_run(case.site, case.profile, case.seed, case.hours, run, micros(START), **chosen)
     if not (run / "site").exists():
         (run / "site").symlink_to(case.folder.resolve(), target_is_directory=True)
     stamp(run / "simulated.json", of, started)

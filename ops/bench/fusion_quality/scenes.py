@@ -59,6 +59,7 @@ class Case:
     Attributes:
         site: with a tariff; its folder is ``folder``.
         stay_minutes: median of the stays; None: the generator's 40.
+        plates: share of the well shown number plates that are read.
     """
 
     scene: str
@@ -69,12 +70,14 @@ class Case:
     seed: int
     hours: float
     stay_minutes: float | None
+    plates: float = 0.0
 
     @property
     def name(self) -> str:
         """Of its folder: all that it depends on."""
         stays = "" if self.stay_minutes is None else f"-stay-{self.stay_minutes:g}min"
-        return f"{self.site.name}-{self.traffic}-{self.profile}-{self.hours:g}h{stays}-seed-{self.seed}"
+        plates = f"-plates-{self.plates:g}" if self.plates else ""
+        return f"{self.site.name}-{self.traffic}-{self.profile}-{self.hours:g}h{stays}{plates}-seed-{self.seed}"
 
     @property
     def group(self) -> tuple[str, str, str]:
