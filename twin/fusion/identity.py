@@ -97,7 +97,12 @@ def _is_seen_elsewhere(newborn: Track, candidate: Track) -> bool:
     since_us = candidate.seen_at - newborn.born_at
     if since_us <= 0 or (candidate.status == "parked" and since_us <= HANDOVER_US):
         return False
-    return newborn.seen_at - candidate.seen_at < _UNSEEN_US or since_us > LEFT_BEHIND_US
+    return newborn.seen_at - candidate.seen_at < _UNSEEN_US or is_seen_since(candidate, newborn.born_at)
+
+
+def is_seen_since(track: Track, born_at: Micros) -> bool:
+    """Whether a track was seen so long after another began that no looks make them one."""
+    return track.seen_at - born_at > LEFT_BEHIND_US
 
 
 def _were_beside(newborn: Track, candidate: Track) -> bool:

@@ -205,8 +205,7 @@ class Lifecycle:
 
     def keep(self, track: Track, camera: CameraId, measured: Measured, at: Micros) -> None:
         """A camera's box of a parked vehicle has not changed."""
-        rate = track.seen_rate.get(camera, _FIRST_RATE)
-        track.seen_rate = {**track.seen_rate, camera: rate + _RATE_GAIN * (1.0 - rate)}
+        self.note_rate(track, camera, was_seen=True)
         track.absence, track.absent_since = 0.0, None
         standing.hear(track, measured, camera, at)
         stood = track.motion
@@ -240,7 +239,9 @@ class Lifecycle:
     def note_rate(self, track: Track, camera: CameraId, was_seen: bool) -> None:
         """How often this camera sees the vehicle when its place is in clear view: an exponential mean."""
         rate = track.seen_rate.get(camera, _FIRST_RATE)
-        track.seen_rate = {**track.seen_rate, camera: rate + _RATE_GAIN * ((1.0 if was_seen else 0.0) - rate)}
+        after = rate + _RATE_GAIN * ((1.0 if was_seen else 0.0) - rate)
+        if after != rate:  # of what has stood for a minute it is not: adding changes no bit any more
+            track.seen_rate = {**track.seen_rate, camera: after}
 
     def lose_sight(self, track: Track, looked_at: Micros, taken: Collection[StallId] = ()) -> None:
         """A moving vehicle has not been seen for ``hidden_us``: it left if it was about to, parked if it drove into a stall

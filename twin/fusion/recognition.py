@@ -17,7 +17,7 @@ import numpy as np
 
 from twin.events.ids import SECOND, Micros
 from twin.fusion.association import least_total
-from twin.fusion.identity import score_of
+from twin.fusion.identity import is_seen_since, score_of, vehicle_of
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track, known_at
 
@@ -40,8 +40,9 @@ def recognitions(state: FusionState, scene: Scene, at: Micros) -> list[Recogniti
     found = [track for track in state.tracks.values() if _began_anew(track, scene, at)]
     if not found or not scene.has_boundary:
         return []
-    scores = [[_score(track, lost, state, scene) for lost in state.tracks.values()] for track in found]
-    lost = list(state.tracks.values())
+    last_born = max(track.born_at for track in found)
+    lost = [track for track in state.tracks.values() if vehicle_of(track) and not is_seen_since(track, last_born)]
+    scores = [[_score(track, one, state, scene) for one in lost] for track in found]
     columns = [n for n in range(len(lost)) if any(row[n] > _IMPOSSIBLE for row in scores)]
     if not columns:
         return []

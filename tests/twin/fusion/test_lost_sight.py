@@ -2,7 +2,7 @@
 
 import pytest
 from msgspec.structs import replace
-from tracks import car
+from tracks import car, view
 
 from twin.events.facts import PortalCrossed, VehicleHidden, VehicleLeft, VehicleMoved, VehicleParked
 from twin.events.ids import SECOND
@@ -15,7 +15,7 @@ from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track, TrailPoint
 
 T0 = 1_767_268_800 * SECOND
-RED = bytes([127, 0, 0, 0])
+RED = view(1.0)
 
 
 @pytest.fixture
