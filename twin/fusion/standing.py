@@ -10,14 +10,13 @@ import math
 from twin.events.ids import SECOND, CameraId, Micros, TrackletId
 from twin.fusion.frame import Measured
 from twin.fusion.motion import Motion
-from twin.fusion.place import Look, looked
+from twin.fusion.place import FIRST_LOOKS, Look, looked
 from twin.fusion.state import Doubt, Emitted, Track, TrailPoint
 
 AWAY_LAPSES: Micros = 2 * SECOND
 """Who drives off is off again by then."""
 _NOISE_SHARE = 0.5  # of a look's standard deviation: what looks of one camera do not have in common
 _TELLS_SIGMA = 2.0  # of what looks of one camera do not have in common: so far off is told from standing
-_FIRST_LOOKS = 10  # of a camera at a parked vehicle come as they come, later ones
 _SETTLED: Micros = 3 * SECOND  # of a box that has not changed for so long the vehicle is known by fewer
 _LOOK_EVERY: Micros = SECOND  # no faster than this
 _MOST_DOUBTS = 8  # at a time: a vehicle may stand for weeks, and its neighbours' tracklets break twice a minute
@@ -74,7 +73,7 @@ def denies(track: Track, measured: Measured, camera: CameraId, at: Micros) -> bo
     if away2 * away2 <= _TELLS_SIGMA * _TELLS_SIGMA * _NOISE_SHARE * _NOISE_SHARE * along:
         return False
     own = track.looks.get(camera)
-    if own is None or (own.n < _FIRST_LOOKS and (measured.is_fresh or at - own.at < _SETTLED)):
+    if own is None or (own.n < FIRST_LOOKS and (measured.is_fresh or at - own.at < _SETTLED)):
         return False
     if measured.is_fresh and own.rank != measured.rank:
         return False
@@ -83,8 +82,13 @@ def denies(track: Track, measured: Measured, camera: CameraId, at: Micros) -> bo
 
 
 def is_due(own: Look | None, at: Micros) -> bool:
-    """Boxes that come fast come of something that begins to move: they must not take the place with them."""
-    return own is None or own.n < _FIRST_LOOKS or at - own.at >= _LOOK_EVERY
+    """Boxes that come fast come of something that begins to move: they must not take the place with them, nor may those of a
+    better kind, which show more of a vehicle that the camera knew before.
+
+    Of a camera that does not know the vehicle yet looks count as they come.
+    """
+    is_first = own is None or (own.n < FIRST_LOOKS and not own.was_known)
+    return is_first or at - own.at >= _LOOK_EVERY
 
 
 def off_by_m(track: Track, measured: Measured, camera: CameraId) -> tuple[float, float]:
