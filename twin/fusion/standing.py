@@ -87,8 +87,10 @@ def is_due(own: Look | None, at: Micros) -> bool:
 
     Of a camera that does not know the vehicle yet looks count as they come.
     """
-    is_first = own is None or (own.n < FIRST_LOOKS and not own.was_known)
-    return is_first or at - own.at >= _LOOK_EVERY
+    if own is None:
+        return True
+    is_known = own.n >= FIRST_LOOKS or own.was_known
+    return not is_known or at - own.at >= _LOOK_EVERY
 
 
 def off_by_m(track: Track, measured: Measured, camera: CameraId) -> tuple[float, float]:
