@@ -233,7 +233,7 @@ class Lifecycle:
         """A camera that has a clear view did not see a parked vehicle."""
         rate = track.seen_rate.get(camera, _FIRST_RATE)
         track.absence += evidence_of_absence(rate)
-        track.absent_since = at if track.absent_since is None else track.absent_since
+        track.absent_since, track.missed_at = at if track.absent_since is None else track.absent_since, at
         if track.absence >= self._parameters.absence_nats and at - track.absent_since >= self._parameters.absence_us:
             self._hide(track, track.absent_since)
 
