@@ -192,7 +192,7 @@ class Lifecycle:
                 (x, y), covariance_m2 = measured.point_m, measured.covariance_m2
                 self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
             return
-        standing.hear(track, measured, camera, at)
+        standing.hear(track, measured, camera, at, tells=has_left is not None)
         if track.away == 0 and standing.is_due(track.looks.get(camera), at):
             standing.take(track, measured, camera, at)
             track.looks = without_strays(track.looks)

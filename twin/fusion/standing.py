@@ -50,10 +50,15 @@ def _is_off(own: Look, measured: Measured, by_m: float) -> bool:
     return math.sqrt(dx * dx + dy * dy) > by_m + _NOISE_SHARE * math.sqrt(xx + yy)
 
 
-def hear(track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:
-    """A look that is not off the vehicle's place: who was off it may be back, or wrong."""
+def hear(track: Track, measured: Measured, camera: CameraId, at: Micros, *, tells: bool = True) -> None:
+    """A look that is not off the vehicle's place: who was off it may be back, or wrong.
+
+    Args:
+        tells: whether it would be off if the vehicle were. A box of another kind than the camera knows is not: while a vehicle
+            creeps out from between others, every other box of it is covered by one.
+    """
     name = measured.box.tracklet
-    if track.away and (name == track.away_by or at - track.away_at > AWAY_LAPSES):
+    if track.away and ((tells and name == track.away_by) or at - track.away_at > AWAY_LAPSES):
         track.away = 0  # it was noise
     elif track.away and denies(track, measured, camera, at):
         doubt(track, name, at)

@@ -283,3 +283,17 @@ def test_only_looks_in_a_row_are_a_departure(offs, every_us, status, n_looks):
     track = parked_and_off(n_looks)
     track.away, track.away_by = 0, None
     assert looks_at(track, offs, every_us, Scene(site(), DEFAULTS)) == status
+
+
+@pytest.mark.parametrize(("step_m", "status"), [(0.2, "moving"), (0.0, "parked")])
+def test_every_other_box_of_one_that_creeps_off_may_be_covered(step_m, status):
+    """A box whose lower edge is covered tells little of the place; it says neither that the vehicle is off nor that it is back."""
+    life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
+    track = parked_track()
+    for number in range(14):
+        look = measured("own", 5.5 + step_m * number)
+        if number % 2:
+            look = replace(look, rank=COVERED, covariance_m2=(1.3, 0.0, 1.3))
+        if track.status == "parked":
+            life.measure_parked(track, look, "own", START + 2 * SECOND + number * SECOND // 5)
+    assert track.status == status
