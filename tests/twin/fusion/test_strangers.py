@@ -287,7 +287,7 @@ def test_only_looks_in_a_row_are_a_departure(offs, every_us, status, n_looks):
 
 @pytest.mark.parametrize(("step_m", "status"), [(0.2, "moving"), (0.0, "parked")])
 def test_every_other_box_of_one_that_creeps_off_may_be_covered(step_m, status):
-    """A box whose lower edge is covered tells little of the place; it says neither that the vehicle is off nor that it is back."""
+    """A box whose lower edge is covered tells little of the place: neither that the vehicle is off nor that it is back."""
     life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
     track = parked_track()
     for number in range(14):
