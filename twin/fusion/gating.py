@@ -21,6 +21,7 @@ LINKED_GATE = 4.0
 NEIGHBOUR_M = 1.5
 """A new box this near to a parked vehicle is nobody else's."""
 _REACH_M = 3.0  # of what was seen just now
+_SWERVE_MPS2 = 5.0  # nobody brakes, speeds up or turns harder
 _CROSSING_SHARE = 0.15  # intersection over union of two boxes that cross
 _SECOND_US = 1e6
 _LN2 = 0.6931471805599453
@@ -167,8 +168,10 @@ def pairs(
     """The pairs that may be, with their costs: half of d² + ln det S, less for a link of their own and more for another's.
 
     A box of a tracklet that belongs to nobody is a parked vehicle's only where it is nearer than its neighbours are: what is
-    farther begins a track of its own, which is told to be a double once more of its boxes say where it is. And nothing is
-    farther from where it was than it could have driven.
+    farther begins a track of its own, which is told to be a double once more of its boxes say where it is. Nor is it a known
+    moving vehicle's where that would have had to swerve harder than anybody does: however little is known of one that was not
+    seen for a moment, what comes out from behind another vehicle 5 m beside it is somebody else. And nothing is farther from
+    where it was than it could have driven.
 
     Args:
         numbers, times, kinds: as of ``TrackColumns``.
@@ -189,7 +192,8 @@ def pairs(
     n = 0
     for number in range(len(rows)):
         row = rows[number]
-        limit = _REACH_M + max_speed_mps * (max(at - times[row, 1], 0) / _SECOND_US)
+        unseen_s = max(at - times[row, 1], 0) / _SECOND_US
+        limit, swerve = _REACH_M + max_speed_mps * unseen_s, _REACH_M + 0.5 * _SWERVE_MPS2 * unseen_s * unseen_s
         for column in range(len(boxes)):
             link = 0.0 if links[column] < 0 else 1.0 if links[column] == row else -1.0
             px, py = boxes[column, 0], boxes[column, 1]
@@ -200,6 +204,8 @@ def pairs(
             a, b = ahead[number, 2] + boxes[column, 2], ahead[number, 3] + boxes[column, 3]
             c = ahead[number, 4] + boxes[column, 4]
             dx, dy = px - ahead[number, 0], py - ahead[number, 1]
+            if link == 0.0 and kinds[row, 1] == MOVING and dx * dx + dy * dy > swerve * swerve:
+                continue
             if looks[row, 5] == ranks[column] and link <= 0.0 and kinds[row, 1] == PARKED:
                 a, b, c = looks[row, 2], looks[row, 3], looks[row, 4]
                 dx, dy = px - looks[row, 0], py - looks[row, 1]

@@ -22,6 +22,7 @@ from twin.fusion.gating import ln1
 from twin.fusion.motion import predict
 from twin.fusion.place import squared_distance
 from twin.fusion.scene import Scene
+from twin.fusion.stalls import n_unknown
 from twin.fusion.state import FusionState, Track
 
 _PARKED_NEAR_M = 5.0
@@ -51,23 +52,27 @@ class Reappearance(Struct, frozen=True):
 
 def reappeared(newborn: Track, state: FusionState, scene: Scene) -> Reappearance | None:
     """The best candidate for a newborn track, or None when it is a new vehicle."""
-    parameters = scene.parameters
+    least, unknown = scene.parameters.known_nats, n_unknown(state.stalls, scene)
     scored = [
         (score, candidate)
         for candidate in state.tracks.values()
-        if (score := score_of(newborn, candidate, state, scene)) is not None and score >= parameters.known_nats
+        if (score := score_of(newborn, candidate, state, scene, unknown)) is not None and score >= least
     ]
     if not scored:
         return None
     scored.sort(key=lambda one: (-one[0], one[1].id))
     best, candidate = scored[0]
     margin = best - scored[1][0] if len(scored) > 1 else math.inf
-    is_ambiguous = margin < parameters.margin_nats
+    is_ambiguous = margin < scene.parameters.margin_nats
     return Reappearance(candidate, certainty_of(margin), is_ambiguous, _learnable(newborn, candidate, scene))
 
 
-def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene) -> float | None:
-    """Log-likelihood ratio that the newborn is the candidate, against one that is not known; None where it cannot be."""
+def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene, unknown: int = 0) -> float | None:
+    """Log-likelihood ratio that the newborn is the candidate, against one that is not known; None where it cannot be.
+
+    Args:
+        unknown: stalls that may hold one that nobody has seen yet.
+    """
     if vehicle_of(candidate) is None or candidate.id == newborn.id or _is_seen_elsewhere(newborn, candidate):
         return None
     if _were_beside(newborn, candidate):
@@ -79,15 +84,15 @@ def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene)
         return _of_left_behind(newborn, candidate, looks)
     if candidate.status == "parked" and candidate.looks:
         away = _away_m(newborn, candidate)
-        if away is not None and away <= (_PARKED_NEAR_M if candidate.absence > 0.0 else _ONE_PLACE_M):
+        if away is not None and away <= (_PARKED_NEAR_M if _is_missed(candidate, newborn.born_at) else _ONE_PLACE_M):
             return _MISSED_NATS + looks - away
         if looks < _ALIKE_NATS:
             return None
     if (gap := _gap(newborn, candidate, scene)) is None:
         return None
-    driven = as_driven(gap) if _stood(candidate) else gap
+    driven = as_driven(gap) if _stood(candidate, newborn.born_at) else gap
     watched_us = newborn.born_at - state.watched_since.get(newborn.seen_by, newborn.born_at)
-    ratio = likelihood_ratio(state.links, driven, max(watched_us, 0))
+    ratio = likelihood_ratio(state.links, driven, max(watched_us, 0), unknown)
     stood = _STOOD_NATS if candidate.status == "parked" else 0.0
     return looks + ratio + stood - _off_course(newborn.level, newborn.first_m, newborn.born_at, candidate, scene)
 
@@ -117,7 +122,8 @@ def _of_left_behind(newborn: Track, candidate: Track, looks: float) -> float | N
     if not stands and looks < _ALIKE_NATS:
         return None
     away = _away_m(newborn, candidate)
-    near_m = _PARKED_NEAR_M if candidate.absence > 0.0 or not stands or looks >= _ALIKE_NATS else _ONE_PLACE_M
+    is_near = _is_missed(candidate, newborn.born_at) or not stands or looks >= _ALIKE_NATS
+    near_m = _PARKED_NEAR_M if is_near else _ONE_PLACE_M
     return None if away is None or away > near_m else _MISSED_NATS + looks - away
 
 
@@ -130,9 +136,19 @@ def _away_m(newborn: Track, candidate: Track) -> float | None:
     return math.sqrt(dx * dx + dy * dy)
 
 
-def _stood(candidate: Track) -> bool:
+def _stood(candidate: Track, at: Micros) -> bool:
     """Whether a candidate stood when it was last seen: when it drove off is not known then."""
-    return candidate.absence > 0.0 or (candidate.status == "parked" and bool(candidate.looks))
+    return _is_missed(candidate, at) or (candidate.status == "parked" and bool(candidate.looks))
+
+
+def _is_missed(candidate: Track, at: Micros) -> bool:
+    """Whether it was found gone from where it stood, or is being missed there.
+
+    Who was looked for in vain some time ago, and not since then, stands behind something.
+    """
+    if candidate.absence <= 0.0 or candidate.status != "parked":
+        return candidate.absence > 0.0
+    return candidate.missed_at is None or at - candidate.missed_at <= LEFT_BEHIND_US
 
 
 def _gap(newborn: Track, candidate: Track, scene: Scene) -> Gap | None:
@@ -150,7 +166,7 @@ def _off_course(level: LevelId, place_m: tuple[float, float], at: Micros, candid
 
     Half of what d² is above its mean, as how far anybody gets in the time is told by the way between cameras.
     """
-    if _stood(candidate) or candidate.level != level or not 0 < at - candidate.seen_at <= _ON_COURSE_US:
+    if _stood(candidate, at) or candidate.level != level or not 0 < at - candidate.seen_at <= _ON_COURSE_US:
         return 0.0
     ahead = predict(candidate.motion, at, scene.parameters.acceleration_m2ps3)
     (xx, xy, yy), (x, y) = ahead.covariance_m2, place_m
@@ -189,7 +205,9 @@ def _passage(track: Track, measured: Measured, seen: Seen, state: FusionState, s
 
 def _learnable(newborn: Track, candidate: Track, scene: Scene) -> Gap | None:
     """What a recognition tells of the ways between cameras; None: nothing."""
-    return None if _stood(candidate) or candidate.seen_at > newborn.born_at else _gap(newborn, candidate, scene)
+    return (
+        None if _stood(candidate, newborn.born_at) or candidate.seen_at > newborn.born_at else _gap(newborn, candidate, scene)
+    )
 
 
 def is_unlike(ours: Gallery, theirs: Gallery, nats: Nats) -> bool:

@@ -192,7 +192,7 @@ class Lifecycle:
                 (x, y), covariance_m2 = measured.point_m, measured.covariance_m2
                 self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
             return
-        standing.hear(track, measured, camera, at)
+        standing.hear(track, measured, camera, at, tells=has_left is not None)
         if track.away == 0 and standing.is_due(track.looks.get(camera), at):
             standing.take(track, measured, camera, at)
             track.looks = without_strays(track.looks)
@@ -232,7 +232,7 @@ class Lifecycle:
         """A camera that has a clear view did not see a parked vehicle."""
         rate = track.seen_rate.get(camera, _FIRST_RATE)
         track.absence += evidence_of_absence(rate)
-        track.absent_since = at if track.absent_since is None else track.absent_since
+        track.absent_since, track.missed_at = at if track.absent_since is None else track.absent_since, at
         if track.absence >= self._parameters.absence_nats and at - track.absent_since >= self._parameters.absence_us:
             self._hide(track, track.absent_since)
 

@@ -19,6 +19,8 @@ BoxPx = tuple[float, float, float, float]
 CLEAR, COVERED, CUT = 0, 1, 2
 """How much of a vehicle a box is of: all, not its lower edge, not one of its sides. Less is better."""
 
+FIRST_LOOKS = 10
+"""After so many looks a camera knows a vehicle that stands."""
 _MEMORY = 30  # looks after which the oldest begin to fade
 _ENOUGH_LOOKS = 4
 _STRANGE_D2 = 11.8  # chi-squared, 2 degrees of freedom, 99.7 %
@@ -35,6 +37,7 @@ class Look(Struct, frozen=True, gc=False, array_like=True):
         covariance_m2: of one look.
         rank: the best kind of box so far; only such boxes are in the mean.
         box_px: the newest of them.
+        was_known: whether the camera knew the vehicle by worse boxes before.
     """
 
     n: int
@@ -44,6 +47,7 @@ class Look(Struct, frozen=True, gc=False, array_like=True):
     covariance_m2: Cov2
     rank: int
     box_px: BoxPx
+    was_known: bool = False
 
 
 def looked(
@@ -51,8 +55,10 @@ def looked(
 ) -> Look:
     """The mean with another look; a better kind of box replaces all worse ones, and a worse one adds nothing."""
     x, y = point_m
-    if before is None or rank < before.rank:
+    if before is None:
         return Look(1, at, x, y, covariance_m2, rank, box_px)
+    if rank < before.rank:
+        return Look(1, at, x, y, covariance_m2, rank, box_px, before.was_known or before.n >= FIRST_LOOKS)
     if rank > before.rank:
         return before
     gain = 1.0 / min(before.n + 1, _MEMORY)
@@ -64,6 +70,7 @@ def looked(
         _mean(before.covariance_m2, covariance_m2, gain),
         rank,
         box_px,
+        before.was_known,
     )
 
 

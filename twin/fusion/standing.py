@@ -10,14 +10,13 @@ import math
 from twin.events.ids import SECOND, CameraId, Micros, TrackletId
 from twin.fusion.frame import Measured
 from twin.fusion.motion import Motion
-from twin.fusion.place import Look, looked
+from twin.fusion.place import FIRST_LOOKS, Look, looked
 from twin.fusion.state import Doubt, Emitted, Track, TrailPoint
 
 AWAY_LAPSES: Micros = 2 * SECOND
 """Who drives off is off again by then."""
 _NOISE_SHARE = 0.5  # of a look's standard deviation: what looks of one camera do not have in common
 _TELLS_SIGMA = 2.0  # of what looks of one camera do not have in common: so far off is told from standing
-_FIRST_LOOKS = 10  # of a camera at a parked vehicle come as they come, later ones
 _SETTLED: Micros = 3 * SECOND  # of a box that has not changed for so long the vehicle is known by fewer
 _LOOK_EVERY: Micros = SECOND  # no faster than this
 _MOST_DOUBTS = 8  # at a time: a vehicle may stand for weeks, and its neighbours' tracklets break twice a minute
@@ -51,10 +50,15 @@ def _is_off(own: Look, measured: Measured, by_m: float) -> bool:
     return math.sqrt(dx * dx + dy * dy) > by_m + _NOISE_SHARE * math.sqrt(xx + yy)
 
 
-def hear(track: Track, measured: Measured, camera: CameraId, at: Micros) -> None:
-    """A look that is not off the vehicle's place: who was off it may be back, or wrong."""
+def hear(track: Track, measured: Measured, camera: CameraId, at: Micros, *, tells: bool = True) -> None:
+    """A look that is not off the vehicle's place: who was off it may be back, or wrong.
+
+    Args:
+        tells: whether it would be off if the vehicle were. A box of another kind than the camera knows is not: while a vehicle
+            creeps out from between others, every other box of it is covered by one.
+    """
     name = measured.box.tracklet
-    if track.away and (name == track.away_by or at - track.away_at > AWAY_LAPSES):
+    if track.away and ((tells and name == track.away_by) or at - track.away_at > AWAY_LAPSES):
         track.away = 0  # it was noise
     elif track.away and denies(track, measured, camera, at):
         doubt(track, name, at)
@@ -74,7 +78,7 @@ def denies(track: Track, measured: Measured, camera: CameraId, at: Micros) -> bo
     if away2 * away2 <= _TELLS_SIGMA * _TELLS_SIGMA * _NOISE_SHARE * _NOISE_SHARE * along:
         return False
     own = track.looks.get(camera)
-    if own is None or (own.n < _FIRST_LOOKS and (measured.is_fresh or at - own.at < _SETTLED)):
+    if own is None or (own.n < FIRST_LOOKS and (measured.is_fresh or at - own.at < _SETTLED)):
         return False
     if measured.is_fresh and own.rank != measured.rank:
         return False
@@ -83,8 +87,15 @@ def denies(track: Track, measured: Measured, camera: CameraId, at: Micros) -> bo
 
 
 def is_due(own: Look | None, at: Micros) -> bool:
-    """Boxes that come fast come of something that begins to move: they must not take the place with them."""
-    return own is None or own.n < _FIRST_LOOKS or at - own.at >= _LOOK_EVERY
+    """Boxes that come fast come of something that begins to move: they must not take the place with them, nor may those of a
+    better kind, which show more of a vehicle that the camera knew before.
+
+    Of a camera that does not know the vehicle yet looks count as they come.
+    """
+    if own is None:
+        return True
+    is_known = own.n >= FIRST_LOOKS or own.was_known
+    return not is_known or at - own.at >= _LOOK_EVERY
 
 
 def off_by_m(track: Track, measured: Measured, camera: CameraId) -> tuple[float, float]:

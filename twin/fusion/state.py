@@ -167,6 +167,7 @@ class Track(Struct, kw_only=True, gc=False):
         certainty: 0..1, how sure its identity is.
         refused: tracklets that were taken for this one, and are not.
         apart: other tracks near by of which one camera had a box beside this one's in the same frame.
+        missed_at: when a camera last looked for a parked vehicle in vain; states of before have none.
     """
 
     id: TrackId
@@ -211,6 +212,7 @@ class Track(Struct, kw_only=True, gc=False):
     certainty: float = 1.0
     evidence: tuple[EventId, ...] = ()  # newest observations that updated it
     apart: dict[TrackId, Apart] = field(default_factory=dict[TrackId, Apart])
+    missed_at: Micros | None = None
 
 
 def known_at(track: Track) -> Micros:

@@ -12,7 +12,18 @@ from scipy.optimize import linear_sum_assignment
 
 from twin.events.ids import SECOND
 from twin.fusion.association import MISS_NATS, assign, least_total
-from twin.fusion.gating import CROSSING_NATS, LINK_NATS, LINKED_GATE, MOVING, NEIGHBOUR_M, PARKED, crossing, near, pairs
+from twin.fusion.gating import (
+    CROSSING_NATS,
+    LINK_NATS,
+    LINKED_GATE,
+    MOVING,
+    NEIGHBOUR_M,
+    PARKED,
+    TENTATIVE,
+    crossing,
+    near,
+    pairs,
+)
 from twin.fusion.motion import born, predict
 from twin.fusion.place import CLEAR, CUT
 
@@ -118,6 +129,26 @@ def test_a_camera_that_knows_a_parked_vehicle_goes_by_its_own_looks():
     (_,), (_,), (nats,) = gated(own=(1.0, -1.0, 0.1, 0.0, 0.1, float(CLEAR)), status=PARKED)
     assert nats == pytest.approx(0.5 * np.log(0.01), abs=1e-7)  # it is just where that camera sees it
     assert gated(own=(1.0, -1.0, 0.1, 0.0, 0.1, float(CUT)), status=PARKED)[2] == gated(status=PARKED)[2]
+
+
+@pytest.mark.parametrize(
+    ("aside_m", "unseen_s", "status", "link", "n"),
+    [
+        (5.0, 0.6, MOVING, -1, 0),  # it would have had to swerve by 5 m
+        (3.5, 0.6, MOVING, -1, 1),
+        (5.0, 1.0, MOVING, -1, 1),
+        (5.0, 0.6, MOVING, 0, 1),  # it is its own tracklet's
+        (5.0, 0.6, TENTATIVE, -1, 1),  # where that drives nobody knows yet
+    ],
+)
+def test_what_comes_into_sight_beside_a_vehicle_that_was_not_seen_for_a_moment_is_somebody_else(
+    aside_m, unseen_s, status, link, n
+):
+    kinds, rows, ahead = np.array([[0, status, 0, 0]]), np.array([0]), np.array([[0.0, 0.0, 5.0, 0.0, 5.0]])
+    own, boxes = np.array([[0.0, 0.0, 1.0, 0.0, 1.0, -1.0]]), np.array([[aside_m, 0.0, 0.5, 0.0, 0.5]])
+    at = round(unseen_s * SECOND)
+    found = paired(np.zeros((1, 2), int), kinds, rows, ahead, own, boxes, rows, np.array([link]), rows > 0, at, 9.21, 60.0)
+    assert len(found[2]) == n
 
 
 def tracks_at(*places, q_at=SECOND):

@@ -13,7 +13,7 @@ from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.place import CLEAR, looked
 from twin.fusion.scene import Scene
-from twin.fusion.state import Apart, FusionState, PendingFrame, Track
+from twin.fusion.state import Apart, FusionState, PendingFrame, StallBelief, Track
 
 T0 = 1_767_268_800_000_000
 LOOK = looked(None, T0, (0.0, 0.0), (0.1, 0.0, 0.1), CLEAR, (0.0, 0.0, 9.0, 9.0))
@@ -84,6 +84,25 @@ def test_whose_tracklet_was_refused_because_it_was_off_may_be_who_drives_off(sce
     newborn = track(2, 1.0, status="moving", born_at=T0 + 10 * SECOND, seen_at=T0 + 12 * SECOND)
     newborn.apart = {1: Apart(20, T0 + 10 * SECOND)}
     assert reappeared(newborn, FusionState(tracks={1: parked, 2: newborn}), scene) is not None
+
+
+@pytest.mark.parametrize(("missed_s", "is_it"), [(74.0, True), (15.0, False)])
+def test_who_was_looked_for_in_vain_a_minute_ago_need_not_have_driven_off_now(scene, missed_s, is_it):
+    """It was taken to have parked unseen; what hides it let one frame through in which it was not seen."""
+    parked = track(1, 0.0, vehicle="v")
+    parked.absence, parked.absent_since, parked.missed_at = 0.9, T0 + 15 * SECOND, T0 + round(missed_s * SECOND)
+    newborn = track(2, 36.0, status="moving", born_at=T0 + 75 * SECOND, seen_at=T0 + 77 * SECOND)
+    found = reappeared(newborn, FusionState(tracks={1: parked, 2: newborn}), scene)
+    assert (found is not None) == is_it
+
+
+def test_who_comes_up_while_no_stall_was_looked_into_may_have_stood_there_before(lot, scene):
+    hidden = track(1, 0.0, status="hidden", vehicle="v")
+    newborn = track(2, 36.0, status="moving", born_at=T0 + 22 * SECOND, seen_at=T0 + 24 * SECOND)
+    seen = {stall.id: StallBelief("free") for stall in lot.stalls}
+    known, unknown = (reappeared(newborn, FusionState(tracks={1: hidden}, stalls=one), scene) for one in (seen, {}))
+    assert known is not None
+    assert unknown is None
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from twin.fusion.frame import Measured
 from twin.fusion.lifecycle import Lifecycle
 from twin.fusion.motion import Motion
 from twin.fusion.parameters import DEFAULTS
-from twin.fusion.place import CLEAR, looked
+from twin.fusion.place import CLEAR, COVERED, CUT, is_stranger, looked
 from twin.fusion.scene import Scene
 from twin.fusion.standing import denies
 from twin.fusion.state import FusionState, PendingFrame, Track
@@ -115,11 +115,15 @@ def test_elsewhere_and_with_less_to_see_a_cut_box_is_nobody(at, truncated):
     assert not [one for one in facts_of(width, (x1, y1, float(width), y2), truncated) if isinstance(one, VehicleConfirmed)]
 
 
-def parked_track():
-    p = (0.1, 0.0, 0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0)
+def known_by(rank):
     look = None
     for number in range(12):
-        look = looked(look, START + number, (5.5, 9.4), COV, CLEAR, (0.0, 0.0, 10.0, 10.0))
+        look = looked(look, START + number, (5.5, 9.4), COV, rank, (0.0, 0.0, 10.0, 10.0))
+    return look
+
+
+def parked_track():
+    p = (0.1, 0.0, 0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0)
     return Track(
         id=1,
         level="0",
@@ -135,7 +139,7 @@ def parked_track():
         seen_at=START,
         seen_by="own",
         vehicle="v",
-        looks={"own": look},
+        looks={"own": known_by(CLEAR)},
     )
 
 
@@ -167,6 +171,16 @@ def test_a_camera_that_sees_it_only_since_it_drives_off_does_not_say_that_it_sta
         if track.status == "parked":
             life.measure_parked(track, measured("newer", x), "newer", at + 1)
     assert track.status == "moving"
+
+
+def test_a_camera_that_comes_to_see_more_of_a_vehicle_as_it_creeps_off_sees_no_stranger():
+    """It is seen whole once it has left the cover; the other camera's box of it is cut, and says little."""
+    life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
+    track = parked_track()
+    track.looks = {"own": known_by(COVERED), "other": known_by(CUT)}
+    for number in range(8):  # at 1 m/s
+        life.measure_parked(track, measured("own", 6.8 + 0.2 * number), "own", START + 13 * SECOND + number * SECOND // 5)
+        assert not is_stranger(track.looks, "own")
 
 
 def test_of_a_vehicle_that_stands_for_weeks_only_the_newest_doubts_are_kept():
@@ -269,3 +283,17 @@ def test_only_looks_in_a_row_are_a_departure(offs, every_us, status, n_looks):
     track = parked_and_off(n_looks)
     track.away, track.away_by = 0, None
     assert looks_at(track, offs, every_us, Scene(site(), DEFAULTS)) == status
+
+
+@pytest.mark.parametrize(("step_m", "status"), [(0.2, "moving"), (0.0, "parked")])
+def test_every_other_box_of_one_that_creeps_off_may_be_covered(step_m, status):
+    """A box whose lower edge is covered tells little of the place: neither that the vehicle is off nor that it is back."""
+    life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
+    track = parked_track()
+    for number in range(14):
+        look = measured("own", 5.5 + step_m * number)
+        if number % 2:
+            look = replace(look, rank=COVERED, covariance_m2=(1.3, 0.0, 1.3))
+        if track.status == "parked":
+            life.measure_parked(track, look, "own", START + 2 * SECOND + number * SECOND // 5)
+    assert track.status == status
