@@ -27,7 +27,7 @@ Upper = tuple[float, ...]
 
 NO_ERRORS: Errors = (0.0,) * N_ERRORS
 
-_ROTATION_SIGMA = 0.006  # rad, a third of a degree about each axis: what four points or a plumb line leave
+_TILT_SIGMA, _PAN_SIGMA = 0.006, 0.012  # rad: a plumb line tells how a camera is tilted, nothing so well where it looks
 _AWAY_SIGMA_M = 0.15
 _LEAST_SHIFT_SIGMA_M = 0.1
 _MEMORY = 80  # stays after which the oldest begin to fade
@@ -136,7 +136,7 @@ def inverse_2x2(matrix: Cov2) -> Cov2:
 def _prior(camera: GroundCamera) -> tuple[float, ...]:
     """(K,) standard deviations."""
     shift = max(camera.sigma_m, _LEAST_SHIFT_SIGMA_M)
-    return _ROTATION_SIGMA, _ROTATION_SIGMA, _ROTATION_SIGMA, shift, shift, _AWAY_SIGMA_M
+    return _TILT_SIGMA, _TILT_SIGMA, _PAN_SIGMA, shift, shift, _AWAY_SIGMA_M
 
 
 def _inverse(rows: Sequence[Sequence[float]]) -> tuple[Errors, ...]:

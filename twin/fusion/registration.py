@@ -27,13 +27,13 @@ from twin.fusion.state import FusionState, Track, TrackId
 from twin.spatial.camera import GroundCamera
 from twin.spatial.pose_error import Errors, effects, moved_by
 
-WELL_KNOWN = 20  # looks
+WELL_KNOWN = 8  # looks
 _SETTLED: Micros = 10 * SECOND  # of standing: errors of boxes last for some tenths of a second
 _ASIDE_SIGMA_M = 0.35  # of where a driver leaves a vehicle, off its stall's centre line
 _FAR_ASIDE_M = 1.0  # farther off the line it stands otherwise, or not in this stall
 _PARKS_BETWEEN_LINES: frozenset[VehicleKind] = frozenset({"car", "van"})
 _LEAST_STAYS = 4  # before anything is put right by them
-_SURE_D2, _STILL_SURE_D2 = 9.21, 4.61  # chi-squared, 2 degrees of freedom, 99 % and 90 %: a camera is taken as right until then
+_SURE_D2, _STILL_SURE_D2 = 13.8, 4.61  # chi-squared, 2 degrees of freedom, 99.9 % and 90 %: a camera is right until then
 _TOLD_M = 0.05
 _COS, _SIN = 0.94, 0.34  # of 20 degrees to either side, where a rolled camera is off though the middle is not
 

@@ -1,4 +1,4 @@
-"""A square of stalls with four cameras at its corners, whose poses are taken to be others than they are, and vehicles that stand."""
+"""A square of stalls with four cameras at its corners, whose poses are taken to be others, and vehicles that stand in it."""
 
 import math
 import random
@@ -62,6 +62,7 @@ class Square:
     Attributes:
         off_deg: by how much each camera's pose is taken to be another.
         said: facts, in order.
+        beside: tracks that stand there all the time, by their numbers.
     """
 
     def __init__(self, off_deg, cameras="abcd", knows_stalls=False, parameters=DEFAULTS):
@@ -80,7 +81,7 @@ class Square:
             cameras=tuple(believed.values()),
         )
         self.scene = Scene(self.site, parameters)
-        self.knows_stalls, self.state, self.said, self.n = knows_stalls, FusionState(), [], 0
+        self.knows_stalls, self.state, self.said, self.beside, self.n = knows_stalls, FusionState(), [], {}, 0
 
     def placed(self, name, x, y):
         """Where a camera takes a place to be, put right by what it has learned."""
@@ -95,17 +96,18 @@ class Square:
         return np.mean([math.dist(self.placed(name, *at), at) for at in self.scene.centre_m.values()])
 
     def park(self, looks, stall=None):
-        """A vehicle that has stood for long where cameras have looked often, at places that they are told or given by name."""
+        """A vehicle comes, has stood for long where cameras have looked often, and is counted; the one before it is gone."""
         self.n += 1
         x, y, _ = fused(looks)
         still = TrailPoint(AT - 20 * SECOND, x, y)
         track = car(self.n, AT, x, y, status="parked", looks=looks, still=still, stall=stall if self.knows_stalls else None)
-        self.state = replace(self.state, tracks={track.id: track})
+        self.state = replace(self.state, tracks={**self.beside, track.id: track})
         for name in sorted(looks):
             emission = Emission("square", "2", self.n, unanswered)
             draft = Draft(self.state, self.scene, emission)
             register(draft, [track.id], name, AT)
             self.state = draft.finished()
+            self.beside = {number: self.state.tracks[number] for number in self.beside}
             self.said += [fact.payload for fact in emission.facts]
         return self.state.tracks[track.id]
 
