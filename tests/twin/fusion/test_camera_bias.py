@@ -22,7 +22,9 @@ def stays(n, seed=1):
     rng = np.random.default_rng(seed)
     places = rng.uniform((8.0, -10.0), (25.0, 10.0), (n, 2))
     noise = rng.multivariate_normal((0.0, 0.0), ((NOISE[0], NOISE[1]), (NOISE[1], NOISE[2])), n)
-    return [(tuple(at), tuple(np.array(effects(CAMERA, *at)) @ TRUE + 0.1 * off)) for at, off in zip(places, noise, strict=True)]
+    return [
+        (tuple(at), tuple(np.array(effects(CAMERA, *at)) @ TRUE + 0.1 * off)) for at, off in zip(places, noise, strict=True)
+    ]
 
 
 def after(found, bias=None):
