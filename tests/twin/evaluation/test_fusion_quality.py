@@ -68,7 +68,7 @@ def test_the_table_has_the_goals_and_a_check_fails_short_of_them(quality):
 def test_the_fold_without_each_of_its_parts_stands_beside_it_and_says_what_is_left_out(quality):
     status, told, _ = quality("--seeds", "1", "--ablations")
     assert status == 0
-    assert "| figure | goal | twin | no-geometry | no-appearance | no-late | no-clock | no-calibration | no-links |" in told
+    assert "| figure | goal | twin | no-geometry | no-appearance | no-late | no-clock | no-calibration | no-links | no-bias |" in told
     assert "- no-links: ways between cameras are not learned" in told
 
 
@@ -77,6 +77,13 @@ def test_without_geometry_places_are_worse(quality):
     (columns,) = json.loads(told).values()
     ours, theirs = (one["localization"]["metrics"]["position_median_m"]["value"] for one in columns.values())
     assert theirs > 2 * ours
+
+
+def test_with_turned_cameras_places_are_worse(quality):
+    _, told, _ = quality("--seeds", "1", "--instead", "turned-no-bias", "--json")
+    (columns,) = json.loads(told).values()
+    ours, theirs = (one["localization"]["metrics"]["position_p95_m"]["value"] for one in columns.values())
+    assert theirs > 1.1 * ours
 
 
 def test_an_unknown_scene_or_way_is_named_with_those_there_are(quality):
