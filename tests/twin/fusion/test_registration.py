@@ -11,6 +11,9 @@ from tracks import car
 from twin.events.ids import SECOND
 from twin.events.observations import CameraCalibrated
 from twin.events.of_observing import CameraBiasEstimated
+from twin.fusion.emission import Emission, unanswered
+from twin.fusion.lifecycle import Lifecycle
+from twin.fusion.motion import born
 from twin.fusion.place import COVERED, fused
 from twin.fusion.put_right import put_right_by
 from twin.fusion.registration import is_due
@@ -98,6 +101,14 @@ def test_what_may_not_stand_is_not_counted(changes):
     assert is_due(waiting, "a", AT)
     assert not is_due(replace(waiting, **changes), "a", AT)
     assert not is_due(waiting, "a", AT - 15 * SECOND), "it has hardly come to stand"
+
+
+def test_who_drives_off_and_parks_again_counts_anew():
+    square = Square({})
+    track = square.park({"a": look(0.0, 0.0), "b": look(0.0, 0.0)})
+    assert set(track.counted_by) == {"a", "b"}
+    Lifecycle(square.scene, Emission("square", "2", 1, unanswered)).depart(track, born(AT, 3.0, 0.0, (0.1, 0.0, 0.1), 1.0))
+    assert track.counted_by == ()
 
 
 def test_what_is_told_is_how_far_off_the_camera_was_where_vehicles_stood():
