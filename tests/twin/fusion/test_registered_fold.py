@@ -88,6 +88,14 @@ def test_vehicles_stand_nearer_to_where_they_do_than_without(learned):
     assert off_m(square, state) < 0.5 * off_m(square, without)
 
 
+def test_where_all_cameras_are_right_nothing_is_otherwise():
+    square = Square({})
+    state, facts = run(Fold(square.site), observations(square))
+    _, without = run(Fold(square.site, replace(DEFAULTS, registers_cameras=False)), observations(square))
+    assert all(bias.n == len(STOOD) for bias in state.core.fusion.biases.values())
+    assert [fact.payload for fact in facts] == [fact.payload for fact in without]
+
+
 def test_a_saved_state_goes_on_as_if_it_had_not_been_saved(learned):
     square, state, facts = learned
     fold, events = Fold(square.site), list(observations(square))
