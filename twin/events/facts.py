@@ -28,6 +28,7 @@ from twin.events.ids import (
 )
 from twin.events.observations import Decision, GateState, VehicleKind
 from twin.events.observations import Direction as Direction
+from twin.events.of_observing import CameraBiasEstimated as CameraBiasEstimated
 from twin.events.of_observing import CameraLinkEstimated as CameraLinkEstimated
 from twin.events.of_observing import CameraStateChanged as CameraStateChanged
 from twin.events.of_observing import ClockEstimated as ClockEstimated
@@ -415,6 +416,7 @@ Fact = (
     | ClockEstimated
     | CameraLinkEstimated
     | LooksCalibrated
+    | CameraBiasEstimated
     | ObservationLate
     | FactRetracted
 )

@@ -70,6 +70,25 @@ class LooksCalibrated(Struct, frozen=True, kw_only=True, gc=False, tag_field="ty
     nats: tuple[float, ...]
 
 
+class CameraBiasEstimated(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="camera.bias.v1"):
+    """Where a camera places vehicles wrong everywhere: what its places are put right by from now on. Said when that has changed
+    by 5 cm.
+
+    Attributes:
+        n_stays: vehicles that stood, and which another camera knew too.
+        distance_m: of where they stood from the camera, in the mean; the other figures are of there.
+        along_m: how much too far from the camera; across_m: how much too far to its left.
+        sigma_m: standard deviation of either.
+    """
+
+    camera: CameraId
+    n_stays: int
+    distance_m: float
+    along_m: float
+    across_m: float
+    sigma_m: float
+
+
 class ObservationLate(
     Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="observation.late.v1"
 ):

@@ -42,6 +42,7 @@ class Draft:
             merges=state.merges,
             links=state.links,
             scores=state.scores,
+            biases=state.biases,
         )
         self.owned = set[TrackId]()
         self._is_again = is_again

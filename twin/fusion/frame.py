@@ -13,10 +13,12 @@ from twin.events.observations import DetectedBox
 from twin.fusion.columns import TrackColumns
 from twin.fusion.motion import Cov2, Motion
 from twin.fusion.place import CLEAR, COVERED, CUT
+from twin.fusion.put_right import put_right_by
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, PendingFrame, Track, TrackletLink
 from twin.spatial.camera import GroundCamera
 from twin.spatial.placement import covered, ground_point
+from twin.spatial.pose_error import moved_by
 from twin.spatial.zones import UNKNOWN, Unit
 
 Links = Mapping[TrackletId, TrackletLink]
@@ -56,14 +58,18 @@ def measure(
     is_covered = covered(boxes, [link.box for link in unchanged])
     places = scene.placing.places(camera, boxes, headings, is_covered)
     floor = scene.parameters.floor_sigma_m * scene.parameters.floor_sigma_m
+    bias = put_right_by(state, pending.camera, pending.at)
+    if bias is not None:
+        floor -= bias.known * camera.sigma_m * camera.sigma_m  # which is part of each covariance
     measured: list[Measured] = []
     invisible: list[DetectedBox] = []
     for box, is_hidden, (x, y, xx, xy, yy, is_valid) in zip(boxes, is_covered.tolist(), places, strict=True):
         if not is_valid or "bottom" in box.truncated:
             invisible.append(box)
             continue
+        east, north = (0.0, 0.0) if bias is None else moved_by(camera, bias.told, x, y)
         rank = CUT if box.truncated else COVERED if is_hidden else CLEAR
-        measured.append(Measured(box, (x, y), (xx + floor, xy, yy + floor), True, rank))
+        measured.append(Measured(box, (x - east, y - north), (xx + floor, xy, yy + floor), True, rank))
     measured += [Measured(link.box, link.point_m, link.covariance_m2, False) for link in unchanged if link.is_placed]
     invisible += [link.box for link in unchanged if not link.is_placed]
     return Seen(pending.at, pending, level, camera, tuple(measured), tuple(invisible))

@@ -225,6 +225,7 @@ class Lifecycle:
         stood = TrailPoint(track.motion.at, track.motion.x, track.motion.y)
         track.status, track.motion, track.still, track.away, track.stall = "moving", motion, None, 0, None
         track.absence, track.absent_since, track.looks, track.doubts = 0.0, None, {}, {}
+        track.counted_by = ()
         track.stood, track.trail = stood, (stood, TrailPoint(motion.at, motion.x, motion.y))
         self.move(track, is_due=True)
 

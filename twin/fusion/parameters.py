@@ -49,6 +49,7 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
         known_nats: least score of a hidden vehicle to be taken for a newborn one inside the site; below it is new.
         learns_links: whether what was surely found again tells how vehicles get from camera to camera.
         calibrates_looks: whether vehicles that are surely one or two tell what likeness is worth.
+        registers_cameras: whether vehicles that several cameras see standing tell what each camera gets wrong everywhere.
         looks_us: how long a track may wait for a first view of it before it is confirmed.
         margin_nats: best against second; below it an identity is ambiguous.
     """
@@ -97,6 +98,7 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
     known_nats: float = 1.5
     learns_links: bool = True
     calibrates_looks: bool = True
+    registers_cameras: bool = True
     looks_us: Micros = 1_600_000
     margin_nats: float = 0.7
 

@@ -96,6 +96,13 @@ def fused(looks: Mapping[CameraId, Look]) -> _Place | None:
     return place
 
 
+def alone(look: Look) -> _Place:
+    """As ``fused``, of one camera's looks."""
+    share = _SYSTEMATIC + (1.0 - _SYSTEMATIC) / look.n
+    xx, xy, yy = look.covariance_m2
+    return look.x, look.y, (share * xx, share * xy, share * yy)
+
+
 def without(looks: Mapping[CameraId, Look], camera: CameraId) -> _Place | None:
     """As ``fused``, of what the other cameras see clearly."""
     return _fused([looks[name] for name in sorted(looks) if name != camera and looks[name].rank == CLEAR])
@@ -173,9 +180,7 @@ def squared_distance(dx: float, dy: float, covariance_m2: Cov2) -> float:
 def _fused(looks: Sequence[Look]) -> _Place | None:
     a = b = c = p = q = 0.0
     for look in looks:
-        share = _SYSTEMATIC + (1.0 - _SYSTEMATIC) / look.n
-        xx, xy, yy = look.covariance_m2
-        xx, xy, yy, x, y = share * xx, share * xy, share * yy, look.x, look.y
+        x, y, (xx, xy, yy) = alone(look)
         determinant = xx * yy - xy * xy
         ia, ib, ic = yy / determinant, -xy / determinant, xx / determinant
         a, b, c = a + ia, b + ib, c + ic

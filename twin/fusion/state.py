@@ -15,6 +15,7 @@ from twin.events.facts import SessionFlag, StallState
 from twin.events.ids import CameraId, EventId, LevelId, Micros, PortalId, StallId, TrackletId, VehicleId, ZoneId
 from twin.events.observations import CameraCalibrated, DetectedBox, FrameObserved, VehicleKind
 from twin.fusion.appearance import Gallery
+from twin.fusion.camera_bias import CameraBias
 from twin.fusion.camera_links import CameraLinks
 from twin.fusion.look_scores import LookScores
 from twin.fusion.motion import Cov2, Motion
@@ -168,6 +169,7 @@ class Track(Struct, kw_only=True, gc=False):
         refused: tracklets that were taken for this one, and are not.
         apart: other tracks near by of which one camera had a box beside this one's in the same frame.
         missed_at: when a camera last looked for a parked vehicle in vain; states of before have none.
+        counted_by: cameras whose bias this stay of it told something of.
     """
 
     id: TrackId
@@ -213,6 +215,7 @@ class Track(Struct, kw_only=True, gc=False):
     evidence: tuple[EventId, ...] = ()  # newest observations that updated it
     apart: dict[TrackId, Apart] = field(default_factory=dict[TrackId, Apart])
     missed_at: Micros | None = None
+    counted_by: tuple[CameraId, ...] = ()
 
 
 def known_at(track: Track) -> Micros:
@@ -281,6 +284,7 @@ class FusionState(Struct, frozen=True, gc=False):
     merges: tuple[DecidedMerge, ...] = ()
     links: CameraLinks = field(default_factory=CameraLinks)
     scores: LookScores = field(default_factory=LookScores)
+    biases: dict[CameraId, CameraBias] = field(default_factory=dict[CameraId, CameraBias])
 
 
 def with_names(state: FusionState, names: Mapping[EventId, EventId]) -> FusionState:

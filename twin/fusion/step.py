@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from twin.events.ids import SECOND, CameraId, Micros, StallId, TrackletId, VehicleId
 from twin.events.observations import CameraCalibrated, DetectedBox
-from twin.fusion import doubles, joining, motion, stalls
+from twin.fusion import doubles, joining, motion, registration, stalls
 from twin.fusion.appearance import with_views
 from twin.fusion.birth import is_placed, newborn
 from twin.fusion.draft import Draft
@@ -43,6 +43,7 @@ class Step:
         self._scene, self._emission = scene, emission
         self._columns, self._linking, self._life = self._draft.columns, self._draft.linking, self._draft.life
         self._known_stalls = set[StallId]()
+        self._counting = list[TrackId]()
 
     def finished(self) -> FusionState:
         """The new state; the step ends."""
@@ -131,6 +132,9 @@ class Step:
                 else:
                     shown.add(called)
                     taken.add(column)
+        if self._counting:
+            registration.register(self._draft, self._counting, camera, seen.at)
+            self._counting.clear()
         stalls.look(seen, self._columns, self._draft.state.stalls, self._known_stalls, cover, self._scene, self._emission)
 
     def _keep(self, run: Sequence[tuple[TrackId, Measured]], seen: Seen) -> None:
@@ -157,6 +161,8 @@ class Step:
         if track.status == "parked":
             self._life.note_rate(track, seen.pending.camera, was_seen=True)
             self._life.measure_parked(track, measured, seen.pending.camera, seen.at)
+            if self._scene.parameters.registers_cameras and registration.is_due(track, seen.pending.camera, seen.at):
+                self._counting.append(track.id)
         else:
             self._life.watch_still(track, measured, seen.pending.camera)
             if measured.is_fresh:

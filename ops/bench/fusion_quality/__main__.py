@@ -10,7 +10,7 @@ from typing import Any
 
 from twin.errors import TwinError
 
-from .instead import ABLATIONS, PEER, instead
+from .instead import ABLATIONS, OTHERS, PEER, instead
 from .made import fused, say, simulated
 from .report import missed, scores, side_by_side, table, worst_cases
 from .scenes import Case, Scene, scenes_named, site_of
@@ -71,7 +71,7 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     others = parser.add_argument_group("beside what")
     others.add_argument("--peer", action="store_true", help="beside a plain ground tracker (needs the bench extra)")
     others.add_argument("--ablations", action="store_true", help="beside the fold without each of its parts")
-    named = ", ".join((PEER, *ABLATIONS))
+    named = ", ".join((PEER, *OTHERS))
     others.add_argument("--instead", action="append", default=[], metavar="NAME", help=f"beside one of these: {named}")
     parser.add_argument("--out", type=Path, default=Path("twin-data/quality"))
     parser.add_argument("--worst", type=int, default=0, metavar="N", help="show the N worst cases of each kind")
@@ -96,7 +96,7 @@ def _told(title: str, columns: dict[str, dict[str, Any]], options: argparse.Name
     if len(columns) == 1:
         return table(title, ours) + worst_cases(ours, options.worst)
     text = side_by_side(title, columns) + worst_cases(ours, options.worst)
-    says = [f"- {name}: {ABLATIONS[name].says}" for name in columns if name in ABLATIONS]
+    says = [f"- {name}: {OTHERS[name].says}" for name in columns if name in OTHERS]
     return text + "\n" + "\n".join(says) + "\n" if says else text
 
 

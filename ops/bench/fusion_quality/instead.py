@@ -1,4 +1,5 @@
-"""Other ways to come to conclusions from a run's observations: the fold with one part left out, and a peer.
+"""Other ways to come to conclusions from a run's observations: the fold with one part left out, or of a site whose cameras are
+not mounted as it says, and a peer.
 
 Each writes its tables into ``RUN/instead/NAME``, beside links to the run's truth and site, so that all are scored alike.
 """
@@ -27,6 +28,7 @@ from twin.spatial.placement import Heading, Place
 
 from .made import FUSED_BY, code_print, concluded
 from .scenes import Case
+from .turned import turned
 
 PEER = "peer"
 THIS = "ops/bench/fusion_quality"
@@ -51,18 +53,24 @@ class LowerMiddles(Placing):
 
 @dataclass(frozen=True, kw_only=True)
 class Without:
-    """The fold with one part left out."""
+    """The fold with one part left out, or with cameras that are turned by angles of this standard deviation."""
 
     says: str
     parameters: FusionParameters = DEFAULTS
     has_plain_places: bool = False
     changed: Changed | None = None
+    turned_deg: float = 0.0
 
     def conclude(self, site: Site, observations: Path, run: Path) -> dict[str, Any]:
         """Fuse so."""
         placing = LowerMiddles() if self.has_plain_places else None
-        fold = Fold(site, self.parameters, placing=placing)
+        believed = turned(site, self.turned_deg) if self.turned_deg else site
+        fold = Fold(believed, self.parameters, placing=placing)
         return fuse_run(site, observations, run, fold=fold, changed=self.changed)
+
+
+_TURNED_DEG = 0.4
+_NO_BIAS = replace(DEFAULTS, registers_cameras=False)
 
 
 def _without_looks(events: Iterable[ObservationEvent]) -> Iterator[ObservationEvent]:
@@ -79,8 +87,16 @@ ABLATIONS: Mapping[str, Without] = MappingProxyType(
             says="what likeness is worth is not learned", parameters=replace(DEFAULTS, calibrates_looks=False)
         ),
         "no-links": Without(says="ways between cameras are not learned", parameters=replace(DEFAULTS, learns_links=False)),
+        "no-bias": Without(says="what each camera gets wrong everywhere is not learned", parameters=_NO_BIAS),
     }
 )
+TURNED: Mapping[str, Without] = MappingProxyType(
+    {
+        "turned": Without(says="cameras are turned by 0.4 degrees about each axis", turned_deg=_TURNED_DEG),
+        "turned-no-bias": Without(says="as turned, and no-bias", turned_deg=_TURNED_DEG, parameters=_NO_BIAS),
+    }
+)
+OTHERS = MappingProxyType({**ABLATIONS, **TURNED})
 
 
 def instead(case: Case, run: Path, name: str) -> Path:
@@ -90,14 +106,14 @@ def instead(case: Case, run: Path, name: str) -> Path:
         BadInput: there is no such way.
         MissingExtra: the peer's library is not installed.
     """
-    if name != PEER and name not in ABLATIONS:
-        raise BadInput(f"'{name}' is no other way to conclude; use {PEER}, {', '.join(ABLATIONS)}")
+    if name != PEER and name not in OTHERS:
+        raise BadInput(f"'{name}' is no other way to conclude; use {PEER}, {', '.join(OTHERS)}")
     folder = run / "instead" / name
     folder.mkdir(parents=True, exist_ok=True)
     for shared in ("truth.parquet", "visits.parquet", "site"):
         if not (folder / shared).exists():
             (folder / shared).symlink_to(Path("..", "..", shared))
-    of = code_print([*(() if name == PEER else FUSED_BY), f"{THIS}/peer" if name == PEER else f"{THIS}/instead.py"])
+    of = code_print([f"{THIS}/peer"] if name == PEER else [*FUSED_BY, f"{THIS}/instead.py", f"{THIS}/turned.py"])
     concludes = _conclude(name)
     concluded(run, folder / "fused.json", of, lambda: concludes(case.site, run / "observations.jsonl.zst", folder))
     return folder
@@ -105,7 +121,7 @@ def instead(case: Case, run: Path, name: str) -> Path:
 
 def _conclude(name: str) -> Callable[[Site, Path, Path], dict[str, Any]]:
     if name != PEER:
-        return ABLATIONS[name].conclude
+        return OTHERS[name].conclude
     from .peer.run import peer_run
 
     return peer_run

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from site_models.generate import generate
 from twin.errors import BadInput
 from twin.evaluation.benches import module
 
@@ -68,7 +70,8 @@ def test_the_table_has_the_goals_and_a_check_fails_short_of_them(quality):
 def test_the_fold_without_each_of_its_parts_stands_beside_it_and_says_what_is_left_out(quality):
     status, told, _ = quality("--seeds", "1", "--ablations")
     assert status == 0
-    assert "| figure | goal | twin | no-geometry | no-appearance | no-late | no-clock | no-calibration | no-links |" in told
+    parts = "no-geometry | no-appearance | no-late | no-clock | no-calibration | no-links | no-bias"
+    assert f"| figure | goal | twin | {parts} |" in told
     assert "- no-links: ways between cameras are not learned" in told
 
 
@@ -77,6 +80,26 @@ def test_without_geometry_places_are_worse(quality):
     (columns,) = json.loads(told).values()
     ours, theirs = (one["localization"]["metrics"]["position_median_m"]["value"] for one in columns.values())
     assert theirs > 2 * ours
+
+
+def test_turned_cameras_look_elsewhere_by_as_much_whenever_it_is_asked(main):
+    turned = importlib.import_module("bench_fusion_quality.turned").turned
+    site = generate(n_cameras=40, n_stalls=60, n_levels=1, overlap=0.2, seed=3)
+    changed = turned(site, 0.4)
+    assert changed == turned(site, 0.4)
+    assert {one.geometry.position_m for one in changed.cameras} == {one.geometry.position_m for one in site.cameras}
+    pairs = zip(site.cameras, changed.cameras, strict=True)
+    turns = [np.array(b.geometry.rotation).reshape(3, 3) @ np.array(a.geometry.rotation).reshape(3, 3).T for a, b in pairs]
+    assert np.array([turn @ turn.T for turn in turns]) == pytest.approx(np.tile(np.eye(3), (40, 1, 1)), abs=1e-6)
+    about = [(turn[2, 1], turn[0, 2], turn[1, 0]) for turn in turns]  # small angles about each axis
+    assert np.rad2deg(np.std(about, axis=0)) == pytest.approx([0.4] * 3, rel=0.35)
+
+
+def test_with_turned_cameras_other_things_are_concluded(quality):
+    _, told, _ = quality("--seeds", "1", "--instead", "turned-no-bias", "--json")
+    (columns,) = json.loads(told).values()
+    ours, theirs = (one["localization"]["metrics"]["position_p95_m"]["value"] for one in columns.values())
+    assert theirs != ours
 
 
 def test_an_unknown_scene_or_way_is_named_with_those_there_are(quality):

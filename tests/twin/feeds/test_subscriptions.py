@@ -127,7 +127,7 @@ async def test_a_replay_of_a_range_comes_before_what_follows(subscribe, story):
             "x",
             Filter(types=("vehicle.flew.v1",)),
             {},
-            "type 'vehicle.flew.v1' is not known; use of camera.link.v1, camera.state.v1",
+            "type 'vehicle.flew.v1' is not known; use of camera.bias.v1, camera.link.v1, camera.state.v1",
         ),
         ("x", Filter(zones=("attic",)), {}, "zone 'attic' is not known; use of aisle, road, row_a, row_b"),
         ("x", Filter(), {"after": 1}, "cannot begin after position 1: the log's last is 0"),
