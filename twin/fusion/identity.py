@@ -84,7 +84,7 @@ def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene,
         return _of_left_behind(newborn, candidate, looks)
     if candidate.status == "parked" and candidate.looks:
         away = _away_m(newborn, candidate)
-        if away is not None and away <= (_PARKED_NEAR_M if _is_missed(candidate, newborn.born_at) else _ONE_PLACE_M):
+        if away is not None and away <= (_PARKED_NEAR_M if candidate.absence > 0.0 else _ONE_PLACE_M):
             return _MISSED_NATS + looks - away
         if looks < _ALIKE_NATS:
             return None
@@ -122,8 +122,7 @@ def _of_left_behind(newborn: Track, candidate: Track, looks: float) -> float | N
     if not stands and looks < _ALIKE_NATS:
         return None
     away = _away_m(newborn, candidate)
-    is_near = _is_missed(candidate, newborn.born_at) or not stands or looks >= _ALIKE_NATS
-    near_m = _PARKED_NEAR_M if is_near else _ONE_PLACE_M
+    near_m = _PARKED_NEAR_M if candidate.absence > 0.0 or not stands or looks >= _ALIKE_NATS else _ONE_PLACE_M
     return None if away is None or away > near_m else _MISSED_NATS + looks - away
 
 

@@ -45,6 +45,7 @@ _AHEAD_EXTRAPOLATION_US = 1_500_000
 _RATE_GAIN = 0.05
 _FIRST_RATE = 0.6  # from which misses alone gather more than ``absence_nats``, as the rate falls meanwhile
 _DRIFT_M = 1.0  # a camera's look may be so far off its own mean of a standing vehicle, beyond its noise
+_CREPT_M = 2.0  # farther from where it was first thought to stand no vehicle stands: two cameras' views of it differ by less
 _AWAY_LOOKS = 3
 _TOLD_M = 0.15  # a parked vehicle's place is told again when it is off by more
 _STANDING_SIGMA_M = 0.1
@@ -159,12 +160,16 @@ class Lifecycle:
             self._cross(track, crossing)
 
     def watch_still(self, track: Track, measured: Measured, camera: CameraId) -> None:
-        """Whether a track that is not parked stands: no camera sees it leave its own mean of looks, and it is not fast."""
+        """Whether a track that is not parked stands: no camera sees it leave its own mean of looks, and it is not fast.
+
+        Nor has it crept off: of one that more and more is covered of, no mean of looks goes on.
+        """
         motion = track.motion
         if motion.speed2 >= self._parameters.still_mps * self._parameters.still_mps:
             track.still, track.looks = None, {}
             return
-        if track.still is None or (measured.is_fresh and standing.is_off(track.looks.get(camera), measured, _DRIFT_M)):
+        is_off = measured.is_fresh and standing.is_off(track.looks.get(camera), measured, _DRIFT_M)
+        if track.still is None or is_off or away_m(track.still, motion.x, motion.y) > _CREPT_M:
             track.still, track.looks = TrailPoint(motion.at, motion.x, motion.y), {}
         standing.take(track, measured, camera, motion.at)
 

@@ -297,3 +297,17 @@ def test_every_other_box_of_one_that_creeps_off_may_be_covered(step_m, status):
         if track.status == "parked":
             life.measure_parked(track, look, "own", START + 2 * SECOND + number * SECOND // 5)
     assert track.status == status
+
+
+@pytest.mark.parametrize(("speed_mps", "status"), [(1.0, "moving"), (0.0, "parked")])
+def test_who_creeps_on_while_ever_more_of_it_is_covered_does_not_park_where_it_was_seen_whole(speed_mps, status):
+    life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
+    track = car(1, START, 0.0, 9.4, level="0")
+    for number in range(40):
+        at, x = START + number * SECOND // 5, speed_mps * number / 5
+        track.motion = Motion(at, x, 9.4, speed_mps, 0.0, (0.1, 0.0, 0.0, 0.0, 0.1, 0.0, 0.0, 0.1, 0.0, 0.1))
+        shown = measured("own", x)
+        life.watch_still(track, shown if number < 2 else replace(shown, rank=COVERED), "own")
+        if track.status == "moving":
+            life.settle(track)
+    assert track.status == status
