@@ -26,8 +26,6 @@ _LN_STOPS, _LN_DRIVES = ln1(0.15), ln1(0.85)  # share that halts where nobody se
 _STOP_S = 60.0  # median of the time that a halt takes; its tail is heavy, for those who park unseen
 _TARGETS = 4.0  # cameras at which one may come up next, and not coming up at all, before any was seen to
 _NEW_EVERY_S = 3600.0  # vehicles that come up inside and are new, before any did
-_TAKEN_SHARE = 0.5  # of stalls into which nobody has seen yet
-_STAYS_S = 1800.0  # half of those that stood before anybody looked have left after so long
 _LN_2PI = ln1(6.283185307179586)
 
 
@@ -62,31 +60,21 @@ class Gap(Struct, frozen=True):
     unseen_us: Micros
 
 
-def likelihood_ratio(links: CameraLinks, gap: Gap, watched_us: Micros, n_unknown: int = 0) -> float:
+def likelihood_ratio(links: CameraLinks, gap: Gap, watched_us: Micros) -> float:
     """Nats for the vehicle that was lost to come up here and now, against a new one to.
 
     Args:
         watched_us: how long the camera that found it has been watching.
-        n_unknown: stalls of which nobody knows whether one stands there, since before anybody looked.
     """
-    watched_s, seconds = watched_us / SECOND, max(gap.unseen_us / SECOND, _LEAST_S)
+    seconds = max(gap.unseen_us / SECOND, _LEAST_S)
     link = _link(links, gap)
     mean, variance = _ratio(link)
     off = ln1(seconds / _usual_s(gap)) - mean
     drives = _LN_DRIVES - 0.5 * (off * off / variance + ln1(variance) + _LN_2PI) - ln1(seconds)
     stops = _LN_STOPS - ln1(_STOP_S) - 2.0 * ln1(1.0 + seconds / _STOP_S)
     comes_here = (link.n + 1.0) / (max(links.n_lost.get(gap.lost_by, 0), link.n) + _TARGETS)
-    new_rate = (links.n_new.get(gap.found_by, 0) + 1.0) / (watched_s + _NEW_EVERY_S) + _of_before(watched_s, n_unknown)
+    new_rate = (links.n_new.get(gap.found_by, 0) + 1.0) / (watched_us / SECOND + _NEW_EVERY_S)
     return max(drives, stops) + ln1(comes_here) - ln1(new_rate)
-
-
-def _of_before(watched_s: float, n_unknown: int) -> float:
-    """How often a second those come up at a camera that stood before anybody looked.
-
-    Of N there are N τ / (τ + t) left after a time t, as short stays end first; they come up at ``_TARGETS`` cameras.
-    """
-    left = _STAYS_S / (_STAYS_S + watched_s)
-    return _TAKEN_SHARE * n_unknown / _TARGETS * left * left / _STAYS_S
 
 
 def as_driven(gap: Gap) -> Gap:

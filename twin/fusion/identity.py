@@ -22,7 +22,6 @@ from twin.fusion.gating import ln1
 from twin.fusion.motion import predict
 from twin.fusion.place import squared_distance
 from twin.fusion.scene import Scene
-from twin.fusion.stalls import n_unknown
 from twin.fusion.state import FusionState, Track
 
 _PARKED_NEAR_M = 5.0
@@ -52,27 +51,23 @@ class Reappearance(Struct, frozen=True):
 
 def reappeared(newborn: Track, state: FusionState, scene: Scene) -> Reappearance | None:
     """The best candidate for a newborn track, or None when it is a new vehicle."""
-    least, unknown = scene.parameters.known_nats, n_unknown(state.stalls, scene)
+    parameters = scene.parameters
     scored = [
         (score, candidate)
         for candidate in state.tracks.values()
-        if (score := score_of(newborn, candidate, state, scene, unknown)) is not None and score >= least
+        if (score := score_of(newborn, candidate, state, scene)) is not None and score >= parameters.known_nats
     ]
     if not scored:
         return None
     scored.sort(key=lambda one: (-one[0], one[1].id))
     best, candidate = scored[0]
     margin = best - scored[1][0] if len(scored) > 1 else math.inf
-    is_ambiguous = margin < scene.parameters.margin_nats
+    is_ambiguous = margin < parameters.margin_nats
     return Reappearance(candidate, certainty_of(margin), is_ambiguous, _learnable(newborn, candidate, scene))
 
 
-def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene, unknown: int = 0) -> float | None:
-    """Log-likelihood ratio that the newborn is the candidate, against one that is not known; None where it cannot be.
-
-    Args:
-        unknown: stalls that may hold one that nobody has seen yet.
-    """
+def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene) -> float | None:
+    """Log-likelihood ratio that the newborn is the candidate, against one that is not known; None where it cannot be."""
     if vehicle_of(candidate) is None or candidate.id == newborn.id or _is_seen_elsewhere(newborn, candidate):
         return None
     if _were_beside(newborn, candidate):
@@ -92,7 +87,7 @@ def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene,
         return None
     driven = as_driven(gap) if _stood(candidate, newborn.born_at) else gap
     watched_us = newborn.born_at - state.watched_since.get(newborn.seen_by, newborn.born_at)
-    ratio = likelihood_ratio(state.links, driven, max(watched_us, 0), unknown)
+    ratio = likelihood_ratio(state.links, driven, max(watched_us, 0))
     stood = _STOOD_NATS if candidate.status == "parked" else 0.0
     return looks + ratio + stood - _off_course(newborn.level, newborn.first_m, newborn.born_at, candidate, scene)
 
@@ -204,9 +199,8 @@ def _passage(track: Track, measured: Measured, seen: Seen, state: FusionState, s
 
 def _learnable(newborn: Track, candidate: Track, scene: Scene) -> Gap | None:
     """What a recognition tells of the ways between cameras; None: nothing."""
-    return (
-        None if _stood(candidate, newborn.born_at) or candidate.seen_at > newborn.born_at else _gap(newborn, candidate, scene)
-    )
+    at = newborn.born_at
+    return None if _stood(candidate, at) or candidate.seen_at > at else _gap(newborn, candidate, scene)
 
 
 def is_unlike(ours: Gallery, theirs: Gallery, nats: Nats) -> bool:

@@ -19,7 +19,6 @@ from twin.events.ids import SECOND, Micros
 from twin.fusion.association import least_total
 from twin.fusion.identity import is_seen_since, score_of, vehicle_of
 from twin.fusion.scene import Scene
-from twin.fusion.stalls import n_unknown
 from twin.fusion.state import FusionState, Track, known_at
 
 _ALIKE_NATS = 3.0  # more than at first sight: a name that is told already changes
@@ -41,9 +40,9 @@ def recognitions(state: FusionState, scene: Scene, at: Micros) -> list[Recogniti
     found = [track for track in state.tracks.values() if _began_anew(track, scene, at)]
     if not found or not scene.has_boundary:
         return []
-    last_born, unknown = max(track.born_at for track in found), n_unknown(state.stalls, scene)
+    last_born = max(track.born_at for track in found)
     lost = [track for track in state.tracks.values() if vehicle_of(track) and not is_seen_since(track, last_born)]
-    scores = [[_score(track, one, state, scene, unknown) for one in lost] for track in found]
+    scores = [[_score(track, one, state, scene) for one in lost] for track in found]
     columns = [n for n in range(len(lost)) if any(row[n] > _IMPOSSIBLE for row in scores)]
     if not columns:
         return []
@@ -65,10 +64,10 @@ def _began_anew(track: Track, scene: Scene, at: Micros) -> bool:
     return is_seen and bool(track.gallery) and not scene.may_come_in(track.level, *track.first_m)
 
 
-def _score(track: Track, lost: Track, state: FusionState, scene: Scene, unknown: int) -> float:
+def _score(track: Track, lost: Track, state: FusionState, scene: Scene) -> float:
     if lost.id == track.id or known_at(lost) > track.born_at:
         return _IMPOSSIBLE
-    score = score_of(track, lost, state, scene, unknown)
+    score = score_of(track, lost, state, scene)
     return _IMPOSSIBLE if score is None else max(score, _IMPOSSIBLE)
 
 

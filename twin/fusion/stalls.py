@@ -34,11 +34,6 @@ def known(stalls: Mapping[StallId, StallBelief]) -> set[StallId]:
     return {stall for stall, belief in stalls.items() if belief.state != "unknown"}
 
 
-def n_unknown(stalls: Mapping[StallId, StallBelief], scene: Scene) -> int:
-    """How many stalls may hold one that nobody has seen yet."""
-    return len(scene.stalls) - sum(belief.state != "unknown" for belief in stalls.values())
-
-
 def look(
     seen: Seen,
     columns: TrackColumns,

@@ -26,12 +26,15 @@ _Links = Mapping[CameraId, Mapping[TrackletId, TrackletLink]]
 
 
 def embed(state: FusionState, looks: Iterable[PendingLook], scene: Scene, emission: Emission) -> FusionState:
-    """Note how tracklets look; the tracks they belong to learn it too, and so does who weighs looks."""
+    """Note how tracklets look; the tracks they belong to learn it too, and so does who weighs looks.
+
+    A tracklet whose newest box has no place tells nothing of its track: nobody can see any more whether it is that one's.
+    """
     views, tracks, scores = dict(state.views), dict(state.tracks), state.scores
     for look in looks:
         name = look.tracklet
         link = state.tracklets.get(look.camera, {}).get(name)
-        track = None if link is None else tracks.get(link.track)
+        track = tracks.get(link.track) if link is not None and link.is_placed else None
         if scene.parameters.calibrates_looks and track is not None and name not in views:
             scores = _with_first(scores, look, track, tracks.values(), state.tracklets, emission)
         side = ANY_SIDE if track is None else _side(track, look, state, scene)

@@ -36,16 +36,6 @@ def test_the_time_that_is_usual_is_learned():
     assert likelihood_ratio(slow, _gap(38), HOUR) > likelihood_ratio(CameraLinks(), _gap(10), HOUR)
 
 
-def test_while_many_stalls_were_never_looked_into_who_comes_up_may_have_stood_there_before():
-    early, late = 60 * SECOND, 10 * HOUR
-    known, unknown = (likelihood_ratio(CameraLinks(), _gap(10), early, n) for n in (0, 40))
-    # 20 vehicles for 4 cameras, half of which come up in the first half hour: one in six minutes, not one in an hour
-    assert known - unknown == pytest.approx(math.log(1 + (3600 + 60) * 20 / 4 * 1800 / 1860**2), abs=1e-6)
-    assert likelihood_ratio(CameraLinks(), _gap(10), late, 40) == pytest.approx(
-        likelihood_ratio(CameraLinks(), _gap(10), late), abs=0.25
-    )
-
-
 def test_whom_nobody_found_there_is_expected_elsewhere():
     links = _taught(CameraLinks(), [_gap(10) for _ in range(20)])
     here, elsewhere = (likelihood_ratio(links, _gap(10, found_by=name), HOUR) for name in ("b", "c"))

@@ -13,7 +13,7 @@ from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.place import CLEAR, looked
 from twin.fusion.scene import Scene
-from twin.fusion.state import Apart, FusionState, PendingFrame, StallBelief, Track
+from twin.fusion.state import Apart, FusionState, PendingFrame, Track
 
 T0 = 1_767_268_800_000_000
 LOOK = looked(None, T0, (0.0, 0.0), (0.1, 0.0, 0.1), CLEAR, (0.0, 0.0, 9.0, 9.0))
@@ -94,15 +94,6 @@ def test_who_was_looked_for_in_vain_a_minute_ago_need_not_have_driven_off_now(sc
     newborn = track(2, 36.0, status="moving", born_at=T0 + 75 * SECOND, seen_at=T0 + 77 * SECOND)
     found = reappeared(newborn, FusionState(tracks={1: parked, 2: newborn}), scene)
     assert (found is not None) == is_it
-
-
-def test_who_comes_up_while_no_stall_was_looked_into_may_have_stood_there_before(lot, scene):
-    hidden = track(1, 0.0, status="hidden", vehicle="v")
-    newborn = track(2, 36.0, status="moving", born_at=T0 + 22 * SECOND, seen_at=T0 + 24 * SECOND)
-    seen = {stall.id: StallBelief("free") for stall in lot.stalls}
-    known, unknown = (reappeared(newborn, FusionState(tracks={1: hidden}, stalls=one), scene) for one in (seen, {}))
-    assert known is not None
-    assert unknown is None
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,14 @@ def test_a_second_look_is_no_pair_nor_is_one_that_no_other_camera_vouches_for(sc
 def test_where_looks_are_not_to_be_calibrated_they_are_not(lot):
     scene = Scene(lot, replace(DEFAULTS, calibrates_looks=False))
     assert sum(_embedded(_state(), scene).scores.same) == 0
+
+
+@pytest.mark.parametrize("is_placed", [True, False])
+def test_a_tracklet_whose_box_has_no_place_says_nothing_of_its_track(scene, is_placed):
+    """Far off it went on with another vehicle's boxes, while its track is at the exit."""
+    state = _state()
+    before = replace(state.tracks[1], gallery=(BLUE,))
+    links = {"b": {"b:1:1": replace(_link("b"), is_placed=is_placed)}}
+    after = _embedded(replace(state, tracks={**state.tracks, 1: before}, tracklets=links), scene)
+    assert after.views["b:1:1"] == (RED,)
+    assert bool(after.tracks[1].strange) == is_placed
