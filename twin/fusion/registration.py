@@ -37,7 +37,6 @@ _SURE_D2, _STILL_SURE_D2 = 13.8, 4.61  # chi-squared, 2 degrees of freedom, 99.9
 _TOLD_M = 0.05
 _COS, _SIN = 0.94, 0.34  # of 20 degrees to either side, where a rolled camera is off though the middle is not
 
-
 _Line = tuple[float, float, float, float]
 
 
@@ -144,7 +143,9 @@ def _knowing(track: Track) -> list[CameraId]:
 def _source(state: FusionState, track: Track, name: CameraId, at: Micros, scene: Scene) -> _Source | None:
     calibrations = state.calibrations.get(name, ())
     found, since = scene.camera(name, at, calibrations), calibrated_at(calibrations, at)
-    if found is None or found[1] != track.level:
+    if found is None or found[1] != track.level or track.still is None:
+        return None
+    if since is not None and track.still.at < since:  # its looks are in part of the geometry of before
         return None
     camera, bias = found[0], state.biases.get(name)
     if bias is None or bias.since != since:

@@ -136,13 +136,24 @@ def test_vehicles_that_stand_are_put_right_with_the_camera():
     assert after["a"] == look(*place)
 
 
+def calibrated(square, at):
+    """The state after a calibration of b that puts it right."""
+    right = Square({}).site.cameras[1].geometry
+    payload = CameraCalibrated(camera="b", level="ground", frame_px=(1280, 720), geometry=right, sigma_m=0.1, range_m=60.0)
+    return calibrate(square.state, at, payload)
+
+
+@pytest.mark.parametrize(("seconds_ago", "by"), [(25, {"a", "b"}), (15, set())])
+def test_who_stood_there_before_a_calibration_says_nothing_of_it(seconds_ago, by):
+    square = Square({})
+    square.state = calibrated(square, AT - seconds_ago * SECOND)
+    assert set(square.park({"a": look(0.0, 0.0), "b": look(0.0, 0.0)}).counted_by) == by
+
+
 def test_a_new_calibration_begins_anew():
     square = Square({"b": PITCHED}).stays(drawn(10, 100))
     assert put_right_by(square.state, "b", AT) is not None
-    right = Square({})
-    geometry = right.site.cameras[1].geometry
-    payload = CameraCalibrated(camera="b", level="ground", frame_px=(1280, 720), geometry=geometry, sigma_m=0.1, range_m=60.0)
-    state = calibrate(square.state, AT + SECOND, payload)
+    state = calibrated(square, AT + SECOND)
     assert put_right_by(state, "b", AT) is not None, "frames from before are of the geometry of before"
     assert put_right_by(state, "b", AT + SECOND) is None
     assert put_right_by(state, "a", AT + SECOND) == put_right_by(square.state, "a", AT + SECOND)
