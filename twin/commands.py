@@ -43,6 +43,9 @@ def with_log(site: str, data_dir: Path | None, read: Any) -> Any:
     """What ``read(log, site model, keys)`` gives, with the log open for reading."""
 
     async def run(logs: Any, model: Any) -> Any:
+        stored = await logs.sql.sites()
+        if model.name not in stored:
+            say(f"the log holds nothing of site '{model.name}' yet; it holds {', '.join(stored) or 'nothing of any site'}")
         return await read(logs.log, model, logs.keys)
 
     return with_logs(site, data_dir, run, read_only=True)
@@ -73,3 +76,18 @@ def print_json(value: Any) -> None:
 def say(text: str) -> None:
     """A line on standard error."""
     typer.echo(text, err=True)
+
+
+def database_trouble(wrong: Exception) -> str | None:
+    """What a database or its driver said, and what to do; None where it was something else."""
+    from sqlalchemy.exc import DBAPIError
+
+    if not isinstance(wrong, DBAPIError):
+        return None
+    said = " ".join(str(wrong.orig).split())
+    if any(words in said for words in ("malformed", "not a database", "disk I/O error")):
+        return (
+            f"the database cannot be read: {said}. The file is damaged, or its disk is: keep a copy of it, and "
+            "put a backup into a new --data-dir with `twin restore`"
+        )
+    return f"the database refused: {said}; nothing that was not acknowledged is stored. Look at it and its disk, then try again"

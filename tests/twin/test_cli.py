@@ -87,6 +87,29 @@ def test_at_and_replay_print_the_same_bytes(data_dir):
     assert json.loads(at)["position"] == "150"
 
 
+def test_a_site_that_the_log_does_not_hold_is_told(data_dir):
+    for words in (("log", "tail", "--no-follow"), ("at",)):
+        said = twin(*words, "--site", "motorway", "--data-dir", data_dir).stderr
+        assert said == "the log holds nothing of site 'motorway' yet; it holds demo_lot\n"
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (b"no database at all" * 300, "the database cannot be read: file is not a database"),
+        (None, "the database cannot be read: database disk image is malformed"),
+        (b"", "the database holds no log: it is empty, or another program's"),
+    ],
+)
+def test_a_file_that_is_no_database_is_told_in_one_line(data_dir, tmp_path, damage, said):
+    whole = (data_dir / "log.db").read_bytes()
+    for words in (("log", "verify"), ("log", "head"), ("at", "--site", "demo_lot")):
+        (tmp_path / "log.db").write_bytes(whole[: len(whole) // 4096 // 3 * 4096] if damage is None else damage)
+        lines = twin(*words, "--data-dir", tmp_path, expect=1).stderr.splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith(f"twin: {said}")
+
+
 def test_check_holds_for_a_log_and_fails_for_one_whose_fact_was_changed(data_dir, tmp_path):
     told = json.loads(twin("replay", "--site", "demo_lot", "--data-dir", data_dir, "--check").stdout)
     assert told["is_equal"] is True
