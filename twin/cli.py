@@ -11,7 +11,19 @@ from typing import Annotated, Any
 
 import typer
 
-from twin.commands import AsJson, DataDir, SiteName, builtins, database_trouble, micros_of, print_json, say, settings, with_log
+from twin.commands import (
+    AsJson,
+    DataDir,
+    SiteName,
+    builtins,
+    database_trouble,
+    micros_of,
+    print_json,
+    say,
+    saying_how_far,
+    settings,
+    with_log,
+)
 from twin.errors import BadInput, TwinError
 from twin.eval_cli import evaluate
 from twin.log_cli import backup, db_app, log_app, restore
@@ -184,7 +196,7 @@ def replay(
         from twin.service import check as check_facts
 
         if check:
-            checked = await check_facts(log, keys, Fold(model))
+            checked = await check_facts(log, keys, Fold(model), saying_how_far(f"{model.name}: observations folded"))
             return {"site": model.name, "is_equal": True, **builtins(checked)}
         return await replay(log, model, at=None if at is None else micros_of(at, "--at"), known_at=until_position)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,6 +72,26 @@ def print_json(value: Any) -> None:
     from twin.events.codec import canonical_json
 
     typer.echo(canonical_json(value).decode())
+
+
+def saying_how_far(what: str, clock: Callable[[], int] | None = None) -> Callable[[int, int], None]:
+    """To be told how many of how many are done; says so every ten seconds, so that nothing long is without a word.
+
+    Args:
+        clock: microseconds; None: the machine's.
+    """
+    from twin.log.clock import system_clock
+
+    clock = clock or system_clock
+    said_at = clock()
+
+    def told(n_done: int, n_all: int) -> None:
+        nonlocal said_at
+        if (now := clock()) - said_at >= 10_000_000:
+            said_at = now
+            say(f"{what}: {n_done} of {n_all}")
+
+    return told
 
 
 def say(text: str) -> None:

@@ -19,6 +19,7 @@ from twin.commands import (
     micros_of,
     print_json,
     say,
+    saying_how_far,
     settings,
     with_log,
     with_logs,
@@ -97,7 +98,10 @@ def log_verify(
         from twin.log.sql import streams
 
         covered, log = imported(known.read_bytes()) if known is not None else {}, logs.sql
-        found = [await log.verified(one, covered.get(one)) for one in await _sites(log, site, *covered)]
+        found = [
+            await log.verified(one, covered.get(one), saying_how_far(f"{one}: events read"))
+            for one in await _sites(log, site, *covered)
+        ]
         for number, one in enumerate(found):
             if logs.kafka is not None:
                 from twin.log.kafka.verify import verify_streamed

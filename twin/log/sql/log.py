@@ -133,9 +133,11 @@ class SqlLog:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 
-    async def verified(self, site: SiteId, known: ChainHeads | None = None) -> Verified:
-        """``verify`` a site as it is at one moment, whatever is written meanwhile."""
-        return await self.read(_at_one_moment, site, known)
+    async def verified(
+        self, site: SiteId, known: ChainHeads | None = None, told: Callable[[int, int], None] | None = None
+    ) -> Verified:
+        """``verify`` a site as it is at one moment, whatever is written meanwhile; ``told`` is called in another thread."""
+        return await self.read(_at_one_moment, site, known, told)
 
     async def append(self, events: Sequence[ObservationEvent]) -> list[Receipt]:
         """See ``twin.log.port.Log``."""
@@ -334,13 +336,15 @@ class SqlLog:
             self._lock = None
 
 
-def _at_one_moment(connection: Connection, site: SiteId, known: ChainHeads | None) -> Verified:
+def _at_one_moment(
+    connection: Connection, site: SiteId, known: ChainHeads | None, told: Callable[[int, int], None] | None
+) -> Verified:
     """Statements by themselves each see a later log: its head, its events and its marks would not fit together."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN")
     else:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
-    return verify(connection, site, known)
+    return verify(connection, site, known, told)
 
 
 def _check_bound(given: object) -> None:
