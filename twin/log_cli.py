@@ -96,6 +96,7 @@ def log_verify(
     async def read(logs: Logs) -> None:
         from twin.log.chain import imported
         from twin.log.sql import streams
+        from twin.log.sql.verify_cuts import CUT_SINCE
 
         covered, log = imported(known.read_bytes()) if known is not None else {}, logs.sql
         found = [
@@ -125,6 +126,11 @@ def log_verify(
                 say(told + (", after the known head" if is_new else "") + ("" if cut.is_swept else "; still being deleted"))
             for fault in one.faults:
                 say(f"{one.site}: {fault.log} {fault.first} to {fault.last}: {fault.what}")
+        if n_faults and all(fault.what == CUT_SINCE for one in found for fault in one.faults):
+            raise BadInput(
+                "the known heads are older than a cut, and say nothing of what is left: compare with heads that were exported"
+                " after it. By its own links the log is whole"
+            )
         if n_faults:
             raise DamagedLog(f"{n_faults} faults: this is not what was written; restore a backup made before")
 

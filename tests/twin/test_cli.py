@@ -155,6 +155,12 @@ def test_a_log_is_trimmed_and_says_what_it_does_not_know_any_more(data_dir, tmp_
     verified = twin("log", "verify", "--known", kept, "--data-dir", tmp_path / "cut")
     assert f"observations up to {told['observations']} cut at" in verified.stderr
     assert "after the known head" in verified.stderr
+    older = json.loads(kept.read_text())
+    older["sites"]["demo_lot"]["observations"]["position"] = 1
+    kept.write_text(json.dumps(older))
+    said = twin("log", "verify", "--known", kept, "--data-dir", tmp_path / "cut", expect=1).stderr
+    assert said.splitlines()[-1].startswith("twin: the known heads are older than a cut")
+    assert "restore" not in said
     checked = json.loads(twin("replay", *given, "--check").stdout)
     assert (checked["is_equal"], checked["cut"], checked["observations"]) == (True, told["observations"], 0)
     assert "are cut" in twin("log", "tail", *given, "--no-follow").stderr

@@ -53,7 +53,7 @@ async def test_a_byte_that_turned_makes_the_state_before_it_the_newest(path, clo
     with caplog.at_level(logging.WARNING):
         assert await newest(path, clock) == [2]
         assert await newest(path, clock, limit=8) == [2, 1]
-    assert [f"position {last} is damaged" in line for line in caplog.messages] == [True]
+    assert [f"saved at {last} are damaged" in line for line in caplog.messages] == [True]
 
 
 async def test_one_that_stands_where_another_was_saved_is_no_state_of_there(path, clock):

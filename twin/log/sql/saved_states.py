@@ -38,7 +38,7 @@ def load(
     if until_at is not None:
         query = query.where(table.c.at <= until_at)
     newest = query.order_by(table.c.at.desc(), table.c.position.desc())
-    sound, n_read = list[Snapshot](), 0
+    sound, damaged, n_read = list[Snapshot](), list[int](), 0
     while len(sound) < limit:
         rows = connection.execute(newest.limit(limit - len(sound)).offset(n_read)).all()
         if not rows:
@@ -50,18 +50,20 @@ def load(
             if stored.body[:_N_DIGEST] == _digest(snapshot):
                 sound.append(snapshot)
             else:
-                _say_passed_over(site, kind, snapshot.position)
+                damaged.append(snapshot.position)
+    if damaged:
+        _say_passed_over(site, kind, ", ".join(map(str, sorted(damaged))))
     return sound
 
 
 @lru_cache(maxsize=1_000)  # once a process, however often it is asked for
-def _say_passed_over(site: SiteId, kind: str, position: int) -> None:
+def _say_passed_over(site: SiteId, kind: str, positions: str) -> None:
     _logger.warning(
-        "site '%s': the state of kind '%s' saved at position %d is damaged, or from before there were digests; an older one is "
-        "used, or it is made again from the events. If this release saved it, look at the disk, and see `twin log verify`",
+        "site '%s': states of kind '%s' saved at %s are damaged, or of before there were digests; older ones are used, or they"
+        " are made again from the events. If this release saved them, look at the disk, and see `twin log verify`",
         site,
         kind,
-        position,
+        positions,
     )
 
 
