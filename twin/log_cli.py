@@ -173,6 +173,7 @@ def log_trim(
             before=time_of(before, "--before", keep_days),
             movement_before=time_of(movement_before, "--movement-before", keep_movement_days),
             dry_run=dry_run,
+            told=saying_how_far(f"{model.name}: folded up to the cut"),
         )
 
     told = with_logs(site, data_dir, trim, read_only=dry_run)
