@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 from uuid import UUID
 
 from retrieval.index import Point, Sighting, VectorIndex, unit_vector
-from twin.errors import CodecError, Conflict, LogClosed
+from twin.errors import CodecError, Conflict, LogClosed, QuotaExceeded
 from twin.events.envelope import ObservationEvent, RecordedObservation
 from twin.events.ids import CropId, SiteId, TrackletId
 from twin.events.observations import TrackletEmbedded
@@ -19,6 +19,9 @@ from twin.log.sealing import personal_of
 
 CURSOR_EVERY = 2_000
 """Positions without a view after which the cursor moves all the same: moving it costs two fsyncs, reading again little."""
+
+ROOM_EVERY_S = 10.0
+"""How long to wait for room on a full disk before it is looked for again."""
 
 _logger = logging.getLogger(__name__)
 
@@ -46,8 +49,7 @@ class IndexFollower:
             begins = max(self._cursor, (await self._log.cuts(self._site)).observations)  # older views are cut, and not missed
             async with aclosing(self._log.tail_observations(self._site, after=begins)) as batches:
                 async for batch in batches:
-                    async with self._lock:
-                        await self._keep(batch)
+                    await self._keep_when_there_is_room(batch)
 
     async def cursor(self) -> int:
         """The last position whose views are durably in the index."""
@@ -65,6 +67,20 @@ class IndexFollower:
                 f"the search index of site '{self._site}' is at position {self._cursor}, but its log ends at {head}: it was"
                 " made from another log. Delete the index's folder; it is built again"
             )
+
+    async def _keep_when_there_is_room(self, batch: Sequence[RecordedObservation]) -> None:
+        """The log goes on without its index, which is built from it whenever there is room."""
+        is_told = False
+        while True:
+            try:
+                async with self._lock:
+                    await self._keep(batch)
+                return
+            except QuotaExceeded as full:
+                if not is_told:
+                    _logger.warning("image search of site %s waits at position %d: %s", self._site, self._cursor, full)
+                    is_told = True
+            await asyncio.sleep(ROOM_EVERY_S)
 
     async def _keep(self, batch: Sequence[RecordedObservation]) -> None:
         points = [point for one in batch if (point := await self._point(one)) is not None]

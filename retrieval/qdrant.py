@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,12 +23,14 @@ import qdrant_edge as qdrant
 from msgspec import Struct
 
 from retrieval.index import EVERYWHERE, Match, Point, Sighting, Space, Vector, Where, admitted
-from twin.errors import BadInput, Conflict, LogClosed
+from twin.errors import BadInput, Conflict, LogClosed, QuotaExceeded
 from twin.events.ids import TrackletId
 
 SCHEMA = "twin.search/1"
 STATE_FILE = "index.json"
 PAGE = 1_000
+LEAST_ROOM = 64 * 2**20
+"""Free bytes below which a disk is full: shards are mapped into memory, and a page that finds no room kills the process."""
 
 T = TypeVar("T")
 
@@ -60,6 +63,7 @@ class QdrantIndex:
 
         Raises:
             BadInput: the folder holds something else, or is damaged.
+            QuotaExceeded: there is an index, and no room for what opening it writes.
         """
         index = cls(folder)
         try:
@@ -122,6 +126,8 @@ class QdrantIndex:
         path = self._folder / STATE_FILE
         if path.exists():
             self._state = _read_state(path)
+        if self._state.shards:
+            _check_room(self._folder)
         for shard in self._state.shards:
             self._shards[shard.embedder, shard.n_components] = self._open_shard(shard)
 
@@ -154,6 +160,7 @@ class QdrantIndex:
         if cursor < self._state.cursor:
             raise Conflict(f"cursor {cursor} is behind the search index's {self._state.cursor}; a cursor only moves on")
         kept = admitted(points, self._shards)
+        _check_room(self._folder)
         for space, group in kept.items():
             if space not in self._shards:
                 self._shards[space] = self._made(space)
@@ -212,6 +219,14 @@ def _folder_name(space: Space) -> str:
     embedder, n_components = space
     digest = hashlib.blake2b(embedder.encode(), digest_size=6).hexdigest()
     return f"{re.sub(r'[^a-z0-9]+', '-', embedder.lower())[:40].strip('-')}-{n_components}-{digest}"
+
+
+def _check_room(folder: Path) -> None:
+    if (free := shutil.disk_usage(folder).free) < LEAST_ROOM:
+        raise QuotaExceeded(
+            f"the disk of the search index '{folder}' has {free / 2**20:.0f} MiB left, and image search needs "
+            f"{LEAST_ROOM // 2**20}; make room"
+        )
 
 
 def _read_state(path: Path) -> _State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import sys
 from pathlib import Path
@@ -10,7 +11,19 @@ from typing import Annotated, Any
 
 import typer
 
-from twin.commands import AsJson, DataDir, SiteName, builtins, micros_of, print_json, say, settings, with_log
+from twin.commands import (
+    AsJson,
+    DataDir,
+    SiteName,
+    builtins,
+    database_trouble,
+    micros_of,
+    print_json,
+    say,
+    saying_how_far,
+    settings,
+    with_log,
+)
 from twin.errors import BadInput, TwinError
 from twin.eval_cli import evaluate
 from twin.log_cli import backup, db_app, log_app, restore
@@ -183,7 +196,7 @@ def replay(
         from twin.service import check as check_facts
 
         if check:
-            checked = await check_facts(log, keys, Fold(model))
+            checked = await check_facts(log, keys, Fold(model), saying_how_far(f"{model.name}: observations folded"))
             return {"site": model.name, "is_equal": True, **builtins(checked)}
         return await replay(log, model, at=None if at is None else micros_of(at, "--at"), known_at=until_position)
 
@@ -259,7 +272,8 @@ _COUNTED = ("levels", "zones", "stalls", "lanes", "portals", "landmarks", "camer
 
 
 def main() -> None:
-    """Run the command; an error raised on purpose, or a file that cannot be used, is one message on standard error, exit 1."""
+    """Run the command; an error raised on purpose, or a file or database that cannot be used, is one message, exit 1."""
+    faulthandler.enable()  # a page of a mapped file that a full disk cannot hold ends the process: say where
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         app()
@@ -273,6 +287,12 @@ def main() -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except Exception as wrong:
+        told = database_trouble(wrong)
+        if told is None:
+            raise
+        print(f"twin: {told}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +44,9 @@ def with_log(site: str, data_dir: Path | None, read: Any) -> Any:
     """What ``read(log, site model, keys)`` gives, with the log open for reading."""
 
     async def run(logs: Any, model: Any) -> Any:
+        stored = await logs.sql.sites()
+        if model.name not in stored:
+            say(f"the log holds nothing of site '{model.name}' yet; it holds {', '.join(stored) or 'nothing of any site'}")
         return await read(logs.log, model, logs.keys)
 
     return with_logs(site, data_dir, run, read_only=True)
@@ -70,6 +74,41 @@ def print_json(value: Any) -> None:
     typer.echo(canonical_json(value).decode())
 
 
+def saying_how_far(what: str, clock: Callable[[], int] | None = None) -> Callable[[int, int], None]:
+    """To be told how many of how many are done; says so every ten seconds, so that nothing long is without a word.
+
+    Args:
+        clock: microseconds; None: the machine's.
+    """
+    from twin.log.clock import system_clock
+
+    clock = clock or system_clock
+    said_at = clock()
+
+    def told(n_done: int, n_all: int) -> None:
+        nonlocal said_at
+        if (now := clock()) - said_at >= 10_000_000:
+            said_at = now
+            say(f"{what}: {n_done} of {n_all}")
+
+    return told
+
+
 def say(text: str) -> None:
     """A line on standard error."""
     typer.echo(text, err=True)
+
+
+def database_trouble(wrong: Exception) -> str | None:
+    """What a database or its driver said, and what to do; None where it was something else."""
+    from sqlalchemy.exc import DBAPIError
+
+    if not isinstance(wrong, DBAPIError):
+        return None
+    said = " ".join(str(wrong.orig).split())
+    if any(words in said for words in ("malformed", "not a database", "disk I/O error")):
+        return (
+            f"the database cannot be read: {said}. The file is damaged, or its disk is: keep a copy of it, and "
+            "put a backup into a new --data-dir with `twin restore`"
+        )
+    return f"the database refused: {said}; nothing that was not acknowledged is stored. Look at it and its disk, then try again"

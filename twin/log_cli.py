@@ -19,6 +19,7 @@ from twin.commands import (
     micros_of,
     print_json,
     say,
+    saying_how_far,
     settings,
     with_log,
     with_logs,
@@ -95,9 +96,13 @@ def log_verify(
     async def read(logs: Logs) -> None:
         from twin.log.chain import imported
         from twin.log.sql import streams
+        from twin.log.sql.verify_cuts import CUT_SINCE
 
         covered, log = imported(known.read_bytes()) if known is not None else {}, logs.sql
-        found = [await log.verified(one, covered.get(one)) for one in await _sites(log, site, *covered)]
+        found = [
+            await log.verified(one, covered.get(one), saying_how_far(f"{one}: events read"))
+            for one in await _sites(log, site, *covered)
+        ]
         for number, one in enumerate(found):
             if logs.kafka is not None:
                 from twin.log.kafka.verify import verify_streamed
@@ -121,6 +126,11 @@ def log_verify(
                 say(told + (", after the known head" if is_new else "") + ("" if cut.is_swept else "; still being deleted"))
             for fault in one.faults:
                 say(f"{one.site}: {fault.log} {fault.first} to {fault.last}: {fault.what}")
+        if n_faults and all(fault.what == CUT_SINCE for one in found for fault in one.faults):
+            raise BadInput(
+                "the known heads are older than a cut, and say nothing of what is left: compare with heads that were exported"
+                " after it. By its own links the log is whole"
+            )
         if n_faults:
             raise DamagedLog(f"{n_faults} faults: this is not what was written; restore a backup made before")
 
@@ -163,6 +173,7 @@ def log_trim(
             before=time_of(before, "--before", keep_days),
             movement_before=time_of(movement_before, "--movement-before", keep_movement_days),
             dry_run=dry_run,
+            told=saying_how_far(f"{model.name}: folded up to the cut"),
         )
 
     told = with_logs(site, data_dir, trim, read_only=dry_run)

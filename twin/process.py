@@ -14,7 +14,7 @@ from typing import Any
 
 import uvicorn
 
-from twin.errors import BadInput, Forbidden
+from twin.errors import BadInput, Forbidden, TwinError
 
 _logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Background:
     def _note(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (failure := task.exception()) is None:
             return
-        _logger.error("%s failed: %s", task.get_name(), failure, exc_info=failure)
+        _logger.error("%s failed: %s", task.get_name(), failure, exc_info=None if isinstance(failure, TwinError) else failure)
         self.failure = self.failure or failure
         self.failed.set()
 

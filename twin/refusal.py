@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, runtime_checkable
 
 from twin.errors import Cut
@@ -75,14 +75,22 @@ async def stepped(
         return fold.step(state, recorded, None)
 
 
-async def state_at(log: Log, keys: KeyRing, fold: SiteFold[StateT], position: int) -> StateT:
-    """The fold after an observation, from the newest state before it; raises as ``latest_state``."""
+async def state_at(
+    log: Log, keys: KeyRing, fold: SiteFold[StateT], position: int, told: Callable[[int, int], None] | None = None
+) -> StateT:
+    """The fold after an observation, from the newest state before it; raises as ``latest_state``.
+
+    Args:
+        told: is told how far it is, and how far it is to come, at each page of observations.
+    """
     after, state = await latest_state(log, fold, until=position)
     while after < position:
         for recorded in await log.observations(fold.site.name, after=after, limit=min(_PAGE, position - after)):
             state, _ = await stepped(log, keys, fold, state, recorded, is_committed=True)
             after = recorded.position
             await asyncio.sleep(0)
+        if told is not None:
+            told(after, position)
     return state
 
 

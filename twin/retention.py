@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -109,8 +109,18 @@ class Retention:
                 _logger.warning("site %s was not trimmed: %s", self._site, wrong)
             await asyncio.sleep(every_s)
 
-    async def trim(self, *, before: Micros | None, movement_before: Micros | None, dry_run: bool = False) -> Trimmed:
+    async def trim(
+        self,
+        *,
+        before: Micros | None,
+        movement_before: Micros | None,
+        dry_run: bool = False,
+        told: Callable[[int, int], None] | None = None,
+    ) -> Trimmed:
         """Cut what was recorded before these times; folds from the newest saved state to make the one at the anchor.
+
+        Args:
+            told: is told how far the fold is, and how far it is to come.
 
         Raises:
             FoldMismatch: the fold cannot go on from the anchor that is there.
@@ -120,7 +130,7 @@ class Retention:
             await self._log.sweep(self._site)
         until = await self._cut_position(before)
         if until > (await self._log.cuts(self._site)).observations and not dry_run:
-            state = await state_at(self._log, self._keys, self._fold, until)
+            state = await state_at(self._log, self._keys, self._fold, until, told)
             await self._cut_observations(until, self._fold.pack(state))
         return await self._trim_movement(movement_before, dry_run=dry_run, observations=until)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -250,8 +250,11 @@ class CheckReport(Struct, frozen=True, kw_only=True):
     cut: int = 0
 
 
-async def check(log: Log, keys: KeyRing, fold: SiteFold[Any]) -> CheckReport:
+async def check(log: Log, keys: KeyRing, fold: SiteFold[Any], told: Callable[[int, int], None] | None = None) -> CheckReport:
     """Fold the site's observation log again, from its anchor if it was cut, and compare every fact, byte for byte.
+
+    Args:
+        told: is told how many of the observations are folded, at each of them.
 
     Raises:
         FoldMismatch: the first fact that differs, is missing, or is too many; or the anchor's state is of another fold.
@@ -268,6 +271,8 @@ async def check(log: Log, keys: KeyRing, fold: SiteFold[Any]) -> CheckReport:
     ):
         async for recorded in observations:
             state, again = await stepped(log, keys, fold, state, recorded)
+            if told is not None:
+                told(recorded.position - after, heads.cursor - after)
             for event in again:
                 n_facts += 1
                 _compare(n_facts, await anext(stored, None), event)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+from types import SimpleNamespace
 from uuid import UUID
 
 import numpy as np
@@ -7,8 +9,8 @@ import pytest
 
 from retrieval.index import MOST_SPACES, Point, Sighting, Where, unit_vector
 from retrieval.memory import MemoryIndex
-from retrieval.qdrant import STATE_FILE, QdrantIndex
-from twin.errors import BadInput, Conflict, LogClosed
+from retrieval.qdrant import LEAST_ROOM, STATE_FILE, QdrantIndex
+from twin.errors import BadInput, Conflict, LogClosed, QuotaExceeded
 from twin.events.ids import CameraId, SiteId, TrackletId
 
 
@@ -176,3 +178,19 @@ async def test_a_closed_index_says_so(tmp_path):
 def test_an_embedding_of_zeros_has_no_direction():
     assert unit_vector(b"") is None
     assert unit_vector(bytes(8)) is None
+
+
+async def test_a_full_disk_is_told_before_a_shard_writes_to_it(tmp_path, monkeypatch):
+    index = await QdrantIndex.open(tmp_path / "lot")
+    await index.upsert([a_point(1, [1, 0])], cursor=1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=LEAST_ROOM - 1))
+    with pytest.raises(QuotaExceeded, match=r"lot' has 64 MiB left, and image search needs 64"):
+        await index.upsert([a_point(2, [1, 0])], cursor=2)
+    assert (await index.count(), await index.cursor()) == (1, 1)
+    await index.aclose()
+    with pytest.raises(QuotaExceeded, match="make room"):
+        await QdrantIndex.open(tmp_path / "lot")
+    monkeypatch.undo()
+    again = await QdrantIndex.open(tmp_path / "lot")
+    assert await again.upsert([a_point(2, [1, 0])], cursor=2) == 1
+    await again.aclose()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import struct
 import zlib
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrieval import opened
+from retrieval import ingest, opened, qdrant
 from retrieval.images import MOST_BYTES
 from retrieval.index import unit_vector
 from twin.errors import Conflict, MissingExtra
@@ -189,6 +190,24 @@ async def test_a_restart_goes_on_at_the_cursor_and_a_replay_does_not_double(para
         assert await search.cursor() == 0
         await search.caught_up(parade.memory)
         assert await search.hits(picture("red")) == after
+
+
+async def test_on_a_full_disk_the_index_waits_and_goes_on_when_there_is_room(parade, searching, picture, monkeypatch, caplog):
+    monkeypatch.setattr(ingest, "ROOM_EVERY_S", 0.01)
+    monkeypatch.setattr(qdrant, "LEAST_ROOM", 2**62)
+    async with searching(parade.log, parade.keys) as search:
+        following = asyncio.create_task(search.parts.follow("street"))
+        async with asyncio.timeout(10):
+            while "image search of site street waits at position 0" not in caplog.text:  # noqa: ASYNC110  there is no such event
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(0.1)
+        assert (following.done(), await search.cursor(), len(caplog.messages)) == (False, 0, 1)
+        monkeypatch.setattr(qdrant, "LEAST_ROOM", 0)
+        async with asyncio.timeout(10):
+            while await search.cursor() == 0:  # noqa: ASYNC110  nor this
+                await asyncio.sleep(0.005)
+        following.cancel()
+        assert (await search.hits(picture("red")))[0]["vehicle"] == "v-red"
 
 
 async def test_an_erased_tracklet_is_neither_taken_in_nor_kept(parade, searching, picture):

@@ -87,6 +87,29 @@ def test_at_and_replay_print_the_same_bytes(data_dir):
     assert json.loads(at)["position"] == "150"
 
 
+def test_a_site_that_the_log_does_not_hold_is_told(data_dir):
+    for words in (("log", "tail", "--no-follow"), ("at",)):
+        said = twin(*words, "--site", "motorway", "--data-dir", data_dir).stderr
+        assert said == "the log holds nothing of site 'motorway' yet; it holds demo_lot\n"
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (b"no database at all" * 300, "the database cannot be read: file is not a database"),
+        (None, "the database cannot be read: database disk image is malformed"),
+        (b"", "the database holds no log: it is empty, or another program's"),
+    ],
+)
+def test_a_file_that_is_no_database_is_told_in_one_line(data_dir, tmp_path, damage, said):
+    whole = (data_dir / "log.db").read_bytes()
+    for words in (("log", "verify"), ("log", "head"), ("at", "--site", "demo_lot")):
+        (tmp_path / "log.db").write_bytes(whole[: len(whole) // 4096 // 3 * 4096] if damage is None else damage)
+        lines = twin(*words, "--data-dir", tmp_path, expect=1).stderr.splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith(f"twin: {said}")
+
+
 def test_check_holds_for_a_log_and_fails_for_one_whose_fact_was_changed(data_dir, tmp_path):
     told = json.loads(twin("replay", "--site", "demo_lot", "--data-dir", data_dir, "--check").stdout)
     assert told["is_equal"] is True
@@ -132,6 +155,12 @@ def test_a_log_is_trimmed_and_says_what_it_does_not_know_any_more(data_dir, tmp_
     verified = twin("log", "verify", "--known", kept, "--data-dir", tmp_path / "cut")
     assert f"observations up to {told['observations']} cut at" in verified.stderr
     assert "after the known head" in verified.stderr
+    older = json.loads(kept.read_text())
+    older["sites"]["demo_lot"]["observations"]["position"] = 1
+    kept.write_text(json.dumps(older))
+    said = twin("log", "verify", "--known", kept, "--data-dir", tmp_path / "cut", expect=1).stderr
+    assert said.splitlines()[-1].startswith("twin: the known heads are older than a cut")
+    assert "restore" not in said
     checked = json.loads(twin("replay", *given, "--check").stdout)
     assert (checked["is_equal"], checked["cut"], checked["observations"]) == (True, told["observations"], 0)
     assert "are cut" in twin("log", "tail", *given, "--no-follow").stderr

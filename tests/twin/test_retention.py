@@ -217,8 +217,11 @@ async def test_a_dry_run_says_what_a_trim_would_do_and_does_nothing():
         before = day.events[0].occurred_at + 60 * SECOND
         planned = await day.retention.trim(before=before, movement_before=before, dry_run=True)
         assert (await day.log.cuts(day.site.name)).number == 0
-        assert await day.retention.trim(before=before, movement_before=before) == planned
+        told = []
+        done = await day.retention.trim(before=before, movement_before=before, told=lambda n, of: told.append((n, of)))
+        assert done == planned
         assert planned.observations > 0 < planned.movement
+        assert told[-1] == (planned.observations, planned.observations)
 
 
 async def test_a_subscription_that_lags_keeps_movement_and_is_named():

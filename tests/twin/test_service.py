@@ -341,8 +341,10 @@ async def test_check_accepts_what_the_same_fold_wrote():
     async with running(worker):
         await until(lambda: worker.cursor == 9)
     await log.append(frames(10, 12))  # not folded yet: no fact is missing
-    report = await check(log, MemoryKeyRing(), ChainFold())
+    told = []
+    report = await check(log, MemoryKeyRing(), ChainFold(), lambda n_folded, n_all: told.append((n_folded, n_all)))
     assert (report.observations, report.facts) == (9, 8)
+    assert told == [(n, 9) for n in range(1, 10)]
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+import logging
+from functools import lru_cache
+
 from site_models.schema import Portal, PortalId, Site
 from twin.errors import BadInput
-from twin.events.observations import GateReported, LoopTripped, Observation, PaymentReceived
+from twin.events.observations import (
+    FrameObserved,
+    GateReported,
+    LoopTripped,
+    Observation,
+    PaymentReceived,
+    TrackletEmbedded,
+)
+
+_logger = logging.getLogger(__name__)
 
 
 def check_observation(payload: Observation, site: Site) -> None:
-    """Raise BadInput for a gate that the site does not have, or money that nothing here is paid in."""
+    """Raise BadInput for a gate that the site does not have, or money that nothing here is paid in.
+
+    What a camera saw that the site does not have is taken, as a calibration or a later site model may say where it is, and
+    is told the first time.
+    """
     match payload:
         case LoopTripped():
             _check_direction(_gate(payload.portal, site), payload)
         case GateReported():
             _gate(payload.portal, site)
+        case FrameObserved() | TrackletEmbedded():
+            if all(one.id != payload.camera for one in site.cameras):
+                _say_unknown(site.name, payload.camera, ", ".join(one.id for one in site.cameras) or "none")
         case PaymentReceived():
             _check_currency(payload.currency, site)
         case _:
             pass
+
+
+@lru_cache(maxsize=1_000)  # once a process, not with every frame
+def _say_unknown(site: str, camera: str, there: str) -> None:
+    _logger.warning(
+        "site '%s' has no camera %r; there are %s. What it sees is stored, and nothing is concluded from it unless "
+        "camera.calibrated.v1 says where it is: correct the name at the edge, or the site model",
+        site,
+        camera[:80],
+        there,
+    )
 
 
 def _gate(name: PortalId, site: Site) -> Portal:

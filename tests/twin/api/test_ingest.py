@@ -61,6 +61,16 @@ async def test_what_is_personal_is_stored_sealed(serve):
         assert recorded.event.payload.sealed is not None
 
 
+async def test_a_camera_that_the_site_does_not_have_is_told_once_and_stored(serve, story, caplog):
+    events = [story.observation(number) for number in (1, 2)]
+    strange = lines(*events).replace(f'"camera":"{events[0].payload.camera}"'.encode(), b'"camera":"gaet"')
+    async with serve() as running:
+        for body in (strange, lines(story.observation(3))):
+            assert {one["outcome"] for one in (await running.http.post(URL, content=body)).json()["receipts"]} == {"stored"}
+    (told,) = [line for line in caplog.messages if "no camera" in line]
+    assert told.startswith("site 'lot' has no camera 'gaet'; there are ")
+
+
 async def test_an_entry_that_cannot_be_read_is_named_and_nothing_is_stored(serve, story):
     async with serve() as running:
         good = lines(story.observation(1))

@@ -15,6 +15,7 @@ from twin.errors import DamagedLog
 from twin.log.content import observation_hash
 from twin.log.port import FoldCommit
 from twin.log.sql import SqlLog, reader, schema, transaction
+from twin.log.sql import verify as verifying
 from twin.log.sql.packing import unpacked
 from twin.log.sql.verify import verify
 
@@ -62,6 +63,14 @@ async def heads(path):
 async def test_a_log_as_it_was_written_has_no_faults(path):
     assert await found(path) == []
     assert await found(path, await heads(path)) == []
+
+
+async def test_it_tells_how_far_it_has_read(path, monkeypatch):
+    monkeypatch.setattr(verifying, "_CHUNK", 10)
+    log, told = SqlLog.open(path, read_only=True), []
+    await log.verified("lot", None, lambda n_read, n_all: told.append((n_read, n_all)))
+    await log.aclose()
+    assert told == [(n, N_FACTS + N_OBSERVATIONS) for n in (10, 20, 23, 33, 43, 53, 63, 70)]
 
 
 async def test_an_edited_payload_is_found_at_its_position(path):

@@ -20,7 +20,7 @@ from twin.log.clock import Clock, system_clock
 from twin.log.content import check_name, check_number, content_of, content_of_fact
 from twin.log.cuts import Anchor, Cuts, Thinning
 from twin.log.port import FencingToken, FoldCommit, Heads, Receipt, Refusal, Snapshot
-from twin.log.sql import cutting, reader, schema
+from twin.log.sql import cutting, reader, saved_states, schema
 from twin.log.sql.dialect import N_READERS, locate, reading_engine, upsert, writing_engine
 from twin.log.sql.lock import WriterLock
 from twin.log.sql.migrate import ensure_current, require_current
@@ -133,9 +133,11 @@ class SqlLog:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 
-    async def verified(self, site: SiteId, known: ChainHeads | None = None) -> Verified:
-        """``verify`` a site as it is at one moment, whatever is written meanwhile."""
-        return await self.read(_at_one_moment, site, known)
+    async def verified(
+        self, site: SiteId, known: ChainHeads | None = None, told: Callable[[int, int], None] | None = None
+    ) -> Verified:
+        """``verify`` a site as it is at one moment, whatever is written meanwhile; ``told`` is called in another thread."""
+        return await self.read(_at_one_moment, site, known, told)
 
     async def append(self, events: Sequence[ObservationEvent]) -> list[Receipt]:
         """See ``twin.log.port.Log``."""
@@ -249,12 +251,13 @@ class SqlLog:
         for name in ("site", "kind", "version"):
             check_name(name, getattr(snapshot, name))
         row = {name: getattr(snapshot, name) for name in snapshot.__struct_fields__}
+        row["body"] = saved_states.stored_body(snapshot)
         table = schema.snapshots
 
         def save(transaction: Transaction) -> None:
             connection = transaction.connection
             one = upsert(connection.dialect, table).values(row)
-            changed = {"body": snapshot.body}
+            changed = {"body": row["body"]}
             connection.execute(one.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed))
 
         await self.write(save, snapshot.site)
@@ -263,7 +266,7 @@ class SqlLog:
         self, site: SiteId, kind: str, version: str, *, until_position: int, until_at: Micros | None = None, limit: int = 8
     ) -> list[Snapshot]:
         """See ``twin.log.port.Log``."""
-        return await self.read(reader.snapshots, site, kind, version, until_position, until_at, limit)
+        return await self.read(saved_states.load, site, kind, version, until_position, until_at, limit)
 
     async def drop_snapshots(self, site: SiteId, kind: str, *, below: int) -> None:
         """See ``twin.log.port.Log``."""
@@ -333,13 +336,15 @@ class SqlLog:
             self._lock = None
 
 
-def _at_one_moment(connection: Connection, site: SiteId, known: ChainHeads | None) -> Verified:
+def _at_one_moment(
+    connection: Connection, site: SiteId, known: ChainHeads | None, told: Callable[[int, int], None] | None
+) -> Verified:
     """Statements by themselves each see a later log: its head, its events and its marks would not fit together."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN")
     else:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
-    return verify(connection, site, known)
+    return verify(connection, site, known, told)
 
 
 def _check_bound(given: object) -> None:

@@ -72,9 +72,15 @@ def require_current(engine: Engine) -> None:
     if not _is_current(engine):
         with engine.connect() as connection:
             revision = _revision(connection)
+        if revision is None:
+            raise Conflict(
+                "the database holds no log: it is empty, or another program's. Name another --data-dir or TWIN_DATABASE_URL; "
+                "`twin serve` makes a log where there is none, `twin db upgrade` also beside the tables of others"
+            )
         raise Conflict(
             f"the database is at schema revision '{revision}', this release needs '{newest_revision()}'."
-            " Back it up, then run `twin db upgrade`."
+            " Back it up, by `twin backup` of the release that wrote it or by a copy while nothing runs, then run"
+            " `twin db upgrade`."
         )
 
 

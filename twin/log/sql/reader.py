@@ -12,7 +12,7 @@ from twin.events.envelope import DeviceKey, RecordedFact, RecordedObservation
 from twin.events.ids import DeviceId, EventId, Micros, SiteId, fact_id
 from twin.log.chain import ChainHead, ChainHeads, CutsHead, Link, chained, content_after, origin
 from twin.log.cuts import Anchor, CutRecord, Cuts, Thinning, check_facts, check_observations, cut_of
-from twin.log.port import Heads, Refusal, Snapshot, at_positions
+from twin.log.port import Heads, Refusal, at_positions
 from twin.log.sql import schema
 from twin.log.sql.fact_ids import id_head
 from twin.log.sql.names import is_among
@@ -224,20 +224,6 @@ def refusals(connection: Connection, site: SiteId, limit: int) -> list[Refusal]:
         )
         for row in connection.execute(query)
     ]
-
-
-def snapshots(
-    connection: Connection, site: SiteId, kind: str, version: str, until_position: int, until_at: Micros | None, limit: int
-) -> list[Snapshot]:
-    """See ``twin.log.port.Log.load_snapshots``."""
-    table = schema.snapshots
-    query = select(table).where(
-        table.c.site == site, table.c.kind == kind, table.c.version == version, table.c.position <= until_position
-    )
-    if until_at is not None:
-        query = query.where(table.c.at <= until_at)
-    newest = query.order_by(table.c.at.desc(), table.c.position.desc()).limit(limit)
-    return [Snapshot(**row._asdict()) for row in connection.execute(newest)]
 
 
 def key(connection: Connection, site: SiteId, key_id: str) -> bytes | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,19 +40,30 @@ class Verified(Struct, frozen=True, kw_only=True):
     cuts: tuple[DeclaredCut, ...] = ()
 
 
-def verify(connection: Connection, site: SiteId, known: ChainHeads | None = None) -> Verified:
+def verify(
+    connection: Connection,
+    site: SiteId,
+    known: ChainHeads | None = None,
+    told: Callable[[int, int], None] | None = None,
+) -> Verified:
     """Fold both logs of a site and compare.
 
     Args:
         known: heads that were exported before: the log must still hold what they covered. Without them, whoever may write
             the database can write a whole new chain.
+        told: is told how many of the events are read, of both logs together, some thousands at a time.
     """
     heads = reader.chain(connection, site)
     kept, known_kept = _kept(connection, site, heads.observations), known.observations if known else None
     if known_kept is not None and heads.observations.position >= known_kept.position > kept.position:
         known_kept = None  # it covers what a broker keeps: ``twin.log.kafka.verify``
-    observed = _Walk(connection, site, "observations", kept, known_kept)
-    concluded = _Walk(connection, site, "facts", heads.facts, known.facts if known else None)
+    n_all = kept.position + heads.facts.position
+
+    def after(n_before: int) -> Callable[[int], None]:
+        return lambda position: told(n_before + position, n_all) if told is not None else None
+
+    observed = _Walk(connection, site, "observations", kept, known_kept, after(heads.facts.position))
+    concluded = _Walk(connection, site, "facts", heads.facts, known.facts if known else None, after(0))
     in_facts = concluded.run(concluded.beginning())
     cut = concluded.beginning().position
     for_good = [one for one in verify_kept(connection, site, heads, known) if one.first <= cut or not in_facts]
@@ -106,6 +117,7 @@ class _Walk:
     log: LogName
     head: ChainHead
     known: ChainHead | None
+    told: Callable[[int], None] = lambda _: None
     faults: list[Fault] = field(default_factory=list)
     cut: ChainHead | None = None
     _cut_at: Micros = 0
@@ -184,6 +196,7 @@ class _Walk:
             if self.log == "observations":
                 self._digests = self._digests_between(after, rows[-1]["position"])
             yield from rows
+            self.told(rows[-1]["position"])
             after = rows[-1]["position"]
 
     def _digests_between(self, after: int, until: int) -> dict[int, bytes]:

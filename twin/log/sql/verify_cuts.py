@@ -21,7 +21,7 @@ from twin.log.sql.names import is_among
 from twin.log.sql.rows import as_found, written
 
 _CHUNK = 5_000
-_CUT_SINCE = "cut since this head was exported, so that nothing is left to compare; use heads that were exported later"
+CUT_SINCE = "cut since this head was exported, so that nothing is left to compare; use heads that were exported later"
 
 _h, _o, _f, _c = schema.heads.c, schema.observations.c, schema.facts.c, schema.cuts.c
 _m, _s = schema.chain_marks.c, schema.supersessions.c
@@ -234,6 +234,6 @@ def _too_late(known: ChainHeads | None, last: Mapping[str, int]) -> Iterator[Fau
     if known is None:
         return
     if 0 < known.observations.position < last["observations"]:
-        yield Fault(log="observations", first=1, last=known.observations.position, what=_CUT_SINCE)
+        yield Fault(log="observations", first=1, last=known.observations.position, what=CUT_SINCE)
     if known.kept is None and 0 < known.facts.position < last["facts"]:
-        yield Fault(log="facts", first=1, last=known.facts.position, what=_CUT_SINCE)
+        yield Fault(log="facts", first=1, last=known.facts.position, what=CUT_SINCE)
