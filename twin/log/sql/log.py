@@ -11,7 +11,6 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, delete
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
 
 from twin.errors import BadInput, Forbidden, LogClosed, NotFound
 from twin.events.envelope import ObservationEvent, RecordedFact, RecordedObservation
@@ -28,7 +27,7 @@ from twin.log.sql.migrate import ensure_current, require_current
 from twin.log.sql.notices import Notices
 from twin.log.sql.streams import StreamPlace, StreamRefusal
 from twin.log.sql.transaction import Transaction
-from twin.log.sql.verify import Verified, check_ends, verify
+from twin.log.sql.verify import Verified, check_ends, file_faults, verify
 from twin.log.sql.writer import N_QUEUED_EVENTS, Writer
 from twin.log.tail import BATCH, Topic, Wakeups, tail
 
@@ -141,11 +140,8 @@ class SqlLog:
         return await self.read(_at_one_moment, site, known, told)
 
     async def file_faults(self) -> list[str]:
-        """What SQLite finds wrong in its own file: pages, and indexes that are not those of their tables; the first hundred.
-
-        Links are over tables: an index that lacks a row hides it from whoever reads by subject, type or time.
-        """
-        return await self.read(_file_faults)
+        """See ``twin.log.sql.verify.file_faults``."""
+        return await self.read(file_faults)
 
     async def append(self, events: Sequence[ObservationEvent]) -> list[Receipt]:
         """See ``twin.log.port.Log``."""
@@ -353,16 +349,6 @@ def _at_one_moment(
     else:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
     return verify(connection, site, known, told)
-
-
-def _file_faults(connection: Connection) -> list[str]:
-    if connection.dialect.name != "sqlite":
-        return []
-    try:
-        found = connection.exec_driver_sql("PRAGMA integrity_check(100)").scalars().all()
-    except DBAPIError as broken:
-        return [str(broken.orig)]
-    return [" ".join(line.split()) for line in found if line != "ok"]
 
 
 def _check_bound(given: object) -> None:
