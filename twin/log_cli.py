@@ -114,9 +114,10 @@ def log_verify(
                     f"{one.site}: observations after {place.position} are in topic '{place.topic}' and were not read; "
                     "set TWIN_KAFKA_BROKERS to verify them as well"
                 )
-        n_faults = sum(len(one.faults) for one in found)
+        of_file = await log.file_faults()
+        n_faults = sum(len(one.faults) for one in found) + len(of_file)
         if as_json:
-            print_json({"schema": "twin.log_verify/1", "ok": n_faults == 0, "sites": builtins(found)})
+            print_json({"schema": "twin.log_verify/1", "ok": n_faults == 0, "sites": builtins(found), "file": of_file})
         for one in found:
             say(f"{one.site}: {one.heads.observations.position} observations, {one.heads.facts.position} facts")
             covered_cuts = covered[one.site].cuts if one.site in covered else None
@@ -126,7 +127,9 @@ def log_verify(
                 say(told + (", after the known head" if is_new else "") + ("" if cut.is_swept else "; still being deleted"))
             for fault in one.faults:
                 say(f"{one.site}: {fault.log} {fault.first} to {fault.last}: {fault.what}")
-        if n_faults and all(fault.what == CUT_SINCE for one in found for fault in one.faults):
+        for line in of_file:
+            say(f"the database file: {line}")
+        if n_faults and not of_file and all(fault.what == CUT_SINCE for one in found for fault in one.faults):
             raise BadInput(
                 "the known heads are older than a cut, and say nothing of what is left: compare with heads that were exported"
                 " after it. By its own links the log is whole"

@@ -73,6 +73,25 @@ async def test_it_tells_how_far_it_has_read(path, monkeypatch):
     assert told == [(n, N_FACTS + N_OBSERVATIONS) for n in (10, 20, 23, 33, 43, 53, 63, 70)]
 
 
+async def test_an_index_that_lacks_a_row_is_told_though_every_link_fits(path):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        (page,) = connection.execute("select rootpage from sqlite_master where name = 'facts_by_subject'").fetchone()
+        (size,) = connection.execute("pragma page_size").fetchone()
+    log = SqlLog.open(path, read_only=True)
+    assert await log.file_faults() == []
+    await log.aclose()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size + 3)
+        n_cells = int.from_bytes(file.read(2), "big")
+        file.seek((page - 1) * size + 3)
+        file.write((n_cells - 1).to_bytes(2, "big"))
+    assert await found(path) == []
+    log = SqlLog.open(path, read_only=True)
+    told = await log.file_faults()
+    await log.aclose()
+    assert any("facts_by_subject" in line for line in told)
+
+
 async def test_an_edited_payload_is_found_at_its_position(path):
     edit(path, "update observations set payload = zeroblob(9) where position = 34")
     assert await found(path) == [("observations", 34, 34)]

@@ -27,7 +27,7 @@ from twin.log.sql.migrate import ensure_current, require_current
 from twin.log.sql.notices import Notices
 from twin.log.sql.streams import StreamPlace, StreamRefusal
 from twin.log.sql.transaction import Transaction
-from twin.log.sql.verify import Verified, check_ends, verify
+from twin.log.sql.verify import Verified, check_ends, file_faults, verify
 from twin.log.sql.writer import N_QUEUED_EVENTS, Writer
 from twin.log.tail import BATCH, Topic, Wakeups, tail
 
@@ -138,6 +138,10 @@ class SqlLog:
     ) -> Verified:
         """``verify`` a site as it is at one moment, whatever is written meanwhile; ``told`` is called in another thread."""
         return await self.read(_at_one_moment, site, known, told)
+
+    async def file_faults(self) -> list[str]:
+        """See ``twin.log.sql.verify.file_faults``."""
+        return await self.read(file_faults)
 
     async def append(self, events: Sequence[ObservationEvent]) -> list[Receipt]:
         """See ``twin.log.port.Log``."""
