@@ -141,6 +141,20 @@ class Emitted(Struct, frozen=True, gc=False, array_like=True):
     zone: ZoneId | None
 
 
+class Stance(Struct, frozen=True, gc=False, array_like=True):
+    """How a parked vehicle stands.
+
+    Attributes:
+        probability: that it is in its track's stall.
+        takes: other stalls that it surely reaches into.
+        is_double_parked: it takes one more, or stands on a lane in the way of others.
+    """
+
+    probability: float
+    takes: tuple[StallId, ...] = ()
+    is_double_parked: bool = False
+
+
 class Track(Struct, kw_only=True, gc=False):
     """One object on the ground; a vehicle once it is confirmed.
 
@@ -164,6 +178,7 @@ class Track(Struct, kw_only=True, gc=False):
         certainty: 0..1, how sure its identity is.
         refused: tracklets that were taken for this one, and are not.
         apart: other tracks near by of which one camera had a box beside this one's in the same frame.
+        stance: how it stands, while it is parked.
     """
 
     id: TrackId
@@ -208,6 +223,7 @@ class Track(Struct, kw_only=True, gc=False):
     certainty: float = 1.0
     evidence: tuple[EventId, ...] = ()  # newest observations that updated it
     apart: dict[TrackId, Apart] = field(default_factory=dict[TrackId, Apart])
+    stance: Stance | None = None
 
 
 def known_at(track: Track) -> Micros:
@@ -250,11 +266,27 @@ class DecidedMerge(Struct, frozen=True, gc=False, array_like=True):
 
 
 class StallBelief(Struct, frozen=True, gc=False, array_like=True):
-    """A stall's state, and for how many looks a free one was seen empty."""
+    """What is known of a stall.
+
+    Attributes:
+        vehicle: the one that is parked in it.
+        free_nats: log-odds that nothing is in it, as of ``seen_at``; less than 0: something is.
+        since_at: of what was said of it last, and ``certainty``, how sure that was; None: nothing was known.
+        reached_by: a vehicle that is parked beside it and reaches into it.
+    """
 
     state: StallState
     vehicle: VehicleId | None = None
-    n_empty: int = 0
+    free_nats: float = 0.0
+    seen_at: Micros = 0
+    since_at: Micros = 0
+    certainty: float | None = None
+    reached_by: VehicleId | None = None
+
+    @property
+    def holder(self) -> VehicleId | None:
+        """The vehicle that takes it."""
+        return self.vehicle or self.reached_by
 
 
 class FusionState(Struct, frozen=True, gc=False):
