@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from site_models.schema import Portal, PortalId, Site
 from twin.errors import BadInput
-from twin.events.observations import GateReported, LoopTripped, Observation, PaymentReceived
+from twin.events.observations import GateReported, LoopTripped, Observation, PaymentReceived, StallClassified
 
 
 def check_observation(payload: Observation, site: Site) -> None:
-    """Raise BadInput for a gate that the site does not have, or money that nothing here is paid in."""
+    """Raise BadInput for a gate, stall or camera that the site does not have, or money that nothing here is paid in."""
     match payload:
         case LoopTripped():
             _check_direction(_gate(payload.portal, site), payload)
@@ -16,8 +16,17 @@ def check_observation(payload: Observation, site: Site) -> None:
             _gate(payload.portal, site)
         case PaymentReceived():
             _check_currency(payload.currency, site)
+        case StallClassified():
+            _check_stall(payload, site)
         case _:
             pass
+
+
+def _check_stall(payload: StallClassified, site: Site) -> None:
+    if payload.stall not in {one.id for one in site.stalls}:
+        raise BadInput(f"site '{site.name}' has no stall '{str(payload.stall)[:80]}'; check the name, or add it to the map")
+    if payload.camera not in {one.id for one in site.cameras}:
+        raise BadInput(f"site '{site.name}' has no camera '{str(payload.camera)[:80]}'; check the name")
 
 
 def _gate(name: PortalId, site: Site) -> Portal:

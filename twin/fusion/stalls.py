@@ -35,6 +35,8 @@ _LOST_SHARE = 0.75  # hidden: by then detectors find nothing any more
 TOO_HIDDEN = 0.6
 """Share of a vehicle behind others' boxes from which on a look that does not show it says nothing."""
 _LOOK_SHARE = 0.2  # that a look tells by itself: the next frames of a camera miss the same vehicle for the same reason
+_MOST_RATED = 2.5  # nats that one score tells
+_ANOTHER_PICTURE: Micros = 10 * SECOND  # sooner, a score is mostly of the same picture as what was seen last
 _LOOK_EVERY: Micros = SECOND // 5
 _LOOK_AGAIN: Micros = 10 * SECOND  # at a stall that is known to be free
 _FADE_EVERY: Micros = 60 * SECOND
@@ -104,6 +106,13 @@ class StallFilter:
             if view.place.id not in tracked:
                 self._weigh(view.place.id, _told_by_look(share), seen.at)
 
+    def rate(self, name: StallId, score: float, at: Micros) -> None:
+        """What a classifier says of a stall: the probability that it is taken. One that the site does not have is let be."""
+        if name in self._scene.centre_m:
+            before = self._stalls.get(name, _UNKNOWN)
+            anew = min(max((at - before.seen_at) / _ANOTHER_PICTURE, 0.0), 1.0)
+            self._weigh(name, -anew * min(max(_log_odds(score), -_MOST_RATED), _MOST_RATED), at)
+
     def fade(self, seen_at: Mapping[VehicleId, Micros], at: Micros) -> None:
         """What nobody saw for long is less sure; of what is no more than a guess nothing is known.
 
@@ -113,6 +122,11 @@ class StallFilter:
         for name, belief in list(self._stalls.items()):
             if belief.state == "unknown":
                 continue
+            if belief.certainty is None:  # a release before this one kept no more than the state
+                nats = _LEFT_NATS if belief.state == "free" else -_LEFT_NATS
+                sure = _certainty(belief.state, nats)
+                self._stalls[name] = replace(belief, free_nats=nats, seen_at=at, certainty=sure)
+                continue
             holder = belief.holder
             newest = belief.seen_at if holder is None else max(belief.seen_at, seen_at.get(holder, 0))
             nats = _faded(belief.free_nats, at - newest)
@@ -121,7 +135,7 @@ class StallFilter:
                 continue
             nats = nats if holder is None else min(nats, -_SURE_NATS)
             sure = _certainty(belief.state, nats)
-            if sure is not None and belief.certainty is not None and abs(sure - belief.certainty) >= _TOLD_AGAIN:
+            if sure is not None and abs(sure - belief.certainty) >= _TOLD_AGAIN:
                 self._tell(name, belief, at, nats)
 
     def _weigh(self, name: StallId, nats: float, at: Micros) -> None:

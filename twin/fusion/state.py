@@ -48,11 +48,26 @@ class PendingLook(Struct, frozen=True, gc=False, array_like=True):
     embedder: str = ""  # states of before have none
 
 
+class PendingScore(Struct, frozen=True, gc=False, array_like=True):
+    """How surely a classifier says that a stall is taken, as it waits for its tick to close."""
+
+    at: Micros
+    camera: CameraId
+    boot_epoch: int
+    sequence: int
+    stall: StallId
+    score: float
+
+
+Pending = PendingFrame | PendingLook | PendingScore
+
+
 class Tick(Struct, frozen=True, gc=False, array_like=True):
     """What was seen within a tick, each in (time, camera, sequence) order."""
 
     frames: tuple[PendingFrame, ...] = ()
     looks: tuple[PendingLook, ...] = ()
+    scores: tuple[PendingScore, ...] = ()
 
 
 class Shift(Struct, frozen=True, gc=False, array_like=True):

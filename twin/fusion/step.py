@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 
 from msgspec.structs import replace
 
-from twin.events.ids import SECOND, CameraId, Micros, StallId, TrackletId, VehicleId
+from twin.events.ids import SECOND, CameraId, Micros, TrackletId, VehicleId
 from twin.events.observations import CameraCalibrated, DetectedBox
 from twin.fusion import doubles, joining, motion
 from twin.fusion.appearance import with_views
@@ -20,10 +20,11 @@ from twin.fusion.place import Look, is_stranger
 from twin.fusion.placing import BODY_M
 from twin.fusion.scene import Scene
 from twin.fusion.sight import Boxes, Cover, boxes_of, is_hidden, is_shown, visible
+from twin.fusion.stall_covers import covers_of
 from twin.fusion.stall_times import taken_and_left
-from twin.fusion.stall_views import BoxPx, Covers, hidden
+from twin.fusion.stall_views import Covers, hidden
 from twin.fusion.stalls import FADES_EVERY, TOO_HIDDEN, StallFilter
-from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, Track, TrackId
+from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, PendingScore, Track, TrackId
 from twin.fusion.straying import strays
 
 _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come back
@@ -62,6 +63,11 @@ class Step:
             self._identities.unite(frames[0].at, frames[-1].at)
             self._occupy(frames[-1].at)
             self._fade(frames[0].at)
+
+    def rate(self, scores: tuple[PendingScore, ...]) -> None:
+        """What classifiers said of stalls within a tick."""
+        for one in scores:
+            self._stalls.rate(one.stall, one.score, one.at)
 
     def expire(self, closed_at: Micros) -> None:
         """What not having been seen until now means for each track; forgets old tracklets."""
@@ -269,19 +275,8 @@ class Step:
                 self._columns.note_seen(mine, (camera,))
 
     def _covers(self, seen: Seen, boxes: Boxes) -> Covers:
-        """What may hide stalls, or be of vehicles in them: these boxes, those that the camera had a moment ago, and parked
-        vehicles as it saw them."""
-        camera, tracks = seen.pending.camera, self._draft.state.tracks
-        links = self._draft.state.tracklets.get(camera, {})
-        found = list[tuple[BoxPx, StallId | None]]()
-        for box in (*boxes, *self._linking.recent(seen)):
-            link = links.get(box.tracklet)
-            track = None if link is None else tracks.get(link.track)
-            found.append((box.box_px, track.stall if track is not None and track.status == "parked" else None))
-        for track in tracks.values():
-            if track.status == "parked" and track.stall is not None and (look := track.looks.get(camera)) is not None:
-                found.append((look.box_px, track.stall))
-        return Covers([box for box, _ in found], [stall for _, stall in found])
+        links = self._draft.state.tracklets.get(seen.pending.camera, {})
+        return covers_of(seen.pending.camera, (*boxes, *self._linking.recent(seen)), links, self._draft.state.tracks)
 
     def _fade(self, at: Micros) -> None:
         if at // FADES_EVERY != (at - self._scene.parameters.tick_us) // FADES_EVERY:

@@ -137,10 +137,47 @@ def test_one_that_is_looked_at_stays_free(lot):
 
 def test_beliefs_of_states_before_this_are_read(lot):
     watch = Watch(lot, s1=StallBelief("occupied", "v1"), s2=StallBelief("free"))
-    watch.filter.occupy({}, {}, T0)
-    assert watch.states == [("s1", "free")]
+    watch.filter.fade({"v1": T0}, T0)
+    assert watch.told == [], "nothing was learned"
+    watch.filter.fade({"v1": T0}, T0 + 300 * MINUTE)
+    assert watch.states == [("s1", "occupied"), ("s2", "unknown")]
+    watch.filter.occupy({}, {}, T0 + 301 * MINUTE)
+    assert watch.states[2:] == [("s1", "free")]
 
 
 @given(st.floats(-60.0, 60.0))
 def test_the_probability_of_log_odds_is_the_logistic_function(nats):
     assert probability_of(nats) == pytest.approx(1.0 / (1.0 + math.exp(-nats)), abs=2e-3)
+
+
+def test_a_classifier_that_is_sure_twice_says_that_a_stall_is_taken(lot):
+    watch = Watch(lot)
+    watch.filter.rate("s1", 0.99, T0)
+    assert watch.told == [], "one picture is not enough"
+    watch.filter.rate("s1", 0.99, T0 + 10 * SECOND)
+    assert watch.told == [("s1", "occupied", None, T0 + 10 * SECOND)]
+    for number in range(2, 9):
+        watch.filter.rate("s1", 0.02, T0 + number * 10 * SECOND)
+    assert watch.states == [("s1", "occupied"), ("s1", "free")]
+
+
+def test_scores_of_one_picture_again_and_again_are_hardly_more_than_one(lot):
+    watch = Watch(lot)
+    for number in range(3):
+        watch.filter.rate("s1", 0.99, T0 + number * SECOND // 10)
+    assert watch.told == []
+
+
+def test_a_classifier_does_not_argue_away_who_is_parked(lot):
+    watch = Watch(lot)
+    watch.filter.occupy({"s1": Taken("v1", 0.99, T0)}, {}, T0)
+    for number in range(100):
+        watch.filter.rate("s1", 0.0, T0 + number * 10 * SECOND)
+    assert watch.states == [("s1", "occupied")]
+
+
+def test_a_score_of_a_stall_that_is_not_there_is_let_be(lot):
+    watch = Watch(lot)
+    watch.filter.rate("s99", 1.0, T0)
+    watch.filter.rate("s99", 1.0, T0 + 60 * SECOND)
+    assert (watch.told, watch.stalls) == ([], {})
