@@ -33,7 +33,10 @@ _SURE_NATS = 1.0  # for taken, at least, while a vehicle is parked in it
 _DETECTED = 0.95  # share of the frames in which a vehicle in full view has a box
 _LOST_SHARE = 0.75  # hidden: by then detectors find nothing any more
 TOO_HIDDEN = 0.6
-"""Share of a vehicle behind others' boxes from which on a look that does not show it says nothing."""
+"""Share of a vehicle behind others' boxes from which on no look tells by itself that it is not there."""
+_ALL_HIDDEN = 0.9  # share from which on a look says nothing at all
+_GUESS_NATS = 1.4  # for free, at most, of what is too hidden: of such stalls in which nobody was ever seen four in five are
+_GUESS_LOOK = 0.01  # nats of one such look: about half a minute of them
 _LOOK_SHARE = 0.2  # that a look tells by itself: the next frames of a camera miss the same vehicle for the same reason
 _MOST_RATED = 2.5  # nats that one score tells
 _ANOTHER_PICTURE: Micros = 10 * SECOND  # sooner, a score is mostly of the same picture as what was seen last
@@ -98,13 +101,15 @@ class StallFilter:
     def look(self, due: Sequence[StallView], seen: Seen, columns: TrackColumns, covers: Covers) -> None:
         """What a frame says of stalls in which it shows nothing and nothing is tracked."""
         shares = hidden(due, covers)
-        clear = [(view, share) for view, share in zip(due, shares, strict=True) if share <= TOO_HIDDEN]
+        clear = [(view, share) for view, share in zip(due, shares, strict=True) if share <= _ALL_HIDDEN]
         if not clear:
             return
         tracked = self._tracked([view.place for view, _ in clear], seen, columns)
         for view, share in clear:
             if view.place.id not in tracked:
-                self._weigh(view.place.id, _told_by_look(share), seen.at)
+                is_guess = share > TOO_HIDDEN
+                told, most = (_GUESS_LOOK, _GUESS_NATS) if is_guess else (_told_by_look(share), _MOST_NATS)
+                self._weigh(view.place.id, told, seen.at, most)
 
     def rate(self, name: StallId, score: float, at: Micros) -> None:
         """What a classifier says of a stall: the probability that it is taken. One that the site does not have is let be."""
@@ -138,14 +143,19 @@ class StallFilter:
             if sure is not None and abs(sure - belief.certainty) >= _TOLD_AGAIN:
                 self._tell(name, belief, at, nats)
 
-    def _weigh(self, name: StallId, nats: float, at: Micros) -> None:
-        """Something speaks for free, or, by less than nothing, for taken, of a stall that no parked vehicle takes."""
+    def _weigh(self, name: StallId, nats: float, at: Micros, most: float = _MOST_NATS) -> None:
+        """Something speaks for free, or, by less than nothing, for taken, of a stall that no parked vehicle takes.
+
+        Args:
+            most: that it can make it, if it was less.
+        """
         before = self._stalls.get(name, _UNKNOWN)
         if before.holder is not None:
             return
-        total = _faded(before.free_nats, at - before.seen_at) + nats
-        after = replace(before, free_nats=min(max(total, -_MOST_NATS), _MOST_NATS), seen_at=at)
-        state = "free" if total >= _FREE_NATS else "occupied" if total <= -_TAKEN_NATS else before.state
+        known = _faded(before.free_nats, at - before.seen_at)
+        total = max(min(known + nats, max(known, most)), -_MOST_NATS)
+        after = replace(before, free_nats=total, seen_at=at)
+        state = "free" if total >= min(_FREE_NATS, most) else "occupied" if total <= -_TAKEN_NATS else before.state
         if state == before.state:
             self._stalls[name] = after
             self._due[name] = _due_at(after)

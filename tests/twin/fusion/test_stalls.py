@@ -66,9 +66,19 @@ def test_a_stall_is_free_after_looks_that_would_show_a_vehicle_in_it(lot):
 
 
 def test_looks_at_what_is_half_hidden_count_for_less_and_at_what_is_hidden_for_nothing(lot):
-    half, most = (Covers([(0.0, bottom, 400.0, 260.0)], [None]) for bottom in (130.0, 112.0))
+    half, every = (Covers([(0.0, bottom, 400.0, 260.0)], [None]) for bottom in (130.0, 80.0))
     assert n_looks_until_free(lot, NONE) < n_looks_until_free(lot, half) / 2
-    assert n_looks_until_free(lot, most) is None
+    assert n_looks_until_free(lot, every) is None
+
+
+def test_of_what_is_mostly_hidden_it_is_guessed_that_nobody_is_there_and_said_to_be_a_guess(lot):
+    watch, most = Watch(lot), Covers([(0.0, 112.0, 400.0, 260.0)], [None])
+    for number in range(2_000):
+        watch.look(T0 + number * SECOND // 5, most)
+    ((stall, state, _, at),) = watch.told
+    assert (stall, state) == ("s1", "free")
+    assert at - T0 > 20 * SECOND
+    assert watch.emission.facts[0].payload.certainty == pytest.approx(0.8, abs=0.02)
 
 
 def test_a_look_says_nothing_where_somebody_is_tracked(lot):
