@@ -230,23 +230,15 @@ def _exit_without_entry() -> None:
 
 
 def _stall_not_freed() -> None:
-    def make(_: Any) -> Any:
-        def occupy(held: Any, parked: Any, at: Any, emission: Any) -> None:
-            for stall, vehicle in sorted(parked.items()):
-                if held.get(stall, stalls._UNKNOWN).vehicle != vehicle:
-                    held[stall] = stalls.StallBelief("occupied", vehicle)
-                    emission.emit(at, stalls.StallChanged(stall=stall, state="occupied", vehicle=vehicle))
-            for stall, belief in sorted(held.items()):
-                if belief.state == "occupied" and stall not in parked:
-                    held[stall] = stalls.StallBelief("free")
-                    emission.emit(at, stalls.StallChanged(stall=stall, state="free", vehicle=belief.vehicle))
+    def make(tell: Any) -> Any:
+        def told(self: Any, name: Any, belief: Any, *rest: Any) -> None:
+            before = self._stalls.get(name)
+            keeps = belief.state == "free" and before is not None
+            tell(self, name, replace(belief, vehicle=before.vehicle) if keeps else belief, *rest)
 
-        return occupy
+        return told
 
-    _swap(stalls, "occupy", make)
-    import twin.fusion.step as step
-
-    step.occupy = stalls.occupy  # pyright: ignore[reportAttributeAccessIssue]
+    _swap(stalls.StallFilter, "_tell", make)
 
 
 def _acknowledges_all_before() -> None:

@@ -13,6 +13,7 @@ from twin.events.observations import (
     LoopTripped,
     Observation,
     PaymentReceived,
+    StallClassified,
     TrackletEmbedded,
 )
 
@@ -20,7 +21,7 @@ _logger = logging.getLogger(__name__)
 
 
 def check_observation(payload: Observation, site: Site) -> None:
-    """Raise BadInput for a gate that the site does not have, or money that nothing here is paid in.
+    """Raise BadInput for a gate or a classified stall that the site does not have, or money that nothing here is paid in.
 
     What a camera saw that the site does not have is taken, as a calibration or a later site model may say where it is, and
     is told the first time.
@@ -35,6 +36,8 @@ def check_observation(payload: Observation, site: Site) -> None:
                 _say_unknown(site.name, payload.camera, ", ".join(one.id for one in site.cameras) or "none")
         case PaymentReceived():
             _check_currency(payload.currency, site)
+        case StallClassified():
+            _check_stall(payload, site)
         case _:
             pass
 
@@ -48,6 +51,13 @@ def _say_unknown(site: str, camera: str, there: str) -> None:
         camera[:80],
         there,
     )
+
+
+def _check_stall(payload: StallClassified, site: Site) -> None:
+    if payload.stall not in {one.id for one in site.stalls}:
+        raise BadInput(f"site '{site.name}' has no stall '{str(payload.stall)[:80]}'; check the name, or add it to the map")
+    if payload.camera not in {one.id for one in site.cameras}:
+        raise BadInput(f"site '{site.name}' has no camera '{str(payload.camera)[:80]}'; check the name")
 
 
 def _gate(name: PortalId, site: Site) -> Portal:

@@ -69,6 +69,8 @@ class VehicleTold(Struct, frozen=True, kw_only=True):
     session: str | None
     since_at: str | None
     updated_at: str | None
+    takes: list[str] | None
+    is_double_parked: bool | None
     history: list[CloudEvent]
     sightings: list[SightingView]
 

@@ -15,7 +15,7 @@ from twin.errors import BadInput
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded, RecordedFact, RecordedObservation
 from twin.events.ids import SECOND, DeviceId, Micros, SiteId
 from twin.events.observations import ClockTicked, Personal, RefuseRequested, TrackletEmbedded
-from twin.fusion.state import PendingFrame, PendingLook
+from twin.fusion.state import Pending
 from twin.rules.fold import Fold, FoldState
 
 TICK_EVERY: Micros = SECOND
@@ -122,7 +122,7 @@ def _refused(
     fold: Fold, events: Iterable[ObservationEvent], request: RecordedObservation, back_to: Micros
 ) -> tuple[FoldState, tuple[FactEvent, ...]]:
     """The answer to a request, as ``twin.refusal`` gives it; ``back_to`` is the earliest time that it, or one before, names."""
-    state, unfused, is_remembering = fold.initial(), list[PendingFrame | PendingLook](), False
+    state, unfused, is_remembering = fold.initial(), list[Pending](), False
     for recorded in _recorded(fold, events, FuseSummary()):
         if recorded.position == request.position:
             break

@@ -93,7 +93,12 @@ class VehicleMoved(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
 
 
 class VehicleParked(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="vehicle.parked.v1"):
-    """A vehicle stands still; it stays so until evidence says otherwise."""
+    """A vehicle stands still; it stays so until evidence says otherwise.
+
+    Attributes:
+        takes: stalls beside ``stall`` that it reaches into, so that nobody else can park there.
+        is_double_parked: it takes more than one stall, or stands on a lane in the way of others.
+    """
 
     vehicle: VehicleId
     level: LevelId
@@ -102,6 +107,8 @@ class VehicleParked(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=T
     zone: ZoneId | None = None
     stall: StallId | None = None
     evidence: tuple[EventId, ...] = ()
+    takes: tuple[StallId, ...] = ()
+    is_double_parked: bool = False
 
 
 class VehicleHidden(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="vehicle.hidden.v1"):
@@ -195,12 +202,18 @@ class IdentitiesSplit(
 
 
 class StallChanged(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="stall.changed.v1"):
-    """A stall became free, occupied or unknown."""
+    """A stall became free, occupied or unknown; or is so more or less surely than was said.
+
+    Attributes:
+        vehicle: that is parked in it. An occupied stall without one is reached into from beside it, or only seen to be taken.
+        certainty: 0..1, that it is so; None: it is unknown, or a release before this one said it.
+    """
 
     stall: StallId
     state: StallState
     vehicle: VehicleId | None = None
     evidence: tuple[EventId, ...] = ()
+    certainty: float | None = None
 
 
 class SessionOpened(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="session.opened.v1"):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from site_models.schema import CameraGeometry, ClockSource
-from twin.events.ids import CameraId, CropId, LevelId, Micros, PaymentId, PortalId, SessionId, TrackletId, VehicleId
+from twin.events.ids import CameraId, CropId, LevelId, Micros, PaymentId, PortalId, SessionId, StallId, TrackletId, VehicleId
 
 VehicleKind = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle"]
 Decision = Literal["merge", "split", "close", "reopen", "waive", "set_plate"]
@@ -85,6 +85,20 @@ class TrackletEmbedded(
     quality: float  # 0..1, larger is better: size, sharpness, truncation
     sealed: Sealed | None = None
     personal: Personal | None = None
+
+
+class StallClassified(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="stall.classified.v1"):
+    """How surely a stall in a camera's view is taken, by a classifier of pictures of it.
+
+    Attributes:
+        score: calibrated: of stalls with this score this share is taken.
+        classifier: model id and version.
+    """
+
+    camera: CameraId
+    stall: StallId
+    score: Annotated[float, Meta(ge=0.0, le=1.0)]
+    classifier: str
 
 
 class ClockTicked(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="clock.ticked.v1"):
@@ -205,6 +219,7 @@ class PaymentReceived(Struct, frozen=True, kw_only=True, gc=False, tag_field="ty
 Observation = (
     FrameObserved
     | TrackletEmbedded
+    | StallClassified
     | ClockTicked
     | CameraCalibrated
     | LossDeclared

@@ -20,7 +20,7 @@ from twin.graph.model import site_graph
 from twin.graph.query import state
 from twin.graph.snapshot import pack, restore
 
-SETTLE: Micros = 2 * SECOND
+SETTLE: Micros = 4 * SECOND  # stalls are told taken or free up to 3 s after they were
 
 
 def _order(fact: RecordedFact) -> tuple[Micros, int]:

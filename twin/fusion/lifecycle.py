@@ -22,6 +22,7 @@ from twin.events.ids import SECOND, CameraId, Micros, StallId, VehicleId, ZoneId
 from twin.fusion import standing
 from twin.fusion.appearance import PRIOR_NATS, Nats
 from twin.fusion.arithmetic import micro, mm
+from twin.fusion.double_parking import stance
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured
 from twin.fusion.identity import Reappearance, evidence_of_absence, reappeared
@@ -304,8 +305,8 @@ class Lifecycle:
         """Where a parked vehicle stands; again when more looks place it elsewhere."""
         motion = track.motion
         assert track.vehicle is not None
-        zone = self._zone(track)
-        track.emitted = Emitted(motion.at, motion.x, motion.y, zone)
+        zone, stands = self._zone(track), stance(track, self._tracks.values(), self._scene)
+        track.emitted, track.stance = Emitted(motion.at, motion.x, motion.y, zone), stands
         fact = VehicleParked(
             vehicle=track.vehicle,
             level=track.level,
@@ -314,6 +315,8 @@ class Lifecycle:
             zone=zone,
             stall=track.stall,
             evidence=track.evidence,
+            takes=stands.takes,
+            is_double_parked=stands.is_double_parked,
         )
         self._emission.emit(motion.at, fact)
 

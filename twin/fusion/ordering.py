@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from twin.events.envelope import ObservationEvent
 from twin.events.ids import CameraId, Micros
-from twin.events.observations import ClockTicked, FrameObserved, Personal, TrackletEmbedded
+from twin.events.observations import ClockTicked, FrameObserved, Personal, StallClassified, TrackletEmbedded
 from twin.fusion.clock_offset import delay_us, is_of_before, note, offset_us, told
 from twin.fusion.parameters import FusionParameters
 from twin.fusion.plates import read
-from twin.fusion.state import CameraWatch, OrderingState, PendingFrame, PendingLook, Tick
+from twin.fusion.state import CameraWatch, OrderingState, Pending, PendingFrame, PendingLook, PendingScore, Tick
 
 _NEVER: Micros = -(2**62)
 MAX_PENDING_TICKS = 2_000
@@ -71,8 +71,7 @@ def accept_look(
     plate = None if personal is None or personal.plate is None else read(personal.plate.text, personal.plate.score)
     if personal is None or not (personal.embedding or plate):
         return state, None, None
-    watch = state.cameras.get(payload.camera)
-    at, key = event.occurred_at + (0 if watch is None else watch.offset_us), event.key
+    at, key = _corrected(state, event, payload.camera), event.key
     look = PendingLook(
         *(at, payload.camera, key.boot_epoch, key.sequence, payload.tracklet),
         embedding=personal.embedding,
@@ -80,25 +79,52 @@ def accept_look(
         quality=payload.quality,
         plate=plate,
     )
-    if state.is_wall_clock and state.clock_at is not None and at > state.clock_at + parameters.ahead_us:
-        return state, look, state.clock_at - at
-    if state.closed_at is not None and at < state.closed_at:
-        return state, look, state.closed_at - at
-    return replace(state, pending=with_one(state.pending, look, parameters)), look, None
+    state, late_by = _taken(state, look, parameters)
+    return state, look, late_by
 
 
-def with_one(ticks: dict[int, Tick], one: PendingFrame | PendingLook, parameters: FusionParameters) -> dict[int, Tick]:
+def accept_score(
+    state: OrderingState, event: ObservationEvent, payload: StallClassified, parameters: FusionParameters
+) -> tuple[OrderingState, PendingScore, int | None]:
+    """Take a score of a stall into its tick; returns as ``accept``."""
+    at, key = _corrected(state, event, payload.camera), event.key
+    score = PendingScore(at, payload.camera, key.boot_epoch, key.sequence, payload.stall, payload.score)
+    state, late_by = _taken(state, score, parameters)
+    return state, score, late_by
+
+
+def _corrected(state: OrderingState, event: ObservationEvent, camera: CameraId) -> Micros:
+    """When something that is not a frame was seen, by what its camera's frames are put right by."""
+    watch = state.cameras.get(camera)
+    return event.occurred_at + (0 if watch is None else watch.offset_us)
+
+
+def _taken(
+    state: OrderingState, one: PendingLook | PendingScore, parameters: FusionParameters
+) -> tuple[OrderingState, int | None]:
+    if state.is_wall_clock and state.clock_at is not None and one.at > state.clock_at + parameters.ahead_us:
+        return state, state.clock_at - one.at
+    if state.closed_at is not None and one.at < state.closed_at:
+        return state, state.closed_at - one.at
+    return replace(state, pending=with_one(state.pending, one, parameters)), None
+
+
+def with_one(ticks: dict[int, Tick], one: Pending, parameters: FusionParameters) -> dict[int, Tick]:
     """Ticks by number, with one observation in its place; one that is there already is not there twice."""
     number = one.at // parameters.tick_us
     before = ticks.get(number, Tick())
-    if one in before.frames or one in before.looks:
+    if one in before.frames or one in before.looks or one in before.scores:
         return ticks
-    if isinstance(one, PendingFrame):
-        place = bisect(before.frames, _order(one), key=_order)
-        tick = Tick((*before.frames[:place], one, *before.frames[place:]), before.looks)
-    else:
-        place = bisect(before.looks, _order(one), key=_order)
-        tick = Tick(before.frames, (*before.looks[:place], one, *before.looks[place:]))
+    match one:
+        case PendingFrame():
+            place = bisect(before.frames, _order(one), key=_order)
+            tick = replace(before, frames=(*before.frames[:place], one, *before.frames[place:]))
+        case PendingLook():
+            place = bisect(before.looks, _order(one), key=_order)
+            tick = replace(before, looks=(*before.looks[:place], one, *before.looks[place:]))
+        case PendingScore():
+            place = bisect(before.scores, _order(one), key=_order)
+            tick = replace(before, scores=(*before.scores[:place], one, *before.scores[place:]))
     return {**ticks, number: tick}
 
 
@@ -139,5 +165,5 @@ def _closable_until(state: OrderingState, parameters: FusionParameters) -> Micro
     return max(ends) // parameters.tick_us * parameters.tick_us if ends else None
 
 
-def _order(one: PendingFrame | PendingLook) -> tuple[Micros, CameraId, int, int]:
+def _order(one: Pending) -> tuple[Micros, CameraId, int, int]:
     return one.at, one.camera, one.boot_epoch, one.sequence

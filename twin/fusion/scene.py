@@ -5,34 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from msgspec import Struct
-
 from site_models.schema import Camera, LevelId, Portal, Site, StallId
 from twin.events.ids import SECOND, CameraId, Micros
 from twin.events.observations import CameraCalibrated
 from twin.fusion.columns import TrackColumns
 from twin.fusion.parameters import FusionParameters
-from twin.fusion.placing import BODY_M, Pixel, Placing, is_inside
+from twin.fusion.placing import Placing
 from twin.fusion.portals import side_m
+from twin.fusion.stall_views import StallPlace, StallView, views
 from twin.fusion.state import Calibrations
 from twin.spatial.camera import GroundCamera
-from twin.spatial.zones import Area, SiteMap, centre_of
+from twin.spatial.zones import Area, SiteMap, centre_of, heading
 
 _EDGE_M = 8.0
 _OUTSIDE_M = 20.0
-
-
-class StallPlace(Struct, frozen=True):
-    """Where a stall is, for looking at it.
-
-    Attributes:
-        box_m: least x and y, greatest x and y.
-    """
-
-    id: StallId
-    level: LevelId
-    centre_m: tuple[float, float]
-    box_m: tuple[float, float, float, float]
 
 
 class Scene:
@@ -48,7 +34,8 @@ class Scene:
         }
         self.has_boundary = any(portal.role == "boundary" for portal in site.portals)
         self.stalls = tuple(
-            StallPlace(stall.id, stall.level, centre_of(stall.ring_m), Area(stall.ring_m).box_m) for stall in site.stalls
+            StallPlace(stall.id, stall.level, centre_of(stall.ring_m), Area(stall.ring_m).box_m, heading(stall))
+            for stall in site.stalls
         )
         self.centre_m: dict[StallId, tuple[float, float]] = {stall.id: stall.centre_m for stall in self.stalls}
         self._elevation = {level.id: level.elevation_m for level in site.levels}
@@ -59,7 +46,7 @@ class Scene:
         }
         self.placing = placing or Placing()
         self._calibrated: dict[bytes, GroundCamera] = {}
-        self._stalls_shown: dict[tuple[int, LevelId, tuple[int, int]], Mapping[StallId, tuple[StallPlace, Pixel]]] = {}
+        self._stall_views: dict[tuple[int, LevelId, tuple[int, int]], Mapping[StallId, StallView]] = {}
         self.columns: dict[bool, TrackColumns] = {}
         """Those of the steps that were finished last, of the past that is fused again and of the present, for the next."""
 
@@ -96,17 +83,14 @@ class Scene:
         """How far from where it was lost a vehicle may come up again after a time."""
         return self.parameters.reach_slack_m + self.parameters.reach_mps * max(unseen_us, 0) / SECOND
 
-    def stalls_shown(
-        self, camera: GroundCamera, level: LevelId, frame_px: tuple[int, int]
-    ) -> Mapping[StallId, tuple[StallPlace, Pixel]]:
-        """Stalls whose middle is in a frame, whatever stands before them, and where. The camera is one of this scene's."""
+    def stall_views(self, camera: GroundCamera, level: LevelId, frame_px: tuple[int, int]) -> Mapping[StallId, StallView]:
+        """Stalls in a camera's view, and how a car in each would appear. The camera is one of this scene's."""
         key = (id(camera), level, frame_px)
-        if key not in self._stalls_shown:
+        if key not in self._stall_views:
             places = [stall for stall in self.stalls if stall.level == level]
-            pixels = self.placing.pixels(camera, [stall.centre_m for stall in places], BODY_M)
-            shown = zip(places, pixels, strict=True)
-            self._stalls_shown[key] = {one.id: (one, pixel) for one, pixel in shown if pixel and is_inside(pixel, frame_px)}
-        return self._stalls_shown[key]
+            obstacles = [one for one in self.site.obstacles if one.level == level]
+            self._stall_views[key] = views(camera, places, frame_px, obstacles)
+        return self._stall_views[key]
 
     def camera(self, name: CameraId, at: Micros, calibrations: Calibrations) -> tuple[GroundCamera, LevelId] | None:
         """A camera's geometry at a time and its level; None for a camera that the site does not have."""

@@ -10,7 +10,7 @@ from twin.events.ids import TrackletId
 from twin.events.observations import DetectedBox
 from twin.fusion.frame import Seen
 from twin.fusion.placing import Pixel, is_inside
-from twin.spatial.compiled import Bools, Floats, Ints, compiled
+from twin.spatial.compiled import Floats, Ints, compiled
 
 Boxes = Sequence[DetectedBox]
 
@@ -72,28 +72,6 @@ def visible(seen: Seen, pixels: Sequence[Pixel | None], own: Sequence[Collection
         for place, by in pairs:
             is_clear[place] = is_clear[place] and boxes[by].tracklet in own[place]
     return is_clear
-
-
-def bare(pixels: Sequence[Pixel], cover: Cover) -> list[bool]:
-    """Whether each place of a frame has no box over it."""
-    if not cover.boxes:
-        return [True] * len(pixels)
-    found = np.ones(len(pixels), dtype=np.bool_)
-    _uncovered(np.array(pixels), cover.corners, found)
-    return found.tolist()
-
-
-@compiled
-def _uncovered(pixels: Floats, boxes: Floats, found: Bools) -> None:
-    """Write False into ``found`` where a box hides a place, as ``_covers`` has it."""
-    for place in range(len(pixels)):
-        u, v = pixels[place, 0], pixels[place, 1]
-        for cover in range(len(boxes)):
-            x1, y1, x2, y2 = boxes[cover, 0], boxes[cover, 1], boxes[cover, 2], boxes[cover, 3]
-            inset_x, inset_y = _COVER_SHARE * (x2 - x1), _COVER_SHARE * (y2 - y1)
-            if x1 - inset_x < u < x2 + inset_x and y1 < v < y2 - inset_y:
-                found[place] = False
-                break
 
 
 @compiled

@@ -52,11 +52,26 @@ class PendingLook(Struct, frozen=True, gc=False, array_like=True):
     plate: Read | None = None
 
 
+class PendingScore(Struct, frozen=True, gc=False, array_like=True):
+    """How surely a classifier says that a stall is taken, as it waits for its tick to close."""
+
+    at: Micros
+    camera: CameraId
+    boot_epoch: int
+    sequence: int
+    stall: StallId
+    score: float
+
+
+Pending = PendingFrame | PendingLook | PendingScore
+
+
 class Tick(Struct, frozen=True, gc=False, array_like=True):
     """What was seen within a tick, each in (time, camera, sequence) order."""
 
     frames: tuple[PendingFrame, ...] = ()
     looks: tuple[PendingLook, ...] = ()
+    scores: tuple[PendingScore, ...] = ()
 
 
 class Shift(Struct, frozen=True, gc=False, array_like=True):
@@ -145,6 +160,20 @@ class Emitted(Struct, frozen=True, gc=False, array_like=True):
     zone: ZoneId | None
 
 
+class Stance(Struct, frozen=True, gc=False, array_like=True):
+    """How a parked vehicle stands.
+
+    Attributes:
+        probability: that it is in its track's stall.
+        takes: other stalls that it surely reaches into.
+        is_double_parked: it takes one more, or stands on a lane in the way of others.
+    """
+
+    probability: float
+    takes: tuple[StallId, ...] = ()
+    is_double_parked: bool = False
+
+
 class Track(Struct, kw_only=True, gc=False):
     """One object on the ground; a vehicle once it is confirmed.
 
@@ -170,6 +199,7 @@ class Track(Struct, kw_only=True, gc=False):
         apart: other tracks near by of which one camera had a box beside this one's in the same frame.
         missed_at: when a camera last looked for a parked vehicle in vain; states of before have none.
         counted_by: cameras whose bias this stay of it told something of.
+        stance: how it stands, while it is parked.
     """
 
     id: TrackId
@@ -216,6 +246,7 @@ class Track(Struct, kw_only=True, gc=False):
     apart: dict[TrackId, Apart] = field(default_factory=dict[TrackId, Apart])
     missed_at: Micros | None = None
     counted_by: tuple[CameraId, ...] = ()
+    stance: Stance | None = None
 
 
 def known_at(track: Track) -> Micros:
@@ -258,11 +289,27 @@ class DecidedMerge(Struct, frozen=True, gc=False, array_like=True):
 
 
 class StallBelief(Struct, frozen=True, gc=False, array_like=True):
-    """A stall's state, and for how many looks a free one was seen empty."""
+    """What is known of a stall.
+
+    Attributes:
+        vehicle: the one that is parked in it.
+        free_nats: log-odds that nothing is in it, as of ``seen_at``; less than 0: something is.
+        since_at: of what was said of it last, and ``certainty``, how sure that was; None: nothing was known.
+        reached_by: a vehicle that is parked beside it and reaches into it.
+    """
 
     state: StallState
     vehicle: VehicleId | None = None
-    n_empty: int = 0
+    free_nats: float = 0.0
+    seen_at: Micros = 0
+    since_at: Micros = 0
+    certainty: float | None = None
+    reached_by: VehicleId | None = None
+
+    @property
+    def holder(self) -> VehicleId | None:
+        """The vehicle that takes it."""
+        return self.vehicle or self.reached_by
 
 
 class FusionState(Struct, frozen=True, gc=False):

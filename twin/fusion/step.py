@@ -6,9 +6,9 @@ from collections.abc import Container, Sequence
 
 from msgspec.structs import replace
 
-from twin.events.ids import SECOND, CameraId, Micros, StallId, TrackletId, VehicleId
+from twin.events.ids import SECOND, CameraId, Micros, TrackletId, VehicleId
 from twin.events.observations import CameraCalibrated, DetectedBox
-from twin.fusion import doubles, joining, motion, registration, stalls
+from twin.fusion import doubles, joining, motion, registration
 from twin.fusion.appearance import with_views
 from twin.fusion.birth import is_placed, newborn
 from twin.fusion.draft import Draft
@@ -16,11 +16,15 @@ from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen, heading_of, measure
 from twin.fusion.identities import Identities
 from twin.fusion.matching import match
-from twin.fusion.place import is_stranger
+from twin.fusion.place import Look, is_stranger
 from twin.fusion.placing import BODY_M
 from twin.fusion.scene import Scene
-from twin.fusion.sight import Cover, boxes_of, is_hidden, is_shown, visible
-from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, Track, TrackId
+from twin.fusion.sight import Boxes, Cover, boxes_of, is_hidden, is_shown, visible
+from twin.fusion.stall_covers import covers_of
+from twin.fusion.stall_times import taken_and_left
+from twin.fusion.stall_views import Covers, hidden
+from twin.fusion.stalls import FADES_EVERY, TOO_HIDDEN, StallFilter
+from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, PendingScore, Track, TrackId
 from twin.fusion.straying import strays
 
 _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come back
@@ -42,7 +46,7 @@ class Step:
         self._identities = Identities(self._draft)
         self._scene, self._emission = scene, emission
         self._columns, self._linking, self._life = self._draft.columns, self._draft.linking, self._draft.life
-        self._known_stalls = set[StallId]()
+        self._stalls = StallFilter(self._draft.state.stalls, scene, emission)
         self._counting = list[TrackId]()
 
     def finished(self) -> FusionState:
@@ -51,7 +55,6 @@ class Step:
 
     def fuse(self, frames: tuple[PendingFrame, ...]) -> None:
         """Fuse a closed tick's frames."""
-        self._known_stalls = stalls.known(self._draft.state.stalls)
         for pending in frames:
             calibrations = self._draft.state.calibrations.get(pending.camera, ())
             found = self._scene.camera(pending.camera, pending.at, calibrations)
@@ -60,6 +63,12 @@ class Step:
         if frames:
             self._identities.unite(frames[0].at, frames[-1].at)
             self._occupy(frames[-1].at)
+            self._fade(frames[0].at)
+
+    def rate(self, scores: tuple[PendingScore, ...]) -> None:
+        """What classifiers said of stalls within a tick."""
+        for one in scores:
+            self._stalls.rate(one.stall, one.score, one.at)
 
     def expire(self, closed_at: Micros) -> None:
         """What not having been seen until now means for each track; forgets old tracklets."""
@@ -135,7 +144,8 @@ class Step:
         if self._counting:
             registration.register(self._draft, self._counting, camera, seen.at)
             self._counting.clear()
-        stalls.look(seen, self._columns, self._draft.state.stalls, self._known_stalls, cover, self._scene, self._emission)
+        if due := self._stalls.due(seen):
+            self._stalls.look(due, seen, self._columns, self._covers(seen, cover.boxes))
 
     def _keep(self, run: Sequence[tuple[TrackId, Measured]], seen: Seen) -> None:
         """``_update`` of parked vehicles whose boxes have not changed, which is most of what cameras send."""
@@ -260,7 +270,7 @@ class Step:
         clear = visible(seen, pixels, [track.tracklets for track in missed], cover)
         for track, is_clear in zip(missed, clear, strict=True):
             look = track.looks.get(camera)
-            if is_clear and (look is None or not is_hidden(look.box_px, track.tracklets, cover.boxes)):
+            if is_clear and not self._is_hidden(track, look, seen, cover):
                 mine = self._draft.mine(track.id)
                 self._life.miss_parked(mine, camera, seen.at)
                 self._life.note_rate(mine, camera, was_seen=False)
@@ -270,15 +280,28 @@ class Step:
                     self._draft.count_lost(mine)
                 self._columns.note_seen(mine, (camera,))
 
+    def _covers(self, seen: Seen, boxes: Boxes) -> Covers:
+        links = self._draft.state.tracklets.get(seen.pending.camera, {})
+        return covers_of(seen.pending.camera, (*boxes, *self._linking.recent(seen)), links, self._draft.state.tracks)
+
+    def _fade(self, at: Micros) -> None:
+        if at // FADES_EVERY != (at - self._scene.parameters.tick_us) // FADES_EVERY:
+            tracks = self._draft.state.tracks.values()
+            self._stalls.fade({one.vehicle: one.seen_at for one in tracks if one.vehicle is not None}, at)
+
+    def _is_hidden(self, track: Track, look: Look | None, seen: Seen, cover: Cover) -> bool:
+        """Whether a parked vehicle may not be detected for what is before it; of one that was never seen to stand, a car."""
+        if look is not None:
+            return is_hidden(look.box_px, track.tracklets, cover.boxes)
+        if track.stall is None or track.looks:
+            return False
+        view = self._scene.stall_views(seen.camera, seen.level, seen.pending.frame.frame_px).get(track.stall)
+        return view is None or hidden([view], self._covers(seen, cover.boxes))[0] > TOO_HIDDEN
+
     def _occupy(self, at: Micros) -> None:
-        parked: dict[StallId, VehicleId] = {}
-        for track in self._draft.state.tracks.values():
-            if track.status == "parked" and track.stall is not None and track.vehicle is not None:
-                holder = self._draft.state.stalls.get(track.stall)
-                is_holder = holder is not None and holder.vehicle == track.vehicle
-                if track.stall not in parked or is_holder:
-                    parked[track.stall] = track.vehicle
-        stalls.occupy(self._draft.state.stalls, parked, at, self._emission)
+        tracks, beliefs = self._draft.state.tracks, self._draft.state.stalls
+        taken, left_at = taken_and_left(tracks.values(), beliefs, self._scene, at)
+        self._stalls.occupy(taken, left_at, at)
 
 
 def followed(state: FusionState) -> frozenset[VehicleId]:

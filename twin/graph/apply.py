@@ -100,6 +100,8 @@ def _parked(graph: SiteGraph, fact: VehicleParked, at: Micros) -> None:
         stall=fact.stall,
         since_at=before.since_at if before.state == "parked" else at,
         updated_at=at,
+        takes=fact.takes,
+        is_double_parked=fact.is_double_parked,
     )
     _set(graph, fact.vehicle, now)
 
@@ -110,6 +112,7 @@ def _hidden(graph: SiteGraph, fact: VehicleHidden, at: Micros) -> None:
         return
     since_at = before.since_at if before.state == "hidden" else at
     where = {"level": fact.level, "position_m": fact.position_m, "zone": fact.zone, "stall": None}
+    where |= {"takes": (), "is_double_parked": False}
     _set(graph, fact.vehicle, replace(before, state="hidden", since_at=since_at, updated_at=at, **where))
 
 
@@ -176,7 +179,9 @@ def _stall(graph: SiteGraph, fact: StallChanged, at: Micros) -> None:
     if before is None:
         return
     since_at = before.since_at if before.state == fact.state and before.since_at is not None else at
-    graph.put("stall", fact.stall, StallNow(state=fact.state, vehicle=fact.vehicle, since_at=since_at))
+    graph.put(
+        "stall", fact.stall, StallNow(state=fact.state, vehicle=fact.vehicle, since_at=since_at, certainty=fact.certainty)
+    )
 
 
 def _camera(graph: SiteGraph, fact: CameraStateChanged, at: Micros) -> None:

@@ -21,6 +21,7 @@ class VehicleNow(Struct, frozen=True, kw_only=True, array_like=True):
     Attributes:
         since_at: when ``state`` became what it is.
         updated_at: when the last fact of its position occurred.
+        takes, is_double_parked: as its last ``vehicle.parked.v1`` says, while it is parked.
     """
 
     kind: VehicleKind
@@ -33,14 +34,17 @@ class VehicleNow(Struct, frozen=True, kw_only=True, array_like=True):
     stall: StallId | None
     since_at: Micros
     updated_at: Micros
+    takes: tuple[StallId, ...] = ()
+    is_double_parked: bool = False
 
 
 class StallNow(Struct, frozen=True, kw_only=True, array_like=True):
-    """A stall; ``since_at`` is None until the first fact of it."""
+    """A stall; ``since_at`` is None until the first fact of it, and ``certainty`` where it is unknown."""
 
     state: StallState = "unknown"
     vehicle: VehicleId | None = None
     since_at: Micros | None = None
+    certainty: float | None = None
 
 
 class CameraNow(Struct, frozen=True, kw_only=True, array_like=True):

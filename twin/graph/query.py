@@ -20,7 +20,10 @@ from twin.graph.nodes import CameraNow, SeenState, StallNow, VehicleNow, Vehicle
 
 
 class VehicleView(Struct, frozen=True, kw_only=True):
-    """One vehicle on the site; metres in the site frame, times RFC 3339."""
+    """One vehicle on the site; metres in the site frame, times RFC 3339.
+
+    ``takes`` are stalls beside its own that a parked one reaches into; ``is_double_parked`` also where it stands in the way.
+    """
 
     vehicle: str
     kind: VehicleKind
@@ -34,15 +37,18 @@ class VehicleView(Struct, frozen=True, kw_only=True):
     session: str | None
     since_at: str
     updated_at: str
+    takes: list[str]
+    is_double_parked: bool
 
 
 class StallView(Struct, frozen=True, kw_only=True):
-    """One stall, and who stands in it."""
+    """One stall, who stands in it, and how sure that was when it was last said: 0..1, None where it is unknown."""
 
     stall: str
     state: StallState
     vehicle: str | None
     since_at: str | None
+    certainty: float | None
 
 
 class ZoneView(Struct, frozen=True, kw_only=True):
@@ -139,11 +145,14 @@ def _vehicle(name: str, now: VehicleNow, session: str | None) -> dict[str, Any]:
         "session": session,
         "since_at": rfc3339(now.since_at),
         "updated_at": rfc3339(now.updated_at),
+        "takes": list(now.takes),
+        "is_double_parked": now.is_double_parked,
     }
 
 
 def _stall(name: str, now: StallNow) -> dict[str, Any]:
-    return {"stall": name, "state": now.state, "vehicle": now.vehicle, "since_at": _time(now.since_at)}
+    since_at = _time(now.since_at)
+    return {"stall": name, "state": now.state, "vehicle": now.vehicle, "since_at": since_at, "certainty": now.certainty}
 
 
 def _camera(name: str, now: CameraNow) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from twin.events.observations import (
     PaymentReceived,
     Personal,
     RefuseRequested,
+    StallClassified,
     TrackletEmbedded,
 )
 from twin.fusion import ordering
@@ -35,7 +36,7 @@ from twin.fusion.ordering import with_one
 from twin.fusion.parameters import DEFAULTS, FusionParameters
 from twin.fusion.placing import Placing
 from twin.fusion.scene import Scene
-from twin.fusion.state import DecidedMerge, OrderingState, PendingFrame, PendingLook, Tick
+from twin.fusion.state import DecidedMerge, OrderingState, Pending, Tick
 from twin.fusion.step import calibrate, followed, with_merge
 from twin.rules.decisions import decide
 from twin.rules.gates import Gates, GatesState, report
@@ -128,6 +129,10 @@ class Fold:
                 order, look, late_by = ordering.accept_look(order, event, payload, personal, parameters)
                 if look is not None and late_by is not None:
                     window, told = self._late(window, order, recorded, look, late_by)
+            case StallClassified():
+                order, score, late_by = ordering.accept_score(order, event, payload, parameters)
+                if late_by is not None:
+                    window, told = self._late(window, order, recorded, score, late_by)
             case ClockTicked():
                 order = ordering.tick_clock(order, event.occurred_at, payload, parameters)
             case CameraCalibrated():
@@ -173,9 +178,7 @@ class Fold:
         """Until when ticks are closed: of a later time, nothing came too late yet."""
         return _NEVER if state.order.closed_at is None else state.order.closed_at
 
-    def unfused(
-        self, state: FoldState, recorded: RecordedObservation, personal: Personal | None
-    ) -> PendingFrame | PendingLook | None:
+    def unfused(self, state: FoldState, recorded: RecordedObservation, personal: Personal | None) -> Pending | None:
         """The observation in its place in time, if it is the next of this state and came too late to be fused by ``step``."""
         event, payload, order = recorded.event, recorded.event.payload, state.order
         match payload:
@@ -183,6 +186,8 @@ class Fold:
                 _, one, late_by = ordering.accept(order, event, payload, self._parameters)
             case TrackletEmbedded():
                 _, one, late_by = ordering.accept_look(order, event, payload, personal, self._parameters)
+            case StallClassified():
+                _, one, late_by = ordering.accept_score(order, event, payload, self._parameters)
             case _:
                 return None
         if one is None or late_by is None or late_by <= 0 or order.closed_at is None:
@@ -192,7 +197,7 @@ class Fold:
     def refuse(
         self,
         state: FoldState,
-        unfused: Iterable[PendingFrame | PendingLook],
+        unfused: Iterable[Pending],
         recorded: RecordedObservation,
         *,
         forgets: bool = True,
@@ -294,7 +299,7 @@ class Fold:
         window: Window,
         order: OrderingState,
         recorded: RecordedObservation,
-        one: PendingFrame | PendingLook,
+        one: Pending,
         late_by: int,
         *,
         after: int = 0,

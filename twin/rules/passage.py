@@ -38,6 +38,8 @@ class Passage:
         if tick.looks:
             self._fusion = embed(self._settled(), tick.looks, self._scene, self._emission)
         self._expire(at)
+        if tick.scores:
+            self._stepping().rate(tick.scores)
         if tick.frames:
             self._deliveries = silence.take(self._deliveries, tick.frames, self._emission)
             self._stepping().fuse(tick.frames)

@@ -40,8 +40,8 @@ def _events(site: Site) -> Iterator[ObservationEvent]:
     camera = site.cameras[0]
     level = next(level for level in site.levels if level.id == camera.level)
     ground = GroundCamera.of(camera, level)
-    shown = tuple(Scene(site, DEFAULTS).stalls_shown(ground, camera.level, camera.frame_px).values())
-    (near, _), (far, _) = shown[len(shown) // 2], shown[0]
+    shown = [view.place for view in Scene(site, DEFAULTS).stall_views(ground, camera.level, camera.frame_px).values()]
+    near, far = shown[len(shown) // 2], shown[0]
     for number in range(_FRAMES):
         at = _FROM + number * _EVERY_US
         places = (near.centre_m, (far.centre_m[0] + _AHEAD_M * number, far.centre_m[1]))

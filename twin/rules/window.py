@@ -16,7 +16,7 @@ from twin.events.ids import EventId, Micros
 from twin.fusion.ordering import with_one
 from twin.fusion.parameters import FusionParameters
 from twin.fusion.silence import Deliveries, Delivery
-from twin.fusion.state import CameraId, FusionState, PendingFrame, PendingLook, Tick, replaceable
+from twin.fusion.state import CameraId, FusionState, Pending, Tick, replaceable
 
 _BEFORE_ALL: Micros = -(2**62)
 
@@ -89,7 +89,7 @@ def reaches(window: Window, at: Micros, closed_at: Micros, parameters: FusionPar
     return at >= max(closed_at - parameters.horizon_us, window.stretches[0].from_at)
 
 
-def with_late(window: Window, one: PendingFrame | PendingLook, closed_at: Micros, parameters: FusionParameters) -> Window:
+def with_late(window: Window, one: Pending, closed_at: Micros, parameters: FusionParameters) -> Window:
     """Put a late observation into its place; the past is fused again soon, unless it just is and not so far yet."""
     window, refusion = replace(window, ticks=with_one(window.ticks, one, parameters)), window.refusion
     if refusion is not None and one.at // parameters.tick_us >= refusion.next_tick:

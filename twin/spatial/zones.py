@@ -26,7 +26,8 @@ class SiteMap:
     def __init__(self, site: Site) -> None:
         self._zones = [(zone.level, zone.id, Area(zone.ring_m)) for zone in site.zones]
         self._zone_cells = Cells([(level, name, area) for level, name, area in self._zones])
-        self._stall_cells = Cells([(stall.level, stall.id, Area(stall.ring_m)) for stall in site.stalls])
+        self._stalls = [(stall.level, stall.id, Area(stall.ring_m)) for stall in site.stalls]
+        self._stall_cells = Cells(self._stalls)
         self._headings = {stall.id: heading(stall) for stall in site.stalls}
         self._pieces = [(lane.level, *piece) for lane in site.lanes for piece in pieces(lane)]
         self._gates = [(portal.level, *portal.line_m, _PORTAL_MARGIN_M) for portal in site.portals]
@@ -38,6 +39,17 @@ class SiteMap:
     def stall_at(self, level: LevelId, x_m: float, y_m: float) -> StallId | None:
         """The first stall by id that holds the point."""
         return self._stall_cells.at(level, x_m, y_m)
+
+    def stalls_around(self, level: LevelId, x_m: float, y_m: float, reach_m: float) -> list[tuple[StallId, Area]]:
+        """Stalls whose bounding boxes are no farther from a point along each axis."""
+        return [(name, area) for on, name, area in self._stalls if on == level and area.is_near(x_m, y_m, reach_m)]
+
+    def is_on_lane(self, level: LevelId, x_m: float, y_m: float, share: float) -> bool:
+        """Whether the point is no farther from a lane's line than this share of its width."""
+        return any(
+            on == level and _distance2(start, end, x_m, y_m) <= share * share * width * width
+            for on, start, end, _, width in self._pieces
+        )
 
     def is_mapped(self, level: LevelId, x_m: float, y_m: float) -> bool:
         """Whether a vehicle here is on the site: in or beside a zone, on or beside a lane, or at a portal."""

@@ -41,5 +41,6 @@ def test_who_was_parked_in_two_stalls_is_in_one_at_once(lot):
     step.expire(T0 + SECOND)
     told = [fact.payload for fact in emission.facts if isinstance(fact.payload, IdentitiesMerged | StallChanged)]
     assert told[0].merged == "v2"
-    assert told[1:] == [StallChanged(stall="s2", state="free")]
-    assert step.finished().stalls == {"s1": StallBelief("occupied", "v1"), "s2": StallBelief("free")}
+    assert [(one.stall, one.state, one.vehicle) for one in told[1:]] == [("s2", "free", None)]
+    left = step.finished().stalls
+    assert (left["s1"], left["s2"].state, left["s2"].holder) == (StallBelief("occupied", "v1"), "free", None)

@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from twin.events.envelope import RecordedFact
 from twin.events.facts import SessionAmended
@@ -40,7 +41,22 @@ def test_a_vehicle_keeps_the_time_its_state_began(lot, story):
         "session": None,
         "since_at": "2026-01-01T12:00:01.000000Z",
         "updated_at": "2026-01-01T12:00:03.000000Z",
+        "takes": [],
+        "is_double_parked": False,
     }
+
+
+def test_a_vehicle_shows_that_it_is_double_parked_until_it_moves_or_is_hidden(lot, story):
+    over = replace(story.parked(), takes=("s2",), is_double_parked=True)
+    for last, expected in ((None, (["s2"], True)), (story.moved(), ([], False)), (story.hidden(), ([], False))):
+        events = story.events(story.confirmed(), over, *([] if last is None else [last]))
+        (vehicle,) = told(lot, events)["vehicles"]
+        assert (vehicle["takes"], vehicle["is_double_parked"]) == expected
+
+
+def test_a_stall_shows_how_sure_it_is(lot, story):
+    (stall, *_) = [one for one in told(lot, story.events(replace(story.stall(), certainty=0.97)))["stalls"] if one["vehicle"]]
+    assert (stall["state"], stall["certainty"]) == ("occupied", 0.97)
 
 
 def test_a_parked_vehicle_stands_in_its_stall_and_zone(lot, story):

@@ -32,6 +32,7 @@ export class Details {
       facts([
         ["Kind", words(kind ?? "vehicle")],
         ["Where", state ? placeName(told) : "not on the site at this moment"],
+        ["Double-parked", told.is_double_parked ? told.takes?.map(words).join(", ") || "on the lane" : null],
         ["Speed", state === "moving" && told.velocity_mps ? speed(told.velocity_mps) : null],
         ["Position", told.position_m ? positionOf(told) : null],
         ["Entered", session?.entry_at ? timeOfDay(milliseconds(session.entry_at), nowMs) : null],
@@ -53,6 +54,7 @@ export class Details {
       this.#heading(`Stall ${stall.stall}`, html("span", { class: "chip", "data-state": stall.state }, words(stall.state))),
       facts([
         ["Zone", zone ? words(zone) : null],
+        ["How sure", typeof stall.certainty === "number" ? `${Math.round(stall.certainty * 100)} %` : null],
         ["Since", sinceMs ? `${timeOfDay(sinceMs, nowMs)} (${duration((nowMs - sinceMs) / 1000)})` : "no camera has told yet"],
         ["Vehicle", stall.vehicle ? html("button", { type: "button", class: "link", onclick: pickVehicle }, stall.vehicle) : null],
       ]),

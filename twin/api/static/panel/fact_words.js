@@ -4,7 +4,8 @@ import { words } from "../format.js";
 
 const SAYINGS = {
   "vehicle.confirmed.v1": ({ kind, zone }) => `${words(kind)} first seen${inZone(zone)}`,
-  "vehicle.parked.v1": ({ stall, zone }) => (stall ? `Parked in stall ${stall}` : `Stopped${inZone(zone)}`),
+  "vehicle.parked.v1": ({ stall, zone, is_double_parked: isDouble }) =>
+    (stall ? `Parked in stall ${stall}` : `Stopped${inZone(zone)}`) + (isDouble ? ", double-parked" : ""),
   "vehicle.hidden.v1": ({ zone }) => `Out of every camera's sight${inZone(zone)}`,
   "vehicle.left.v1": ({ portal }) => `Left the site through ${portal}`,
   "vehicle.dismissed.v1": ({ n_detections }) => `Seen ${n_detections} times only: no vehicle`,
