@@ -233,8 +233,9 @@ def _stall_not_freed() -> None:
     def make(tell: Any) -> Any:
         def told(self: Any, name: Any, belief: Any, *rest: Any) -> None:
             before = self._stalls.get(name)
-            keeps = belief.state == "free" and before is not None
-            tell(self, name, replace(belief, vehicle=before.vehicle) if keeps else belief, *rest)
+            if belief.state == "free" and before is not None:
+                belief = replace(belief, vehicle=before.vehicle)
+            tell(self, name, belief, *rest)
 
         return told
 
