@@ -15,7 +15,7 @@ from twin.errors import BadInput
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded, RecordedFact, RecordedObservation
 from twin.events.ids import SECOND, DeviceId, Micros, SiteId
 from twin.events.observations import ClockTicked, Personal, RefuseRequested, TrackletEmbedded
-from twin.fusion.state import Pending
+from twin.fusion.pending import Pending
 from twin.rules.fold import Fold, FoldState
 
 TICK_EVERY: Micros = SECOND

@@ -17,7 +17,7 @@ from site_models.schema import ClockSource
 from twin.events.envelope import ObservationEvent
 from twin.events.facts import ClockEstimated
 from twin.events.ids import SECOND, CameraId, Micros
-from twin.fusion.state import CameraWatch, Shift
+from twin.fusion.pending import CameraWatch, Shift
 
 WINDOW: Micros = 120 * SECOND
 LONG_ENOUGH: Micros = 600 * SECOND  # between two windows, for how fast a clock runs: an error of 1 ms is 2 ppm

@@ -12,10 +12,11 @@ from twin.events.ids import LevelId, Micros, TrackletId
 from twin.events.observations import DetectedBox
 from twin.fusion.columns import TrackColumns
 from twin.fusion.motion import Cov2, Motion
+from twin.fusion.pending import PendingFrame
 from twin.fusion.place import CLEAR, COVERED, CUT
 from twin.fusion.put_right import put_right_by
 from twin.fusion.scene import Scene
-from twin.fusion.state import FusionState, PendingFrame, Track, TrackletLink
+from twin.fusion.state import FusionState, Track, TrackletLink
 from twin.spatial.camera import GroundCamera
 from twin.spatial.placement import covered, ground_point
 from twin.spatial.pose_error import moved_by

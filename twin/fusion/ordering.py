@@ -16,8 +16,8 @@ from twin.events.ids import CameraId, Micros
 from twin.events.observations import ClockTicked, FrameObserved, Personal, StallClassified, TrackletEmbedded
 from twin.fusion.clock_offset import delay_us, is_of_before, note, offset_us, told
 from twin.fusion.parameters import FusionParameters
+from twin.fusion.pending import CameraWatch, OrderingState, Pending, PendingFrame, PendingLook, PendingScore, Tick
 from twin.fusion.plates import read
-from twin.fusion.state import CameraWatch, OrderingState, Pending, PendingFrame, PendingLook, PendingScore, Tick
 
 _NEVER: Micros = -(2**62)
 MAX_PENDING_TICKS = 2_000

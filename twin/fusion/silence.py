@@ -9,7 +9,7 @@ from msgspec import Struct
 from twin.events.facts import CameraStateChanged
 from twin.events.ids import CameraId, Micros
 from twin.fusion.emission import Emission
-from twin.fusion.state import PendingFrame
+from twin.fusion.pending import PendingFrame
 
 
 class Delivery(Struct, frozen=True, gc=False, array_like=True):

@@ -16,6 +16,7 @@ from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen, heading_of, measure
 from twin.fusion.identities import Identities
 from twin.fusion.matching import match
+from twin.fusion.pending import PendingFrame, PendingScore
 from twin.fusion.place import Look, is_stranger
 from twin.fusion.placing import BODY_M
 from twin.fusion.scene import Scene
@@ -24,7 +25,7 @@ from twin.fusion.stall_covers import covers_of
 from twin.fusion.stall_times import taken_and_left
 from twin.fusion.stall_views import Covers, hidden
 from twin.fusion.stalls import FADES_EVERY, TOO_HIDDEN, StallFilter
-from twin.fusion.state import DecidedMerge, FusionState, PendingFrame, PendingScore, Track, TrackId
+from twin.fusion.state import DecidedMerge, FusionState, Track, TrackId
 from twin.fusion.straying import strays
 
 _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come back

@@ -13,8 +13,9 @@ from twin.fusion.appearance import ANY_SIDE, View, likeness, octant, with_views
 from twin.fusion.emission import Emission
 from twin.fusion.exchange import is_strange, with_strange
 from twin.fusion.look_scores import LookScores, calibrated, with_scores
+from twin.fusion.pending import PendingLook
 from twin.fusion.scene import Scene
-from twin.fusion.state import FusionState, PendingLook, Track, TrackId, TrackletLink
+from twin.fusion.state import FusionState, Track, TrackId, TrackletLink
 
 _N_VIEWS = 4_096
 _BESIDE: Micros = SECOND // 2  # so short a while ago another camera had a box of it

@@ -34,9 +34,10 @@ from twin.fusion.clock_offset import estimated
 from twin.fusion.emission import Emission, unanswered
 from twin.fusion.ordering import with_one
 from twin.fusion.parameters import DEFAULTS, FusionParameters
+from twin.fusion.pending import OrderingState, Pending, Tick
 from twin.fusion.placing import Placing
 from twin.fusion.scene import Scene
-from twin.fusion.state import DecidedMerge, OrderingState, Pending, Tick
+from twin.fusion.state import DecidedMerge
 from twin.fusion.step import calibrate, followed, with_merge
 from twin.rules.decisions import decide
 from twin.rules.gates import Gates, GatesState, report

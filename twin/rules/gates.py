@@ -14,8 +14,9 @@ from twin.events.envelope import ObservationEvent
 from twin.events.facts import Direction, Fact, GateChanged, GateDecided, GateReason
 from twin.events.ids import SECOND, DecisionId, EventId, Micros, SessionId, VehicleId, name_of
 from twin.events.observations import GateReported, GateState, LoopTripped
+from twin.fusion.pending import OrderingState
 from twin.fusion.scene import Scene
-from twin.fusion.state import OrderingState, Track
+from twin.fusion.state import Track
 from twin.rules.approach import approaching, is_watched
 from twin.rules.passages import UNSURE
 from twin.rules.sessions import Sessions, Told

@@ -7,8 +7,9 @@ from msgspec.structs import replace
 from twin.events.ids import Micros
 from twin.fusion import silence
 from twin.fusion.emission import Emission
+from twin.fusion.pending import Tick
 from twin.fusion.scene import Scene
-from twin.fusion.state import FusionState, Tick
+from twin.fusion.state import FusionState
 from twin.fusion.step import Step
 from twin.fusion.views import embed
 from twin.rules.window import Core, Stretch

@@ -15,8 +15,9 @@ from twin.events.envelope import FactEvent
 from twin.events.ids import EventId, Micros
 from twin.fusion.ordering import with_one
 from twin.fusion.parameters import FusionParameters
+from twin.fusion.pending import Pending, Tick
 from twin.fusion.silence import Deliveries, Delivery
-from twin.fusion.state import CameraId, FusionState, Pending, Tick, replaceable
+from twin.fusion.state import CameraId, FusionState, replaceable
 
 _BEFORE_ALL: Micros = -(2**62)
 

@@ -11,7 +11,7 @@ from twin.events.observations import ClockTicked, FrameObserved
 from twin.fusion import ordering
 from twin.fusion.clock_offset import estimated
 from twin.fusion.parameters import FusionParameters
-from twin.fusion.state import OrderingState
+from twin.fusion.pending import OrderingState
 
 P = FusionParameters()
 T0 = 1_767_225_600 * SECOND

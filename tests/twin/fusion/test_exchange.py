@@ -15,9 +15,10 @@ from twin.fusion.exchange import exchanged
 from twin.fusion.leaving import recognized
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
+from twin.fusion.pending import PendingLook
 from twin.fusion.place import CLEAR, looked
 from twin.fusion.scene import Scene
-from twin.fusion.state import FusionState, PendingLook, Track, TrackletLink, TrailPoint
+from twin.fusion.state import FusionState, Track, TrackletLink, TrailPoint
 from twin.fusion.step import Step
 from twin.fusion.views import embed
 

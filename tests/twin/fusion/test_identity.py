@@ -11,9 +11,10 @@ from twin.fusion.frame import Measured, Seen
 from twin.fusion.identity import is_contested, reappeared
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
+from twin.fusion.pending import PendingFrame
 from twin.fusion.place import CLEAR, looked
 from twin.fusion.scene import Scene
-from twin.fusion.state import Apart, FusionState, PendingFrame, Track
+from twin.fusion.state import Apart, FusionState, Track
 
 T0 = 1_767_268_800_000_000
 LOOK = looked(None, T0, (0.0, 0.0), (0.1, 0.0, 0.1), CLEAR, (0.0, 0.0, 9.0, 9.0))

@@ -10,7 +10,8 @@ from twin.fusion.emission import Emission, unanswered
 from twin.fusion.frame import Measured, Seen
 from twin.fusion.linking import Linking
 from twin.fusion.motion import born
-from twin.fusion.state import PendingFrame, Track
+from twin.fusion.pending import PendingFrame
+from twin.fusion.state import Track
 
 T0 = 1_767_268_800_000_000
 

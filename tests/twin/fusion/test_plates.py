@@ -15,10 +15,10 @@ from twin.fusion.appearance import N_PLATED, PRIOR_NATS, View, log_likelihood_ra
 from twin.fusion.exchange import is_strange
 from twin.fusion.leaving import recognized
 from twin.fusion.parameters import DEFAULTS
+from twin.fusion.pending import OrderingState
 from twin.fusion.plates import LEAST_NATS, MOST_NATS, Read, read
 from twin.fusion.plates import log_likelihood_ratio as of_plates
 from twin.fusion.scene import Scene
-from twin.fusion.state import OrderingState
 
 T0 = 1_767_268_800_000_000
 SURE = 0.95

@@ -4,8 +4,8 @@ import pytest
 
 from twin.events.observations import DetectedBox, FrameObserved
 from twin.fusion.frame import Measured, Seen
+from twin.fusion.pending import PendingFrame
 from twin.fusion.sight import Cover, boxes_of, is_hidden, visible
-from twin.fusion.state import PendingFrame
 
 BEHIND = (100.0, 100.0, 200.0, 160.0)
 

@@ -16,8 +16,9 @@ from twin.fusion.clock_offset import LONGEST_DELAY, delay_us, observe
 from twin.fusion.gating import ln1
 from twin.fusion.motion import born
 from twin.fusion.parameters import FusionParameters
+from twin.fusion.pending import CameraWatch, OrderingState
 from twin.fusion.portals import crossings, extrapolated
-from twin.fusion.state import CameraWatch, OrderingState, Track, TrailPoint
+from twin.fusion.state import Track, TrailPoint
 
 P = FusionParameters()
 

@@ -16,10 +16,11 @@ from twin.fusion.frame import Measured
 from twin.fusion.lifecycle import Lifecycle
 from twin.fusion.motion import Motion
 from twin.fusion.parameters import DEFAULTS
+from twin.fusion.pending import PendingFrame
 from twin.fusion.place import CLEAR, COVERED, CUT, is_stranger, looked
 from twin.fusion.scene import Scene
 from twin.fusion.standing import denies
-from twin.fusion.state import FusionState, PendingFrame, Track
+from twin.fusion.state import FusionState, Track
 from twin.fusion.step import Step
 from twin.rules.fold import Fold
 from twin.spatial.camera import GroundCamera

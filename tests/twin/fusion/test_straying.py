@@ -9,8 +9,9 @@ from twin.events.observations import DetectedBox, FrameObserved
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen
 from twin.fusion.parameters import DEFAULTS
+from twin.fusion.pending import PendingFrame
 from twin.fusion.scene import Scene
-from twin.fusion.state import FusionState, PendingFrame, TrackletLink, TrailPoint
+from twin.fusion.state import FusionState, TrackletLink, TrailPoint
 from twin.fusion.step import Step
 from twin.fusion.straying import strays
 

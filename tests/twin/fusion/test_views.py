@@ -10,8 +10,9 @@ from twin.fusion.appearance import View
 from twin.fusion.emission import Emission
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
+from twin.fusion.pending import PendingLook
 from twin.fusion.scene import Scene
-from twin.fusion.state import FusionState, PendingLook, Track, TrackletLink
+from twin.fusion.state import FusionState, Track, TrackletLink
 from twin.fusion.views import embed
 
 T0 = 1_767_268_800_000_000

@@ -9,8 +9,9 @@ from twin.events.facts import GateChanged, GateDecided, PortalCrossed
 from twin.events.ids import SECOND
 from twin.events.observations import GateReported, LoopTripped, OperatorDecided, PaymentReceived
 from twin.fusion.motion import born
+from twin.fusion.pending import OrderingState
 from twin.fusion.silence import Delivery
-from twin.fusion.state import FusionState, OrderingState, Track
+from twin.fusion.state import FusionState, Track
 from twin.rules.fold import Fold
 from twin.rules.passages import right_share
 from twin.rules.sessions import Sessions
