@@ -138,6 +138,16 @@ def test_a_location_that_no_adapter_fits_is_refused(location):
         SqlLog.open(location)
 
 
+async def test_a_sqlite_that_is_too_old_is_refused_by_its_version_and_locks_nothing(path, monkeypatch):
+    with monkeypatch.context() as changed:
+        changed.setattr(sqlite3, "sqlite_version_info", (3, 31, 1))
+        changed.setattr(sqlite3, "sqlite_version", "3.31.1")
+        with pytest.raises(BadInput, match=r"3\.31\.1.*3\.35"):
+            SqlLog.open(path)
+    assert not path.exists()
+    await SqlLog.open(path).aclose()
+
+
 def test_reading_a_file_that_is_not_there_is_refused(path):
     with pytest.raises(NotFound):
         SqlLog.open(path, read_only=True)

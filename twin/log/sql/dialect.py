@@ -20,6 +20,8 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from twin.errors import BadInput, MissingExtra
 
 N_READERS = 4
+OLDEST_SQLITE = (3, 35, 0)
+"""Of 2021. Debian 12 and Python 3.11's builds have 3.40, with which the proofs were run."""
 _BUSY_TIMEOUT_S = 10
 _PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
 
@@ -47,9 +49,16 @@ def locate(location: str | Path) -> URL:
 
 
 def writing_engine(url: URL) -> Engine:
-    """An engine of exactly one connection, the only one that ever writes."""
+    """An engine of exactly one connection, the only one that ever writes.
+
+    Raises:
+        BadInput: this Python's SQLite is older than what is relied on.
+    """
     if url.get_backend_name() == "postgresql":
         return create_engine(url, pool_size=1, max_overflow=0)
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE))
+        raise BadInput(f"this Python has SQLite {sqlite3.sqlite_version}; the log needs {oldest} or newer: use another Python")
     engine = create_engine("sqlite://", creator=lambda: _connect(url, "rwc"), poolclass=StaticPool)
 
     @event.listens_for(engine, "connect")

@@ -69,6 +69,7 @@ class SqlLog:
             inline: write in the caller's event loop, without a thread; for simulations.
 
         Raises:
+            BadInput: the location is none, or this Python's SQLite is too old.
             Conflict: the schema is older or newer than this release's, or another process writes the file.
             DamagedLog: the newest events are not what was written.
             NotFound: ``read_only``, and there is no such file.
@@ -81,10 +82,10 @@ class SqlLog:
             return cls._reading(url, wakeups)
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
+        engine = writing_engine(url)
         lock = WriterLock(file) if file is not None else None
         if file is not None:
             file.touch(mode=0o600)  # it holds keys; SQLite gives its other files the same mode
-        engine = writing_engine(url)
         try:
             ensure_current(engine, may_upgrade=upgrade)
             with engine.connect() as connection:
