@@ -273,7 +273,8 @@ _COUNTED = ("levels", "zones", "stalls", "lanes", "portals", "landmarks", "camer
 
 def main() -> None:
     """Run the command; an error raised on purpose, or a file or database that cannot be used, is one message, exit 1."""
-    faulthandler.enable()  # a page of a mapped file that a full disk cannot hold ends the process: say where
+    if sys.stderr is not None:  # it may have been closed
+        faulthandler.enable()  # a page of a mapped file that a full disk cannot hold ends the process: say where
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         app()

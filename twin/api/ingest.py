@@ -17,10 +17,11 @@ from twin.api.schemas import Receipts
 from twin.errors import BadInput, CodecError, ContentConflict, TooLarge
 from twin.events.codec import from_cloudevent
 from twin.events.envelope import FactEvent, ObservationEvent
-from twin.events.observations import ClockTicked, OperatorDecided, RefuseRequested, TrackletEmbedded
+from twin.events.observations import ClockTicked, OperatorDecided, PlateRead, RefuseRequested, TrackletEmbedded
 from twin.log.port import Outcome, Receipt
 
 NAME_LENGTH = 200
+_MOST_PLATE = 32  # characters
 _REFUSED = "other content is stored under this device key, and stays; give what is another event a sequence of its own"
 _EXPIRED = "not after what retention cut of this device: it was stored long ago, or came far too late"
 LARGEST = 2**63 - 1
@@ -130,8 +131,17 @@ def _check_payload(event: ObservationEvent) -> None:
         raise BadInput("'fold.refuse_requested.v1' is for who runs the site: `twin refuse`")
     if isinstance(event.payload, TrackletEmbedded) and (event.payload.sealed is not None or event.payload.personal is None):
         raise BadInput("'tracklet.embedded.v1' is sealed here, not outside; give 'personal' and leave 'sealed' out")
+    if isinstance(event.payload, TrackletEmbedded) and event.payload.personal and event.payload.personal.plate:
+        _check_read(event.payload.personal.plate)
     if isinstance(event.payload, OperatorDecided):
         _check_plate(event.payload)
+
+
+def _check_read(plate: PlateRead) -> None:
+    if len(plate.text) > _MOST_PLATE:
+        raise BadInput(f"'plate' has {len(plate.text)} characters; no plate has more than {_MOST_PLATE}")
+    if not 0.0 <= plate.score <= 1.0:
+        raise BadInput(f"the 'score' of 'plate' is {plate.score}; give a number from 0 to 1")
 
 
 def _check_plate(decided: OperatorDecided) -> None:

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from site_models.schema import Portal, PortalId, Site
 from twin.errors import BadInput
+from twin.events.ids import CameraId
 from twin.events.observations import (
     FrameObserved,
     GateReported,
@@ -32,14 +33,19 @@ def check_observation(payload: Observation, site: Site) -> None:
         case GateReported():
             _gate(payload.portal, site)
         case FrameObserved() | TrackletEmbedded():
-            if all(one.id != payload.camera for one in site.cameras):
-                _say_unknown(site.name, payload.camera, ", ".join(one.id for one in site.cameras) or "none")
+            _check_camera(payload.camera, site)
         case PaymentReceived():
             _check_currency(payload.currency, site)
         case StallClassified():
             _check_stall(payload, site)
+            _check_camera(payload.camera, site)
         case _:
             pass
+
+
+def _check_camera(name: CameraId, site: Site) -> None:
+    if all(one.id != name for one in site.cameras):
+        _say_unknown(site.name, name, ", ".join(one.id for one in site.cameras) or "none")
 
 
 @lru_cache(maxsize=1_000)  # once a process, not with every frame
@@ -54,10 +60,8 @@ def _say_unknown(site: str, camera: str, there: str) -> None:
 
 
 def _check_stall(payload: StallClassified, site: Site) -> None:
-    if payload.stall not in {one.id for one in site.stalls}:
+    if all(one.id != payload.stall for one in site.stalls):
         raise BadInput(f"site '{site.name}' has no stall '{str(payload.stall)[:80]}'; check the name, or add it to the map")
-    if payload.camera not in {one.id for one in site.cameras}:
-        raise BadInput(f"site '{site.name}' has no camera '{str(payload.camera)[:80]}'; check the name")
 
 
 def _gate(name: PortalId, site: Site) -> Portal:

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from twin.fusion import plates
@@ -26,7 +27,7 @@ _MUCH_WORSE = 0.5  # share of the best quality of the same octant: worse views t
 _TAN_22_5 = 0.41421356237309503
 
 
-class View(Struct, frozen=True, gc=False, array_like=True):
+class View(Struct, frozen=True, gc=False, array_like=True, cache_hash=True):
     """One look at a vehicle.
 
     Attributes:
@@ -44,6 +45,7 @@ class View(Struct, frozen=True, gc=False, array_like=True):
 
 Gallery = tuple[View, ...]
 _ROOM = {ANY_SIDE: N_ANY_SIDE, _PLATED: N_PLATED}
+_WHOLE = 420  # what the views of an octant weigh together; as many as there may be divide it: the first, plain and plated ones
 
 _N_REMEMBERED = 4_096
 _N_PAIRS = 16_384  # of galleries: those of each frame's boxes with those of the tracks near by
@@ -95,7 +97,7 @@ def _sum(gallery: Gallery, length: int) -> _Sum:
     views = [one for one in gallery if len(one.embedding) == length]
     counts, numbers = Counter(one.octant for one in views), np.zeros(length)
     for view in views:
-        weight = 1 if view.octant == ANY_SIDE else max(PER_OCTANT // counts[view.octant], 1)
+        weight = _WHOLE // (2 if view.octant == ANY_SIDE else counts[view.octant])
         numbers += weight * np.frombuffer(view.embedding, dtype=np.int8).astype(np.int64)
     return numbers, int(numbers @ numbers)
 
@@ -111,7 +113,9 @@ def with_views(gallery: Gallery, views: Iterable[View]) -> Gallery:
 
 
 def _with_view(gallery: Gallery, view: View) -> Gallery:
-    if not (view.embedding or view.plate) or any(one == view or one.embedding == view.embedding != b"" for one in gallery):
+    if view.embedding and any(one.embedding == view.embedding for one in gallery):
+        view = replace(view, embedding=b"")  # what is new of it may be its plate
+    if not (view.embedding or view.plate) or any(one.plate == view.plate for one in gallery if not view.embedding):
         return gallery
     first, others, kind = gallery[:1], list(gallery[1:]), _kind(view)
     alike = [one for one in others if _kind(one) == kind]

@@ -15,7 +15,6 @@ from twin.events.observations import DetectedBox
 from twin.fusion.state import Apart, Suspicion, Track, TrackId
 from twin.spatial.compiled import Floats, Ints, compiled
 
-CHECK_EVERY: Micros = SECOND
 _APART_FOR: Micros = 20 * SECOND  # how long having been seen side by side keeps two tracks apart
 _NOTE_EVERY: Micros = SECOND
 _WATCHED: Micros = SECOND  # a track unseen for longer tells nothing of where it is

@@ -6,7 +6,7 @@ from copy import copy
 
 from msgspec.structs import replace
 
-from twin.events.ids import Micros
+from twin.events.ids import SECOND, Micros
 from twin.fusion import camera_links
 from twin.fusion.columns import TrackColumns
 from twin.fusion.emission import Emission
@@ -43,6 +43,7 @@ class Draft:
             links=state.links,
             scores=state.scores,
             biases=state.biases,
+            checked_at=state.checked_at,
         )
         self.owned = set[TrackId]()
         self._is_again = is_again
@@ -54,6 +55,13 @@ class Draft:
         """The new state; the step ends."""
         self.scene.columns[self._is_again] = self.columns
         return replace(self.state, n_tracks=self.n_tracks)
+
+    def is_new_second(self, at: Micros) -> bool:
+        """Whether this is the first time that is asked in this second."""
+        if at // SECOND == self.state.checked_at // SECOND:
+            return False
+        self.state = replace(self.state, checked_at=at)
+        return True
 
     def mine(self, track: TrackId) -> Track:
         """A track, to be changed."""

@@ -70,10 +70,8 @@ class Identities:
                 return other
         return None
 
-    def unite(self, from_at: Micros, until_at: Micros) -> None:
-        """Now and then, look for vehicles that are one."""
-        if from_at // doubles.CHECK_EVERY == (from_at - self._draft.scene.parameters.tick_us) // doubles.CHECK_EVERY:
-            return
+    def unite(self, until_at: Micros) -> None:
+        """Look for vehicles that are one, and for those that go by another's name."""
         tracks = self._draft.state.tracks
         suspicions = doubles.suspected(tracks.values(), self._draft.state.suspicions, until_at)
         self._draft.state = replace(self._draft.state, suspicions=suspicions)

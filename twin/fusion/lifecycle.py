@@ -48,6 +48,7 @@ _FIRST_RATE = 0.6  # from which misses alone gather more than ``absence_nats``, 
 _DRIFT_M = 1.0  # a camera's look may be so far off its own mean of a standing vehicle, beyond its noise
 _CREPT_M = 2.0  # farther from where it was first thought to stand no vehicle stands: two cameras' views of it differ by less
 _AWAY_LOOKS = 3
+_SURELY_IN = 0.9
 _TOLD_M = 0.15  # a parked vehicle's place is told again when it is off by more
 _STANDING_SIGMA_M = 0.1
 _EXTRAPOLATED_CERTAINTY = 0.8
@@ -216,6 +217,21 @@ class Lifecycle:
         standing.hear(track, measured, camera, at)
         stood = track.motion
         track.motion = Motion(at, stood.x, stood.y, stood.vx, stood.vy, stood.p)
+
+    def may_stand_surer(self, track: Track) -> bool:
+        """Whether a vehicle that was not surely in its stall when that was asked was looked at since then."""
+        return (
+            track.status == "parked"
+            and track.stance is not None
+            and track.stance.probability < _SURELY_IN
+            and bool(track.looks)
+        )
+
+    def stand_surer(self, track: Track) -> None:
+        """Ask again how a vehicle stands, and say so where it stands otherwise."""
+        before, track.stance = track.stance, stance(track, self._tracks.values(), self._scene)
+        if before is not None and before.takes != track.stance.takes:
+            self._tell_parked(track)
 
     def tell_place(self, track: Track, at: Micros) -> None:
         """Where the vehicle is that a track goes by now."""

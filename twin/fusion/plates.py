@@ -21,11 +21,12 @@ _LETTERS, _DIGITS = 20.0, 9.0  # a character of one plate is read alike nine tim
 _DIFFER = 0.1  # of one plate one in ten is not, of two nearly all are
 _ONE_PLATE = 20.0  # readings with a larger ratio back each other
 _CONFUSED = 1.0  # characters that readers take for each other say nothing
-_N_SHORT = 4  # fewer characters are no plate
+_N_SHORT, _N_LONG = 4, 16  # fewer characters are no plate, nor are more
+_MOST_RATIO = 1e6  # both bounds on nats are passed by far
 _ALIKE = {"O": "0", "Q": "0", "D": "0", "I": "1", "L": "1", "Z": "2", "S": "5", "B": "8", "G": "6"}
 
 
-class Read(Struct, frozen=True, gc=False, array_like=True):
+class Read(Struct, frozen=True, gc=False, array_like=True, cache_hash=True):
     """A plate as it was read: capital letters and digits, and how sure the reader was, 0..1."""
 
     text: str
@@ -36,9 +37,9 @@ Plates = tuple[Read, ...]
 
 
 def read(text: str, score: float) -> Read | None:
-    """A reading with nothing but its characters; None where there are too few of them."""
+    """A reading with nothing but its characters; None where there are too few of them, or too many."""
     bare = "".join(one for one in text.upper() if one.isalnum())
-    return Read(bare, min(max(score, 0.0), 1.0)) if len(bare) >= _N_SHORT else None
+    return Read(bare, min(max(score, 0.0), 1.0)) if _N_SHORT <= len(bare) <= _N_LONG else None
 
 
 def log_likelihood_ratio(ours: Plates, theirs: Plates) -> float:
@@ -59,10 +60,10 @@ def _likeliest(plates: Plates) -> Read:
     """
     best, best_worth, doubt = plates[0], -1.0, 1.0
     for one in plates:
-        likes = [other.score for other in plates if _ratio(one.text, other.text) > _ONE_PLATE]
-        worth, missed = sum(likes), 1.0
-        for score in likes:
-            missed *= 1.0 - 0.9 * score
+        worth, missed = 0.0, 1.0
+        for other in plates:
+            if _ratio(one.text, other.text) > _ONE_PLATE:
+                worth, missed = worth + other.score, missed * (1.0 - 0.9 * other.score)
         if worth > best_worth:
             best, best_worth, doubt = one, worth, missed
     return Read(best.text, 1.0 - doubt)
@@ -72,7 +73,7 @@ def _likeliest(plates: Plates) -> Read:
 def _ratio(one: str, other: str) -> float:
     """How much likelier two readings are of one plate than of two: the best alignment, a factor for each character.
 
-    Multiplied, not summed: no logarithm, so that machines agree. Bounded where both bounds on nats are passed by far.
+    Multiplied, not summed: no logarithm, so that machines agree.
     """
     before = [1.0]
     for _ in other:
@@ -83,7 +84,7 @@ def _ratio(one: str, other: str) -> float:
             met = before[n] * _of_pair(mine, theirs)
             row.append(max(met, row[-1] * _DIFFER, before[n + 1] * _DIFFER))
         before = row
-    return before[-1]
+    return min(before[-1], _MOST_RATIO)
 
 
 def _of_pair(mine: str, theirs: str) -> float:

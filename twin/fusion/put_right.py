@@ -31,7 +31,12 @@ def anew(
     looks: Mapping[CameraId, Look], name: CameraId, camera: GroundCamera, before: Errors, after: Errors
 ) -> dict[CameraId, Look]:
     """A vehicle's looks, one camera's of which were put right by some errors, and now are by others."""
-    look = looks[name]
-    east, north = moved_by(camera, before or NO_ERRORS, look.x, look.y)
-    to_east, to_north = moved_by(camera, after or NO_ERRORS, look.x, look.y)
-    return {**looks, name: replace(look, x=look.x + east - to_east, y=look.y + north - to_north)}
+    x, y = shifted((looks[name].x, looks[name].y), camera, before, after)
+    return {**looks, name: replace(looks[name], x=x, y=y)}
+
+
+def shifted(place_m: tuple[float, float], camera: GroundCamera, before: Errors, after: Errors) -> tuple[float, float]:
+    """A place that was put right by some errors of its camera, put right by others."""
+    x, y = place_m
+    (east, north), (to_east, to_north) = (moved_by(camera, one or NO_ERRORS, x, y) for one in (before, after))
+    return x + east - to_east, y + north - to_north

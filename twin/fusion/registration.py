@@ -21,7 +21,7 @@ from twin.fusion.camera_bias import NO_ERRORS, CameraBias, Estimate, counted, es
 from twin.fusion.draft import Draft
 from twin.fusion.motion import Cov2
 from twin.fusion.place import CLEAR, Look, alone, squared_distance
-from twin.fusion.put_right import anew, calibrated_at
+from twin.fusion.put_right import anew, calibrated_at, shifted
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track, TrackId
 from twin.spatial.camera import GroundCamera
@@ -82,10 +82,13 @@ def _tell(draft: Draft, name: CameraId, at: Micros) -> None:
         return
     bias, fact = said
     draft.state = replace(draft.state, biases={**draft.state.biases, name: bias})
-    for number in [number for number, track in draft.state.tracks.items() if name in track.looks]:
+    for number in [number for number, track in draft.state.tracks.items() if _is_of_now(track, name, bias)]:
         track = draft.mine(number)
         track.looks = anew(track.looks, name, camera, before.told, bias.told)
         draft.columns.write(track)
+    links = draft.state.tracklets.get(name, {})
+    for tracklet, link in links.items():
+        links[tracklet] = replace(link, point_m=shifted(link.point_m, camera, before.told, bias.told))
     draft.emission.emit(at, fact)
 
 
@@ -93,10 +96,11 @@ def learned(
     state: FusionState, track: Track, camera: CameraId, at: Micros, scene: Scene
 ) -> tuple[dict[CameraId, CameraBias], tuple[CameraId, ...]]:
     """What biases are after a stay that is due, and which cameras have counted it: this one, and who waited for another."""
-    sources = [found for name in _knowing(track) if (found := _source(state, track, name, at, scene)) is not None]
     biases, by = dict(state.biases), list[CameraId]()
-    if len(sources) < 2:
+    telling = [found for name in _knowing(track) if (found := _telling(state, track, name, at, scene)) is not None]
+    if len(telling) < 2 or all(name != camera for name, _, _ in telling):
         return biases, ()
+    sources = [_source(state, track, *one) for one in telling]
     line = _centre_line(track, scene)
     for one in sources:
         if one.name == camera or (one.name not in track.counted_by and len(sources) == 2):
@@ -132,6 +136,13 @@ def told(bias: CameraBias, name: CameraId, camera: GroundCamera) -> tuple[Camera
     )
 
 
+def _is_of_now(track: Track, name: CameraId, bias: CameraBias) -> bool:
+    """Whether a camera's looks at a vehicle are of the geometry that its bias is of."""
+    if name not in track.looks:
+        return False
+    return bias.since is None or (track.still is not None and track.still.at >= bias.since)
+
+
 def _is_well_known(look: Look | None) -> bool:
     return look is not None and look.n >= WELL_KNOWN and look.rank == CLEAR
 
@@ -140,14 +151,21 @@ def _knowing(track: Track) -> list[CameraId]:
     return sorted(name for name, look in track.looks.items() if _is_well_known(look))
 
 
-def _source(state: FusionState, track: Track, name: CameraId, at: Micros, scene: Scene) -> _Source | None:
+def _telling(
+    state: FusionState, track: Track, name: CameraId, at: Micros, scene: Scene
+) -> tuple[CameraId, GroundCamera, Micros | None] | None:
+    """A camera that knows a vehicle, if its looks tell of the geometry that it has, and since when it has that."""
     calibrations = state.calibrations.get(name, ())
     found, since = scene.camera(name, at, calibrations), calibrated_at(calibrations, at)
     if found is None or found[1] != track.level or track.still is None:
         return None
     if since is not None and track.still.at < since:  # its looks are in part of the geometry of before
         return None
-    camera, bias = found[0], state.biases.get(name)
+    return name, found[0], since
+
+
+def _source(state: FusionState, track: Track, name: CameraId, camera: GroundCamera, since: Micros | None) -> _Source:
+    bias = state.biases.get(name)
     if bias is None or bias.since != since:
         bias = CameraBias(since)
     x, y, noise = alone(track.looks[name])

@@ -46,8 +46,6 @@ _FADE_EVERY: Micros = 60 * SECOND
 _FADE = 0.9771599684342459  # 2^(-1/30): a half in thirty minutes
 _MOST_FADES = 600
 _NEVER: Micros = 2**62
-FADES_EVERY: Micros = SECOND
-"""How often it is asked what nobody saw for long."""
 _TOLD_AGAIN = 0.1  # how far certainty must be from what was said of it
 _UNKNOWN = StallBelief("unknown")
 
@@ -89,9 +87,11 @@ class StallFilter:
         for name, one in sorted(taken.items()):
             before = stalls.get(name, _UNKNOWN)
             if before.vehicle != one.vehicle or before.reached_by != one.reached_by:
-                nats = -max(min(_log_odds(one.probability), _MOST_NATS), _SURE_NATS)
                 held = replace(before, state="occupied", vehicle=one.vehicle, reached_by=one.reached_by)
-                self._tell(name, replace(held, free_nats=nats, seen_at=at), one.since_at)
+                since_at = one.since_at if before.holder is None else at  # else it was another's until now
+                self._tell(name, replace(held, free_nats=_taken_nats(one), seen_at=at), since_at)
+            elif (nats := _taken_nats(one)) != before.free_nats:  # where it stands is known better now
+                self._stalls[name] = replace(before, free_nats=nats, seen_at=at)
 
     def due(self, seen: Seen) -> list[StallView]:
         """Stalls of which it is asked what a frame says."""
@@ -115,7 +115,8 @@ class StallFilter:
         """What a classifier says of a stall: the probability that it is taken. One that the site does not have is let be."""
         if name in self._scene.centre_m:
             before = self._stalls.get(name, _UNKNOWN)
-            anew = min(max((at - before.seen_at) / _ANOTHER_PICTURE, 0.0), 1.0)
+            anew = min(max((at - before.rated_at) / _ANOTHER_PICTURE, 0.0), 1.0)
+            self._stalls[name] = replace(before, rated_at=max(at, before.rated_at))
             self._weigh(name, -anew * min(max(_log_odds(score), -_MOST_RATED), _MOST_RATED), at)
 
     def fade(self, seen_at: Mapping[VehicleId, Micros], at: Micros) -> None:
@@ -136,7 +137,7 @@ class StallFilter:
             newest = belief.seen_at if holder is None else max(belief.seen_at, seen_at.get(holder, 0))
             nats = _faded(belief.free_nats, at - newest)
             if holder is None and abs(nats) < _UNKNOWN_NATS:
-                self._tell(name, StallBelief("unknown", free_nats=nats, seen_at=newest, since_at=belief.since_at), at)
+                self._tell(name, replace(belief, state="unknown"), at)
                 continue
             nats = nats if holder is None else min(nats, -_SURE_NATS)
             sure = _certainty(belief.state, nats)
@@ -190,6 +191,10 @@ def _told_by_look(share: float) -> float:
     """Nats for free: a vehicle hidden by this share would have been seen so surely."""
     rate = _DETECTED * max(0.0, 1.0 - share / _LOST_SHARE)
     return -_LOOK_SHARE * ln1(1.0 - rate)
+
+
+def _taken_nats(one: Taken) -> float:
+    return -max(min(_log_odds(one.probability), _MOST_NATS), _SURE_NATS)
 
 
 def _log_odds(probability: float) -> float:

@@ -193,6 +193,7 @@ class StallBelief(Struct, frozen=True, gc=False, array_like=True):
         free_nats: log-odds that nothing is in it, as of ``seen_at``; less than 0: something is.
         since_at: of what was said of it last, and ``certainty``, how sure that was; None: nothing was known.
         reached_by: a vehicle that is parked beside it and reaches into it.
+        rated_at: when a classifier last said something of it.
     """
 
     state: StallState
@@ -202,6 +203,7 @@ class StallBelief(Struct, frozen=True, gc=False, array_like=True):
     since_at: Micros = 0
     certainty: float | None = None
     reached_by: VehicleId | None = None
+    rated_at: Micros = 0
 
     @property
     def holder(self) -> VehicleId | None:
@@ -210,7 +212,11 @@ class StallBelief(Struct, frozen=True, gc=False, array_like=True):
 
 
 class FusionState(Struct, frozen=True, gc=False):
-    """Everything but the order of frames."""
+    """Everything but the order of frames.
+
+    Attributes:
+        checked_at: when what is looked at once a second was looked at last.
+    """
 
     n_tracks: int = 0
     tracks: dict[TrackId, Track] = field(default_factory=dict[TrackId, Track])
@@ -229,6 +235,7 @@ class FusionState(Struct, frozen=True, gc=False):
     links: CameraLinks = field(default_factory=CameraLinks)
     scores: LookScores = field(default_factory=LookScores)
     biases: dict[CameraId, CameraBias] = field(default_factory=dict[CameraId, CameraBias])
+    checked_at: Micros = 0
 
 
 def with_names(state: FusionState, names: Mapping[EventId, EventId]) -> FusionState:

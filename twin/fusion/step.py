@@ -20,11 +20,11 @@ from twin.fusion.pending import PendingFrame, PendingScore
 from twin.fusion.place import Look, is_stranger
 from twin.fusion.placing import BODY_M
 from twin.fusion.scene import Scene
-from twin.fusion.sight import Boxes, Cover, boxes_of, is_hidden, is_shown, visible
+from twin.fusion.sight import Cover, boxes_of, is_hidden, is_shown, visible
 from twin.fusion.stall_covers import covers_of
 from twin.fusion.stall_times import taken_and_left
 from twin.fusion.stall_views import Covers, hidden
-from twin.fusion.stalls import FADES_EVERY, TOO_HIDDEN, StallFilter
+from twin.fusion.stalls import TOO_HIDDEN, StallFilter
 from twin.fusion.state import DecidedMerge, FusionState, Track, TrackId
 from twin.fusion.straying import strays
 
@@ -49,6 +49,7 @@ class Step:
         self._columns, self._linking, self._life = self._draft.columns, self._draft.linking, self._draft.life
         self._stalls = StallFilter(self._draft.state.stalls, scene, emission)
         self._counting = list[TrackId]()
+        self._covered: tuple[Seen, Covers] | None = None
 
     def finished(self) -> FusionState:
         """The new state; the step ends."""
@@ -62,9 +63,12 @@ class Step:
             if found is not None:
                 self._frame(measure(pending, *found, self._draft.state, self._columns, self._scene))
         if frames:
-            self._identities.unite(frames[0].at, frames[-1].at)
+            is_due = self._draft.is_new_second(frames[0].at)
+            if is_due:
+                self._identities.unite(frames[-1].at)
             self._occupy(frames[-1].at)
-            self._fade(frames[0].at)
+            if is_due:
+                self._fade(frames[0].at)
 
     def rate(self, scores: tuple[PendingScore, ...]) -> None:
         """What classifiers said of stalls within a tick."""
@@ -146,7 +150,7 @@ class Step:
             registration.register(self._draft, self._counting, camera, seen.at)
             self._counting.clear()
         if due := self._stalls.due(seen):
-            self._stalls.look(due, seen, self._columns, self._covers(seen, cover.boxes))
+            self._stalls.look(due, seen, self._columns, self._covers(seen))
 
     def _keep(self, run: Sequence[tuple[TrackId, Measured]], seen: Seen) -> None:
         """``_update`` of parked vehicles whose boxes have not changed, which is most of what cameras send."""
@@ -281,14 +285,19 @@ class Step:
                     self._draft.count_lost(mine)
                 self._columns.note_seen(mine, (camera,))
 
-    def _covers(self, seen: Seen, boxes: Boxes) -> Covers:
-        links = self._draft.state.tracklets.get(seen.pending.camera, {})
-        return covers_of(seen.pending.camera, (*boxes, *self._linking.recent(seen)), links, self._draft.state.tracks)
+    def _covers(self, seen: Seen) -> Covers:
+        """Made once a frame, if it is asked for."""
+        if self._covered is None or self._covered[0] is not seen:
+            links, boxes = self._draft.state.tracklets.get(seen.pending.camera, {}), boxes_of(seen)
+            of = covers_of(seen.pending.camera, (*boxes, *self._linking.recent(seen)), links, self._draft.state.tracks)
+            self._covered = seen, of
+        return self._covered[1]
 
     def _fade(self, at: Micros) -> None:
-        if at // FADES_EVERY != (at - self._scene.parameters.tick_us) // FADES_EVERY:
-            tracks = self._draft.state.tracks.values()
-            self._stalls.fade({one.vehicle: one.seen_at for one in tracks if one.vehicle is not None}, at)
+        tracks = self._draft.state.tracks.values()
+        for name in [one.id for one in tracks if self._life.may_stand_surer(one)]:
+            self._life.stand_surer(self._draft.mine(name))
+        self._stalls.fade({one.vehicle: one.seen_at for one in tracks if one.vehicle is not None}, at)
 
     def _is_hidden(self, track: Track, look: Look | None, seen: Seen, cover: Cover) -> bool:
         """Whether a parked vehicle may not be detected for what is before it; of one that was never seen to stand, a car."""
@@ -297,7 +306,7 @@ class Step:
         if track.stall is None or track.looks:
             return False
         view = self._scene.stall_views(seen.camera, seen.level, seen.pending.frame.frame_px).get(track.stall)
-        return view is None or hidden([view], self._covers(seen, cover.boxes))[0] > TOO_HIDDEN
+        return view is None or hidden([view], self._covers(seen))[0] > TOO_HIDDEN
 
     def _occupy(self, at: Micros) -> None:
         tracks, beliefs = self._draft.state.tracks, self._draft.state.stalls

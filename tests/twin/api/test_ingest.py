@@ -7,7 +7,7 @@ from twin.api import ApiLimits
 from twin.errors import Overloaded
 from twin.events.codec import to_cloudevent, to_json
 from twin.events.envelope import DeviceKey, ObservationEvent
-from twin.events.observations import ClockTicked, Personal, Sealed, TrackletEmbedded
+from twin.events.observations import ClockTicked, Personal, PlateRead, Sealed, TrackletEmbedded
 
 URL = "/v1/sites/lot/observations"
 
@@ -59,6 +59,17 @@ async def test_what_is_personal_is_stored_sealed(serve):
         (recorded,) = await running.log.observations("lot")
         assert recorded.event.payload.personal is None
         assert recorded.event.payload.sealed is not None
+
+
+@pytest.mark.parametrize(
+    ("plate", "words"),
+    [(PlateRead(text="A" * 33, score=0.5), "33 characters"), (PlateRead(text="ABC1234", score=1.5), "'score' of 'plate' is 1.5")],
+)
+async def test_a_plate_that_no_vehicle_has_is_refused(serve, plate, words):
+    async with serve() as running:
+        answer = await running.http.post(URL, content=lines(embedded(personal=Personal(embedding=b"\x01", plate=plate))))
+        assert answer.status_code in (400, 422)
+        assert words in answer.json()["detail"]
 
 
 async def test_a_camera_that_the_site_does_not_have_is_told_once_and_stored(serve, story, caplog):

@@ -16,8 +16,10 @@ from twin.fusion.appearance import (
     likeness,
     log_likelihood_ratio,
     octant,
+    plates_of,
     with_views,
 )
+from twin.fusion.plates import Read
 
 
 def view(*values):
@@ -102,3 +104,17 @@ def test_the_octant_is_that_of_the_vehicle_wherever_it_heads(sight, side):
             (hx, hy), (sx, sy) = (-hy, hx), (-sy, sx)
         assert octant((hx, hy), (sx, sy)) == side
     assert octant((0.0, 0.0), (9.0, 1.0)) == octant((1.0, 0.0), (0.0, 0.0)) == ANY_SIDE
+
+
+def test_a_side_with_plates_weighs_no_more_than_others():
+    plated = [replace(view(100, n), octant=0, plate=Read(f"ABC{n}234", 0.9)) for n in range(4)]
+    front = [replace(view(100, n), octant=0) for n in (5, 6)]
+    gallery = with_views((), [view(100, 9), *front, *plated, replace(view(0, 100), octant=4)])
+    assert likeness(gallery[1:], (view(100, 100),)) == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_view_that_is_known_already_still_tells_its_plate():
+    known, again = view(100, 0), replace(view(100, 0), plate=Read("ABC1234", 0.9))
+    gallery = with_views((), [known, again, again])
+    assert [one.text for one in plates_of(gallery)] == ["ABC1234"]
+    assert likeness(gallery, (known,)) == 1.0

@@ -81,7 +81,7 @@ def test_one_of_two_that_look_the_same_is_not_chosen(lot):
 def stepped(lot, *tracks):
     emission = Emission("lot", "2", 1, lambda _: [])
     step = Step(state_of(*tracks), Scene(lot, DEFAULTS), emission)
-    step._identities.unite(NOW, NOW)
+    step._identities.unite(NOW)
     return step.finished().tracks, [fact.payload for fact in emission.facts]
 
 

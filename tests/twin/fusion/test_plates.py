@@ -56,6 +56,13 @@ def test_a_surer_reader_says_more_and_nobody_says_more_than_the_bounds(one, othe
     assert of_plates((), reads(other)) == 0.0
 
 
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_the_longest_plates_stay_within_the_bounds(score):
+    longest = reads("WWWWWWWWWWWWWWWW", score=score)
+    assert LEAST_NATS <= of_plates(longest, longest) <= MOST_NATS
+    assert LEAST_NATS <= of_plates(longest, reads("1111111111111111", score=score)) <= MOST_NATS
+
+
 def test_readings_that_agree_outvote_one_of_something_else():
     known = reads("TAXI9", "ABC1234", "ABC1234", "A8C1234")
     assert of_plates(known, reads("ABC1234")) > 4.0
@@ -83,6 +90,7 @@ def test_real_mistakes_of_a_reader_tell_vehicles_apart_nearly_always():
 def test_what_is_no_plate_is_none_and_what_is_is_bare():
     assert read("abc-12 34", 0.7) == Read("ABC1234", 0.7)
     assert read("A1", 0.9) is None
+    assert read("A" * 100_000, 0.9) is None, "comparing two of these would take hours"
     assert read("ÄÖ 77", 7.0) == Read("ÄÖ77", 1.0)
 
 

@@ -90,7 +90,7 @@ def test_two_that_could_each_be_the_lost_one_keep_their_names(lot):
 
 def test_whoever_is_recognized_goes_by_the_name_that_came_in(lot):
     step, emission = _recognizing(lot)
-    step._identities.unite(NOW, NOW)
+    step._identities.unite(NOW)
     assert next(one.payload for one in emission.facts if isinstance(one.payload, IdentitiesMerged)).merged == "v3"
     (left,) = step.finished().tracks.values()
     assert (left.vehicle, left.has_entered, left.known_at) == ("v1", True, T0)
@@ -100,7 +100,7 @@ def test_whoever_is_recognized_late_is_no_surer_than_at_first_sight_and_was_seen
     step, _ = _recognizing(lot)
     (one,) = recognitions(step._draft.state, Scene(lot, DEFAULTS), NOW)
     assert one.margin < 8.0
-    step._identities.unite(NOW, NOW)
+    step._identities.unite(NOW)
     (left,) = step.finished().tracks.values()
     assert (left.certainty, left.hits) == (certainty_of(one.margin), 180)
 

@@ -13,14 +13,18 @@ from twin.events.observations import ClockTicked, FrameObserved
 from twin.fusion import ordering
 from twin.fusion.arithmetic import micro, mm
 from twin.fusion.clock_offset import LONGEST_DELAY, delay_us, observe
+from twin.fusion.draft import Draft
+from twin.fusion.emission import Emission
 from twin.fusion.gating import ln1
 from twin.fusion.motion import born
 from twin.fusion.parameters import FusionParameters
 from twin.fusion.pending import CameraWatch, OrderingState
 from twin.fusion.portals import crossings, extrapolated
-from twin.fusion.state import Track, TrailPoint
+from twin.fusion.scene import Scene
+from twin.fusion.state import FusionState, Track, TrailPoint
 
 P = FusionParameters()
+T0 = 1_767_268_800 * SECOND
 
 
 @given(st.floats(1e-9, 1e9))
@@ -202,3 +206,14 @@ def test_who_is_lost_just_before_the_gate_and_drove_out_is_extrapolated():
     assert extrapolated(staying, (GATE,), within_us=SECOND, is_backwards=False) is None
     slow = track([(0, 0.0, 2.0)], velocity=(0.0, -1.0))
     assert extrapolated(slow, (GATE,), within_us=SECOND, is_backwards=False) is None
+
+
+def test_once_a_second_is_once_a_second_whenever_frames_come(lot):
+    """A camera at one frame a second never has one in the first tick of a second."""
+    scene = Scene(lot, P)
+    state, due = FusionState(), []
+    for number in range(6):
+        draft = Draft(state, scene, Emission("lot", "2", 1, lambda _: []))
+        due.append([draft.is_new_second(T0 + number * SECOND + ms * 1000) for ms in (530, 630, 980)])
+        state = draft.finished()
+    assert due == [[True, False, False]] * 6

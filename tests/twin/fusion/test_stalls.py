@@ -191,3 +191,38 @@ def test_a_score_of_a_stall_that_is_not_there_is_let_be(lot):
     watch.filter.rate("s99", 1.0, T0)
     watch.filter.rate("s99", 1.0, T0 + 60 * SECOND)
     assert (watch.told, watch.stalls) == ([], {})
+
+
+def test_a_name_that_changes_is_told_when_it_changes_and_not_before(lot):
+    """Two that have just parked beside each other exchange their names: nobody is in two stalls."""
+    watch = Watch(lot)
+    watch.filter.occupy({"s1": Taken("v1", 0.99, T0), "s2": Taken("v2", 0.99, T0 + SECOND)}, {}, T0 + 2 * SECOND)
+    watch.filter.occupy({"s1": Taken("v2", 0.99, T0), "s2": Taken("v1", 0.99, T0 + SECOND)}, {}, T0 + 4 * SECOND)
+    assert [at for *_, at in watch.told[2:]] == [T0 + 4 * SECOND] * 2
+
+
+def test_a_vehicle_that_stands_surer_makes_its_stall_surer(lot):
+    watch = Watch(lot)
+    watch.filter.occupy({"s1": Taken("v1", 0.75, T0)}, {}, T0)
+    watch.filter.occupy({"s1": Taken("v1", 0.99, T0)}, {}, T0 + 5 * SECOND)
+    watch.filter.fade({"v1": T0 + 6 * SECOND}, T0 + 6 * SECOND)
+    assert [round(one.payload.certainty, 2) for one in watch.emission.facts] == [0.75, 0.99]
+
+
+def test_looks_that_tell_nothing_leave_a_classifiers_scores_their_weight(lot):
+    most = Covers([(0.0, 112.0, 400.0, 260.0)], [None])
+
+    def n_scores(has_looks):
+        watch = Watch(lot)
+        for number in range(600):
+            at = T0 + number * SECOND // 5
+            if has_looks:
+                watch.look(at, most)
+            if number % 75 == 74:
+                watch.filter.rate("s1", 0.99, at)
+                if ("s1", "occupied") in watch.states:
+                    return number // 75 + 1
+        return None
+
+    assert n_scores(has_looks=False) == 2
+    assert n_scores(has_looks=True) <= 3

@@ -65,11 +65,13 @@ def test_a_score_that_comes_late_is_put_into_its_place(lot):
     assert (said.camera, said.fate) == ("left", "fused_later")
 
 
-@pytest.mark.parametrize("given", [{"stall": "Z9"}, {"camera": "none"}])
-def test_a_score_of_what_the_site_does_not_have_is_refused_where_it_comes_in(lot, given):
-    with pytest.raises(BadInput, match=next(iter(given.values()))):
-        check_observation(score(1, 1, 0.5, **given).payload, lot)
+def test_a_score_of_a_stall_that_the_site_does_not_have_is_refused_where_it_comes_in(lot, caplog):
+    with pytest.raises(BadInput, match="Z9"):
+        check_observation(score(1, 1, 0.5, stall="Z9").payload, lot)
     check_observation(score(1, 1, 0.5).payload, lot)
+    assert not caplog.messages
+    check_observation(score(1, 1, 0.5, camera="gaetway").payload, lot)
+    assert "no camera 'gaetway'" in caplog.text
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1])
