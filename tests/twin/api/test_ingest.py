@@ -63,7 +63,10 @@ async def test_what_is_personal_is_stored_sealed(serve):
 
 @pytest.mark.parametrize(
     ("plate", "words"),
-    [(PlateRead(text="A" * 33, score=0.5), "33 characters"), (PlateRead(text="ABC1234", score=1.5), "'score' of 'plate' is 1.5")],
+    [
+        (PlateRead(text="A" * 33, score=0.5), "33 characters"),
+        (PlateRead(text="ABC1234", score=1.5), "'score' of 'plate' is 1.5"),
+    ],
 )
 async def test_a_plate_that_no_vehicle_has_is_refused(serve, plate, words):
     async with serve() as running:
