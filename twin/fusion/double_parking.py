@@ -38,16 +38,27 @@ def stance(track: Track, others: Iterable[Track], scene: Scene) -> Stance:
     near = scene.map.stalls_around(track.level, x, y, _NEAR_M)
     heading = scene.map.stall_heading_at(track.level, x, y) or track.heading
     length, width, _ = SIZE_M[track.kind]
-    inside, reached = 0.0, dict[StallId, float]()
-    for px, py, weight in _places(x, y, track.motion.covariance_m2):
-        for name, area in near:
-            if name == track.stall:
-                inside += weight if area.holds(px, py) else 0.0
-            elif heading != UNKNOWN and _share(area, (px, py), heading, length, width) >= _REACH_SHARE:
-                reached[name] = reached.get(name, 0.0) + weight
-    takes = tuple(sorted(name for name, probability in reached.items() if probability >= _SURE))
+    places = list(_places(x, y, track.motion.covariance_m2))
+    inside = 0.0
+    takes = list[StallId]()
+    for name, area in near:
+        if name == track.stall:
+            inside = _summed(weight for px, py, weight in places if area.holds(px, py))
+        elif heading != UNKNOWN and _share(area, (x, y), heading, length, width) >= _REACH_SHARE:  # else it is not surely so
+            reaches = (w for px, py, w in places if _share(area, (px, py), heading, length, width) >= _REACH_SHARE)
+            if _summed(reaches) >= _SURE:
+                takes.append(name)
+    takes = tuple(sorted(takes))
     blocks = track.stall is None and not takes and _is_in_the_way(track, heading, others, scene)
     return Stance(round(inside, 6), takes, blocks or bool(takes))
+
+
+def _summed(weights: Iterable[float]) -> float:
+    """One after another: ``sum`` rounds otherwise in other versions of Python."""
+    total = 0.0
+    for weight in weights:
+        total += weight
+    return total
 
 
 def _places(x: float, y: float, covariance_m2: Cov2) -> Iterator[tuple[float, float, float]]:

@@ -11,19 +11,24 @@ from twin.fusion.state import Track, TrackId, TrackletLink
 
 
 def covers_of(
-    camera: CameraId, boxes: Iterable[DetectedBox], links: Mapping[TrackletId, TrackletLink], tracks: Mapping[TrackId, Track]
+    camera: CameraId,
+    boxes: Iterable[DetectedBox],
+    links: Mapping[TrackletId, TrackletLink],
+    tracks: Mapping[TrackId, Track],
+    parked: Iterable[Track],
 ) -> Covers:
     """Boxes of a camera, with where the vehicles are parked that they are of, and parked vehicles as it saw them last.
 
     Args:
         boxes: of a frame, and of the moment before it. links: of the camera's tracklets.
+        parked: tracks, those of which the camera has a look among them.
     """
     found = list[tuple[BoxPx, StallId | None]]()
     for box in boxes:
         link = links.get(box.tracklet)
         track = None if link is None else tracks.get(link.track)
         found.append((box.box_px, track.stall if track is not None and track.status == "parked" else None))
-    for track in tracks.values():
-        if track.status == "parked" and track.stall is not None and (look := track.looks.get(camera)) is not None:
+    for track in parked:
+        if track.stall is not None and (look := track.looks.get(camera)) is not None:
             found.append((look.box_px, track.stall))
     return Covers([box for box, _ in found], [stall for _, stall in found])

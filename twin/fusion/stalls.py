@@ -10,6 +10,7 @@ Source: Moravec & Elfes, "High resolution maps from wide angle sonar" (1985), on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -197,6 +198,7 @@ def _taken_nats(one: Taken) -> float:
     return -max(min(_log_odds(one.probability), _MOST_NATS), _SURE_NATS)
 
 
+@lru_cache(maxsize=4_096)
 def _log_odds(probability: float) -> float:
     inside = min(max(probability, 1e-6), 1.0 - 1e-6)
     return ln1(inside) - ln1(1.0 - inside)

@@ -288,9 +288,9 @@ class Step:
     def _covers(self, seen: Seen) -> Covers:
         """Made once a frame, if it is asked for."""
         if self._covered is None or self._covered[0] is not seen:
-            links, boxes = self._draft.state.tracklets.get(seen.pending.camera, {}), boxes_of(seen)
-            of = covers_of(seen.pending.camera, (*boxes, *self._linking.recent(seen)), links, self._draft.state.tracks)
-            self._covered = seen, of
+            camera, boxes = seen.pending.camera, (*boxes_of(seen), *self._linking.recent(seen))
+            links, parked = self._draft.state.tracklets.get(camera, {}), self._columns.unseen(camera, seen.level, ())
+            self._covered = seen, covers_of(camera, boxes, links, self._draft.state.tracks, parked)
         return self._covered[1]
 
     def _fade(self, at: Micros) -> None:
