@@ -23,7 +23,7 @@ _NODES = ((-math.sqrt(3.0), 1.0 / 6.0), (0.0, 2.0 / 3.0), (math.sqrt(3.0), 1.0 /
 _ACROSS, _ALONG = 9, 5  # points of a footprint that are asked which stall they are in
 _REACH_SHARE = 0.2  # of a footprint in a second stall: nobody parks there any more
 _SURE = 0.9
-_NEAR_M = 8.0
+_NEAR_M = 1.0  # beyond what a footprint reaches: its place may be off
 _ON_LANE = 0.5  # of its width, to each side
 _BEHIND_M, _ASIDE_M = 10.0, 2.0  # who stands so near before one is what it waits for
 
@@ -35,9 +35,9 @@ def stance(track: Track, others: Iterable[Track], scene: Scene) -> Stance:
         others: tracks that it may wait behind.
     """
     x, y = track.motion.x, track.motion.y
-    near = scene.map.stalls_around(track.level, x, y, _NEAR_M)
     heading = scene.map.stall_heading_at(track.level, x, y) or track.heading
     length, width, _ = SIZE_M[track.kind]
+    near = scene.map.stalls_around(track.level, x, y, (length + width) / 2.0 + _NEAR_M)
     places = list(_places(x, y, track.motion.covariance_m2))
     inside = 0.0
     takes = list[StallId]()
@@ -75,6 +75,10 @@ def _places(x: float, y: float, covariance_m2: Cov2) -> Iterator[tuple[float, fl
 def _share(area: Area, centre_m: tuple[float, float], heading: Unit, length: float, width: float) -> float:
     """Of a footprint, how much is in a stall."""
     (x, y), (hx, hy) = centre_m, heading
+    ahead_m = [(cx - x) * hx + (cy - y) * hy for cx, cy in area.ring_m]
+    aside_m = [(cy - y) * hx - (cx - x) * hy for cx, cy in area.ring_m]
+    if 2.0 * max(min(ahead_m), -max(ahead_m)) > length or 2.0 * max(min(aside_m), -max(aside_m)) > width:
+        return 0.0  # a line along or across the vehicle is between them
     n = 0
     for i in range(_ALONG):
         ahead = length * ((i + 0.5) / _ALONG - 0.5)

@@ -90,8 +90,8 @@ class StallFilter:
             if before.vehicle != one.vehicle or before.reached_by != one.reached_by:
                 held = replace(before, state="occupied", vehicle=one.vehicle, reached_by=one.reached_by)
                 since_at = one.since_at if before.holder is None else at  # else it was another's until now
-                self._tell(name, replace(held, free_nats=_taken_nats(one), seen_at=at), since_at)
-            elif (nats := _taken_nats(one)) != before.free_nats:  # where it stands is known better now
+                self._tell(name, replace(held, free_nats=_taken_nats(one.probability), seen_at=at), since_at)
+            elif (nats := _taken_nats(one.probability)) != before.free_nats:  # where it stands is known better now
                 self._stalls[name] = replace(before, free_nats=nats, seen_at=at)
 
     def due(self, seen: Seen) -> list[StallView]:
@@ -194,11 +194,11 @@ def _told_by_look(share: float) -> float:
     return -_LOOK_SHARE * ln1(1.0 - rate)
 
 
-def _taken_nats(one: Taken) -> float:
-    return -max(min(_log_odds(one.probability), _MOST_NATS), _SURE_NATS)
-
-
 @lru_cache(maxsize=4_096)
+def _taken_nats(probability: float) -> float:
+    return -max(min(_log_odds(probability), _MOST_NATS), _SURE_NATS)
+
+
 def _log_odds(probability: float) -> float:
     inside = min(max(probability, 1e-6), 1.0 - 1e-6)
     return ln1(inside) - ln1(1.0 - inside)

@@ -17,6 +17,7 @@ Unit = tuple[float, float]
 UNKNOWN: Unit = (0.0, 0.0)
 
 _ZONE_MARGIN_M = 1.0
+_MOST_REMEMBERED = 4_096
 _PORTAL_MARGIN_M = 10.0  # a vehicle must be followed on both sides of a portal
 
 
@@ -30,6 +31,7 @@ class SiteMap:
         self._stall_cells = Cells(self._stalls)
         self._headings = {stall.id: heading(stall) for stall in site.stalls}
         self._pieces = [(lane.level, *piece) for lane in site.lanes for piece in pieces(lane)]
+        self._around: dict[tuple[LevelId, int, int, float], list[tuple[StallId, Area]]] = {}
         self._gates = [(portal.level, *portal.line_m, _PORTAL_MARGIN_M) for portal in site.portals]
 
     def zone_at(self, level: LevelId, x_m: float, y_m: float) -> ZoneId | None:
@@ -42,7 +44,15 @@ class SiteMap:
 
     def stalls_around(self, level: LevelId, x_m: float, y_m: float, reach_m: float) -> list[tuple[StallId, Area]]:
         """Stalls whose bounding boxes are no farther from a point along each axis."""
-        return [(name, area) for on, name, area in self._stalls if on == level and area.is_near(x_m, y_m, reach_m)]
+        key = level, math.floor(x_m / reach_m), math.floor(y_m / reach_m), reach_m
+        found = self._around.get(key)
+        if found is None:
+            x, y = (key[1] + 0.5) * reach_m, (key[2] + 0.5) * reach_m
+            found = [(name, area) for on, name, area in self._stalls if on == level and area.is_near(x, y, 2.0 * reach_m)]
+            if len(self._around) >= _MOST_REMEMBERED:
+                self._around.clear()
+            self._around[key] = found
+        return [(name, area) for name, area in found if area.is_near(x_m, y_m, reach_m)]
 
     def is_on_lane(self, level: LevelId, x_m: float, y_m: float, share: float) -> bool:
         """Whether the point is no farther from a lane's line than this share of its width."""
@@ -82,7 +92,7 @@ class Area:
     """A ring with its bounding box."""
 
     def __init__(self, ring: Ring) -> None:
-        self._ring = ring
+        self.ring_m = ring
         xs, ys = [x for x, _ in ring], [y for _, y in ring]
         self.box_m = (min(xs), min(ys), max(xs), max(ys))
 
@@ -96,7 +106,7 @@ class Area:
         if not self.is_near(x, y, 0.0):
             return False
         is_inside = False
-        for (ax, ay), (bx, by) in zip(self._ring, (*self._ring[1:], self._ring[0]), strict=True):
+        for (ax, ay), (bx, by) in zip(self.ring_m, (*self.ring_m[1:], self.ring_m[0]), strict=True):
             side = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
             if side == 0.0 and min(ax, bx) <= x <= max(ax, bx) and min(ay, by) <= y <= max(ay, by):
                 return True
