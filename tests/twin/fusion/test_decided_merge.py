@@ -43,4 +43,4 @@ def test_who_was_parked_in_two_stalls_is_in_one_at_once(lot):
     assert told[0].merged == "v2"
     assert [(one.stall, one.state, one.vehicle) for one in told[1:]] == [("s2", "free", None)]
     left = step.finished().stalls
-    assert (left["s1"], left["s2"].state, left["s2"].holder) == (StallBelief("occupied", "v1"), "free", None)
+    assert (left["s1"].state, left["s1"].vehicle, left["s2"].state, left["s2"].holder) == ("occupied", "v1", "free", None)
