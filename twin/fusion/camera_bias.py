@@ -107,7 +107,7 @@ def counted(
     d2 = squared_distance(off_x, off_y, (noise_m2[0] + own[0], noise_m2[1] + own[1], noise_m2[2] + own[2]))
     weight = min(1.0, (_FREEDOM + 2.0) / (_FREEDOM + d2))
     keep = 1.0 if bias.n < _MEMORY else 1.0 - 1.0 / _MEMORY
-    a, b, c = (weight * one for one in inverse_2x2(noise_m2))
+    a, b, c = (weight * one for one in _inverse_2x2(noise_m2))
     east = [a * e + b * n for e, n in zip(*by, strict=True)]
     north = [b * e + c * n for e, n in zip(*by, strict=True)]
     added = [by[0][i] * east[j] + by[1][i] * north[j] for i in range(N_ERRORS) for j in range(i, N_ERRORS)]
@@ -126,7 +126,7 @@ def counted(
     )
 
 
-def inverse_2x2(matrix: Cov2) -> Cov2:
+def _inverse_2x2(matrix: Cov2) -> Cov2:
     """Of a symmetric positive definite matrix xx, xy, yy."""
     xx, xy, yy = matrix
     determinant = xx * yy - xy * xy

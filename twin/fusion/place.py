@@ -7,7 +7,7 @@ starts to move is told by one camera's looks against its own mean, from which th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -177,10 +177,14 @@ def squared_distance(dx: float, dy: float, covariance_m2: Cov2) -> float:
     return (c * dx * dx - 2.0 * b * dx * dy + a * dy * dy) / (a * c - b * b)
 
 
-def _fused(looks: Sequence[Look]) -> _Place | None:
+def _fused(looks: Iterable[Look]) -> _Place | None:
+    return together(alone(look) for look in looks)
+
+
+def together(places: Iterable[_Place]) -> _Place | None:
+    """What independent places tell together, weighted by information; None without any."""
     a = b = c = p = q = 0.0
-    for look in looks:
-        x, y, (xx, xy, yy) = alone(look)
+    for x, y, (xx, xy, yy) in places:
         determinant = xx * yy - xy * xy
         ia, ib, ic = yy / determinant, -xy / determinant, xx / determinant
         a, b, c = a + ia, b + ib, c + ic

@@ -17,10 +17,10 @@ from twin.events.ids import SECOND, CameraId, Micros
 from twin.events.observations import VehicleKind
 from twin.events.of_observing import CameraBiasEstimated
 from twin.fusion.arithmetic import mm
-from twin.fusion.camera_bias import NO_ERRORS, CameraBias, Estimate, counted, estimate, inverse_2x2, share_known, spread
+from twin.fusion.camera_bias import NO_ERRORS, CameraBias, Estimate, counted, estimate, share_known, spread
 from twin.fusion.draft import Draft
 from twin.fusion.motion import Cov2
-from twin.fusion.place import CLEAR, Look, alone, squared_distance
+from twin.fusion.place import CLEAR, Look, alone, squared_distance, together
 from twin.fusion.put_right import anew, calibrated_at, shifted
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track, TrackId
@@ -173,19 +173,19 @@ def _source(state: FusionState, track: Track, name: CameraId, camera: GroundCame
     return _Source(name, camera, bias, estimate(bias, camera), (x + east, y + north), noise)
 
 
+def _put_right(source: _Source) -> tuple[float, float, Cov2]:
+    """Where a camera says that a vehicle is, by what is known of its errors, and as unsure as these leave it."""
+    x, y = source.measured_m
+    east, north = moved_by(source.camera, source.known.errors, x, y)
+    own, (xx, xy, yy) = spread(source.known, effects(source.camera, x, y)), source.noise_m2
+    return x - east, y - north, (xx + own[0], xy + own[1], yy + own[2])
+
+
 def _others(one: _Source, sources: Sequence[_Source], line: _Line | None) -> tuple[float, float, Cov2]:
-    """Where the others say that a vehicle is, weighted by information."""
-    a = b = c = p = q = 0.0
-    for other in sources:
-        if other.name != one.name:
-            by, (x, y) = effects(other.camera, *other.measured_m), other.measured_m
-            east, north = moved_by(other.camera, other.known.errors, x, y)
-            own, (xx, xy, yy) = spread(other.known, by), other.noise_m2
-            ia, ib, ic = inverse_2x2((xx + own[0], xy + own[1], yy + own[2]))
-            x, y = x - east, y - north
-            a, b, c, p, q = a + ia, b + ib, c + ic, p + ia * x + ib * y, q + ib * x + ic * y
-    xx, xy, yy = inverse_2x2((a, b, c))
-    x, y = xx * p + xy * q, xy * p + yy * q
+    """Where the others say that a vehicle is: there is at least one."""
+    place = together(_put_right(other) for other in sources if other.name != one.name)
+    assert place is not None
+    x, y, (xx, xy, yy) = place
     if line is None:
         return x, y, (xx, xy, yy)
     left_x, left_y, middle_x, middle_y = line
