@@ -49,6 +49,13 @@ class _Walk(NamedTuple):
     leaves_at: Micros | None
     returns_at: Micros
 
+    @property
+    def times(self) -> list[tuple[Micros, Micros]]:
+        """From when to when each way lasts at most."""
+        lasts = math.ceil(self.line.length_m / self.mps * SECOND) + 1
+        back = (self.returns_at - lasts, self.returns_at + 1)
+        return [back] if self.leaves_at is None else [(self.leaves_at, self.leaves_at + lasts), back]
+
     def at(self, at: Micros) -> PersonState | None:
         """Where the person is, while walking."""
         if self.leaves_at is not None and 0 <= (s_m := (at - self.leaves_at) / SECOND * self.mps) < self.line.length_m:
@@ -64,6 +71,18 @@ class _Walk(NamedTuple):
         return PersonState(id=self.id, level=self.level, x_m=float(x), y_m=float(y), heading_deg=heading, look=self.look)
 
 
+class _Walks(NamedTuple):
+    """Those of one stay.
+
+    Attributes:
+        times: from when to when somebody may walk; nobody does otherwise, which is nearly always.
+    """
+
+    episode: Episode
+    walks: list[_Walk]
+    times: list[tuple[Micros, Micros]]
+
+
 class People:
     """Who walks where.
 
@@ -76,16 +95,16 @@ class People:
         self._seed, self._per_vehicle, self._start_at = seed, per_vehicle, start_at
         self._ways = Walkways(site)
         self._stalls = {stall.id: stall for stall in site.stalls}
-        self._walks: dict[TrueVehicleId, tuple[Episode, list[_Walk]]] = {}
+        self._walks: dict[TrueVehicleId, _Walks] = {}
 
     def at(self, at: Micros, episodes: Iterable[Episode], vehicles: Sequence[VehicleState]) -> tuple[PersonState, ...]:
         """Everyone who walks at a time, sorted by id.
 
         Args:
-            episodes: those in which a vehicle stands in a stall then.
+            episodes: those in which a vehicle stands in a stall then; all of whom somebody walks.
             vehicles: all that are there.
         """
-        states = (walk.at(at) for episode in episodes for walk in self._walks_of(episode))
+        states = (walk.at(at) for episode in episodes for walk in self._walks_of(episode).walks)
         walking = [state for state in states if state is not None]
         return tuple(sorted((_aside(one, vehicles) for one in walking), key=lambda one: one.id))
 
@@ -93,13 +112,18 @@ class People:
         """A vehicle is gone."""
         self._walks.pop(vehicle, None)
 
-    def _walks_of(self, episode: Episode) -> list[_Walk]:
+    def may_walk(self, episode: Episode, from_at: Micros, until_at: Micros) -> bool:
+        """Whether somebody of a vehicle that stands may walk at some time from the one up to the other."""
+        return any(start_at < until_at and end_at > from_at for start_at, end_at in self._walks_of(episode).times)
+
+    def _walks_of(self, episode: Episode) -> _Walks:
         assert episode.parked is not None
         vehicle = episode.parked.vehicle.id
         known = self._walks.get(vehicle)
-        if known is None or known[0].start_at != episode.start_at:
-            known = self._walks[vehicle] = (episode, self._planned(episode, episode.parked))
-        return known[1]
+        if known is None or known.episode.start_at != episode.start_at:
+            walks = self._planned(episode, episode.parked)
+            known = self._walks[vehicle] = _Walks(episode, walks, [span for walk in walks for span in walk.times])
+        return known
 
     def _planned(self, episode: Episode, parked: VehicleState) -> list[_Walk]:
         """The walks of one stay: all go the same way, one behind another, from the doors of either side."""

@@ -51,7 +51,10 @@ class Presence:
 
     def episode(self, at: Micros) -> Episode | None:
         """What it does then, or None before it appears and after it vanishes."""
-        return next((one for one in self.episodes if one.start_at <= at < one.end_at), None)
+        for one in self.episodes:
+            if one.start_at <= at < one.end_at:
+                return one
+        return None
 
     def drives(self, drive: Drive) -> None:
         """Go, from outside or out of the stall where it stands."""

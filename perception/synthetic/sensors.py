@@ -66,7 +66,7 @@ class CameraSensor:
         self._tracker = Tracker(f"{camera.id}.{boot_epoch}", profile, generator(seed, "tracker", camera.id))
         self._false_boxes = FalseBoxes(self._tracker, profile, camera.frame_px, generator(seed, "false boxes", camera.id))
         self._looks, self._plates = Looks(seed, profile.look_sigma), PlateReader(seed, profile.plates)
-        self._parked: dict[TrueVehicleId, tuple[VehicleState | None, View | None]] = {}
+        self._parked: dict[int, tuple[VehicleState, View | None]] = {}  # by the state's id(), which it keeps from another's use
         self._cover: tuple[tuple[int, ...], list[View], list[float]] = ((), [], [])
         self._outages: tuple[int, list[tuple[Micros, Micros]]] = (-1, [])
 
@@ -112,20 +112,14 @@ class CameraSensor:
     def _views(self, frames: Sequence[TruthFrame]) -> list[list[View]]:
         """Each frame's views; moving vehicles of all frames are projected at once, parked ones once for their stay."""
         here = [[state for state in frame.vehicles if state.level == self.camera.level] for frame in frames]
-        fresh = {id(state): state for states in here for state in states if not self._is_known(state)}
+        states = {id(state): state for row in here for state in row}
+        known = {key: self._parked[key] for key in states.keys() & self._parked.keys()}
+        fresh = {key: state for key, state in states.items() if key not in known}
         found = dict(zip(fresh, self._viewer.views(list(fresh.values())), strict=True))
-        standing = {state.vehicle.id for states in here for state in states if state.state == "parked"}
-        self._parked = {vehicle: known for vehicle, known in self._parked.items() if vehicle in standing}
-        for key, state in fresh.items():
-            if state.state == "parked":
-                self._parked[state.vehicle.id] = (state, found[key])
-        views = [
-            [found.get(id(state)) or self._parked.get(state.vehicle.id, _UNKNOWN)[1] for state in states] for states in here
-        ]
-        return [[view for view in row if view is not None] for row in views]
-
-    def _is_known(self, state: VehicleState) -> bool:
-        return self._parked.get(state.vehicle.id, _UNKNOWN)[0] is state
+        view_of = {key: view for key, (_, view) in known.items()} | found
+        stand = {key: (state, found[key]) for key, state in fresh.items() if state.state == "parked"}
+        self._parked = known | stand
+        return [[view for state in row if (view := view_of[id(state)]) is not None] for row in here]
 
     def _detected(self, views: list[View]) -> list[_Seen]:
         if not views:
@@ -247,9 +241,6 @@ class CameraSensor:
     def _sigma_px(box: Box, sigma: float) -> tuple[float, float]:
         across, upright = sigma * (box[2] - box[0]), sigma * (box[3] - box[1])
         return round(max(_LEAST_SIGMA_PX, across), 2), round(max(_LEAST_SIGMA_PX, upright), 2)
-
-
-_UNKNOWN: tuple[VehicleState | None, View | None] = (None, None)
 
 
 def _side(view: View) -> float:

@@ -73,6 +73,9 @@ class Traffic:
         self._events: list[_Event] = []
         self._n_events = 0
         self._floor, self._now = start_at, start_at
+        self._still: list[VehicleState] = []
+        self._still_with_walkers: list[Episode] = []
+        self._others: list[Presence] = []
         self._park_first(start_at)
         self._expect(self._arrivals.next_at(start_at), "arrives")
 
@@ -96,6 +99,19 @@ class Traffic:
                 self._leave(event.at, self._presences[event.vehicle], event.n_tries)
         self._now = max(self._now, until_at)
         self._forget()
+        self._tell_apart()
+
+    def _tell_apart(self) -> None:
+        """Who stands throughout what is known, nearly all, and the others: hundreds of frames are asked for each time."""
+        self._still, self._still_with_walkers, self._others = [], [], []
+        for presence in self._presences.values():
+            episode = presence.episode(self._floor)
+            if episode is None or episode.parked is None or episode.end_at < self._now:
+                self._others.append(presence)
+                continue
+            self._still.append(episode.parked)
+            if self._people.may_walk(episode, self._floor, self._now):
+                self._still_with_walkers.append(episode)
 
     def at(self, at: Micros) -> TruthFrame:
         """The truth at a time from the last but one time that ``advance`` was given up to the last.
@@ -105,8 +121,8 @@ class Traffic:
         """
         if not self._floor <= at < self._now:
             raise BadInput(f"traffic is known from {self._floor} to before {self._now} µs, not at {at}; advance to it first")
-        states, standing = list[VehicleState](), list[Episode]()
-        for presence in self._presences.values():
+        states, standing = self._still.copy(), self._still_with_walkers.copy()
+        for presence in self._others:
             episode = presence.episode(at)
             if episode is not None and episode.drive is not None:
                 states.append(driving(presence.vehicle, episode.drive, at))
