@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from twin.errors import TwinError
+from twin.errors import BadInput, TwinError
 
 from .instead import ABLATIONS, OTHERS, PEER, instead
 from .made import fused, say, simulated
 from .report import missed, scores, side_by_side, table, worst_cases
 from .scenes import Case, Scene, scenes_named, site_of
+
+_NUMBERS = ("cameras", "stalls", "levels", "overlap", "view_m")
+_PLAIN = Scene(name="generated", cameras=6, stalls=48)
 
 
 def cases_of(options: argparse.Namespace) -> Iterator[Case]:
@@ -37,12 +41,14 @@ def cases_of(options: argparse.Namespace) -> Iterator[Case]:
 
 
 def _scenes(options: argparse.Namespace) -> list[Scene]:
+    numbers = {name: value for name in _NUMBERS if (value := getattr(options, name)) is not None}
     if options.site:
+        if said := [*(["scene"] if options.scene else []), *numbers]:
+            raise BadInput(f"--site takes a site as it is; leave out --{said[0].replace('_', '-')}, or --site")
         return [Scene(name=Path(options.site).name, given=options.site)]
     if options.scene:
-        return scenes_named(options.scene)
-    numbers = {name: getattr(options, name) for name in ("cameras", "stalls", "levels", "overlap", "view_m")}
-    return [Scene(name="generated", **numbers)]
+        return [replace(scene, **numbers) for scene in scenes_named(options.scene)]
+    return [replace(_PLAIN, **numbers)]
 
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:
@@ -54,10 +60,10 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     sites = parser.add_argument_group("which site")
     sites.add_argument("--scene", action="append", help="overlap, gaps or two-levels; may be given several times")
     sites.add_argument("--site", help="a site's folder or name")
-    sites.add_argument("--cameras", type=int, default=6, help="of a generated site, as those that follow")
-    sites.add_argument("--stalls", type=int, default=48)
-    sites.add_argument("--levels", type=int, default=1)
-    sites.add_argument("--overlap", type=float, default=0.2)
+    sites.add_argument("--cameras", type=int, help="other than the scene's, as those that follow; without a scene: 6")
+    sites.add_argument("--stalls", type=int, help="without a scene: 48")
+    sites.add_argument("--levels", type=int, help="without a scene: 1")
+    sites.add_argument("--overlap", type=float, help="without a scene: 0.2")
     sites.add_argument("--view-m", type=float, help="how far each camera is trusted; less leaves blind stretches")
     sites.add_argument("--site-seed", type=int, default=1, help="measures and place of generated sites")
     runs = parser.add_argument_group("which runs")

@@ -109,6 +109,17 @@ def test_an_unknown_scene_or_way_is_named_with_those_there_are(quality):
         quality("--seeds", "1", "--instead", "guessing")
 
 
+def test_numbers_change_the_scene_that_is_named_and_no_given_site(main, tmp_path):
+    options = sys.modules[main.__module__]
+    words = ("--scene", "gaps", "--cameras", "3", "--stalls", "12")
+    (scene,) = options._scenes(options._options(words))
+    assert (scene.cameras, scene.stalls, scene.view_m, scene.overlap) == (3, 12, 24.0, 0.2)
+    with pytest.raises(BadInput, match="--site takes a site as it is; leave out --view-m, or --site"):
+        main(["--site", "demo_lot", "--view-m", "30", "--out", str(tmp_path)])
+    with pytest.raises(BadInput, match="leave out --scene"):
+        main(["--site", "demo_lot", "--scene", "gaps", "--out", str(tmp_path)])
+
+
 def test_it_is_a_command():
     command = [sys.executable, "-m", "ops.bench.fusion_quality", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
