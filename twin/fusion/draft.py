@@ -12,8 +12,10 @@ from twin.fusion.columns import TrackColumns
 from twin.fusion.emission import Emission
 from twin.fusion.lifecycle import Lifecycle
 from twin.fusion.linking import Linking
+from twin.fusion.parking import Parking
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track, TrackId
+from twin.fusion.telling import Telling
 
 
 class Draft:
@@ -49,7 +51,10 @@ class Draft:
         self._is_again = is_again
         self.columns = (scene.columns.pop(is_again, None) or TrackColumns()).of(self.state.tracks)
         self.linking = Linking(self.state.tracklets, state.views, emission, state.scores.nats)
-        self.life = Lifecycle(scene, emission, self.state.tracks, self.mine, state.scores.nats)
+        tracks, nats = self.state.tracks, state.scores.nats
+        self.telling = Telling(scene, emission, tracks)
+        self.parking = Parking(scene, self.telling, tracks)
+        self.life = Lifecycle(scene, emission, self.telling, self.parking, tracks, self.mine, nats)
 
     def finished(self) -> FusionState:
         """The new state; the step ends."""

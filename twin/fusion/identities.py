@@ -99,7 +99,7 @@ class Identities:
         """Two tracks follow each other's vehicles: their names change places."""
         joining.exchange(one, other, at)
         for track in (one, other):
-            self._draft.life.tell_place(track, at)
+            self._draft.telling.place(track, at)
             self._draft.columns.write(track)
             self._draft.linking.hand_over(track.id, track, at)
 

@@ -18,7 +18,6 @@ from twin.fusion.appearance import Gallery, Nats, log_likelihood_ratio
 from twin.fusion.camera_links import Gap, as_driven, likelihood_ratio
 from twin.fusion.doubles import seem_two
 from twin.fusion.frame import Measured, Seen
-from twin.fusion.gating import ln1
 from twin.fusion.motion import predict
 from twin.fusion.place import squared_distance
 from twin.fusion.scene import Scene
@@ -221,8 +220,3 @@ def certainty_of(margin: float) -> float:
     for _ in range(3):
         inverse *= inverse
     return round(1.0 / (1.0 + inverse), 3)
-
-
-def evidence_of_absence(rate: float) -> float:
-    """Nats against presence when a camera that sees a vehicle this often does not: -ln(1 - rate)."""
-    return -ln1(1.0 - min(max(rate, 0.05), 0.95))

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from twin.events.ids import SECOND, CameraId, Micros, TrackletId, VehicleId
 from twin.events.observations import CameraCalibrated, DetectedBox
 from twin.fusion import doubles, joining, motion, registration
+from twin.fusion.absence import miss, note_rate
 from twin.fusion.appearance import with_views
 from twin.fusion.birth import is_placed, newborn
 from twin.fusion.draft import Draft
@@ -16,9 +17,11 @@ from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured, Seen, heading_of, measure
 from twin.fusion.identities import Identities
 from twin.fusion.matching import match
+from twin.fusion.parking import keep, may_stand_surer
 from twin.fusion.pending import PendingFrame, PendingScore
 from twin.fusion.place import Look, is_stranger
 from twin.fusion.placing import BODY_M
+from twin.fusion.ripeness import is_ripe
 from twin.fusion.scene import Scene
 from twin.fusion.sight import Cover, boxes_of, is_hidden, is_shown, visible
 from twin.fusion.stall_covers import covers_of
@@ -27,6 +30,7 @@ from twin.fusion.stall_views import Covers, hidden
 from twin.fusion.stalls import TOO_HIDDEN, StallFilter
 from twin.fusion.state import DecidedMerge, FusionState, Track, TrackId
 from twin.fusion.straying import strays
+from twin.fusion.trails import extend_trail
 
 _FORGET: Micros = 60 * SECOND  # a tracklet unseen for so long does not come back
 _UNCHANGED_SIGMA_MPS = 0.1  # of the speed of what a camera says has not changed
@@ -46,7 +50,8 @@ class Step:
         self._draft = Draft(state, scene, emission, is_again=is_again)
         self._identities = Identities(self._draft)
         self._scene, self._emission = scene, emission
-        self._columns, self._linking, self._life = self._draft.columns, self._draft.linking, self._draft.life
+        self._columns, self._linking = self._draft.columns, self._draft.linking
+        self._telling, self._parking, self._life = self._draft.telling, self._draft.parking, self._draft.life
         self._stalls = StallFilter(self._draft.state.stalls, scene, emission)
         self._counting = list[TrackId]()
         self._covered: tuple[Seen, Covers] | None = None
@@ -154,13 +159,7 @@ class Step:
 
     def _keep(self, run: Sequence[tuple[TrackId, Measured]], seen: Seen) -> None:
         """``_update`` of parked vehicles whose boxes have not changed, which is most of what cameras send."""
-        at, camera, tracks, keep, link = (
-            seen.at,
-            seen.pending.camera,
-            self._draft.state.tracks,
-            self._life.keep,
-            self._linking.keep,
-        )
+        at, camera, tracks, link = seen.at, seen.pending.camera, self._draft.state.tracks, self._linking.keep
         for name, measured in run:
             track = tracks[name] if name in self._draft.owned else self._draft.mine(name)
             track.seen_at, track.seen_by, track.hits = at, camera, track.hits + 1
@@ -174,12 +173,12 @@ class Step:
         if measured.is_fresh:
             self._note(track, measured.box, seen)
         if track.status == "parked":
-            self._life.note_rate(track, seen.pending.camera, was_seen=True)
-            self._life.measure_parked(track, measured, seen.pending.camera, seen.at)
+            note_rate(track, seen.pending.camera, was_seen=True)
+            self._parking.measure(track, measured, seen.pending.camera, seen.at)
             if self._scene.parameters.registers_cameras and registration.is_due(track, seen.pending.camera, seen.at):
                 self._counting.append(track.id)
         else:
-            self._life.watch_still(track, measured, seen.pending.camera)
+            self._parking.watch_still(track, measured, seen.pending.camera)
             if measured.is_fresh:
                 ahead = motion.predict(track.motion, seen.at, self._scene.parameters.acceleration_m2ps3)
                 updated = motion.update(ahead, x, y, measured.covariance_m2)
@@ -187,7 +186,7 @@ class Step:
             else:
                 track.motion = motion.stopped(track.motion, seen.at, _UNCHANGED_SIGMA_MPS)
             track.heading = heading_of(track.motion, track.heading)
-            self._life.extend_trail(track)
+            extend_trail(track)
         if measured.is_fresh and (_is_doubted(track, measured) or is_stranger(track.looks, seen.pending.camera)):
             self._columns.write(track)
             self._refuse(track, measured, seen)
@@ -195,13 +194,13 @@ class Step:
         self._linking.link(track, measured, seen)
         if track.status == "tentative" and not track.gallery:
             track.gallery = with_views(track.gallery, self._draft.state.views.get(measured.box.tracklet, ()))
-        if track.status == "tentative" and self._life.is_ripe(track):
+        if track.status == "tentative" and is_ripe(track, self._scene):
             self._identities.confirm(track)
         elif track.status == "moving":
             self._life.check_portals(track)
             if track.status == "moving":  # it has not just left
-                self._life.move(track)
-                self._life.settle(track)
+                self._telling.move(track)
+                self._parking.settle(track)
 
     def _refuse(self, track: Track, measured: Measured, seen: Seen) -> None:
         """A camera's looks are of another vehicle that stands near by: its tracklet is no longer this track's."""
@@ -253,7 +252,7 @@ class Step:
         track.born_beside = doubles.beside(track, self._columns.around(track.level, *track.first_m, doubles.BESIDE_M))
         apart = [one.id for one in self._draft.state.tracks.values() if measured.box.tracklet in one.refused]
         doubles.know_apart(track, (self._draft.mine(one) for one in apart), seen.at)
-        self._life.extend_trail(track)
+        extend_trail(track)
         self._draft.state.tracks[track.id] = track
         self._draft.owned.add(track.id)
         self._columns.write(track)
@@ -277,8 +276,9 @@ class Step:
             look = track.looks.get(camera)
             if is_clear and not self._is_hidden(track, look, seen, cover):
                 mine = self._draft.mine(track.id)
-                self._life.miss_parked(mine, camera, seen.at)
-                self._life.note_rate(mine, camera, was_seen=False)
+                if (gone_at := miss(mine, camera, seen.at, self._scene.parameters)) is not None:
+                    self._life.hide(mine, gone_at)
+                note_rate(mine, camera, was_seen=False)
                 if mine.status != "parked":
                     self._columns.write(mine)
                 if mine.status == "hidden":
@@ -295,8 +295,8 @@ class Step:
 
     def _fade(self, at: Micros) -> None:
         tracks = self._draft.state.tracks.values()
-        for name in [one.id for one in tracks if self._life.may_stand_surer(one)]:
-            self._life.stand_surer(self._draft.mine(name))
+        for name in [one.id for one in tracks if may_stand_surer(one)]:
+            self._parking.stand_surer(self._draft.mine(name))
         self._stalls.fade({one.vehicle: one.seen_at for one in tracks if one.vehicle is not None}, at)
 
     def _is_hidden(self, track: Track, look: Look | None, seen: Seen, cover: Cover) -> bool:

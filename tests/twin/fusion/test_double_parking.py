@@ -8,8 +8,8 @@ from site_models.schema import Lane, Portal
 from twin.events.facts import StallChanged, VehicleParked
 from twin.events.ids import SECOND
 from twin.fusion.double_parking import stance
+from twin.fusion.draft import Draft
 from twin.fusion.emission import Emission
-from twin.fusion.lifecycle import Lifecycle
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.place import CLEAR, Look
@@ -72,7 +72,7 @@ def test_it_is_said_with_where_the_vehicle_is_parked_and_the_second_stall_is_tak
     scene, emission = Scene(lot, DEFAULTS), Emission("lot", "2", 1, lambda _: [])
     track = car(1, T0, 9.8, 8.5, still=TrailPoint(T0 - 3 * SECOND, 9.8, 8.5))
     track.looks = {name: Look(30, T0, 9.8, 8.5, (0.05, 0.0, 0.05), CLEAR, (0.0, 0.0, 1.0, 1.0)) for name in ("left", "right")}
-    Lifecycle(scene, emission).settle(track)
+    Draft(FusionState(), scene, emission).parking.settle(track)
     step = Step(FusionState(n_tracks=1, tracks={1: track}), scene, emission)
     step._occupy(T0)
     parked = next(one.payload for one in emission.facts if isinstance(one.payload, VehicleParked))

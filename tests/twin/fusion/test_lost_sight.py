@@ -6,13 +6,14 @@ from tracks import car, view
 
 from twin.events.facts import PortalCrossed, VehicleHidden, VehicleLeft, VehicleMoved, VehicleParked
 from twin.events.ids import SECOND
+from twin.fusion.draft import Draft
 from twin.fusion.emission import Emission
-from twin.fusion.lifecycle import Lifecycle
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.portals import extrapolated
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track, TrailPoint
+from twin.fusion.trails import extend_trail
 
 T0 = 1_767_268_800 * SECOND
 RED = view(1.0)
@@ -27,7 +28,7 @@ def leaving():
 
 def lost(lot, track, looked_at, taken=()):
     emission = Emission("lot", "2", 1, lambda _: [])
-    Lifecycle(Scene(lot, DEFAULTS), emission).lose_sight(track, looked_at, taken)
+    Draft(FusionState(), Scene(lot, DEFAULTS), emission).life.lose_sight(track, looked_at, taken)
     return [type(fact.payload) for fact in emission.facts], track.status
 
 
@@ -76,12 +77,12 @@ def test_nor_whoever_is_fast(lot, parking):
 
 def test_who_halts_on_a_portals_line_is_counted_when_it_goes_on(lot, leaving):
     emission = Emission("lot", "2", 1, lambda _: [])
-    life = Lifecycle(Scene(lot, DEFAULTS), emission)
+    life = Draft(FusionState(), Scene(lot, DEFAULTS), emission).life
     leaving.trail = ()
     for number in range(120):  # up to 0.1 m beyond the exit's line, there for 8 s, then on
         x = min(77.0 + 0.2 * number, 80.1) if number < 96 else 80.1 + 0.2 * (number - 95)
         leaving.motion = replace(leaving.motion, at=T0 + number * SECOND // 10, x=x, vx=0.5)
-        life.extend_trail(leaving)
+        extend_trail(leaving)
         life.check_portals(leaving)
     (crossed,) = [fact for fact in emission.facts if isinstance(fact.payload, PortalCrossed)]
     assert crossed.payload.portal == "exit"
@@ -94,13 +95,13 @@ def test_who_halts_on_a_portals_line_is_counted_when_it_goes_on(lot, leaving):
 )
 def test_against_a_portals_direction_only_who_is_well_beyond_it_has_crossed(lot, leaving, beyond_m, crossed):
     emission = Emission("lot", "2", 1, lambda _: [])
-    life = Lifecycle(Scene(lot, DEFAULTS), emission)
+    life = Draft(FusionState(), Scene(lot, DEFAULTS), emission).life
     leaving.trail = ()
     for number in range(20):  # the inside of the exit is at smaller x
         leaving.motion = replace(
             leaving.motion, at=T0 + number * SECOND // 10, x=81.0 - number * (1.0 + beyond_m) / 19, vx=-2.0
         )
-        life.extend_trail(leaving)
+        extend_trail(leaving)
         life.check_portals(leaving)
     assert [one.payload.direction for one in emission.facts if isinstance(one.payload, PortalCrossed)] == crossed
 
@@ -140,7 +141,7 @@ def test_who_is_found_again_beyond_the_exit_left_by_it(lot):
     state = FusionState(tracks={1: known, 2: newborn}, watched_since={"right": T0 - 3_600 * SECOND})
     emission = Emission("lot", "2", 1, lambda _: [])
     scene = Scene(lot, DEFAULTS)
-    found = Lifecycle(scene, emission, state.tracks).confirm(newborn, state)
+    found = Draft(state, scene, emission).life.confirm(newborn, state)
     assert found is not None
     crossed = next(one for one in emission.facts if isinstance(one.payload, PortalCrossed))
     assert (crossed.payload.vehicle, crossed.payload.portal, crossed.payload.direction) == ("v1", "exit", "out")

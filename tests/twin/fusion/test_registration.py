@@ -11,12 +11,13 @@ from tracks import car
 from twin.events.ids import SECOND
 from twin.events.observations import CameraCalibrated
 from twin.events.of_observing import CameraBiasEstimated
+from twin.fusion.draft import Draft
 from twin.fusion.emission import Emission, unanswered
-from twin.fusion.lifecycle import Lifecycle
 from twin.fusion.motion import born
 from twin.fusion.place import COVERED, fused
 from twin.fusion.put_right import put_right_by
 from twin.fusion.registration import is_due
+from twin.fusion.state import FusionState
 from twin.fusion.step import calibrate
 
 PITCHED, PANNED, ROLLED = (0.6, 0.0, 0.0), (0.0, 1.2, 0.0), (0.0, 0.0, 1.2)
@@ -107,7 +108,8 @@ def test_who_drives_off_and_parks_again_counts_anew():
     square = Square({})
     track = square.park({"a": look(0.0, 0.0), "b": look(0.0, 0.0)})
     assert set(track.counted_by) == {"a", "b"}
-    Lifecycle(square.scene, Emission("square", "2", 1, unanswered)).depart(track, born(AT, 3.0, 0.0, (0.1, 0.0, 0.1), 1.0))
+    draft = Draft(FusionState(), square.scene, Emission("square", "2", 1, unanswered))
+    draft.parking.depart(track, born(AT, 3.0, 0.0, (0.1, 0.0, 0.1), 1.0))
     assert track.counted_by == ()
 
 

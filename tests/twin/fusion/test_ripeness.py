@@ -4,9 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from twin.events.ids import SECOND
+from twin.fusion import ripeness
 from twin.fusion.appearance import View
-from twin.fusion.emission import Emission
-from twin.fusion.lifecycle import Lifecycle
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.scene import Scene
@@ -39,7 +38,8 @@ def track(place=AISLE, *, score=0.9, first_m=None, hits=60, age_s=10.0):
 
 @pytest.fixture
 def is_ripe(lot):
-    return Lifecycle(Scene(lot, DEFAULTS), Emission("lot", "2", 1, lambda _: [])).is_ripe
+    scene = Scene(lot, DEFAULTS)
+    return lambda track: ripeness.is_ripe(track, scene)
 
 
 def test_sure_detections_make_a_vehicle_of_what_stands_anywhere(is_ripe):

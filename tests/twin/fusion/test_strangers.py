@@ -11,9 +11,9 @@ from twin.events.envelope import DeviceKey, ObservationEvent, Recorded
 from twin.events.facts import VehicleConfirmed, VehicleDismissed, VehicleHidden, VehicleParked
 from twin.events.ids import SECOND
 from twin.events.observations import ClockTicked, DetectedBox, FrameObserved
+from twin.fusion.draft import Draft
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Measured
-from twin.fusion.lifecycle import Lifecycle
 from twin.fusion.motion import Motion
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.pending import PendingFrame
@@ -144,6 +144,10 @@ def parked_track():
     )
 
 
+def parking_on(scene):
+    return Draft(FusionState(), scene, Emission("corner", "2", 1, lambda _: [])).parking
+
+
 def measured(tracklet, x, is_fresh=True):
     shown = DetectedBox(tracklet=tracklet, kind="car", score=0.9, box_px=(0.0, 0.0, 9.0, 9.0), box_sigma_px=(1.0, 1.0))
     return Measured(shown, (x, 9.4), COV, is_fresh)
@@ -152,45 +156,45 @@ def measured(tracklet, x, is_fresh=True):
 @pytest.mark.parametrize("shows", [True, False])  # by a full box that is where it was, or by saying that nothing changed
 @pytest.mark.parametrize(("every", "n"), [(3 * SECOND, 4), (SECOND // 10, 1)])
 def test_who_is_off_again_and_again_while_the_vehicle_stands_is_doubted_and_who_is_off_for_a_moment_is_not(shows, every, n):
-    life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
+    parking = parking_on(Scene(site(), DEFAULTS))
     track = parked_track()
     for number in range(4):
         at = START + (number + 1) * every
-        life.measure_parked(track, measured("neighbour", 8.2), "other", at)
-        life.measure_parked(track, measured("own", 5.5, shows), "own", at + 1)
+        parking.measure(track, measured("neighbour", 8.2), "other", at)
+        parking.measure(track, measured("own", 5.5, shows), "own", at + 1)
     assert track.status == "parked"
     assert {name: doubt.n for name, doubt in track.doubts.items()} == {"neighbour": n}
 
 
 def test_a_camera_that_sees_it_only_since_it_drives_off_does_not_say_that_it_stands():
-    life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
+    parking = parking_on(Scene(site(), DEFAULTS))
     track = parked_track()
     for number in range(8):  # from 6 m on by 0.3 m each; the newer camera is slower, and its own mean drives along
         at, x = START + (number + 1) * SECOND // 5, 6.0 + 0.3 * number
         if track.status == "parked":
-            life.measure_parked(track, measured("own", x), "own", at)
+            parking.measure(track, measured("own", x), "own", at)
         if track.status == "parked":
-            life.measure_parked(track, measured("newer", x), "newer", at + 1)
+            parking.measure(track, measured("newer", x), "newer", at + 1)
     assert track.status == "moving"
 
 
 def test_a_camera_that_comes_to_see_more_of_a_vehicle_as_it_creeps_off_sees_no_stranger():
     """It is seen whole once it has left the cover; the other camera's box of it is cut, and says little."""
-    life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
+    parking = parking_on(Scene(site(), DEFAULTS))
     track = parked_track()
     track.looks = {"own": known_by(COVERED), "other": known_by(CUT)}
     for number in range(8):  # at 1 m/s
-        life.measure_parked(track, measured("own", 6.8 + 0.2 * number), "own", START + 13 * SECOND + number * SECOND // 5)
+        parking.measure(track, measured("own", 6.8 + 0.2 * number), "own", START + 13 * SECOND + number * SECOND // 5)
         assert not is_stranger(track.looks, "own")
 
 
 def test_of_a_vehicle_that_stands_for_weeks_only_the_newest_doubts_are_kept():
-    life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
+    parking = parking_on(Scene(site(), DEFAULTS))
     track = parked_track()
     for number in range(20):
         at = START + (number + 1) * 3 * SECOND
-        life.measure_parked(track, measured(f"neighbour-{number}", 8.2), "other", at)
-        life.measure_parked(track, measured("own", 5.5), "own", at + 1)
+        parking.measure(track, measured(f"neighbour-{number}", 8.2), "other", at)
+        parking.measure(track, measured("own", 5.5), "own", at + 1)
     assert list(track.doubts) == [f"neighbour-{number}" for number in range(12, 20)]
 
 
@@ -262,12 +266,10 @@ def test_only_a_camera_that_would_see_a_vehicle_leave_says_that_it_stands(y, cov
 
 def looks_at(track, offs, every_us, lot_scene):
     """Looks of the camera "far" at a parked vehicle that are so far off its place, in y; returns how it is in the end."""
-    life = Lifecycle(lot_scene, Emission("corner", "2", 1, lambda _: []), {1: track}, {1: track}.__getitem__)
+    parking = parking_on(lot_scene)
     shown = DetectedBox(tracklet="far:1", kind="car", score=0.9, box_px=(0.0, 0.0, 9.0, 9.0), box_sigma_px=(1.0, 1.0))
     for number, off in enumerate(offs):
-        life.measure_parked(
-            track, Measured(shown, (10.0, 10.0 + off), COV, True), "far", START + 30 * SECOND + number * every_us
-        )
+        parking.measure(track, Measured(shown, (10.0, 10.0 + off), COV, True), "far", START + 30 * SECOND + number * every_us)
     return track.status
 
 
@@ -289,26 +291,26 @@ def test_only_looks_in_a_row_are_a_departure(offs, every_us, status, n_looks):
 @pytest.mark.parametrize(("step_m", "status"), [(0.2, "moving"), (0.0, "parked")])
 def test_every_other_box_of_one_that_creeps_off_may_be_covered(step_m, status):
     """A box whose lower edge is covered tells little of the place: neither that the vehicle is off nor that it is back."""
-    life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
+    parking = parking_on(Scene(site(), DEFAULTS))
     track = parked_track()
     for number in range(14):
         look = measured("own", 5.5 + step_m * number)
         if number % 2:
             look = replace(look, rank=COVERED, covariance_m2=(1.3, 0.0, 1.3))
         if track.status == "parked":
-            life.measure_parked(track, look, "own", START + 2 * SECOND + number * SECOND // 5)
+            parking.measure(track, look, "own", START + 2 * SECOND + number * SECOND // 5)
     assert track.status == status
 
 
 @pytest.mark.parametrize(("speed_mps", "status"), [(1.0, "moving"), (0.0, "parked")])
 def test_who_creeps_on_while_ever_more_of_it_is_covered_does_not_park_where_it_was_seen_whole(speed_mps, status):
-    life = Lifecycle(Scene(site(), DEFAULTS), Emission("corner", "2", 1, lambda _: []))
+    parking = parking_on(Scene(site(), DEFAULTS))
     track = car(1, START, 0.0, 9.4, level="0")
     for number in range(40):
         at, x = START + number * SECOND // 5, speed_mps * number / 5
         track.motion = Motion(at, x, 9.4, speed_mps, 0.0, (0.1, 0.0, 0.0, 0.0, 0.1, 0.0, 0.0, 0.1, 0.0, 0.1))
         shown = measured("own", x)
-        life.watch_still(track, shown if number < 2 else replace(shown, rank=COVERED), "own")
+        parking.watch_still(track, shown if number < 2 else replace(shown, rank=COVERED), "own")
         if track.status == "moving":
-            life.settle(track)
+            parking.settle(track)
     assert track.status == status

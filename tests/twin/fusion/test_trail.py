@@ -2,8 +2,8 @@
 
 from twin.events.facts import PortalCrossed, VehicleLeft, VehicleMoved
 from twin.events.ids import SECOND
+from twin.fusion.draft import Draft
 from twin.fusion.emission import Emission
-from twin.fusion.lifecycle import Lifecycle
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.scene import Scene
@@ -34,7 +34,7 @@ def test_two_cameras_frames_microseconds_apart_tell_no_speed(lot):
         tracklets=("t",),
     )
     emission = Emission("lot", "2", 1, lambda _: [])
-    Lifecycle(Scene(lot, DEFAULTS), emission).confirm(track, FusionState())
+    Draft(FusionState(), Scene(lot, DEFAULTS), emission).life.confirm(track, FusionState())
     speeds = [abs(fact.payload.velocity_mps[0]) for fact in emission.facts if isinstance(fact.payload, VehicleMoved)]
     assert len(speeds) > 3
     assert max(speeds) < 6.0
@@ -54,8 +54,8 @@ def test_who_comes_over_the_line_as_another_track_has_crossed_it(lot):
         first_m=(79.8, 3.0), is_inner_birth=False, hits=12, seen_at=trail[-1].at, trail=trail, tracklets=("t",), **shared,
     )  # fmt: skip
     emission = Emission("lot", "2", 1, lambda _: [])
-    life = Lifecycle(Scene(lot, DEFAULTS), emission)
-    assert life.confirm(found, FusionState(tracks={1: lost, 2: found})) is not None
+    state = FusionState(tracks={1: lost, 2: found})
+    assert Draft(state, Scene(lot, DEFAULTS), emission).life.confirm(found, state) is not None
     (crossed,) = [fact for fact in emission.facts if isinstance(fact.payload, PortalCrossed)]
     assert (crossed.payload.vehicle, crossed.payload.direction) == ("v", "out")
     assert T0 < crossed.occurred_at < at
