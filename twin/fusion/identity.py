@@ -213,7 +213,10 @@ def vehicle_of(track: Track) -> VehicleId | None:
 
 
 def certainty_of(margin: float) -> float:
-    """From log-odds against the second best: 1 / (1 + 2^-1.44 margin), by squaring so that no exponential is needed."""
+    """From log-odds against the second best: about 1 / (1 + e^-margin), by squaring so that no exponential is needed.
+
+    Not ``probability_of``: by three squarings instead of ten it is up to 0.03 less sure, and sure from 8 nats on.
+    """
     if margin >= 8.0:
         return 1.0
     inverse = 1.0 / (1.0 + margin / 8.0)
