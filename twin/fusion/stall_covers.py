@@ -6,11 +6,30 @@ from collections.abc import Iterable, Mapping
 
 from twin.events.ids import CameraId, StallId, TrackletId
 from twin.events.observations import DetectedBox
+from twin.fusion.draft import Draft
+from twin.fusion.frame import Seen
+from twin.fusion.sight import boxes_of
 from twin.fusion.stall_views import BoxPx, Covers
 from twin.fusion.state import Track, TrackId, TrackletLink
 
 
-def covers_of(
+class FrameCovers:
+    """Those of a frame of a draft, made once, if they are asked for."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._made: tuple[Seen, Covers] | None = None
+
+    def of(self, seen: Seen) -> Covers:
+        """What hides stalls in a frame, as tracks are when that is asked first."""
+        if self._made is None or self._made[0] is not seen:
+            camera, boxes = seen.pending.camera, (*boxes_of(seen), *self._draft.linking.recent(seen))
+            state, parked = self._draft.state, self._draft.columns.unseen(camera, seen.level, ())
+            self._made = seen, _covers_of(camera, boxes, state.tracklets.get(camera, {}), state.tracks, parked)
+        return self._made[1]
+
+
+def _covers_of(
     camera: CameraId,
     boxes: Iterable[DetectedBox],
     links: Mapping[TrackletId, TrackletLink],

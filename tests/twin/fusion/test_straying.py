@@ -70,7 +70,7 @@ def test_nor_by_a_box_that_is_hardly_like_a_vehicle(lot):
     (measured,) = frame.measured
     faint = replace(measured, box=replace(measured.box, score=0.2))
     step = Step(state(), Scene(lot, DEFAULTS), Emission("lot", "2", 1, lambda _: []))
-    assert step._called_back(faint, frame, ()) is None
+    assert step._tracker._called_back(faint, frame, ()) is None
 
 
 def test_a_track_comes_back_to_the_box_that_was_its_own_and_leaves_the_other_alone(lot):
@@ -80,7 +80,7 @@ def test_a_track_comes_back_to_the_box_that_was_its_own_and_leaves_the_other_alo
     before.tracks[1].trail = tuple(TrailPoint(T0 - n * SECOND // 20, 15.0 - n, 3.0) for n in range(4, -1, -1))
     step = Step(before, Scene(lot, DEFAULTS), emission)
     frame = seen(lot, T0 + SECOND // 10)
-    assert step._called_back(frame.measured[0], frame, ()) == 1
+    assert step._tracker._called_back(frame.measured[0], frame, ()) == 1
     after = step.finished()
     track = after.tracks[1]
     assert abs(track.motion.x - 10.0) < 0.5

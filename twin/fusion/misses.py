@@ -1,0 +1,68 @@
+"""Parked vehicles that a frame's camera should have seen, and did not: in its clear view, and matched by none of its boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twin.fusion.absence import miss, note_rate
+from twin.fusion.draft import Draft
+from twin.fusion.frame import Seen
+from twin.fusion.place import Look
+from twin.fusion.placing import BODY_M
+from twin.fusion.sight import Cover, boxes_of, is_hidden, is_shown, visible
+from twin.fusion.stall_covers import FrameCovers
+from twin.fusion.stall_views import hidden
+from twin.fusion.stalls import TOO_HIDDEN
+from twin.fusion.state import Track, TrackId
+
+
+class Misses:
+    """Works on a draft."""
+
+    def __init__(self, draft: Draft, covers: FrameCovers) -> None:
+        self._draft, self._covers = draft, covers
+        self._columns, self._linking = draft.columns, draft.linking
+
+    def take(self, matched: Sequence[TrackId], seen: Seen) -> None:
+        """What a frame says of parked vehicles that it does not show; those that are gone by that are hidden.
+
+        Args:
+            matched: tracks that have a box of the frame.
+        """
+        camera = seen.pending.camera
+        unseen = self._columns.unseen(camera, seen.level, matched)
+        shown = self._linking.shown(seen)
+        missed = [one for one in unseen if camera in one.seen_rate or camera in one.looks or not one.looks]
+        missed = [one for one in missed if one.id not in shown]
+        if not missed:
+            return
+        places_m = [(track.motion.x, track.motion.y) for track in missed]
+        pixels = self._draft.scene.placing.pixels(seen.camera, places_m, BODY_M)
+        if not any(is_shown(seen, pixels)):
+            return
+        cover = Cover(boxes_of(seen)).with_others(self._linking.recent(seen))
+        clear = visible(seen, pixels, [track.tracklets for track in missed], cover)
+        for track, is_clear in zip(missed, clear, strict=True):
+            if is_clear and not self._is_hidden(track, track.looks.get(camera), seen, cover):
+                self._miss(self._draft.mine(track.id), seen)
+
+    def _miss(self, track: Track, seen: Seen) -> None:
+        camera = seen.pending.camera
+        gone_at = miss(track, camera, seen.at, self._draft.scene.parameters)
+        if gone_at is not None:
+            self._draft.life.hide(track, gone_at)
+        note_rate(track, camera, was_seen=False)
+        if track.status != "parked":
+            self._columns.write(track)
+        if track.status == "hidden":
+            self._draft.count_lost(track)
+        self._columns.note_seen(track, (camera,))
+
+    def _is_hidden(self, track: Track, look: Look | None, seen: Seen, cover: Cover) -> bool:
+        """Whether a parked vehicle may not be detected for what is before it; of one that was never seen to stand, a car."""
+        if look is not None:
+            return is_hidden(look.box_px, track.tracklets, cover.boxes)
+        if track.stall is None or track.looks:
+            return False
+        view = self._draft.scene.stall_views(seen.camera, seen.level, seen.pending.frame.frame_px).get(track.stall)
+        return view is None or hidden([view], self._covers.of(seen))[0] > TOO_HIDDEN
