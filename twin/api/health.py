@@ -33,6 +33,7 @@ async def metrics(request: Request) -> Response:
     services = services_of(request)
     for site, hub in services.hubs.items():
         services.metrics.stands_at(site, await services.log.heads(site), await _lag(services, site), hub.n_clients)
+    services.metrics.subscribed([one for of in services.subscriptions.values() for one in await of.standings()])
     return Response(services.metrics.text(), headers={"content-type": PROMETHEUS})
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twin.events.ids import SiteId
+from twin.feeds.subscriptions import Standing
 from twin.log.port import Heads, Receipt
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")  # a label of its own for each; clients may invent more
@@ -29,6 +30,9 @@ class Metrics:
         self._head = Gauge("twin_log_head", "Last position of a site's log", ["site", "log"], registry=self.registry)
         self._lag = Gauge("twin_fold_lag", "Observations that are not folded yet", ["site"], registry=self.registry)
         self._live = Gauge("twin_live_clients", "Clients of the live feed", ["site"], registry=self.registry)
+        of_one = ["site", "subscription"]
+        self._behind = Gauge("twin_subscription_lag", "Facts after the last acknowledged", of_one, registry=self.registry)
+        self._parked = Gauge("twin_subscription_parked", "Facts that failed too often", of_one, registry=self.registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; ``route`` is its path's pattern."""
@@ -46,6 +50,15 @@ class Metrics:
         self._head.labels(site, "facts").set(heads.facts)
         self._lag.labels(site).set(lag)
         self._live.labels(site).set(n_live)
+
+    def subscribed(self, standings: Iterable[Standing]) -> None:
+        """Note how far all subscriptions are; one that is not among them is not told any more."""
+        self._behind.clear()
+        self._parked.clear()
+        for one in standings:
+            of = one.subscription.site, one.subscription.name
+            self._behind.labels(*of).set(one.lag)
+            self._parked.labels(*of).set(one.tally.parked)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""

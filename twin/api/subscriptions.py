@@ -275,7 +275,7 @@ def _view(standing: Standing) -> dict[str, Any]:
         "created_at": rfc3339(one.created_at),
         "acknowledged_to": str(standing.acknowledged_to),
         "head": str(standing.head),
-        "lag": standing.head - standing.acknowledged_to,
+        "lag": standing.lag,
         "n_waiting": tally.waiting,
         "n_blocked": tally.blocked,
         "n_leased": tally.leased,

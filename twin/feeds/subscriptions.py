@@ -66,6 +66,11 @@ class Standing(Struct, frozen=True, kw_only=True):
     tally: delivery.Tally
     is_full: bool
 
+    @property
+    def lag(self) -> int:
+        """Facts after the last acknowledged, whether or not they fit the filter."""
+        return self.head - self.acknowledged_to
+
 
 class _Found(NamedTuple):
     """Facts (position, order) in what was read after a position, up to another."""
@@ -141,6 +146,14 @@ class Subscriptions:
             tally=tally,
             is_full=tally.blocked >= MOST_BLOCKED,
         )
+
+    async def standings(self) -> list[Standing]:
+        """How far each is, but for those that are deleted meanwhile."""
+        found = list[Standing]()
+        for name in await self.names():
+            with suppress(NotFound):
+                found.append(await self.standing(name))
+        return found
 
     async def delete(self, name: str) -> None:
         """Forget one, and what it had not acknowledged; raises NotFound."""

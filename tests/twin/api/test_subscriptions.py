@@ -56,6 +56,32 @@ async def test_a_poison_fact_is_parked_with_its_reason_and_blocks_its_session_on
         assert (await running.http.post(f"{URL}/x/parked/3/retry")).status_code == 404
 
 
+async def test_metrics_tell_how_far_each_subscription_is_until_it_is_deleted(serve, two_stays):
+    async with serve(two_stays) as running:
+
+        async def told():
+            text = (await running.http.get("/metrics")).text
+            return {
+                line.split()[0]: float(line.split()[1]) for line in text.splitlines() if line.startswith("twin_subscription")
+            }
+
+        assert await told() == {}
+        await running.http.put(f"{URL}/billing", json={"types": ["session.closed.v1"], "after": "0"})
+        await running.http.put(f"{URL}/x", json={"after": "0", "most_attempts": 1})
+        lease = await post(running, "billing/lease")
+        await post(running, "billing/acknowledge", lease=lease["lease"], positions=["3"])
+        lease = await post(running, "x/lease")
+        await post(running, "x/refuse", lease=lease["lease"], position="1", reason="no tariff for p1")
+        assert await told() == {
+            'twin_subscription_lag{site="lot",subscription="billing"}': 1.0,
+            'twin_subscription_lag{site="lot",subscription="x"}': 4.0,
+            'twin_subscription_parked{site="lot",subscription="billing"}': 0.0,
+            'twin_subscription_parked{site="lot",subscription="x"}': 1.0,
+        }
+        await running.http.delete(f"{URL}/billing")
+        assert sorted(await told()) == [f'twin_subscription_{of}{{site="lot",subscription="x"}}' for of in ("lag", "parked")]
+
+
 async def test_a_lease_is_released_extended_and_a_range_delivered_again(serve, two_stays):
     async with serve(two_stays) as running:
         await running.http.put(f"{URL}/x", json={"after": "0"})
