@@ -46,7 +46,7 @@ def text_of(payload: bytes, told: Observation | Fact | None = None) -> bytes | N
 
 
 def texts_of(payloads: Sequence[bytes], told: Sequence[Observation | Fact] | None = None) -> list[bytes | None]:
-    """``text_of`` each; those of one kind or another that have one are made in one call, which takes a tenth less."""
+    """``text_of`` each; where all of what was packed has one, they are made in one call, which takes a tenth less."""
     if told is None:
         return [text_of(one) for one in payloads]
     if not _KINDS.issuperset(map(type, told)):
