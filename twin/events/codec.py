@@ -33,7 +33,8 @@ def _table(union: Any) -> Mapping[str, type[msgspec.Struct]]:
 OBSERVATION_TYPES: Mapping[str, type[msgspec.Struct]] = _table(Observation)
 FACT_TYPES: Mapping[str, type[msgspec.Struct]] = _table(Fact)
 
-_pack = msgspec.msgpack.Encoder(order="deterministic").encode
+_packer = msgspec.msgpack.Encoder(order="deterministic")
+_pack, _pack_into = _packer.encode, _packer.encode_into
 _unpack_observation = msgspec.msgpack.Decoder(Observation).decode
 _unpack_fact = msgspec.msgpack.Decoder(Fact).decode
 _unpack_plain = msgspec.msgpack.Decoder().decode
@@ -50,6 +51,16 @@ def type_name(payload: Observation | Fact) -> str:
 def pack(payload: Observation | Fact) -> bytes:
     """A payload as msgpack; the same payload gives the same bytes."""
     return _pack(payload)
+
+
+def taken_apart(payload: Observation | Fact, buffer: bytearray) -> tuple[str, str | None, bytes]:
+    """``type_name``, ``subject_of`` and ``pack`` of a payload in one call, through a buffer that need not grow each time."""
+    subject, (name, fields) = None, _about(type(payload))
+    for field in fields:
+        if (subject := getattr(payload, field)) is not None:
+            break
+    _pack_into(payload, buffer)
+    return name, subject, bytes(buffer)
 
 
 def unpack_observation(name: str, packed: bytes) -> Observation:
@@ -215,6 +226,11 @@ def subject_of(payload: Observation | Fact) -> str | None:
 @cache
 def _tag(kind: type[msgspec.Struct]) -> str:
     return str(kind.__struct_config__.tag)
+
+
+@cache
+def _about(kind: type[msgspec.Struct]) -> tuple[str, tuple[str, ...]]:
+    return _tag(kind), _subject_fields(kind)
 
 
 @cache

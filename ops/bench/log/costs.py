@@ -15,11 +15,11 @@ from typing import Any
 
 from twin.events.codec import pack
 from twin.log.chain import LINK_BYTES, observation_content
-from twin.log.content import content_of
+from twin.log.content import contents_of
 from twin.log.port import Outcome, Receipt
 from twin.log.sql import SqlLog
 from twin.log.sql.packing import packed
-from twin.log.sql.plain_text import text_of
+from twin.log.sql.plain_text import texts_of
 
 from . import raw_sqlite
 from .workload import batches, event, rows
@@ -31,12 +31,12 @@ _N_BATCHES = 200
 def measure(folder: Path) -> dict[str, float]:
     """µs a row of each stage, in batches of a hundred; ``all`` is a whole append."""
     events = [event(number) for number in range(_SIZE)]
-    contents = [content_of(one) for one in events]
+    contents = contents_of(events)
     payloads, told, link = [one.payload for one in contents], [one.payload for one in events], bytes(LINK_BYTES)
     found = {
         "msgpack": _alone(lambda: [pack(one) for one in told]),
-        "content": _alone(lambda: [content_of(one) for one in events]),
-        "JSON text": _alone(lambda: [text_of(one, of) for one, of in zip(payloads, told, strict=True)]),
+        "content": _alone(lambda: contents_of(events)),
+        "JSON text": _alone(lambda: texts_of(payloads, told)),
         "packed": _alone(lambda: packed("observations", payloads, told)),
         "link": _alone(lambda: [observation_content(link, 1, one.hash, one.subject) for one in contents]),
         "receipt": _alone(lambda: [Receipt(outcome=Outcome.STORED, position=1) for _ in events]),

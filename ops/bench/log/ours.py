@@ -8,16 +8,21 @@ from pathlib import Path
 from twin.log.sql import SqlLog
 
 from .stopwatch import Stopwatch
-from .workload import batches, event
+from .workload import N_CAMERAS, batches, event
 
 
 def append(location: str | Path, n_rows: int, size: int) -> Stopwatch:
-    """Append batches one after the other, each after the answer to the one before."""
+    """Append batches one after the other, each after the answer to the one before.
+
+    What a site and its devices cost once, names and numbers of theirs and the statements that give those, comes before, as
+    raw drivers' rows are numbered and a peer's cameras saved before: a frame of each camera is there.
+    """
 
     async def measure() -> Stopwatch:
         watch, log = Stopwatch(), SqlLog.open(location)
         try:
-            for batch in batches(n_rows, size):
+            await log.append([event(number) for number in range(N_CAMERAS)])
+            for batch in batches(n_rows, size, N_CAMERAS):
                 with watch.running():
                     await log.append(batch)
         finally:

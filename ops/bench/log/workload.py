@@ -8,7 +8,7 @@ from typing import Any
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import CameraId, DeviceId, SiteId, TrackletId
 from twin.events.observations import DetectedBox, FrameObserved
-from twin.log.content import content_of
+from twin.log.content import contents_of
 from twin.log.sql.rows import stored_observations
 
 SITE = SiteId("lot")
@@ -33,7 +33,10 @@ def rows(n_rows: int, size: int, after: int = 0) -> Iterator[list[tuple[Any, ...
 
 def stored(batch: Sequence[ObservationEvent], after: int) -> list[tuple[Any, ...]]:
     """A batch as rows: packed, hashed and numbered."""
-    made = [(after + place, one.occurred_at, one, content_of(one)) for place, one in enumerate(batch, 1)]
+    made = [
+        (after + place, one.occurred_at, one, content)
+        for place, (one, content) in enumerate(zip(batch, contents_of(batch), strict=True), 1)
+    ]
     return stored_observations(made, _NUMBERS, _BOOTS)
 
 
@@ -62,4 +65,4 @@ def event(number: int) -> ObservationEvent:
 
 def payload_bytes() -> int:
     """Of one event, packed."""
-    return len(content_of(event(0)).payload)
+    return len(contents_of([event(0)])[0].payload)

@@ -90,6 +90,22 @@ def test_only_a_number_that_is_none_keeps_a_frame_from_being_text(make):
     assert text_of(pack(replace(frame, boxes=(box,)))) is None
 
 
+def test_how_a_payload_is_stored_does_not_depend_on_what_is_stored_beside_it(make):
+    frame = make.observation().payload
+    numberless = replace(frame, boxes=(replace(frame.boxes[0], score=float("nan")),))
+    sealed = Sealed(key_id="t1", ciphertext=b"\x00\xff" * 40)
+    embedded = TrackletEmbedded(
+        camera="n", tracklet="t1", kind="car", embedder="e", box_px=(0.0,) * 4, quality=0.5, sealed=sealed
+    )
+    for told in ([frame, numberless, frame], [embedded, frame, numberless, embedded], [numberless], [frame, frame]):
+        payloads = [pack(one) for one in told]
+        alone = [packed("observations", [one])[0] for one in payloads]
+        assert packed("observations", payloads) == packed("observations", payloads, told) == alone
+    short = pack(VehicleLeft(vehicle="v1", portal="exit", evidence=()))
+    of_both = [short, short[:40], short]  # the second is no payload, and has no text
+    assert packed("facts", of_both) == [packed("facts", [one])[0] for one in of_both]
+
+
 def test_what_has_bytes_in_it_is_not_made_text():
     # JSON would give them back as text.
     sealed = Sealed(key_id="t1", ciphertext=b"\x00\xff" * 40)

@@ -15,6 +15,7 @@ from functools import partial
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import insert
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 
@@ -32,7 +33,7 @@ from twin.errors import (
 )
 from twin.evaluation.proofs import part
 from twin.log.port import FoldCommit, Heads, Outcome, Snapshot
-from twin.log.sql import SqlLog, schema
+from twin.log.sql import SqlLog, reader, schema
 from twin.log.sql.places import Newest, runs
 from twin.log.sql.prepared import WideInsert
 from twin.log.sql.verify import verify
@@ -341,6 +342,31 @@ async def test_a_foreign_write_lock_makes_appends_wait_and_then_refuses_them(pat
     foreign.execute("rollback")
     foreign.close()
     assert (await log.append(make.observations(1)))[0].position == 1
+    await log.aclose()
+
+
+@pytest.mark.parametrize("by_sqlalchemy", [True, False])
+async def test_a_group_that_meets_a_foreign_lock_halfway_leaves_nothing_and_the_next_one_is_stored(path, make, by_sqlalchemy):
+    busy = sqlite3.OperationalError("database is locked")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    key = insert(schema.keys).values(site="lot", key_id="k", key=b"k", made_at=0)
+
+    def meet(transaction):
+        if by_sqlalchemy:
+            transaction.connection.execute(key)
+        else:
+            driver = transaction.connection.connection.driver_connection
+            driver.execute("insert into keys (site, key_id, key, made_at) values ('lot', 'k', x'00', 0)")
+        raise busy
+
+    log = SqlLog.open(path)
+    await log.append(make.observations(1))  # a site's first row is SQLAlchemy's
+    with pytest.raises(Overloaded):
+        await log.write(meet, "lot")
+    assert (await log.append(make.observations(1)))[0].position == 2
+    assert await log.read(reader.keys, "lot", ["k"]) == {}
+    await log.write(lambda transaction: transaction.connection.execute(key), "lot")
+    assert await log.read(reader.keys, "lot", ["k"]) == {"k": b"k"}
     await log.aclose()
 
 

@@ -17,7 +17,7 @@ from twin.events.envelope import ObservationEvent, RecordedFact, RecordedObserva
 from twin.events.ids import Micros, SiteId
 from twin.log.chain import ChainHeads
 from twin.log.clock import Clock, system_clock
-from twin.log.content import check_name, check_number, content_of, content_of_fact
+from twin.log.content import check_name, check_number, content_of_fact, contents_of
 from twin.log.cuts import Anchor, Cuts, Thinning
 from twin.log.port import FencingToken, FoldCommit, Heads, Receipt, Refusal, Snapshot
 from twin.log.sql import cutting, reader, saved_states, schema
@@ -146,7 +146,7 @@ class SqlLog:
 
     async def append(self, events: Sequence[ObservationEvent]) -> list[Receipt]:
         """See ``twin.log.port.Log``."""
-        contents = [content_of(event) for event in events]
+        contents = contents_of(events)
         if not events:
             return []
         sites = {event.site for event in events}

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
-from itertools import repeat
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -30,7 +29,7 @@ from twin.errors import CodecError, DamagedLog
 from twin.events.facts import Fact
 from twin.events.observations import Observation
 from twin.log.chain import LogName
-from twin.log.sql.plain_text import payload_of, plain_of, text_of
+from twin.log.sql.plain_text import payload_of, plain_of, texts_of
 
 T = TypeVar("T")
 
@@ -56,29 +55,31 @@ _FORMAT = zstandard.FORMAT_ZSTD1_MAGICLESS
 _PARAMETERS = zstandard.ZstdCompressionParameters.from_level(
     LEVEL, format=_FORMAT, write_content_size=True, write_dict_id=False, write_checksum=False
 )
-_SMALLEST = 48  # shorter ones gain nothing worth the time
+_SMALLEST = 48  # without a text: shorter ones gain nothing worth the time
 
 _of_thread = threading.local()  # a context of zstd serves one thread at a time
 
 
-def packed(log: LogName, payloads: Sequence[bytes], told: Iterable[Observation | Fact | None] = repeat(None)) -> list[bytes]:
+def packed(log: LogName, payloads: Sequence[bytes], told: Sequence[Observation | Fact] | None = None) -> list[bytes]:
     """Payloads as they are stored; those that do not shrink stay as they are.
 
     Args:
         told: what each was packed of, where that is at hand.
     """
-    found, texts, others = list(payloads), dict[int, bytes](), dict[int, bytes]()
-    for place, (one, of) in enumerate(zip(payloads, told, strict=False)):
-        if (text := text_of(one, of)) is not None:
-            texts[place] = text
-        elif len(one) >= _SMALLEST:
-            others[place] = one
-    for number, bodies in ((OF_TEXT[log], texts), (OTHERS[log], others)):
-        prefix = bytes([number])
-        for place, frame in zip(bodies, _compressed(_compressor(number), list(bodies.values())), strict=True):
-            if len(frame) + 1 < len(payloads[place]):
-                found[place] = prefix + frame
-    return found
+    texts = texts_of(payloads, told)
+    if None in texts:
+        found = _of_both(log, payloads, texts)
+    else:
+        found = _frames(OF_TEXT[log], cast("list[bytes]", texts))
+    return [one if len(one) < len(payload) else payload for one, payload in zip(found, payloads, strict=True)]
+
+
+def _of_both(log: LogName, payloads: Sequence[bytes], texts: Sequence[bytes | None]) -> list[bytes]:
+    """Frames of those that have texts, and of those that have none."""
+    both = list(zip(payloads, texts, strict=True))
+    of_texts = iter(_frames(OF_TEXT[log], [text for text in texts if text is not None]))
+    of_others = iter(_frames(OTHERS[log], [one for one, text in both if text is None and len(one) >= _SMALLEST]))
+    return [next(of_texts) if text is not None else next(of_others) if len(one) >= _SMALLEST else one for one, text in both]
 
 
 def unpacked(stored: bytes) -> bytes:
@@ -167,18 +168,20 @@ class Payload(TypeDecorator[bytes]):
             return value
 
 
-def _compressed(compressor: zstandard.ZstdCompressor, payloads: list[bytes]) -> list[bytes]:
-    """A frame each; many go in one call, since each lets go of the interpreter's lock and waits to have it back."""
-    if len(payloads) > 1 and "multi_compress_to_buffer" in zstandard.backend_features:
-        return [segment.tobytes() for segment in compressor.multi_compress_to_buffer(cast("list[Any]", payloads))]
-    return [compressor.compress(one) for one in payloads]
+def _frames(number: int, bodies: list[bytes]) -> list[bytes]:
+    """The dictionary's number and a frame each; many go in one call, as each call lets go of the interpreter's lock."""
+    prefix, compressor = bytes([number]), _compressor(number)
+    if len(bodies) > 1 and "multi_compress_to_buffer" in zstandard.backend_features:
+        segments = compressor.multi_compress_to_buffer(cast("list[Any]", bodies))
+        return [prefix + segment for segment in segments]  # pyright: ignore[reportOperatorIssue]
+    return [prefix + compressor.compress(one) for one in bodies]
 
 
 def _compressor(number: int) -> zstandard.ZstdCompressor:
-    known = vars(_of_thread).setdefault("compressors", {})
-    if number not in known:
-        known[number] = zstandard.ZstdCompressor(dict_data=_digested(number), compression_params=_PARAMETERS)
-    return known[number]
+    known: dict[int, zstandard.ZstdCompressor] = vars(_of_thread).setdefault("compressors", {})
+    if (found := known.get(number)) is None:
+        found = known[number] = zstandard.ZstdCompressor(dict_data=_digested(number), compression_params=_PARAMETERS)
+    return found
 
 
 def _decompressor(number: int) -> zstandard.ZstdDecompressor:

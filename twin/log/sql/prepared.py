@@ -53,14 +53,20 @@ class Prepared:
 
     def all(self, connection: Connection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """The rows that a query gives."""
-        with closing(_cursor(connection)) as cursor:
+        cursor = _cursor(connection)
+        try:
             cursor.execute(self._text, self._in_order(values))
             return cursor.fetchall()
+        finally:
+            cursor.close()
 
     def one(self, connection: Connection, values: Mapping[str, Any]) -> None:
         """Execute with one set of values."""
-        with closing(_cursor(connection)) as cursor:
+        cursor = _cursor(connection)
+        try:
             cursor.execute(self._text, self._in_order(values))
+        finally:
+            cursor.close()
 
     def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute for every row."""

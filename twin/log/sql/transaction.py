@@ -139,20 +139,34 @@ class Transaction:
     def append(self, events: Sequence[ObservationEvent], contents: Sequence[Content]) -> list[Receipt]:
         """See ``twin.log.port.Log.append``; the places of these events were found before."""
         receipts: list[Receipt] = []
-        by_epoch, heads = self._places.by_epoch, self._heads
+        by_epoch, heads, rows = self._places.by_epoch, self._heads, self._observations
         for event, content in zip(events, contents, strict=True):  # the hot loop: every call in it costs a batch some percent
             key, site = event.key, event.site
-            places, head = by_epoch[site, key.device, key.boot_epoch], heads[site]
-            place = places.get(key.sequence)
+            sequence, places, head = key.sequence, by_epoch[site, key.device, key.boot_epoch], heads[site]
+            place = places.get(sequence)
             if head.observations_cut and self._is_expired(event, place):
                 receipts.append(Receipt(outcome=Outcome.EXPIRED, position=0))
             elif place is None:
-                position = self._store(head, event, content)
-                places[key.sequence] = position, content.hash
+                content_hash = content.hash
+                position = head.observations = head.observations + 1
+                if head.observations_recorded_at < self.now:
+                    self._advance(head)
+                head.observations_content = observation_content(
+                    head.observations_content, position, content_hash, content.subject
+                )
+                rows.append((position, head.observations_recorded_at, event, content))
+                if position % MARK_EVERY == 0:
+                    self._mark(site, "observations", position, Link(head.observations_content, head.observations_times))
+                places[sequence] = position, content_hash
                 receipts.append(Receipt(outcome=_STORED, position=position))
             else:
                 receipts.append(self._again(event, content, *place))
         return receipts
+
+    def _advance(self, head: Head) -> None:
+        """The first observation recorded at this time."""
+        head.observations_recorded_at = self.now
+        head.observations_times = times_after(head.observations_times, head.observations, self.now)
 
     def _is_expired(self, event: ObservationEvent, place: Place | None) -> bool:
         """Whether an observation was had and cut, swept already or not yet."""
@@ -165,17 +179,6 @@ class Transaction:
             return Receipt(outcome=Outcome.DUPLICATE, position=position)
         self.refuse(event.site, event.key, content.hash, position)
         return Receipt(outcome=Outcome.REFUSED, position=position)
-
-    def _store(self, head: Head, event: ObservationEvent, content: Content) -> int:
-        position = head.observations = head.observations + 1
-        if head.observations_recorded_at < self.now:
-            head.observations_recorded_at = self.now
-            head.observations_times = times_after(head.observations_times, position, self.now)
-        head.observations_content = observation_content(head.observations_content, position, content.hash, content.subject)
-        self._observations.append((position, head.observations_recorded_at, event, content))
-        if position % MARK_EVERY == 0:
-            self._mark(head.site, "observations", position, Link(head.observations_content, head.observations_times))
-        return position
 
     def refuse(self, site: SiteId, key: DeviceKey, content_hash: bytes, position: int) -> None:
         """Record that a device key came again with other content."""

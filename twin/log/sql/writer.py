@@ -7,8 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -16,7 +15,7 @@ from twin.errors import LogClosed, Overloaded, TooLarge, TwinError
 from twin.events.envelope import ObservationEvent
 from twin.events.ids import SiteId
 from twin.log.clock import Clock
-from twin.log.sql.dialect import is_busy
+from twin.log.sql.dialect import is_busy, storing
 from twin.log.sql.prepared import Statements
 from twin.log.sql.transaction import Remembered, Transaction
 from twin.log.tail import Wakeups
@@ -28,8 +27,7 @@ _GROUP_EVENTS = 5_000
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, eq=False)
-class _Request:
+class _Request(NamedTuple):
     work: Callable[[Transaction], Any]
     sites: Sequence[SiteId]
     events: Sequence[ObservationEvent]
@@ -149,7 +147,7 @@ class Writer:
     def _store(self, connection: Connection, group: list[_Request]) -> None:
         sites = [site for request in group for site in request.sites]
         try:
-            with connection.begin():
+            with storing(connection):
                 transaction = Transaction(connection, self._statements, self._remembered, self._clock, sites)
                 transaction.find_places([event for request in group for event in request.events])
                 answers = [_attempt(request, transaction) for request in group]
