@@ -157,6 +157,15 @@ def test_what_is_no_frame_is_refused():
         unpacked(b"\x01" + b"\xff" * 20)
 
 
+def test_a_bit_that_readers_of_frames_do_not_look_at_is_refused():
+    number = OF_TEXT["facts"]
+    plain = pack(VehicleLeft(vehicle="v-" + "7" * 40, portal="exit", evidence=("e" * 32,)))
+    stored = bytes([number]) + _compressor(number).compress(text_of(plain))
+    assert unpacked(stored) == plain
+    with pytest.raises(DamagedLog, match="a bit is set that no frame has"):
+        unpacked(bytes([number, stored[1] | 0x10]) + stored[2:])
+
+
 @pytest.mark.parametrize("text", [b'{"type": no JSON', b'{"n":1' + b"0" * 30 + b"}", b'{"n":"\xff"}', b""])
 def test_what_is_a_frame_of_no_payload_s_text_is_refused(text):
     number = OF_TEXT["facts"]

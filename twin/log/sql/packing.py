@@ -55,6 +55,7 @@ _FORMAT = zstandard.FORMAT_ZSTD1_MAGICLESS
 _PARAMETERS = zstandard.ZstdCompressionParameters.from_level(
     LEVEL, format=_FORMAT, write_content_size=True, write_dict_id=False, write_checksum=False
 )
+_UNUSED = 0x10  # in a frame's first byte: readers of the format do not look at it, so that an edit of it would change nothing
 _SMALLEST = 48  # without a text: shorter ones gain nothing worth the time
 
 _of_thread = threading.local()  # a context of zstd serves one thread at a time
@@ -129,6 +130,8 @@ def _body(stored: bytes) -> bytes:
         n_bytes = zstandard.get_frame_parameters(frame, format=_FORMAT).content_size
         if n_bytes > _LARGEST:
             raise DamagedLog(f"a packed payload says that it has {n_bytes} bytes, more than any has; see `twin log verify`")
+        if frame[0] & _UNUSED:
+            raise ValueError("a bit is set that no frame has")
         return _decompressor(number).decompress(frame)
     except (zstandard.ZstdError, ValueError, OverflowError) as wrong:
         raise _damaged(wrong) from None
