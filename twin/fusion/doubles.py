@@ -18,6 +18,7 @@ from twin.spatial.compiled import Floats, Ints, compiled
 _APART_FOR: Micros = 20 * SECOND  # how long having been seen side by side keeps two tracks apart
 _NOTE_EVERY: Micros = SECOND
 _WATCHED: Micros = SECOND  # a track unseen for longer tells nothing of where it is
+_WATCHED_PARKED: Micros = 10 * SECOND  # of what stands, most of which others hide, now and then
 _FAINT_HITS = 60
 _N_APART = 15  # points: five for a second of two boxes beside each other, two for boxes of which one hides much of the other
 _N_APART_AT_BIRTH = 5
@@ -26,6 +27,7 @@ _SECOND_BOX = 0.8
 BESIDE_M = 6.0
 _ONE_PLACE_M = 1.7  # nearer than the centres of two parked vehicles can be, errors of both included
 _ONE_STALL_M = 2.6
+_ONE_SPOT_M = 1.0  # on one spot no two vehicles stand, wherever each was seen last
 _ONE_MOVING_M = 3.0
 _ASIDE_M = _ONE_MOVING_M + 0.01  # more than rounding
 _SAME_SPEED_MPS = 1.5
@@ -75,12 +77,13 @@ def _beside(places: Floats, found: Ints) -> int:
 
 
 def beside(newborn: Track, tracks: Iterable[Track]) -> tuple[TrackId, ...]:
-    """Tracks that are seen near a newborn one. A vehicle that comes from elsewhere is none of those that it comes to."""
+    """Tracks that are seen near a newborn one, or parked there. A vehicle that comes from elsewhere is none of those that it
+    comes to."""
     return tuple(
         track.id
         for track in tracks
         if track.level == newborn.level
-        and _is_seen(track, newborn.born_at)
+        and (track.status == "parked" or _is_seen(track, newborn.born_at))
         and _distance2(track, newborn) <= BESIDE_M * BESIDE_M
     )
 
@@ -123,7 +126,7 @@ def suspected(tracks: Iterable[Track], before: Sequence[Suspicion], at: Micros) 
     """The pairs that are where only one vehicle can be, now; a pair that was suspected before keeps its time."""
     since = {(one.elder, one.younger): one.since_at for one in before}
     watched = sorted(
-        (track for track in tracks if track.vehicle is not None and (_is_watched(track, at) or _is_faint(track))),
+        (track for track in tracks if track.vehicle is not None and (track.status == "parked" or _is_watched(track, at))),
         key=lambda track: (track.level, track.motion.x, track.id),
     )
     places = [(track.motion.x, track.motion.y) for track in watched]
@@ -155,8 +158,21 @@ def drives(track: Track) -> bool:
     return track.status != "parked" and track.motion.speed2 > _DRIVING_MPS * _DRIVING_MPS
 
 
+def must_look_alike(one: Track, other: Track, at: Micros) -> bool:
+    """Whether place and time do not suffice: one is seen no more, and was seen too often to be nothing."""
+    unseen = _unseen(one, other, at)
+    return unseen is not None and not _is_faint(unseen)
+
+
+def _unseen(one: Track, other: Track, at: Micros) -> Track | None:
+    """Of which of two it is not known where it is now."""
+    return one if not _is_watched(one, at) else other if not _is_watched(other, at) else None
+
+
 def _is_watched(track: Track, at: Micros) -> bool:
-    return track.status in ("moving", "parked") and _is_seen(track, at)
+    if track.status == "parked":
+        return at - track.seen_at <= _WATCHED_PARKED
+    return track.status == "moving" and _is_seen(track, at)
 
 
 def _is_faint(track: Track) -> bool:
@@ -171,6 +187,10 @@ def _is_seen(track: Track, at: Micros) -> bool:
 def _may_be_one(one: Track, other: Track, at: Micros) -> bool:
     if not _is_watched(one, at) and not _is_watched(other, at):
         return False
+    away2 = _distance2(one, other)
+    may_have_left = one.has_entered and other.has_entered
+    if must_look_alike(one, other, at) and (may_have_left or away2 > _ONE_SPOT_M * _ONE_SPOT_M):
+        return False
     if one.id not in other.born_beside and other.id not in one.born_beside:
         return False
     known = one.apart.get(other.id)
@@ -181,7 +201,7 @@ def _may_be_one(one: Track, other: Track, at: Micros) -> bool:
         reach = _ONE_STALL_M if one.stall is not None and one.stall == other.stall else _ONE_PLACE_M
     elif not (drives(one) and drives(other)):
         reach = _ONE_PLACE_M
-    if _distance2(one, other) > reach * reach:
+    if away2 > reach * reach:
         return False
     du, dv = one.motion.vx - other.motion.vx, one.motion.vy - other.motion.vy
     return du * du + dv * dv <= _SAME_SPEED_MPS * _SAME_SPEED_MPS

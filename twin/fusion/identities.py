@@ -9,7 +9,7 @@ from twin.fusion import camera_links, doubles, joining
 from twin.fusion.appearance import with_views
 from twin.fusion.draft import Draft
 from twin.fusion.exchange import exchanged, slid
-from twin.fusion.identity import Reappearance, certainty_of
+from twin.fusion.identity import Reappearance, certainty_of, is_unlike
 from twin.fusion.place import fused, squared_distance
 from twin.fusion.recognition import recognitions
 from twin.fusion.state import Track, TrackId
@@ -77,8 +77,12 @@ class Identities:
         self._draft.state = replace(self._draft.state, suspicions=suspicions)
         for pair in suspicions:
             elder, younger = tracks.get(pair.elder), tracks.get(pair.younger)
-            if elder is not None and younger is not None and doubles.is_sure(pair, elder, younger, until_at):
-                self._join(elder.id, younger, until_at)
+            if elder is None or younger is None or not doubles.is_sure(pair, elder, younger, until_at):
+                continue
+            nats = self._draft.state.scores.nats
+            if doubles.must_look_alike(elder, younger, until_at) and is_unlike(elder.gallery, younger.gallery, nats):
+                continue
+            self._join(elder.id, younger, until_at)
         for track in slid(self._draft.state, until_at):
             self.give_back(tracks[track.id], until_at)  # another's name may be its own by then
         for one in recognitions(self._draft.state, self._draft.scene, until_at):

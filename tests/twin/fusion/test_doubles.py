@@ -58,7 +58,8 @@ def test_two_parked_tracks_nearer_than_two_vehicles_can_stand_are_suspected_and_
         track(2, 2.5, born_beside=(1,)),  # the next stall
         track(2, 1.2),  # came from elsewhere
         track(2, 1.2, born_beside=(1,), status="hidden"),
-        track(2, 1.2, born_beside=(1,), at=T0 - 2 * SECOND),  # not watched
+        track(2, 1.2, born_beside=(1,), at=T0 - 11 * SECOND),  # not watched
+        track(2, 1.2, born_beside=(1,), at=T0 - 2 * SECOND, status="moving"),
         track(2, 1.2, born_beside=(1,), status="moving", velocity=(2.0, 0.0)),  # drives past
     ],
 )
@@ -107,8 +108,9 @@ def test_the_overlap_is_a_share_of_the_smaller_box():
 
 
 def test_a_newborn_notes_who_is_seen_beside_it():
-    near, far, unseen = track(1, 3.0), track(2, 9.0), track(3, 1.0, at=T0 - 5 * SECOND)
-    assert doubles.beside(track(4, 0.0), [near, far, unseen]) == (1,)
+    near, far, unseen = track(1, 3.0), track(2, 9.0), track(3, 1.0, at=T0 - 5 * SECOND, status="moving")
+    parked = track(5, 1.0, at=T0 - 5 * SECOND)
+    assert doubles.beside(track(4, 0.0), [near, far, unseen, parked]) == (1, 5)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,19 @@ def test_what_was_hardly_seen_and_is_seen_no_more_is_a_double_of_who_stands_ther
     one, other = track(1, 0.0, at=T0 + 30 * SECOND), track(2, 1.2, born_beside=(1,))
     other.has_entered, other.hits = entered, hits
     assert pairs(doubles.suspected([one, other], (), T0 + 30 * SECOND)) == found
+
+
+@pytest.mark.parametrize(
+    ("away_m", "entered", "found"),
+    [(0.9, (False, False), [(1, 2)]), (0.9, (True, False), [(1, 2)]), (0.9, (True, True), []), (1.1, (False, False), [])],
+)
+def test_who_is_seen_no_more_where_another_stands_is_that_one_unless_both_came_in(away_m, entered, found):
+    one, other = track(1, 0.0), track(2, away_m, born_beside=(1,), at=T0 + 30 * SECOND)
+    one.has_entered, other.has_entered = entered
+    later = T0 + 30 * SECOND
+    assert pairs(doubles.suspected([one, other], (), later)) == found
+    assert doubles.must_look_alike(one, other, later)
+    assert not doubles.must_look_alike(one, other, T0)
 
 
 def test_two_that_nobody_sees_are_left_alone():
