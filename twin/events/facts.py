@@ -81,7 +81,11 @@ class VehicleConfirmed(
 
 
 class VehicleMoved(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="vehicle.moved.v1"):
-    """A confirmed vehicle has a new fused position."""
+    """A confirmed vehicle has a new fused position.
+
+    Attributes:
+        is_inferred: nobody saw it there: said once it was found again, of the way between.
+    """
 
     vehicle: VehicleId
     level: LevelId
@@ -90,6 +94,7 @@ class VehicleMoved(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     velocity_mps: tuple[float, float]
     zone: ZoneId | None = None  # None: on the site, in no zone
     evidence: tuple[EventId, ...] = ()
+    is_inferred: bool = False
 
 
 class VehicleParked(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="vehicle.parked.v1"):

@@ -23,6 +23,7 @@ from twin.fusion.scene import Scene
 from twin.fusion.standing import away_m
 from twin.fusion.state import FusionState, Track, TrackId, TrailPoint
 from twin.fusion.telling import Telling
+from twin.fusion.unseen import Sighting
 
 _INTO_STALL_MPS = 3.0
 _LEAVING_M = 8.0  # who is lost nearer to where it stood had not got away yet
@@ -30,6 +31,7 @@ _UNSEEN_IN_STALL: Cov2 = (0.5, 0.0, 0.5)  # of where one stands in a stall into 
 _BACK_EXTRAPOLATION_US = 2 * SECOND
 _AHEAD_EXTRAPOLATION_US = 1_500_000
 _EXTRAPOLATED_CERTAINTY = 0.8
+_SURE = 0.9  # certainty of an identity from which the way between is told
 
 
 class Lifecycle:
@@ -72,6 +74,8 @@ class Lifecycle:
         known = reappeared(track, state, self._scene) if may_be_known else None
         if known is not None:
             go_on(track, known.track, known.certainty, known.is_ambiguous)
+            if known.gap is not None and not known.is_ambiguous and known.certainty >= _SURE:
+                self._telling.unseen(track, _last_seen(known.track))
             track.sides = {}
             earlier = crossings_before(track, self._portals(track), self._parameters.portal_side_m)
         else:
@@ -181,6 +185,11 @@ class Lifecycle:
 
     def _portals(self, track: Track) -> tuple[Portal, ...]:
         return self._scene.portals.get(track.level, ())
+
+
+def _last_seen(track: Track) -> Sighting:
+    last = track.trail[-1] if track.trail else TrailPoint(track.seen_at, track.motion.x, track.motion.y)
+    return Sighting(last.at, track.level, (last.x, last.y))
 
 
 def _named(track: Track) -> VehicleId:

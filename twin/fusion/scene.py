@@ -15,6 +15,7 @@ from twin.fusion.portals import side_m
 from twin.fusion.stall_views import StallPlace, StallView, views
 from twin.fusion.state import Calibrations
 from twin.spatial.camera import GroundCamera
+from twin.spatial.lanes import Lanes
 from twin.spatial.zones import Area, SiteMap, centre_of, heading
 
 _EDGE_M = 8.0
@@ -29,6 +30,7 @@ class Scene:
         self.site = site
         self.parameters = parameters
         self.map = SiteMap(site)
+        self.lanes = Lanes(site.lanes)
         self.portals: dict[LevelId, tuple[Portal, ...]] = {
             level.id: tuple(portal for portal in site.portals if portal.level == level.id) for level in site.levels
         }

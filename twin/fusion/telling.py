@@ -15,6 +15,7 @@ from twin.fusion.motion import Cov2, Motion
 from twin.fusion.scene import Scene
 from twin.fusion.standing import away_m
 from twin.fusion.state import Emitted, Track, TrackId, TrailPoint
+from twin.fusion.unseen import Sighting, passed
 
 _SPEED_OVER_US: Micros = SECOND // 10  # two cameras' frames may be microseconds apart, and tell no speed
 
@@ -58,6 +59,24 @@ class Telling:
                 before = point
         track.motion = newest
         self.move(track)
+
+    def unseen(self, track: Track, lost: Sighting) -> None:
+        """Where a vehicle that was found again had been, from where it was lost to where its trail begins."""
+        assert track.vehicle is not None
+        first = track.trail[0]
+        for one in passed(self._scene.lanes, lost, Sighting(first.at, track.level, (first.x, first.y))):
+            x, y = one.point_m
+            fact = VehicleMoved(
+                vehicle=track.vehicle,
+                level=one.level,
+                position_m=(mm(x), mm(y)),
+                covariance_m2=_rounded(one.covariance_m2),
+                velocity_mps=(mm(one.velocity_mps[0]), mm(one.velocity_mps[1])),
+                zone=self._scene.map.zone_at(one.level, x, y),
+                evidence=track.evidence[:1],
+                is_inferred=True,
+            )
+            self._emission.emit(one.at, fact)
 
     def move(self, track: Track, *, is_due: bool = False) -> None:
         """Where a moving vehicle is, when it is time and it has moved."""
