@@ -71,6 +71,7 @@ class VehicleTold(Struct, frozen=True, kw_only=True):
     updated_at: str | None
     takes: list[str] | None
     is_double_parked: bool | None
+    is_inferred: bool | None
     history: list[CloudEvent]
     sightings: list[SightingView]
 

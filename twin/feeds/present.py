@@ -3,7 +3,7 @@
 The log gives facts in the order in which they became known; the state is a fold in the order in which they occurred.
 So the last seconds are kept apart: ``settled`` holds the facts that occurred up to ``settled_at``, ``recent`` those
 after, and a fact that comes out of order, or supersedes a recent one, folds the recent ones again. One that reaches
-back further makes ``take`` refuse.
+back further makes ``take`` refuse, but for those of where a vehicle was while nobody saw it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import Any
 
 from site_models.schema import Site
 from twin.events.envelope import RecordedFact
+from twin.events.facts import VehicleMoved
 from twin.events.ids import SECOND, Micros
 from twin.graph.apply import apply
 from twin.graph.model import site_graph
+from twin.graph.nodes import VehicleNow
 from twin.graph.query import state
 from twin.graph.snapshot import pack, restore
 
@@ -62,6 +64,10 @@ class Present:
         """Fold the next facts in; False where one reaches back behind what is settled, and a ``load`` is due."""
         is_ordered = True
         for fact in facts:
+            if self._is_of_way(fact):
+                self._fill(fact)
+                is_ordered = False
+                continue
             if not self._reaches(fact):
                 self.is_stale = True
                 return False
@@ -89,6 +95,20 @@ class Present:
         kept = [one for one in self._recent if one.event.id not in superseded]
         n_dropped, self._recent = len(self._recent) - len(kept), kept
         return n_dropped == len(superseded)
+
+    def _is_of_way(self, fact: RecordedFact) -> bool:
+        """Whether a fact tells where a vehicle had been that was found again, behind what is settled."""
+        payload = fact.event.payload
+        is_inferred = isinstance(payload, VehicleMoved) and payload.is_inferred and not fact.event.supersedes
+        return is_inferred and self._settled_at is not None and fact.event.occurred_at <= self._settled_at
+
+    def _fill(self, fact: RecordedFact) -> None:
+        """Settle it, unless something later of the vehicle is settled: the state has nothing else of it."""
+        assert isinstance(fact.event.payload, VehicleMoved)
+        now: VehicleNow | None = self._settled.now("vehicle", fact.event.payload.vehicle)
+        if now is not None and now.updated_at <= fact.event.occurred_at:
+            apply(self._settled, fact)
+        self.position = fact.position
 
     def _refold(self) -> None:
         restore(self._graph, pack(self._settled))

@@ -18,7 +18,6 @@ from twin.spatial.compiled import Floats, Ints, compiled
 _APART_FOR: Micros = 20 * SECOND  # how long having been seen side by side keeps two tracks apart
 _NOTE_EVERY: Micros = SECOND
 _WATCHED: Micros = SECOND  # a track unseen for longer tells nothing of where it is
-_WATCHED_PARKED: Micros = 10 * SECOND  # of what stands, most of which others hide, now and then
 _FAINT_HITS = 60
 _N_APART = 15  # points: five for a second of two boxes beside each other, two for boxes of which one hides much of the other
 _N_APART_AT_BIRTH = 5
@@ -170,9 +169,7 @@ def _unseen(one: Track, other: Track, at: Micros) -> Track | None:
 
 
 def _is_watched(track: Track, at: Micros) -> bool:
-    if track.status == "parked":
-        return at - track.seen_at <= _WATCHED_PARKED
-    return track.status == "moving" and _is_seen(track, at)
+    return track.status in ("moving", "parked") and _is_seen(track, at)
 
 
 def _is_faint(track: Track) -> bool:

@@ -74,8 +74,9 @@ class Lifecycle:
         known = reappeared(track, state, self._scene) if may_be_known else None
         if known is not None:
             go_on(track, known.track, known.certainty, known.is_ambiguous)
-            if known.gap is not None and not known.is_ambiguous and known.certainty >= _SURE:
-                self._telling.unseen(track, _last_seen(known.track))
+            if self._has_surely_driven(track, known):
+                hidden_at = known.track.seen_at + self._parameters.hidden_us
+                self._telling.unseen(track, _last_seen(known.track), hidden_at)
             track.sides = {}
             earlier = crossings_before(track, self._portals(track), self._parameters.portal_side_m)
         else:
@@ -85,6 +86,11 @@ class Lifecycle:
         for crossing in earlier:
             self._cross(track, crossing)
         return known
+
+    def _has_surely_driven(self, track: Track, known: Reappearance) -> bool:
+        """Whether it is sure who was found, and that it was on its way meanwhile."""
+        is_sure = known.certainty >= _SURE and "ambiguous_identity" not in track.flags
+        return is_sure and known.gap is not None and known.track.status != "parked"
 
     def check_portals(self, track: Track) -> None:
         """Crossings at the newest point of a confirmed track's trail."""

@@ -21,7 +21,7 @@ from twin.fusion.motion import Cov2
 from twin.spatial.lanes import Lanes, WayPoint
 
 _LEAST: Micros = 3 * SECOND  # of less the coasting track tells
-_MOST: Micros = 120 * SECOND
+_MOST: Micros = 60 * SECOND  # what is older is in saved graphs already
 _LEAST_M = 8.0
 _EVERY: Micros = SECOND
 _STEP_M = 0.5
@@ -52,8 +52,12 @@ class Passing(NamedTuple):
     covariance_m2: Cov2
 
 
-def passed(lanes: Lanes, lost: Sighting, found: Sighting) -> list[Passing]:
-    """Where it was each second between; nothing where it does not seem to have driven from the one to the other."""
+def passed(lanes: Lanes, lost: Sighting, found: Sighting, asked_at: Micros) -> list[Passing]:
+    """Where it was each second between; nothing where it does not seem to have driven from the one to the other.
+
+    Args:
+        asked_at: one of the moments, if it is between, and others are whole seconds away from it.
+    """
     took = found.at - lost.at
     if not _LEAST < took <= _MOST:
         return []
@@ -66,7 +70,7 @@ def passed(lanes: Lanes, lost: Sighting, found: Sighting) -> list[Passing]:
         return []
     return [
         _passing(way, *_reached(times, (at - lost.at) / SECOND / scale), scale, at)
-        for at in range(lost.at + _EVERY, found.at - _EVERY // 2, _EVERY)
+        for at in range(lost.at + ((asked_at - lost.at) % _EVERY or _EVERY), found.at - _EVERY // 2, _EVERY)
     ]
 
 

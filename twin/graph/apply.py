@@ -81,6 +81,7 @@ def _moved(graph: SiteGraph, fact: VehicleMoved, at: Micros) -> None:
         stall=None,
         since_at=before.since_at if before.state == "moving" else at,
         updated_at=at,
+        is_inferred=fact.is_inferred,
     )
     _set(graph, fact.vehicle, now)
 
@@ -112,7 +113,7 @@ def _hidden(graph: SiteGraph, fact: VehicleHidden, at: Micros) -> None:
         return
     since_at = before.since_at if before.state == "hidden" else at
     where = {"level": fact.level, "position_m": fact.position_m, "zone": fact.zone, "stall": None}
-    where |= {"takes": (), "is_double_parked": False}
+    where |= {"takes": (), "is_double_parked": False, "is_inferred": False}
     _set(graph, fact.vehicle, replace(before, state="hidden", since_at=since_at, updated_at=at, **where))
 
 

@@ -22,6 +22,7 @@ class VehicleNow(Struct, frozen=True, kw_only=True, array_like=True):
         since_at: when ``state`` became what it is.
         updated_at: when the last fact of its position occurred.
         takes, is_double_parked: as its last ``vehicle.parked.v1`` says, while it is parked.
+        is_inferred: nobody saw it there; it was found again later.
     """
 
     kind: VehicleKind
@@ -36,6 +37,7 @@ class VehicleNow(Struct, frozen=True, kw_only=True, array_like=True):
     updated_at: Micros
     takes: tuple[StallId, ...] = ()
     is_double_parked: bool = False
+    is_inferred: bool = False
 
 
 class StallNow(Struct, frozen=True, kw_only=True, array_like=True):

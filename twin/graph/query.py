@@ -23,6 +23,7 @@ class VehicleView(Struct, frozen=True, kw_only=True):
     """One vehicle on the site; metres in the site frame, times RFC 3339.
 
     ``takes`` are stalls beside its own that a parked one reaches into; ``is_double_parked`` also where it stands in the way.
+    ``is_inferred``: nobody saw it there, it was found again later.
     """
 
     vehicle: str
@@ -39,6 +40,7 @@ class VehicleView(Struct, frozen=True, kw_only=True):
     updated_at: str
     takes: list[str]
     is_double_parked: bool
+    is_inferred: bool
 
 
 class StallView(Struct, frozen=True, kw_only=True):
@@ -147,6 +149,7 @@ def _vehicle(name: str, now: VehicleNow, session: str | None) -> dict[str, Any]:
         "updated_at": rfc3339(now.updated_at),
         "takes": list(now.takes),
         "is_double_parked": now.is_double_parked,
+        "is_inferred": now.is_inferred,
     }
 
 

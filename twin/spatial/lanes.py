@@ -108,10 +108,12 @@ class Lanes:
             length, end = self._vertices[n][-1]
             for following in (one for one in self._lanes[n].follows if one in number_of):
                 foot = _foot(number_of[following], self._vertices[number_of[following]], end)
-                joints.append((_Node(n, length), _Node(foot.lane, foot.along_m), foot.off_m))
-                if name in back and following in back:
-                    rest = self._vertices[foot.lane][-1][0] - foot.along_m
-                    joints.append((_Node(back[following], rest), _Node(back[name], 0.0), foot.off_m))
+                there = [_Node(foot.lane, foot.along_m)]
+                if following in back:
+                    there.append(_Node(back[following], self._vertices[foot.lane][-1][0] - foot.along_m))
+                joints += [(_Node(n, length), one, foot.off_m) for one in there]
+                if name in back:
+                    joints += [(one, _Node(back[name], 0.0), foot.off_m) for one in there]
         cuts = [{along for along, _ in vertices} for vertices in self._vertices]
         for one, other, _ in joints:
             cuts[one.lane].add(one.along_m)

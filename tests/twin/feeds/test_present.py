@@ -1,5 +1,6 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from twin.events.envelope import RecordedFact
 from twin.feeds.present import Present
@@ -61,6 +62,26 @@ def test_a_fact_that_reaches_behind_what_is_settled_is_refused_until_the_next_lo
     assert present.is_stale
     load(present, lot, [*facts, late])
     assert not present.is_stale
+
+
+def test_where_a_vehicle_was_while_nobody_saw_it_is_put_behind_what_is_settled(lot, story):
+    inferred = [replace(story.moved(x=float(at)), is_inferred=True) for at in (3, 4, 5, 6)]
+    told = [
+        *(story.event(n, story.confirmed(vehicle), at=n) for n, vehicle in ((1, "v1"), (2, "v2"))),
+        story.event(3, story.hidden(), at=4),
+        *(story.event(n, story.moved("v2", x=float(n)), at=n) for n in range(4, 40)),
+    ]
+    found = [
+        *(story.event(40 + n, one, at=3 + n) for n, one in enumerate(inferred)),
+        story.event(50, story.moved(x=30.0), at=39),
+    ]
+    facts = recorded([*told, *found])
+    present = Present(lot, settle=2_000_000)
+    assert present.take(facts[: len(told)])
+    assert present.take(facts[len(told) :])
+    assert present.state() == state(naive(lot, facts), position=len(facts))
+    (vehicle,) = [one for one in present.state()["vehicles"] if one["vehicle"] == "v1"]
+    assert (vehicle["position_m"], vehicle["is_inferred"], vehicle["since_at"][17:19]) == ([30.0, 3.0], False, "04")
 
 
 def test_a_correction_of_something_settled_is_refused(lot, story):

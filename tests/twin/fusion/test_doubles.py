@@ -1,12 +1,19 @@
 """Tracks that are one vehicle, and tracks that only look like it."""
 
 import pytest
+from tracks import view
 
+from twin.events.facts import IdentitiesMerged
 from twin.events.ids import SECOND
 from twin.events.observations import DetectedBox
 from twin.fusion import doubles
+from twin.fusion.draft import Draft
+from twin.fusion.emission import Emission
+from twin.fusion.identities import Identities
 from twin.fusion.motion import born
-from twin.fusion.state import Suspicion, Track
+from twin.fusion.parameters import DEFAULTS
+from twin.fusion.scene import Scene
+from twin.fusion.state import FusionState, Suspicion, Track
 
 T0 = 1_767_268_800_000_000
 
@@ -58,8 +65,7 @@ def test_two_parked_tracks_nearer_than_two_vehicles_can_stand_are_suspected_and_
         track(2, 2.5, born_beside=(1,)),  # the next stall
         track(2, 1.2),  # came from elsewhere
         track(2, 1.2, born_beside=(1,), status="hidden"),
-        track(2, 1.2, born_beside=(1,), at=T0 - 11 * SECOND),  # not watched
-        track(2, 1.2, born_beside=(1,), at=T0 - 2 * SECOND, status="moving"),
+        track(2, 1.2, born_beside=(1,), at=T0 - 2 * SECOND),  # not watched
         track(2, 1.2, born_beside=(1,), status="moving", velocity=(2.0, 0.0)),  # drives past
     ],
 )
@@ -133,7 +139,21 @@ def test_who_is_seen_no_more_where_another_stands_is_that_one_unless_both_came_i
     later = T0 + 30 * SECOND
     assert pairs(doubles.suspected([one, other], (), later)) == found
     assert doubles.must_look_alike(one, other, later)
+    assert doubles.must_look_alike(one, other, T0 + 2 * SECOND)
     assert not doubles.must_look_alike(one, other, T0)
+
+
+@pytest.mark.parametrize(("cosine", "is_one"), [(0.95, True), (0.0, False)])
+def test_who_is_seen_no_more_where_another_stands_is_not_that_one_if_they_look_unlike(lot, cosine, is_one):
+    later = T0 + 30 * SECOND
+    one, other = track(1, 0.0), track(2, 0.5, born_beside=(1,), at=later)
+    one.vehicle, other.vehicle, one.gallery, other.gallery = "v1", "v2", (view(1.0),), (view(cosine),)
+    state = FusionState(tracks={1: one, 2: other}, suspicions=(Suspicion(1, 2, later - 5 * SECOND),))
+    emission = Emission("lot", "2", 1, lambda _: [])
+    draft = Draft(state, Scene(lot, DEFAULTS), emission)
+    Identities(draft).unite(later)
+    assert [type(fact.payload) for fact in emission.facts] == [IdentitiesMerged] * is_one
+    assert len(draft.state.tracks) == 2 - is_one
 
 
 def test_two_that_nobody_sees_are_left_alone():

@@ -43,6 +43,7 @@ def test_a_vehicle_keeps_the_time_its_state_began(lot, story):
         "updated_at": "2026-01-01T12:00:03.000000Z",
         "takes": [],
         "is_double_parked": False,
+        "is_inferred": False,
     }
 
 

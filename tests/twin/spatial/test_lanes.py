@@ -39,6 +39,13 @@ def test_a_lane_of_both_ways_is_driven_back_and_one_of_one_way_round_the_block()
     ]
     way = Lanes(street).way("ground", (20.0, 11.0), "ground", (5.0, 0.0))
     assert places(way) == [("ground", *one) for one in ((20.0, 11.0), (20.0, 1.0), (20.0, 0.0), (5.0, 0.0))]
+    crossing = lane("in", (-40.0, 15.0), (20.0, 15.0), follows=("b",))
+    lanes = Lanes([crossing, street[1]])
+    for y in (5.0, 25.0):  # to either side
+        assert places(lanes.way("ground", (0.0, 15.0), "ground", (20.0, y)))[-1] == ("ground", 20.0, y)
+    side = Lanes([lane("s", (0.0, 15.0), (20.0, 15.0), one_way=False, follows=("b",)), street[1]])
+    for y in (5.0, 25.0):  # and from either side into the lane
+        assert places(side.way("ground", (20.0, y), "ground", (1.0, 15.0)))[-1] == ("ground", 1.0, 15.0)
     square = [(0.0, 0.0), (20.0, 0.0), (20.0, 20.0), (0.0, 20.0)]
     names = "abcd"
     block = [lane(names[n], square[n], square[(n + 1) % 4], follows=(names[(n + 1) % 4],)) for n in range(4)]
@@ -58,8 +65,10 @@ def test_ways_on_any_site_are_as_long_as_their_steps_and_no_shorter_than_the_str
     lanes = Lanes(site.lanes)
     one, other = (data.draw(st.sampled_from(site.lanes)) for _ in range(2))
     way = lanes.way(one.level, one.line_m[0], other.level, other.line_m[-1])
-    if way is None:
+    leads_in = all(other.id not in lane.follows for lane in site.lanes)
+    if not one.follows or leads_in:  # the way out, and the way in
         return
+    assert way is not None
     steps = [((b.x_m - a.x_m) ** 2 + (b.y_m - a.y_m) ** 2) ** 0.5 for a, b in pairwise(way)]
     assert way[-1].along_m == pytest.approx(sum(steps))
     straight = ((way[-1].x_m - way[0].x_m) ** 2 + (way[-1].y_m - way[0].y_m) ** 2) ** 0.5
