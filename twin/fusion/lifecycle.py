@@ -73,10 +73,12 @@ class Lifecycle:
         may_be_known = not came_in and self._scene.has_boundary
         known = reappeared(track, state, self._scene) if may_be_known else None
         if known is not None:
+            first = track.trail[0]
             go_on(track, known.track, known.certainty, known.is_ambiguous)
             if self._has_surely_driven(track, known):
                 hidden_at = known.track.seen_at + self._parameters.hidden_us
-                self._telling.unseen(track, _last_seen(known.track), hidden_at)
+                found = Sighting(first.at, track.level, (first.x, first.y))
+                self._telling.unseen(track, _last_seen(known.track), found, hidden_at)
             track.sides = {}
             earlier = crossings_before(track, self._portals(track), self._parameters.portal_side_m)
         else:

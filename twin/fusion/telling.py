@@ -60,15 +60,13 @@ class Telling:
         track.motion = newest
         self.move(track)
 
-    def unseen(self, track: Track, lost: Sighting, hidden_at: Micros) -> None:
-        """Where a vehicle that was found again had been, from where it was lost to where its trail begins.
+    def unseen(self, track: Track, lost: Sighting, found: Sighting, hidden_at: Micros) -> None:
+        """Where a vehicle that was found again had been.
 
         Args:
             hidden_at: when it was told to be hidden where it was lost: that is put right at the same moment.
         """
         assert track.vehicle is not None
-        first = track.trail[0]
-        found = Sighting(first.at, track.level, (first.x, first.y))
         for one in passed(self._scene.lanes, lost, found, hidden_at):
             x, y = one.point_m
             fact = VehicleMoved(

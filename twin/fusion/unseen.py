@@ -20,9 +20,9 @@ from twin.events.ids import SECOND, Micros
 from twin.fusion.motion import Cov2
 from twin.spatial.lanes import Lanes, WayPoint
 
-_LEAST: Micros = 3 * SECOND  # of less the coasting track tells
+_LEAST: Micros = SECOND
 _MOST: Micros = 60 * SECOND  # what is older is in saved graphs already
-_LEAST_M = 8.0
+_LEAST_M = 3.0
 _EVERY: Micros = SECOND
 _STEP_M = 0.5
 _CRUISE_MPS = 5.0

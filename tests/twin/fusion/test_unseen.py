@@ -60,11 +60,11 @@ def test_a_bend_is_taken_slowly():
 @pytest.mark.parametrize(
     ("seconds", "to_m"),
     [
-        (2.9, (14.0, 0.0)),  # the coasting track tells
+        (1.0, (5.0, 0.0)),  # no moment between
         (60.0, (100.0, 0.0)),  # it halted somewhere
         (5.0, (100.0, 0.0)),  # nobody drives so fast
         (20.0, (100.0, 9.0)),  # off the lanes
-        (4.0, (6.0, 0.0)),  # hardly a way
+        (1.5, (2.5, 0.0)),  # hardly a way
         (61.0, (290.0, 0.0)),  # too long ago
     ],
 )
