@@ -101,7 +101,7 @@ class People:
         """Everyone who walks at a time, sorted by id.
 
         Args:
-            episodes: those in which a vehicle stands in a stall then; all of whom somebody walks.
+            episodes: those in which a vehicle stands in a stall then. Who ``may_walk`` not then may be left out.
             vehicles: all that are there.
         """
         states = (walk.at(at) for episode in episodes for walk in self._walks_of(episode).walks)

@@ -9,12 +9,11 @@ from twin.fusion import camera_links, doubles, joining
 from twin.fusion.appearance import with_views
 from twin.fusion.draft import Draft
 from twin.fusion.exchange import exchanged, slid
-from twin.fusion.identity import Reappearance, certainty_of, is_unlike
+from twin.fusion.identity import SURE, Reappearance, certainty_of, is_unlike
 from twin.fusion.place import fused, squared_distance
 from twin.fusion.recognition import recognitions
 from twin.fusion.state import Track, TrackId
 
-_SURE = 0.9  # certainty of an identity from which is learned
 _SAME_PARKED_M = 1.8  # nearer than two parked vehicles' centres can be
 _SAME_D2 = 6.0  # chi-squared, 2 degrees of freedom, 95 %
 _SAME_MOVING_M = 3.5  # two views of one moving vehicle may differ so much where one of them is cut
@@ -51,7 +50,7 @@ class Identities:
                     self._draft.state, links=camera_links.with_new(self._draft.state.links, track.seen_by)
                 )
             return
-        if known.gap is None or known.is_ambiguous or known.certainty < _SURE:
+        if known.gap is None or known.is_ambiguous or known.certainty < SURE:
             return
         learned = self._draft.state.links
         if known.track.status != "hidden":  # it was lost so short a while ago that nobody has counted it

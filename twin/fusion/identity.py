@@ -23,6 +23,9 @@ from twin.fusion.place import squared_distance
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track
 
+SURE = 0.9
+"""Certainty of an identity from which is learned, and from which on the way between is told."""
+
 _PARKED_NEAR_M = 5.0
 _ONE_PLACE_M = 1.5  # what comes up so near to where a vehicle was parked also hides its place, so that it is not missed there
 _STRANGE_NATS = -1.0  # of looks alone: so little alike is nobody taken for another, however well the time fits

@@ -13,7 +13,7 @@ from twin.events.ids import SECOND, Micros, StallId, VehicleId, name_of
 from twin.fusion.appearance import Nats
 from twin.fusion.arithmetic import mm
 from twin.fusion.emission import Emission
-from twin.fusion.identity import Reappearance, reappeared
+from twin.fusion.identity import SURE, Reappearance, reappeared
 from twin.fusion.joining import LEFT_BEHIND, go_on, take_back, with_doubt
 from twin.fusion.leaving import recognized
 from twin.fusion.motion import Cov2
@@ -31,7 +31,6 @@ _UNSEEN_IN_STALL: Cov2 = (0.5, 0.0, 0.5)  # of where one stands in a stall into 
 _BACK_EXTRAPOLATION_US = 2 * SECOND
 _AHEAD_EXTRAPOLATION_US = 1_500_000
 _EXTRAPOLATED_CERTAINTY = 0.8
-_SURE = 0.9  # certainty of an identity from which the way between is told
 
 
 class Lifecycle:
@@ -78,7 +77,9 @@ class Lifecycle:
             if self._has_surely_driven(track, known):
                 hidden_at = known.track.seen_at + self._parameters.hidden_us
                 found = Sighting(first.at, track.level, (first.x, first.y))
-                self._telling.unseen(track, _last_seen(known.track), found, hidden_at)
+                last = _last_seen(known.track)
+                lost = Sighting(last.at, known.track.level, (last.x, last.y))
+                self._telling.unseen(track, lost, found, hidden_at)
             track.sides = {}
             earlier = crossings_before(track, self._portals(track), self._parameters.portal_side_m)
         else:
@@ -91,7 +92,7 @@ class Lifecycle:
 
     def _has_surely_driven(self, track: Track, known: Reappearance) -> bool:
         """Whether it is sure who was found, and that it was on its way meanwhile."""
-        is_sure = known.certainty >= _SURE and "ambiguous_identity" not in track.flags
+        is_sure = known.certainty >= SURE and "ambiguous_identity" not in track.flags
         return is_sure and known.gap is not None and known.track.status != "parked"
 
     def check_portals(self, track: Track) -> None:
@@ -107,7 +108,7 @@ class Lifecycle:
             looked_at: the newest frame of the camera that saw it last. One that fell silent does not say that it left.
             taken: stalls in which others are parked.
         """
-        last = track.trail[-1] if track.trail else TrailPoint(track.seen_at, track.motion.x, track.motion.y)
+        last = _last_seen(track)
         leaving = extrapolated(track, self._portals(track), within_us=_AHEAD_EXTRAPOLATION_US, is_backwards=False)
         if leaving is not None and leaving.at <= looked_at:
             self._cross(track, leaving)
@@ -195,9 +196,8 @@ class Lifecycle:
         return self._scene.portals.get(track.level, ())
 
 
-def _last_seen(track: Track) -> Sighting:
-    last = track.trail[-1] if track.trail else TrailPoint(track.seen_at, track.motion.x, track.motion.y)
-    return Sighting(last.at, track.level, (last.x, last.y))
+def _last_seen(track: Track) -> TrailPoint:
+    return track.trail[-1] if track.trail else TrailPoint(track.seen_at, track.motion.x, track.motion.y)
 
 
 def _named(track: Track) -> VehicleId:

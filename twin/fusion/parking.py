@@ -9,8 +9,8 @@ from twin.fusion import standing
 from twin.fusion.absence import note_rate
 from twin.fusion.double_parking import stance
 from twin.fusion.frame import Measured
-from twin.fusion.motion import Cov2, Motion, born
-from twin.fusion.place import fused, without_strays
+from twin.fusion.motion import Motion, born
+from twin.fusion.place import Place, fused, without_strays
 from twin.fusion.scene import Scene
 from twin.fusion.standing import away_m
 from twin.fusion.state import Track, TrackId, TrailPoint
@@ -22,9 +22,6 @@ _AWAY_LOOKS = 3
 _SURELY_IN = 0.9
 _TOLD_M = 0.15  # a parked vehicle's place is told again when it is off by more
 _STANDING_SIGMA_M = 0.1
-
-Place = tuple[float, float, Cov2]
-"""x and y in m, and their covariance in m²."""
 
 
 class Parking:

@@ -14,7 +14,8 @@ from msgspec import Struct
 from twin.events.ids import CameraId, Micros
 from twin.fusion.motion import Cov2
 
-_Place = tuple[float, float, Cov2]
+Place = tuple[float, float, Cov2]
+"""x and y in m, and their covariance in m²."""
 BoxPx = tuple[float, float, float, float]
 CLEAR, COVERED, CUT = 0, 1, 2
 """How much of a vehicle a box is of: all, not its lower edge, not one of its sides. Less is better."""
@@ -74,11 +75,11 @@ def looked(
     )
 
 
-_known: dict[int, tuple[Mapping[CameraId, Look], _Place | None]] = {}
+_known: dict[int, tuple[Mapping[CameraId, Look], Place | None]] = {}
 _strange: dict[tuple[int, CameraId], tuple[Mapping[CameraId, Look], bool]] = {}
 
 
-def fused(looks: Mapping[CameraId, Look]) -> _Place | None:
+def fused(looks: Mapping[CameraId, Look]) -> Place | None:
     """The place that all cameras' looks tell together, with its covariance; None without any.
 
     Weighted by information: x = (Σ Rᵢ⁻¹)⁻¹ Σ Rᵢ⁻¹ xᵢ, with Rᵢ = R (s + (1 - s) / n).
@@ -96,14 +97,14 @@ def fused(looks: Mapping[CameraId, Look]) -> _Place | None:
     return place
 
 
-def alone(look: Look) -> _Place:
+def alone(look: Look) -> Place:
     """As ``fused``, of one camera's looks."""
     share = _SYSTEMATIC + (1.0 - _SYSTEMATIC) / look.n
     xx, xy, yy = look.covariance_m2
     return look.x, look.y, (share * xx, share * xy, share * yy)
 
 
-def without(looks: Mapping[CameraId, Look], camera: CameraId) -> _Place | None:
+def without(looks: Mapping[CameraId, Look], camera: CameraId) -> Place | None:
     """As ``fused``, of what the other cameras see clearly."""
     return _fused([looks[name] for name in sorted(looks) if name != camera and looks[name].rank == CLEAR])
 
@@ -160,7 +161,7 @@ def _are_near(own: Look, looks: Iterable[Look]) -> bool:
     return True
 
 
-def _are_apart(one: _Place | None, other: _Place | None) -> bool:
+def _are_apart(one: Place | None, other: Place | None) -> bool:
     """Whether two places are of two vehicles: d² of their difference, and room for both."""
     if one is None or other is None:
         return False
@@ -177,11 +178,11 @@ def squared_distance(dx: float, dy: float, covariance_m2: Cov2) -> float:
     return (c * dx * dx - 2.0 * b * dx * dy + a * dy * dy) / (a * c - b * b)
 
 
-def _fused(looks: Iterable[Look]) -> _Place | None:
+def _fused(looks: Iterable[Look]) -> Place | None:
     return together(alone(look) for look in looks)
 
 
-def together(places: Iterable[_Place]) -> _Place | None:
+def together(places: Iterable[Place]) -> Place | None:
     """What independent places tell together, weighted by information; None without any."""
     a = b = c = p = q = 0.0
     for x, y, (xx, xy, yy) in places:

@@ -26,6 +26,7 @@ _LEAST_M = 3.0
 _EVERY: Micros = SECOND
 _STEP_M = 0.5
 _CRUISE_MPS = 5.0
+_CREEP_MPS = 0.5  # nobody turns round more slowly
 _ASIDE_MPS2 = 1.5
 _BEND_M = 5.0  # radius of a right angle's bend; sharper ones are narrower
 _SPEEDING_MPS2 = 1.0
@@ -97,7 +98,7 @@ def _bends(way: Sequence[WayPoint]) -> Iterator[tuple[float, float]]:
 
 def _speed_mps(along_m: float, bends: Sequence[tuple[float, float]]) -> float:
     slowest = min((square + 2.0 * _SPEEDING_MPS2 * abs(along_m - at) for at, square in bends), default=math.inf)
-    return math.sqrt(max(min(slowest, _CRUISE_MPS * _CRUISE_MPS), 0.25))
+    return math.sqrt(max(min(slowest, _CRUISE_MPS * _CRUISE_MPS), _CREEP_MPS * _CREEP_MPS))
 
 
 def _reached(times: Sequence[float], at_s: float) -> tuple[float, float]:
