@@ -33,6 +33,7 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
         sure_mean: mean score of what is taken to be a vehicle after the usual hits and time.
         unsure_hits, unsure_us: hits and time until what scores less is one.
         certain_mean, driven_m: what scores less than this mean is one only in a stall, or once it has driven so far.
+        walking_mps: nobody on foot keeps up a higher speed for that way.
         inner_birth_hits, inner_birth_us: as above, in the middle of a watched area, where nothing can come from.
         tentative_us: an unconfirmed track unseen for so long is dropped.
         tentative_still_us: the same for one that stands: what is half hidden is seen now and then.
@@ -78,6 +79,7 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
     unsure_us: Micros = 6 * SECOND
     certain_mean: float = 0.65
     driven_m: float = 6.0
+    walking_mps: float = 2.0
     inner_birth_hits: int = 15
     inner_birth_us: Micros = 2 * SECOND
     tentative_us: Micros = SECOND

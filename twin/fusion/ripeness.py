@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twin.events.ids import SECOND
 from twin.fusion.scene import Scene
 from twin.fusion.standing import away_m
 from twin.fusion.state import Track, TrailPoint
@@ -25,6 +26,13 @@ def is_ripe(track: Track, scene: Scene) -> bool:
 
 def _is_where_vehicles_are(track: Track, scene: Scene) -> bool:
     """Whether a track stands in a stall or has driven: a sign or a bin that looks like a vehicle does neither."""
-    motion = track.motion
-    has_driven = away_m(TrailPoint(track.born_at, *track.first_m), motion.x, motion.y) > scene.parameters.driven_m
-    return has_driven or scene.map.stall_at(track.level, motion.x, motion.y) is not None
+    return scene.map.stall_at(track.level, track.motion.x, track.motion.y) is not None or _has_driven(track, scene)
+
+
+def _has_driven(track: Track, scene: Scene) -> bool:
+    """Whether a track came far; somebody on foot is somewhat like a motorcycle, which is faster."""
+    motion, parameters = track.motion, scene.parameters
+    if track.kind != "motorcycle":
+        return away_m(TrailPoint(track.born_at, *track.first_m), motion.x, motion.y) > parameters.driven_m
+    ways = ((away_m(point, motion.x, motion.y), (motion.at - point.at) / SECOND) for point in track.trail)
+    return any(way > max(parameters.driven_m, parameters.walking_mps * after_s) for way, after_s in ways)
