@@ -3,7 +3,7 @@
 ``tracks`` has a row at each fact about where a vehicle is, by vehicle and time; a row holds until the vehicle's next one.
 Of several facts about one moment the last counts. A crossing is found when a vehicle is well across, and told with the time at
 which it was on the line: what is told of a vehicle for a time after it left does not count, as in the graph, unless it is
-confirmed anew.
+confirmed anew; nor does what is told of one whose confirmation was taken back.
 Missing values are nulls, times int64 microseconds UTC, positions metres in the site frame.
 """
 
@@ -81,7 +81,7 @@ class Tables:
     @property
     def n_vehicles(self) -> int:
         """Vehicles that have a track row."""
-        return len({row["vehicle"] for row in self._tracks.values()})
+        return len({row["vehicle"] for row in self._tracks.values()} & {vehicle for vehicle, _ in self._confirmed.values()})
 
     def write(self, run: Path) -> int:
         """Write ``tracks.parquet`` and ``sessions.parquet``, sessions by id; returns the number of sessions."""
@@ -92,10 +92,12 @@ class Tables:
         return len(newest)
 
     def _track_rows(self) -> list[dict[str, Any]]:
-        gone_at = self._gone_at()
+        gone_at, confirmed = self._gone_at(), {vehicle for vehicle, _ in self._confirmed.values()}
         rows = dict[tuple[str, int], dict[str, Any]]()
         for row in self._tracks.values():
             key = row["vehicle"], row["t"]
+            if row["vehicle"] not in confirmed:
+                continue
             if row["t"] <= gone_at.get(row["vehicle"], row["t"]) and not _is_left(rows.get(key)):
                 rows[key] = row
         return [rows[key] for key in sorted(rows)]

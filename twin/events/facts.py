@@ -178,7 +178,8 @@ class IdentitiesMerged(
 ):
     """Two vehicles were one: ``merged`` is no more, and what it did was done by ``vehicle``.
 
-    Its tracklets are assigned anew, and its stays are amended, by facts of the same cause.
+    Its tracklets are assigned anew, and its stays are amended, by facts of the same cause. Where it was while nobody saw
+    ``vehicle`` by that name is told again, and what confirmed it is superseded, unless a person decided.
 
     Attributes:
         level, position_m: of ``merged`` when it was found out; None where it was not followed any more.

@@ -13,6 +13,7 @@ from twin.fusion.identity import SURE, Reappearance, certainty_of, is_unlike
 from twin.fusion.place import fused, squared_distance
 from twin.fusion.recognition import recognitions
 from twin.fusion.state import Track, TrackId
+from twin.fusion.unseen import Sighting
 
 _SAME_PARKED_M = 1.8  # nearer than two parked vehicles' centres can be
 _SAME_D2 = 6.0  # chi-squared, 2 degrees of freedom, 95 %
@@ -92,6 +93,8 @@ class Identities:
     def _recognize(self, lost: Track, found: Track, margin: float, at: Micros) -> None:
         """A vehicle that began anew is one that was lost: it goes by that one's name, as surely as at first sight."""
         joining.take_back(self._draft.mine(lost.id), found, at, self._draft.emission)
+        if lost.status != "parked" and certainty_of(margin) >= SURE and "ambiguous_identity" not in found.flags:
+            self._draft.telling.unseen(found, lost, Sighting(found.born_at, found.level, found.first_m))
         found.certainty = round(found.certainty * certainty_of(margin), 3)
         self._draft.linking.hand_over(lost.id, found, at)
         self._draft.linking.hand_over(found.id, found, at)

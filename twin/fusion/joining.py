@@ -9,15 +9,25 @@ from msgspec.structs import replace
 from twin.events.facts import IdentitiesMerged, SessionFlag
 from twin.events.ids import SECOND, EventId, Micros, VehicleId
 from twin.events.observations import VehicleKind
+from twin.fusion import path
 from twin.fusion.appearance import Gallery, Nats, with_views
 from twin.fusion.arithmetic import mm
 from twin.fusion.emission import Emission
 from twin.fusion.identity import is_unlike
 from twin.fusion.standing import away_m
-from twin.fusion.state import Track, TrailPoint, known_at
+from twin.fusion.state import Passed, Track, TrailPoint, known_at
 
 _OfVehicle = tuple[
-    VehicleId | None, VehicleKind, dict[VehicleKind, float], bool, Micros, float, Gallery, tuple[SessionFlag, ...]
+    VehicleId | None,
+    VehicleKind,
+    dict[VehicleKind, float],
+    bool,
+    Micros,
+    float,
+    Gallery,
+    tuple[SessionFlag, ...],
+    EventId | None,
+    tuple[Passed, ...],
 ]
 
 LEFT_BEHIND: Micros = 20 * SECOND
@@ -38,7 +48,7 @@ def unite(elder: Track, younger: Track, at: Micros, emission: Emission, decision
         evidence=younger.evidence,
         decision=decision,
     )
-    emission.emit(at, fact)
+    path.merge(elder, younger, at, fact, emission)
     elder.kind_scores = summed(elder.kind_scores, younger.kind_scores)
     elder.kind = likeliest(elder.kind_scores)
     elder.gallery = with_views(elder.gallery, younger.gallery)
@@ -70,7 +80,7 @@ def take_back(track: Track, other: Track, at: Micros, emission: Emission) -> Non
     unite(track, other, at, emission)
     other.vehicle, other.flags, other.has_entered = track.vehicle, track.flags, track.has_entered
     other.kind_scores, other.kind, other.gallery = track.kind_scores, track.kind, track.gallery
-    other.hits = track.hits
+    other.hits, other.confirmed, other.path = track.hits, track.confirmed, track.path
     other.certainty, other.known_at = round(min(track.certainty, other.certainty), 3), known_at(track)
 
 
@@ -82,6 +92,7 @@ def go_on(track: Track, known: Track, certainty: float, is_ambiguous: bool) -> N
     track.certainty = round(known.certainty * certainty, 3)
     track.flags, track.has_entered, track.hits = known.flags, known.has_entered, known.hits + track.hits
     track.known_at = known_at(known)
+    track.confirmed, track.path = known.confirmed, known.path
     if (place := _just_before(track, known)) is not None:
         track.trail = (place, *track.trail)
     if is_ambiguous:
@@ -111,6 +122,7 @@ def exchange(one: Track, other: Track, at: Micros) -> None:
     for track, was, views in ((one, theirs, our_views), (other, ours, their_views)):
         track.vehicle, track.kind, track.kind_scores, track.has_entered, track.known_at, track.certainty = was[:6]
         track.gallery, track.flags = with_views(was[6], views), with_doubt(was[7])
+        track.confirmed, track.path = was[8:]
         track.strange, track.stood = (), None
         track.motion = replace(track.motion, at=max(track.motion.at, at)) if track.status == "parked" else track.motion
 
@@ -118,7 +130,7 @@ def exchange(one: Track, other: Track, at: Micros) -> None:
 def _vehicle_of(track: Track) -> tuple[_OfVehicle, Gallery]:
     """What is known of a track's vehicle, and its views that are of another one."""
     named = track.vehicle, track.kind, track.kind_scores, track.has_entered, known_at(track), track.certainty
-    return (*named, track.gallery, track.flags), track.strange
+    return (*named, track.gallery, track.flags, track.confirmed, track.path), track.strange
 
 
 def with_doubt(flags: tuple[SessionFlag, ...]) -> tuple[SessionFlag, ...]:

@@ -23,6 +23,7 @@ from twin.fusion.scene import Scene
 from twin.fusion.standing import away_m
 from twin.fusion.state import FusionState, Track, TrackId, TrailPoint
 from twin.fusion.telling import Telling
+from twin.fusion.trails import last_seen
 from twin.fusion.unseen import Sighting
 
 _INTO_STALL_MPS = 3.0
@@ -75,11 +76,7 @@ class Lifecycle:
             first = track.trail[0]
             go_on(track, known.track, known.certainty, known.is_ambiguous)
             if self._has_surely_driven(track, known):
-                hidden_at = known.track.seen_at + self._parameters.hidden_us
-                found = Sighting(first.at, track.level, (first.x, first.y))
-                last = _last_seen(known.track)
-                lost = Sighting(last.at, known.track.level, (last.x, last.y))
-                self._telling.unseen(track, lost, found, hidden_at)
+                self._telling.unseen(track, known.track, Sighting(first.at, track.level, (first.x, first.y)))
             track.sides = {}
             earlier = crossings_before(track, self._portals(track), self._parameters.portal_side_m)
         else:
@@ -108,7 +105,7 @@ class Lifecycle:
             looked_at: the newest frame of the camera that saw it last. One that fell silent does not say that it left.
             taken: stalls in which others are parked.
         """
-        last = _last_seen(track)
+        last = last_seen(track)
         leaving = extrapolated(track, self._portals(track), within_us=_AHEAD_EXTRAPOLATION_US, is_backwards=False)
         if leaving is not None and leaving.at <= looked_at:
             self._cross(track, leaving)
@@ -169,7 +166,9 @@ class Lifecycle:
         self._emission.emit(crossing.at, fact)
         if crossing.portal.role == "level" and crossing.portal.to_level is not None:
             track.level, track.sides = crossing.portal.to_level, {}
-        track.has_entered |= crossing.portal.role == "boundary" and crossing.direction == "in"
+        if crossing.portal.role == "boundary" and crossing.direction == "in":
+            track.has_entered = True
+            track.path = track.path[-1:]
         if leaves:
             if lost is not None:  # after its exit, so that a person who takes it back gets the exit back by its own name
                 self._leave_as(track, self._own(lost.id), crossing.at)
@@ -194,10 +193,6 @@ class Lifecycle:
 
     def _portals(self, track: Track) -> tuple[Portal, ...]:
         return self._scene.portals.get(track.level, ())
-
-
-def _last_seen(track: Track) -> TrailPoint:
-    return track.trail[-1] if track.trail else TrailPoint(track.seen_at, track.motion.x, track.motion.y)
 
 
 def _named(track: Track) -> VehicleId:

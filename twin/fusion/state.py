@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from twin.events.facts import SessionFlag, StallState
+from twin.events.facts import SessionFlag, StallState, VehicleHidden, VehicleMoved, VehicleParked
 from twin.events.ids import CameraId, EventId, LevelId, Micros, PortalId, StallId, TrackletId, VehicleId, ZoneId
 from twin.events.observations import CameraCalibrated, DetectedBox, VehicleKind
 from twin.fusion.appearance import Gallery
@@ -57,6 +57,13 @@ class Emitted(Struct, frozen=True, gc=False, array_like=True):
     zone: ZoneId | None
 
 
+class Passed(Struct, frozen=True, gc=False, array_like=True):
+    """What was told of a vehicle's place, by the name that it went by then."""
+
+    at: Micros
+    fact: VehicleMoved | VehicleParked | VehicleHidden
+
+
 class Stance(Struct, frozen=True, gc=False, array_like=True):
     """How a parked vehicle stands.
 
@@ -97,6 +104,8 @@ class Track(Struct, kw_only=True, gc=False):
         missed_at: when a camera last looked for a parked vehicle in vain; states of before have none.
         counted_by: cameras whose bias this stay of it told something of.
         stance: how it stands, while it is parked.
+        confirmed: the fact that its name began with; of tracks of before it is not known.
+        path: what was told of its places by that name; once it was seen to come in, the last.
     """
 
     id: TrackId
@@ -144,6 +153,8 @@ class Track(Struct, kw_only=True, gc=False):
     missed_at: Micros | None = None
     counted_by: tuple[CameraId, ...] = ()
     stance: Stance | None = None
+    confirmed: EventId | None = None
+    path: tuple[Passed, ...] = ()
 
 
 def known_at(track: Track) -> Micros:
@@ -240,7 +251,7 @@ class FusionState(Struct, frozen=True, gc=False):
 
 def with_names(state: FusionState, names: Mapping[EventId, EventId]) -> FusionState:
     """The state with facts by other ids, where it names them."""
-    after = {
+    links = {
         camera: {
             name: replace(link, assigned=names[link.assigned])
             for name, link in links.items()
@@ -248,12 +259,20 @@ def with_names(state: FusionState, names: Mapping[EventId, EventId]) -> FusionSt
         }
         for camera, links in state.tracklets.items()
     }
-    if not any(after.values()):
-        return state
-    return replace(state, tracklets={camera: {**links, **after[camera]} for camera, links in state.tracklets.items()})
+    tracks = {
+        name: replace(track, confirmed=names[track.confirmed])
+        for name, track in state.tracks.items()
+        if track.confirmed is not None and track.confirmed in names
+    }
+    if tracks:
+        state = replace(state, tracks={**state.tracks, **tracks})
+    if any(links.values()):
+        state = replace(state, tracklets={camera: {**of, **links[camera]} for camera, of in state.tracklets.items()})
+    return state
 
 
 def replaceable(state: FusionState) -> set[EventId]:
     """Facts that a later fact may supersede: by these ids, or by those that they were said anew under."""
     links = (link for camera in state.tracklets.values() for link in camera.values())
-    return {link.assigned for link in links if link.assigned is not None}
+    assigned = {link.assigned for link in links if link.assigned is not None}
+    return assigned | {track.confirmed for track in state.tracks.values() if track.confirmed is not None}

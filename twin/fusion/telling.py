@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from twin.events.facts import VehicleConfirmed, VehicleDismissed, VehicleHidden, VehicleMoved, VehicleParked
 from twin.events.ids import SECOND, Micros, ZoneId
+from twin.fusion import path
 from twin.fusion.arithmetic import micro, mm
 from twin.fusion.double_parking import stance
 from twin.fusion.emission import Emission
@@ -15,6 +16,7 @@ from twin.fusion.motion import Cov2, Motion
 from twin.fusion.scene import Scene
 from twin.fusion.standing import away_m
 from twin.fusion.state import Emitted, Track, TrackId, TrailPoint
+from twin.fusion.trails import last_seen
 from twin.fusion.unseen import Sighting, passed
 
 _SPEED_OVER_US: Micros = SECOND // 10  # two cameras' frames may be microseconds apart, and tell no speed
@@ -45,7 +47,7 @@ class Telling:
             tracklets=track.tracklets,
             evidence=track.evidence,
         )
-        self._emission.emit(first.at, fact)
+        path.begin(track, self._emission.emit(first.at, fact))
 
     def trail(self, track: Track) -> None:
         """Where the vehicle was before it was known to be one, as spaced as other moves."""
@@ -60,14 +62,12 @@ class Telling:
         track.motion = newest
         self.move(track)
 
-    def unseen(self, track: Track, lost: Sighting, found: Sighting, hidden_at: Micros) -> None:
-        """Where a vehicle that was found again had been.
-
-        Args:
-            hidden_at: when it was told to be hidden where it was lost: that is put right at the same moment.
-        """
+    def unseen(self, track: Track, lost: Track, found: Sighting) -> None:
+        """Where a vehicle that was found again had been since it was lost as another track. That it was told to be hidden there
+        is put right at the same moment."""
         assert track.vehicle is not None
-        for one in passed(self._scene.lanes, lost, found, hidden_at):
+        last, hidden_at = last_seen(lost), lost.seen_at + self._parameters.hidden_us
+        for one in passed(self._scene.lanes, Sighting(last.at, lost.level, (last.x, last.y)), found, hidden_at):
             x, y = one.point_m
             fact = VehicleMoved(
                 vehicle=track.vehicle,
@@ -87,7 +87,7 @@ class Telling:
         zone = self._zone(track)
         if last is None or self._has_moved(last, motion, zone) or is_due:
             track.emitted = Emitted(motion.at, motion.x, motion.y, zone)
-            self._emission.emit(motion.at, self._moved(track))
+            self._place(track, motion.at, self._moved(track))
 
     def parked(self, track: Track) -> None:
         """Where a parked vehicle stands; again when more looks place it elsewhere."""
@@ -106,14 +106,14 @@ class Telling:
             takes=stands.takes,
             is_double_parked=stands.is_double_parked,
         )
-        self._emission.emit(motion.at, fact)
+        self._place(track, motion.at, fact)
 
     def hidden(self, track: Track, at: Micros) -> None:
         """Where a vehicle was when it went out of sight."""
         assert track.vehicle is not None
         position = (mm(track.motion.x), mm(track.motion.y))
         hidden = VehicleHidden(vehicle=track.vehicle, level=track.level, position_m=position, zone=self._zone(track))
-        self._emission.emit(at, hidden)
+        self._place(track, at, hidden)
 
     def dismissed(self, track: Track, at: Micros) -> None:
         """Where something was that was no vehicle."""
@@ -130,6 +130,10 @@ class Telling:
             self.move(track, is_due=True)
         else:
             self.hidden(track, at)
+
+    def _place(self, track: Track, at: Micros, fact: VehicleMoved | VehicleParked | VehicleHidden) -> None:
+        self._emission.emit(at, fact)
+        path.note(track, at, fact)
 
     def _zone(self, track: Track) -> ZoneId | None:
         return self._scene.map.zone_at(track.level, track.motion.x, track.motion.y)

@@ -19,3 +19,8 @@ def extend_trail(track: Track) -> None:
     trail = (*(trail[:-1] if is_halted else trail), point)
     keep = 6 * _TRAIL_POINTS if track.vehicle is None else _TRAIL_POINTS
     track.trail = trail[-keep:]
+
+
+def last_seen(track: Track) -> TrailPoint:
+    """Where a track was seen last; its motion may be ahead of that."""
+    return track.trail[-1] if track.trail else TrailPoint(track.seen_at, track.motion.x, track.motion.y)

@@ -5,7 +5,7 @@ from written_runs import START, at
 
 from twin.evaluation.run_directory import Tables
 from twin.events.envelope import FactEvent
-from twin.events.facts import VehicleConfirmed, VehicleLeft, VehicleMoved
+from twin.events.facts import IdentitiesMerged, VehicleConfirmed, VehicleLeft, VehicleMoved
 
 PLACE = {"level": "ground", "covariance_m2": (0.1, 0.0, 0.1)}
 
@@ -61,3 +61,9 @@ def test_an_exit_that_is_told_anew_is_still_the_end(tmp_path):
 def test_a_vehicle_that_is_confirmed_anew_is_there_again(tmp_path):
     facts = [confirmed(1, 1), left(2, 5), confirmed(3, 60), moved(4, 61)]
     assert rows(tmp_path, *facts) == [(1, "moving"), (5, "left"), (60, "moving"), (61, "moving")]
+
+
+def test_a_vehicle_whose_confirmation_was_taken_back_was_none(tmp_path):
+    first = confirmed(1, 1)
+    one_of_two = told(3, 6, IdentitiesMerged(vehicle="w", merged="v"), (first.id,))
+    assert rows(tmp_path, first, moved(2, 5), one_of_two) == []
