@@ -13,12 +13,15 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from twin.events.facts import IdentitiesMerged, VehicleHidden, VehicleMoved, VehicleParked
-from twin.events.ids import EventId, Micros, VehicleId
+from twin.events.ids import SECOND, EventId, Micros, VehicleId
 from twin.fusion.emission import Emission
 from twin.fusion.state import Passed, Track
 
-LONGEST = 150
-"""Facts: half a minute of driving."""
+LONGEST = 100
+"""Facts: 20 s of driving."""
+
+_OLDEST: Micros = 60 * SECOND
+_LEAST_M = 0.3
 
 
 def begin(track: Track, confirmed: EventId) -> None:
@@ -27,9 +30,23 @@ def begin(track: Track, confirmed: EventId) -> None:
 
 
 def note(track: Track, at: Micros, fact: VehicleMoved | VehicleParked | VehicleHidden) -> None:
-    """A place was told."""
+    """A place was told. Of where it stays the first and, once it is parked, the newest are kept."""
     noted = Passed(at, fact if isinstance(fact, VehicleHidden) else replace(fact, evidence=()))
-    track.path = (noted,) if track.has_entered else (*track.path, noted)[-LONGEST:]
+    if track.has_entered:
+        track.path = (noted,)
+        return
+    known = track.path
+    if known and isinstance(fact, VehicleMoved) and _has_hardly_moved(known[-1], fact):
+        return
+    if isinstance(fact, VehicleParked) and all(isinstance(one.fact, VehicleParked) for one in known[-2:]) and len(known) > 1:
+        known = known[:-1]
+    track.path = (*(one for one in known if at - one.at <= _OLDEST), noted)[-LONGEST:]
+
+
+def _has_hardly_moved(last: Passed, fact: VehicleMoved) -> bool:
+    (x, y), (u, v) = last.fact.position_m, fact.position_m
+    is_there = (x - u) * (x - u) + (y - v) * (y - v) < _LEAST_M * _LEAST_M
+    return is_there and isinstance(last.fact, VehicleMoved) and last.fact.level == fact.level
 
 
 def merge(elder: Track, younger: Track, at: Micros, fact: IdentitiesMerged, emission: Emission) -> None:

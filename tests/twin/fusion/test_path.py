@@ -120,9 +120,21 @@ def test_whoever_is_found_again_goes_on_with_the_past_of_its_name():
 def test_a_path_is_bounded_and_of_who_came_in_the_last_place_is_kept(has_entered, kept):
     track = car(1, at(0), 0.0, 3.0, has_entered=has_entered)
     for n in range(path.LONGEST + 5):
-        path.note(track, at(n), moved(float(n), "v1"))
+        path.note(track, at(n / 5), moved(float(n), "v1"))
     assert len(track.path) == kept
-    assert track.path[-1].at == at(path.LONGEST + 4)
+    assert track.path[-1].at == at((path.LONGEST + 4) / 5)
+
+
+def test_what_stands_adds_no_more_than_its_first_and_its_newest_place():
+    track = car(2, at(0), 0.0, 3.0)
+    for n in range(9):
+        path.note(track, at(n / 5), moved(0.03 * n))
+    for n in range(9):
+        path.note(track, at(2 + n), parked(0.2 + 0.01 * n))
+    assert [one.at for one in track.path] == [at(0), at(2), at(10)]
+    path.note(track, at(11), moved(0.3))
+    path.note(track, at(80), moved(9.0))
+    assert [one.at for one in track.path] == [at(80)]
 
 
 def test_what_is_told_is_noted_and_what_began_a_name(lot):
