@@ -40,6 +40,7 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
         hidden_us: a moving vehicle unseen for so long is hidden.
         still_mps: slower is standing.
         park_us, stall_park_us: standing for so long is parked, outside and inside a stall.
+        half_out_us: the same for one that has just driven off, and halts half out of its stall: it waits for others.
         depart_m: a parked vehicle measured farther off than this and a sigma, several times in a row, is moving.
         absence_nats: evidence of not being seen where it must be seen that ends a parked vehicle's stay there.
         absence_us: least time over which that evidence is gathered.
@@ -88,6 +89,7 @@ class FusionParameters(Struct, frozen=True, kw_only=True):
     still_mps: float = 1.5
     park_us: Micros = 6 * SECOND
     stall_park_us: Micros = 2_500_000
+    half_out_us: Micros = 30 * SECOND
     depart_m: float = 0.9
     absence_nats: float = 12.0
     absence_us: Micros = 3 * SECOND

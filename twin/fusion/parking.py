@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from twin.events.ids import CameraId, Micros, StallId
+from twin.events.ids import SECOND, CameraId, Micros, StallId
 from twin.fusion import standing
 from twin.fusion.absence import note_rate
 from twin.fusion.double_parking import stance
@@ -19,6 +19,7 @@ from twin.fusion.telling import Telling
 _DRIFT_M = 1.0  # a camera's look may be so far off its own mean of a standing vehicle, beyond its noise
 _CREPT_M = 2.0  # farther from where it was first thought to stand no vehicle stands: two cameras' views of it differ by less
 _AWAY_LOOKS = 3
+_LEFT_JUST_NOW: Micros = 60 * SECOND
 _SURELY_IN = 0.9
 _TOLD_M = 0.15  # a parked vehicle's place is told again when it is off by more
 _STANDING_SIGMA_M = 0.1
@@ -58,8 +59,18 @@ class Parking:
             return
         stall = self._scene.map.stall_at(track.level, place[0], place[1])
         needed = self._parameters.park_us if stall is None else self._parameters.stall_park_us
+        if stall is not None and self._is_half_out(track, place, stall):
+            needed = self._parameters.half_out_us
         if stood_us >= needed:
             self.park(track, place, stall)
+
+    def _is_half_out(self, track: Track, place: Place, stall: StallId) -> bool:
+        """Whether a vehicle waits for others on its way out of a stall."""
+        stood = track.stood
+        if stood is None or track.motion.at - stood.at > _LEFT_JUST_NOW:
+            return False
+        is_its = self._scene.map.stall_at(track.level, stood.x, stood.y) == stall
+        return is_its and away_m(stood, place[0], place[1]) > self._parameters.depart_m
 
     def park(self, track: Track, place: Place, stall: StallId | None) -> None:
         """A vehicle stands at a place, in a stall or in none."""
