@@ -31,7 +31,9 @@ def taken_and_left(
             is_holder = holder is not None and holder.vehicle == track.vehicle
             if is_holder or track.stall not in taken:
                 sure = _LIKELY if track.stance is None else track.stance.probability
-                taken[track.stall] = Taken(track.vehicle, sure, at if is_holder else _since_at(track, at))
+                is_new = holder is None or not holder.since_at
+                since_at = at if is_holder else _stands_since(track, at) if is_new else _since_at(track, at)
+                taken[track.stall] = Taken(track.vehicle, sure, since_at)
         elif track.status == "moving" and track.stood is not None and at - track.stood.at <= _MOST_BACK:
             left_at[track.vehicle] = _left_at(track, at)
     for track in tracks:
@@ -46,6 +48,11 @@ def _since_at(track: Track, at: Micros) -> Micros:
     if track.still is None or at - track.still.at > _MOST_BACK + _HALTS:
         return at
     return min(_rounded(track.still.at + _HALTS), at)
+
+
+def _stands_since(track: Track, at: Micros) -> Micros:
+    """Since when a vehicle is known to stand, in a stall of which nothing was ever said."""
+    return at if track.still is None else min(_rounded(track.still.at) + _ABOUT, at)
 
 
 def _left_at(track: Track, at: Micros) -> Micros:

@@ -156,13 +156,14 @@ class StallFilter:
             return
         known = _faded(before.free_nats, at - before.seen_at)
         total = max(min(known + nats, max(known, most)), -_MOST_NATS)
-        after = replace(before, free_nats=total, seen_at=at)
+        is_turned = total * before.free_nats <= 0.0
+        after = replace(before, free_nats=total, seen_at=at, watched_at=at if is_turned else before.watched_at)
         state = "free" if total >= min(_FREE_NATS, most) else "occupied" if total <= -_TAKEN_NATS else before.state
         if state == before.state:
             self._stalls[name] = after
             self._due[name] = _due_at(after)
-        else:
-            self._tell(name, replace(after, state=state), at)
+        else:  # what it is when it becomes known it was since it was watched: nobody came or went
+            self._tell(name, replace(after, state=state), at if before.since_at else after.watched_at)
 
     def _tracked(self, places: Sequence[StallPlace], seen: Seen, columns: TrackColumns) -> set[StallId | None]:
         """Stalls, of these among others, in which there is a track."""

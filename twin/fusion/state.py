@@ -205,6 +205,7 @@ class StallBelief(Struct, frozen=True, gc=False, array_like=True):
         since_at: of what was said of it last, and ``certainty``, how sure that was; None: nothing was known.
         reached_by: a vehicle that is parked beside it and reaches into it.
         rated_at: when a classifier last said something of it.
+        watched_at: since when what spoke of it spoke for the same.
     """
 
     state: StallState
@@ -215,6 +216,7 @@ class StallBelief(Struct, frozen=True, gc=False, array_like=True):
     certainty: float | None = None
     reached_by: VehicleId | None = None
     rated_at: Micros = 0
+    watched_at: Micros = 0
 
     @property
     def holder(self) -> VehicleId | None:

@@ -75,9 +75,8 @@ def test_of_what_is_mostly_hidden_it_is_guessed_that_nobody_is_there_and_said_to
     watch, most = Watch(lot), Covers([(0.0, 112.0, 400.0, 260.0)], [None])
     for number in range(2_000):
         watch.look(T0 + number * SECOND // 5, most)
-    ((stall, state, _, at),) = watch.told
-    assert (stall, state) == ("s1", "free")
-    assert at - T0 > 20 * SECOND
+    assert watch.told == [("s1", "free", None, T0)]
+    assert n_looks_until_free(lot, most) > 100
     assert watch.emission.facts[0].payload.certainty == pytest.approx(0.8, abs=0.02)
 
 
@@ -165,10 +164,19 @@ def test_a_classifier_that_is_sure_twice_says_that_a_stall_is_taken(lot):
     watch.filter.rate("s1", 0.99, T0)
     assert watch.told == [], "one picture is not enough"
     watch.filter.rate("s1", 0.99, T0 + 10 * SECOND)
-    assert watch.told == [("s1", "occupied", None, T0 + 10 * SECOND)]
+    assert watch.told == [("s1", "occupied", None, T0)], "since the first of them"
     for number in range(2, 9):
         watch.filter.rate("s1", 0.02, T0 + number * 10 * SECOND)
     assert watch.states == [("s1", "occupied"), ("s1", "free")]
+
+
+def test_a_stall_is_what_it_is_found_to_be_since_that_was_what_spoke_of_it(lot):
+    watch = Watch(lot)
+    watch.filter.rate("s1", 0.8, T0)
+    for number in range(1, 100):
+        watch.look(T0 + number * SECOND // 5)
+    ((*_, free_at),) = watch.told
+    assert T0 < free_at < T0 + 3 * SECOND
 
 
 def test_scores_of_one_picture_again_and_again_are_hardly_more_than_one(lot):
