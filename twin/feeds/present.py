@@ -3,7 +3,8 @@
 The log gives facts in the order in which they became known; the state is a fold in the order in which they occurred.
 So the last seconds are kept apart: ``settled`` holds the facts that occurred up to ``settled_at``, ``recent`` those
 after, and a fact that comes out of order, or supersedes a recent one, folds the recent ones again. One that reaches
-back further makes ``take`` refuse, but for those of where a vehicle was while nobody saw it.
+back further makes ``take`` refuse, but for those of where a vehicle was while nobody saw it, and the first of a stall: what it
+was all the time.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any
 
 from site_models.schema import Site
 from twin.events.envelope import RecordedFact
-from twin.events.facts import VehicleMoved
+from twin.events.facts import StallChanged, VehicleMoved
 from twin.events.ids import SECOND, Micros
 from twin.graph.apply import apply
 from twin.graph.model import site_graph
-from twin.graph.nodes import VehicleNow
+from twin.graph.nodes import StallNow, VehicleNow
 from twin.graph.query import state
 from twin.graph.snapshot import pack, restore
 
@@ -64,7 +65,7 @@ class Present:
         """Fold the next facts in; False where one reaches back behind what is settled, and a ``load`` is due."""
         is_ordered = True
         for fact in facts:
-            if self._is_of_way(fact):
+            if self._is_settled(fact) and (self._is_of_way(fact) or self._is_first_of_stall(fact)):
                 self._fill(fact)
                 is_ordered = False
                 continue
@@ -96,17 +97,26 @@ class Present:
         n_dropped, self._recent = len(self._recent) - len(kept), kept
         return n_dropped == len(superseded)
 
-    def _is_of_way(self, fact: RecordedFact) -> bool:
-        """Whether a fact tells where a vehicle had been that was found again, behind what is settled."""
+    def _is_settled(self, fact: RecordedFact) -> bool:
+        """Whether a fact that supersedes nothing is of a time that is settled."""
+        return not fact.event.supersedes and self._settled_at is not None and fact.event.occurred_at <= self._settled_at
+
+    @staticmethod
+    def _is_of_way(fact: RecordedFact) -> bool:
+        """Whether a fact tells where a vehicle had been that was found again."""
+        return isinstance(fact.event.payload, VehicleMoved) and fact.event.payload.is_inferred
+
+    def _is_first_of_stall(self, fact: RecordedFact) -> bool:
+        """Whether a fact is of a stall of which nothing is settled."""
         payload = fact.event.payload
-        is_inferred = isinstance(payload, VehicleMoved) and payload.is_inferred and not fact.event.supersedes
-        return is_inferred and self._settled_at is not None and fact.event.occurred_at <= self._settled_at
+        now: StallNow | None = self._settled.now("stall", payload.stall) if isinstance(payload, StallChanged) else None
+        return now is not None and now.since_at is None
 
     def _fill(self, fact: RecordedFact) -> None:
         """Settle it, unless something later of the vehicle is settled: the state has nothing else of it."""
-        assert isinstance(fact.event.payload, VehicleMoved)
-        now: VehicleNow | None = self._settled.now("vehicle", fact.event.payload.vehicle)
-        if now is not None and now.updated_at <= fact.event.occurred_at:
+        payload = fact.event.payload
+        now: VehicleNow | None = self._settled.now("vehicle", payload.vehicle) if isinstance(payload, VehicleMoved) else None
+        if isinstance(payload, StallChanged) or (now is not None and now.updated_at <= fact.event.occurred_at):
             apply(self._settled, fact)
         self.position = fact.position
 

@@ -96,3 +96,17 @@ def test_what_is_kept_apart_is_bounded_by_time(lot, story):
     present = Present(lot, settle=1_000_000)
     present.take(recorded([story.event(n, story.moved(), at=n * 0.1) for n in range(1, 500)]))
     assert present.n_recent <= 20
+
+
+def test_the_first_fact_of_a_stall_is_of_all_the_time_that_it_was_watched(lot, story):
+    facts = recorded([story.event(n, story.stall("s1", "free"), at=n) for n in range(2, 30)])
+    late = [
+        RecordedFact(position=29, recorded_at=0, event=story.event(30, story.stall("s2", "occupied"), at=1)),
+        RecordedFact(position=30, recorded_at=0, event=story.event(31, story.stall("s2", "free"), at=28)),
+    ]
+    present = Present(lot, settle=2_000_000)
+    assert present.take(facts)
+    assert present.take(late)
+    assert present.state() == state(naive(lot, [*facts, *late]), position=30)
+    again = RecordedFact(position=31, recorded_at=0, event=story.event(32, story.stall("s2", "free"), at=3))
+    assert not present.take([again]), "something is settled of it by now"
