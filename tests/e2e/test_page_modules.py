@@ -75,3 +75,18 @@ def test_the_left_of_a_portal_is_where_its_arrow_points(bare_page: Page):
         return new PortalLayer([portal]).element.querySelector('.portal-arrow').getAttribute('transform');
     }""")
     assert turned.startswith("rotate(-180)")
+
+
+@pytest.mark.parametrize("is_inferred", [True, False])
+def test_a_place_that_no_camera_saw_is_said_to_be_worked_out(bare_page: Page, is_inferred: bool):
+    text = bare_page.evaluate(
+        """async (inferred) => {
+        const { Details } = await import('/static/panel/details.js');
+        const root = document.createElement('section');
+        const told = { vehicle: 'v', kind: 'car', state: 'moving', zone: 'aisle', is_inferred: inferred };
+        new Details(root, {}).showVehicle(told, null, 0);
+        return root.textContent;
+    }""",
+        is_inferred,
+    )
+    assert ("by no camera" in text) == is_inferred

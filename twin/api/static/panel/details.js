@@ -32,6 +32,7 @@ export class Details {
       facts([
         ["Kind", words(kind ?? "vehicle")],
         ["Where", state ? placeName(told) : "not on the site at this moment"],
+        ["Seen here", told.is_inferred ? "by no camera: worked out once it was found again" : null],
         ["Double-parked", told.is_double_parked ? told.takes?.map(words).join(", ") || "on the lane" : null],
         ["Speed", state === "moving" && told.velocity_mps ? speed(told.velocity_mps) : null],
         ["Position", told.position_m ? positionOf(told) : null],
