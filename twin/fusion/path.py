@@ -8,11 +8,10 @@ and keeps no more than its last place. What a person decided may be taken back b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from twin.events.envelope import FactEvent
 from twin.events.facts import IdentitiesMerged, VehicleHidden, VehicleMoved, VehicleParked
 from twin.events.ids import SECOND, EventId, Micros, VehicleId
 from twin.fusion.emission import Emission
@@ -72,9 +71,3 @@ def _anew(before: Sequence[Passed], places: Sequence[Passed], name: VehicleId) -
         hidden_at = before[-1].at
         if known := [one for one in places if one.at <= hidden_at]:
             yield Passed(hidden_at, replace(known[-1].fact, vehicle=name))
-
-
-def names(facts: Iterable[FactEvent]) -> dict[VehicleId, VehicleId]:
-    """By which those go that these facts found to be others."""
-    told = (fact.payload for fact in facts if fact.supersedes)
-    return {one.merged: one.vehicle for one in told if isinstance(one, IdentitiesMerged)}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -50,7 +49,6 @@ _MOST_FADES = 600
 _NEVER: Micros = 2**62
 _TOLD_AGAIN = 0.1  # how far certainty must be from what was said of it
 _UNKNOWN = StallBelief("unknown")
-_NO_NAMES: Mapping[VehicleId, VehicleId] = MappingProxyType({})
 
 
 class Taken(Struct, frozen=True):
@@ -75,18 +73,11 @@ class StallFilter:
         self._stalls, self._scene, self._emission = stalls, scene, emission
         self._due = {name: _due_at(belief) for name, belief in stalls.items()}
 
-    def occupy(
-        self,
-        taken: Mapping[StallId, Taken],
-        left_at: Mapping[VehicleId, Micros],
-        at: Micros,
-        names: Mapping[VehicleId, VehicleId] = _NO_NAMES,
-    ) -> None:
+    def occupy(self, taken: Mapping[StallId, Taken], left_at: Mapping[VehicleId, Micros], at: Micros) -> None:
         """Bring stalls in line with who is parked in them.
 
         Args:
             left_at: when those drove off that did.
-            names: by which those go now that were found to be others: they were that all the time.
         """
         stalls = self._stalls
         for name in sorted(name for name, belief in stalls.items() if belief.holder is not None and name not in taken):
@@ -99,8 +90,6 @@ class StallFilter:
             if before.vehicle != one.vehicle or before.reached_by != one.reached_by:
                 held = replace(before, state="occupied", vehicle=one.vehicle, reached_by=one.reached_by)
                 since_at = one.since_at if before.holder is None else at  # else it was another's until now
-                if before.vehicle is not None and names.get(before.vehicle) == one.vehicle:
-                    since_at = before.since_at
                 self._tell(name, replace(held, free_nats=_taken_nats(one.probability), seen_at=at), since_at)
             elif (nats := _taken_nats(one.probability)) != before.free_nats:  # where it stands is known better now
                 self._stalls[name] = replace(before, free_nats=nats, seen_at=at)

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from twin.events.ids import SECOND, Micros, VehicleId
 from twin.events.observations import CameraCalibrated
-from twin.fusion import doubles, path
+from twin.fusion import doubles
 from twin.fusion.draft import Draft
 from twin.fusion.emission import Emission
 from twin.fusion.frame import Seen, measure
@@ -118,7 +118,7 @@ class Step:
     def _occupy(self, at: Micros) -> None:
         tracks, beliefs = self._draft.state.tracks, self._draft.state.stalls
         taken, left_at = taken_and_left(tracks.values(), beliefs, self._scene, at)
-        self._stalls.occupy(taken, left_at, at, path.names(self._draft.emission.facts))
+        self._stalls.occupy(taken, left_at, at)
 
 
 def followed(state: FusionState) -> frozenset[VehicleId]:

@@ -106,13 +106,6 @@ def test_what_is_said_of_a_stall_is_said_in_the_order_of_time(lot):
     assert watch.states[-1] == ("s1", "occupied")
 
 
-def test_whoever_is_found_to_be_another_was_that_one_in_its_stall(lot):
-    watch = Watch(lot)
-    watch.filter.occupy({"s1": Taken("v2", 0.99, T0)}, {}, T0)
-    watch.filter.occupy({"s1": Taken("v1", 0.99, T0)}, {}, T0 + 9 * SECOND, {"v2": "v1"})
-    assert watch.told == [("s1", "occupied", "v2", T0), ("s1", "occupied", "v1", T0 + 1)]
-
-
 def test_a_parked_vehicle_never_times_out_but_is_less_surely_there(lot):
     watch = Watch(lot)
     watch.filter.occupy({"s1": Taken("v1", 0.999, T0)}, {}, T0)
