@@ -81,7 +81,7 @@ class Tables:
     @property
     def n_vehicles(self) -> int:
         """Vehicles that have a track row."""
-        return len({row["vehicle"] for row in self._tracks.values()} & {vehicle for vehicle, _ in self._confirmed.values()})
+        return len({row["vehicle"] for row in self._track_rows()})
 
     def write(self, run: Path) -> int:
         """Write ``tracks.parquet`` and ``sessions.parquet``, sessions by id; returns the number of sessions."""

@@ -12,7 +12,7 @@ from twin.fusion.exchange import exchanged, slid
 from twin.fusion.identity import SURE, Reappearance, certainty_of, is_unlike
 from twin.fusion.place import fused, squared_distance
 from twin.fusion.recognition import recognitions
-from twin.fusion.state import Track, TrackId
+from twin.fusion.state import Track, TrackId, known_at
 from twin.fusion.unseen import Sighting
 
 _SAME_PARKED_M = 1.8  # nearer than two parked vehicles' centres can be
@@ -92,12 +92,13 @@ class Identities:
 
     def _recognize(self, lost: Track, found: Track, margin: float, at: Micros) -> None:
         """A vehicle that began anew is one that was lost: it goes by that one's name, as surely as at first sight."""
-        joining.take_back(self._draft.mine(lost.id), found, at, self._draft.emission)
-        if lost.status != "parked" and certainty_of(margin) >= SURE and "ambiguous_identity" not in found.flags:
+        is_on_its_level = all(one.fact.level == found.level for one in found.path)
+        self._take_back(self._draft.mine(lost.id), found, at)
+        is_sure = certainty_of(margin) >= SURE and "ambiguous_identity" not in found.flags
+        if is_sure and lost.status != "parked" and is_on_its_level:
             self._draft.telling.unseen(found, lost, Sighting(found.born_at, found.level, found.first_m))
         found.certainty = round(found.certainty * certainty_of(margin), 3)
         self._draft.linking.hand_over(lost.id, found, at)
-        self._draft.linking.hand_over(found.id, found, at)
         self._draft.columns.note_seen(found, found.seen_rate)
         self._draft.drop(lost.id)
 
@@ -112,7 +113,10 @@ class Identities:
     def _join(self, name: TrackId, younger: Track, at: Micros, decision: EventId | None = None) -> None:
         """Two tracks are one vehicle: the elder goes on."""
         elder = self._draft.mine(name)
-        joining.unite(elder, younger, at, self._draft.emission, decision)
+        if decision is None and known_at(younger) < known_at(elder):  # its track is the younger, its name is not
+            self._take_back(self._draft.mine(younger.id), elder, at)
+        else:
+            joining.unite(elder, younger, at, self._draft.emission, decision)
         self._draft.columns.note_seen(elder, elder.seen_rate)
         self._draft.linking.hand_over(younger.id, elder, at)
         self._draft.drop(younger.id)
@@ -122,11 +126,17 @@ class Identities:
         for other in self._draft.state.tracks.values():
             if other.id != track.id and joining.is_left_behind(track, other, self._draft.state.scores.nats):
                 mine = self._draft.mine(other.id)
-                joining.take_back(self._draft.mine(track.id), mine, at, self._draft.emission)
-                self._draft.linking.hand_over(mine.id, mine, at)
+                self._take_back(self._draft.mine(track.id), mine, at)
                 self._draft.drop(track.id)
                 return True
         return False
+
+    def _take_back(self, track: Track, other: Track, at: Micros) -> None:
+        """A track goes by another's name from now on, and so do its tracklets and its place."""
+        joining.take_back(track, other, at, self._draft.emission)
+        self._draft.linking.hand_over(other.id, other, at)
+        if other.status == "parked":  # it says nothing until it moves
+            self._draft.telling.parked(other)
 
     def merge_decided(self, at: Micros) -> bool:
         """Of two tracks that a person said are one vehicle, one goes on; whether there was anything to do."""

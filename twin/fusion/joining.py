@@ -28,6 +28,7 @@ _OfVehicle = tuple[
     tuple[SessionFlag, ...],
     EventId | None,
     tuple[Passed, ...],
+    Micros | None,
 ]
 
 LEFT_BEHIND: Micros = 20 * SECOND
@@ -80,7 +81,8 @@ def take_back(track: Track, other: Track, at: Micros, emission: Emission) -> Non
     unite(track, other, at, emission)
     other.vehicle, other.flags, other.has_entered = track.vehicle, track.flags, track.has_entered
     other.kind_scores, other.kind, other.gallery = track.kind_scores, track.kind, track.gallery
-    other.hits, other.confirmed, other.path = track.hits, track.confirmed, track.path
+    other.hits = track.hits
+    other.confirmed, other.path, other.path_from = track.confirmed, track.path, track.path_from
     other.certainty, other.known_at = round(min(track.certainty, other.certainty), 3), known_at(track)
 
 
@@ -92,7 +94,7 @@ def go_on(track: Track, known: Track, certainty: float, is_ambiguous: bool) -> N
     track.certainty = round(known.certainty * certainty, 3)
     track.flags, track.has_entered, track.hits = known.flags, known.has_entered, known.hits + track.hits
     track.known_at = known_at(known)
-    track.confirmed, track.path = known.confirmed, known.path
+    track.confirmed, track.path, track.path_from = known.confirmed, known.path, known.path_from
     if (place := _just_before(track, known)) is not None:
         track.trail = (place, *track.trail)
     if is_ambiguous:
@@ -122,7 +124,7 @@ def exchange(one: Track, other: Track, at: Micros) -> None:
     for track, was, views in ((one, theirs, our_views), (other, ours, their_views)):
         track.vehicle, track.kind, track.kind_scores, track.has_entered, track.known_at, track.certainty = was[:6]
         track.gallery, track.flags = with_views(was[6], views), with_doubt(was[7])
-        track.confirmed, track.path = was[8:]
+        track.confirmed, track.path, track.path_from = was[8:]
         track.strange, track.stood = (), None
         track.motion = replace(track.motion, at=max(track.motion.at, at)) if track.status == "parked" else track.motion
 
@@ -130,7 +132,7 @@ def exchange(one: Track, other: Track, at: Micros) -> None:
 def _vehicle_of(track: Track) -> tuple[_OfVehicle, Gallery]:
     """What is known of a track's vehicle, and its views that are of another one."""
     named = track.vehicle, track.kind, track.kind_scores, track.has_entered, known_at(track), track.certainty
-    return (*named, track.gallery, track.flags, track.confirmed, track.path), track.strange
+    return (*named, track.gallery, track.flags, track.confirmed, track.path, track.path_from), track.strange
 
 
 def with_doubt(flags: tuple[SessionFlag, ...]) -> tuple[SessionFlag, ...]:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from site_models.schema import Portal
 from twin.events.facts import PortalCrossed, VehicleLeft
 from twin.events.ids import SECOND, Micros, StallId, VehicleId, name_of
+from twin.fusion import path
 from twin.fusion.appearance import Nats
 from twin.fusion.arithmetic import mm
 from twin.fusion.emission import Emission
@@ -168,7 +169,7 @@ class Lifecycle:
             track.level, track.sides = crossing.portal.to_level, {}
         if crossing.portal.role == "boundary" and crossing.direction == "in":
             track.has_entered = True
-            track.path = track.path[-1:]
+            path.forget(track, track.path, 2)
         if leaves:
             if lost is not None:  # after its exit, so that a person who takes it back gets the exit back by its own name
                 self._leave_as(track, self._own(lost.id), crossing.at)

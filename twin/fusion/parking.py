@@ -69,8 +69,9 @@ class Parking:
         stood = track.stood
         if stood is None or track.motion.at - stood.at > _LEFT_JUST_NOW:
             return False
+        x, y = self._scene.centre_m[stall]
         is_its = self._scene.map.stall_at(track.level, stood.x, stood.y) == stall
-        return is_its and away_m(stood, place[0], place[1]) > self._parameters.depart_m
+        return is_its and away_m(stood, x, y) + self._parameters.depart_m < away_m(TrailPoint(0, *place[:2]), x, y)
 
     def park(self, track: Track, place: Place, stall: StallId | None) -> None:
         """A vehicle stands at a place, in a stall or in none."""

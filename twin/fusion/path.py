@@ -2,8 +2,10 @@
 
 When two names are found to be one vehicle, ``merged`` never was one of its own: what began it is superseded, and with that all
 of its places. Where it was while nobody saw the vehicle by its right name, that one was; where both were seen, the merged
-one's places were views of the other, and nothing is said instead. Who was seen to come in is found to be nobody who was lost,
-and keeps no more than its last place. What a person decided may be taken back by a person, and changes no places.
+one's places were views of the other, and nothing is said instead.
+
+The past stays as it was told where it could not be told again whole: of a name that drove for long, or that is older than the
+one that stays. What a person decided may be taken back by a person, and changes no places either.
 """
 
 from __future__ import annotations
@@ -13,34 +15,51 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from twin.events.facts import IdentitiesMerged, VehicleHidden, VehicleMoved, VehicleParked
-from twin.events.ids import SECOND, EventId, Micros, VehicleId
+from twin.events.ids import EventId, Micros, VehicleId
 from twin.fusion.emission import Emission
-from twin.fusion.state import Passed, Track
+from twin.fusion.state import Passed, Track, known_at
 
 LONGEST = 100
-"""Facts: 20 s of driving."""
+"""Places: 20 s of driving."""
 
-_OLDEST: Micros = 60 * SECOND
 _LEAST_M = 0.3
 
 
 def begin(track: Track, confirmed: EventId) -> None:
     """A name began with a fact."""
-    track.confirmed, track.path = confirmed, ()
+    track.confirmed, track.path, track.path_from = confirmed, (), None
 
 
 def note(track: Track, at: Micros, fact: VehicleMoved | VehicleParked | VehicleHidden) -> None:
-    """A place was told. Of where it stays the first and, once it is parked, the newest are kept."""
+    """A place was told. Of where it stays the first and, once it is parked, the newest are kept; of who came in, the last."""
+    if track.path and isinstance(fact, VehicleMoved) and _has_hardly_moved(track.path[-1], fact):
+        return
     noted = Passed(at, fact if isinstance(fact, VehicleHidden) else replace(fact, evidence=()))
-    if track.has_entered:
-        track.path = (noted,)
+    known = track.path[:-1] if _stays_parked(track.path, fact) else track.path
+    forget(track, (*known, noted), 2 if track.has_entered else LONGEST)
+
+
+def forget(track: Track, places: tuple[Passed, ...], longest: int) -> None:
+    """Keep so many of the newest places."""
+    if len(places) > longest:
+        track.path_from = places[-longest].at
+    track.path = places[-longest:]
+
+
+def merge(elder: Track, younger: Track, at: Micros, fact: IdentitiesMerged, emission: Emission) -> None:
+    """Say that two names are one vehicle, and by the elder's name where it was as the younger while the elder was not seen."""
+    seen_at = max([elder.seen_at, *(one.at for one in elder.path if not isinstance(one.fact, VehicleHidden))])
+    is_whole = younger.path_from is None or younger.path_from <= seen_at
+    if younger.confirmed is None or not is_whole or fact.decision is not None or known_at(younger) < known_at(elder):
+        emission.emit(at, fact)
         return
-    known = track.path
-    if known and isinstance(fact, VehicleMoved) and _has_hardly_moved(known[-1], fact):
-        return
-    if isinstance(fact, VehicleParked) and all(isinstance(one.fact, VehicleParked) for one in known[-2:]) and len(known) > 1:
-        known = known[:-1]
-    track.path = (*(one for one in known if at - one.at <= _OLDEST), noted)[-LONGEST:]
+    emission.emit(at, fact, supersedes=(younger.confirmed,))
+    unseen = [one for one in younger.path if one.at > seen_at]
+    told = sorted(_anew(elder.path, unseen, fact.vehicle), key=lambda one: one.at)
+    for one in told:
+        emission.emit(one.at, one.fact)
+    if told:
+        forget(elder, (*elder.path, *told), 2 if elder.has_entered else LONGEST)
 
 
 def _has_hardly_moved(last: Passed, fact: VehicleMoved) -> bool:
@@ -49,18 +68,9 @@ def _has_hardly_moved(last: Passed, fact: VehicleMoved) -> bool:
     return is_there and isinstance(last.fact, VehicleMoved) and last.fact.level == fact.level
 
 
-def merge(elder: Track, younger: Track, at: Micros, fact: IdentitiesMerged, emission: Emission) -> None:
-    """Say that two names are one vehicle, and by the elder's name where it was as the younger while the elder was not seen."""
-    began = () if younger.confirmed is None or fact.decision is not None else (younger.confirmed,)
-    emission.emit(at, fact, supersedes=began)
-    if not began:
-        return
-    unseen = [one for one in younger.path if one.at > elder.seen_at]
-    told = sorted(_anew(elder.path, unseen, fact.vehicle), key=lambda one: one.at)
-    for one in told:
-        emission.emit(one.at, one.fact)
-    if told:
-        elder.path = (*elder.path, *told)[-1 if elder.has_entered else -LONGEST :]
+def _stays_parked(places: Sequence[Passed], fact: VehicleMoved | VehicleParked | VehicleHidden) -> bool:
+    newest = [one.fact for one in places[-2:]]
+    return len(newest) == 2 and all(isinstance(one, VehicleParked) for one in (*newest, fact))
 
 
 def _anew(before: Sequence[Passed], places: Sequence[Passed], name: VehicleId) -> Iterator[Passed]:

@@ -31,7 +31,9 @@ def taken_and_left(
             is_holder = holder is not None and holder.vehicle == track.vehicle
             if is_holder or track.stall not in taken:
                 sure = _LIKELY if track.stance is None else track.stance.probability
-                is_new = holder is None or not holder.since_at
+                is_new = (holder is None or not holder.since_at) and all(
+                    one.vehicle != track.vehicle for one in beliefs.values()
+                )
                 since_at = at if is_holder else _stands_since(track, at) if is_new else _since_at(track, at)
                 taken[track.stall] = Taken(track.vehicle, sure, since_at)
         elif track.status == "moving" and track.stood is not None and at - track.stood.at <= _MOST_BACK:

@@ -156,8 +156,8 @@ class StallFilter:
             return
         known = _faded(before.free_nats, at - before.seen_at)
         total = max(min(known + nats, max(known, most)), -_MOST_NATS)
-        is_turned = total * before.free_nats <= 0.0
-        after = replace(before, free_nats=total, seen_at=at, watched_at=at if is_turned else before.watched_at)
+        is_new = total * before.free_nats <= 0.0 or at - before.seen_at > _FADE_EVERY or not before.watched_at
+        after = replace(before, free_nats=total, seen_at=at, watched_at=at if is_new else before.watched_at)
         state = "free" if total >= min(_FREE_NATS, most) else "occupied" if total <= -_TAKEN_NATS else before.state
         if state == before.state:
             self._stalls[name] = after

@@ -105,7 +105,8 @@ class Track(Struct, kw_only=True, gc=False):
         counted_by: cameras whose bias this stay of it told something of.
         stance: how it stands, while it is parked.
         confirmed: the fact that its name began with; of tracks of before it is not known.
-        path: what was told of its places by that name; once it was seen to come in, the last.
+        path: what was told of its places by that name, the newest; once it was seen to come in, the last two. What was told
+            before ``path_from`` is not known any more.
     """
 
     id: TrackId
@@ -155,6 +156,7 @@ class Track(Struct, kw_only=True, gc=False):
     stance: Stance | None = None
     confirmed: EventId | None = None
     path: tuple[Passed, ...] = ()
+    path_from: Micros | None = None
 
 
 def known_at(track: Track) -> Micros:
@@ -205,7 +207,7 @@ class StallBelief(Struct, frozen=True, gc=False, array_like=True):
         since_at: of what was said of it last, and ``certainty``, how sure that was; None: nothing was known.
         reached_by: a vehicle that is parked beside it and reaches into it.
         rated_at: when a classifier last said something of it.
-        watched_at: since when what spoke of it spoke for the same.
+        watched_at: since when something speaks of it, without a long break, and for the same.
     """
 
     state: StallState

@@ -66,7 +66,9 @@ class Telling:
         """Where a vehicle that was found again had been since it was lost as another track. That it was told to be hidden there
         is put right at the same moment."""
         assert track.vehicle is not None
-        last, hidden_at = last_seen(lost), lost.seen_at + self._parameters.hidden_us
+        last, told = last_seen(lost), lost.path[-1:]
+        is_told = bool(told) and isinstance(told[0].fact, VehicleHidden)
+        hidden_at = told[0].at if is_told else lost.seen_at + self._parameters.hidden_us
         for one in passed(self._scene.lanes, Sighting(last.at, lost.level, (last.x, last.y)), found, hidden_at):
             x, y = one.point_m
             fact = VehicleMoved(

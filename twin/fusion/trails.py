@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twin.events.ids import SECOND
 from twin.fusion.standing import away_m
 from twin.fusion.state import Track, TrailPoint
 
@@ -22,5 +23,7 @@ def extend_trail(track: Track) -> None:
 
 
 def last_seen(track: Track) -> TrailPoint:
-    """Where a track was seen last; its motion may be ahead of that."""
-    return track.trail[-1] if track.trail else TrailPoint(track.seen_at, track.motion.x, track.motion.y)
+    """Where a track was seen last; its motion may be ahead of that, and its trail ends where it halted."""
+    if track.trail and track.seen_at - track.trail[-1].at < SECOND:
+        return track.trail[-1]
+    return TrailPoint(track.seen_at, track.motion.x, track.motion.y)

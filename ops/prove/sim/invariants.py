@@ -110,7 +110,7 @@ class Facts:
             must(one not in self.superseded, f"fact {fact.position} supersedes {one} for the second time")
             must(not isinstance(self.ids[one], GateDecided), f"fact {fact.position} supersedes {one}, the answer of a gate")
             self.superseded.add(one)
-            self.is_corrected |= not isinstance(self.ids[one], TrackletAssigned)
+            self.is_corrected |= not _may_be_superseded(self.ids[one], event.payload)
         self.n, self.recorded_at, self.cause, self.ordinal = fact.position, fact.recorded_at, event.cause, event.ordinal
         self.ids[event.id] = event.payload
         self.log.append(fact)
@@ -199,3 +199,9 @@ class Facts:
             payload.state == "occupied" or payload.vehicle is None,
             f"{where} names a vehicle in a stall that is {payload.state}",
         )
+
+
+def _may_be_superseded(former: Fact, by: Fact) -> bool:
+    """Whether a fact is superseded without a correction: a tracklet changes hands, or one name is found to be another's."""
+    is_found_out = isinstance(former, VehicleConfirmed) and isinstance(by, IdentitiesMerged) and by.decision is None
+    return isinstance(former, TrackletAssigned) or is_found_out

@@ -38,6 +38,8 @@ def standing(net: Iterable[RecordedFact]) -> Standing:
         if isinstance(fact.payload, VehicleConfirmed):
             must(fact.payload.vehicle not in found.vehicles, f"net facts confirm {fact.payload.vehicle} twice")
             found.vehicles.add(fact.payload.vehicle)
+    merges = (fact.payload for fact in facts if isinstance(fact.payload, IdentitiesMerged))
+    found.vehicles |= {merge.merged for merge in merges if merge.decision is None}  # what confirmed one may be superseded
     for fact in facts:
         match payload := fact.payload:
             case VehicleMoved() | VehicleParked() | VehicleHidden() | PortalCrossed():

@@ -3,6 +3,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from twin.events.envelope import RecordedFact
+from twin.events.facts import IdentitiesMerged
 from twin.feeds.present import Present
 from twin.graph import apply, site_graph, state
 from twin.graph.snapshot import pack
@@ -110,3 +111,16 @@ def test_the_first_fact_of_a_stall_is_of_all_the_time_that_it_was_watched(lot, s
     assert present.state() == state(naive(lot, [*facts, *late]), position=30)
     again = RecordedFact(position=31, recorded_at=0, event=story.event(32, story.stall("s2", "free"), at=3))
     assert not present.take([again]), "something is settled of it by now"
+
+
+def test_whoever_is_found_to_be_another_is_that_one_in_the_past_too(lot, story):
+    confirmed = story.event(2, story.confirmed("v2"), at=3)
+    found = replace(story.event(4, IdentitiesMerged(vehicle="v1", merged="v2"), at=5), supersedes=(confirmed.id,))
+    events = [story.event(1, story.confirmed("v1"), at=1), confirmed, story.event(3, story.moved("v2", x=9.0), at=4), found]
+    facts = recorded([*events, replace(story.event(4, story.moved("v1", x=9.0), at=4), ordinal=1)])
+    present = Present(lot, settle=60_000_000)
+    assert present.take(facts)
+    assert present.state() == state(naive(lot, facts), position=5)
+    assert [one["vehicle"] for one in present.state()["vehicles"]] == ["v1"]
+    then = naive(lot, facts, events[2].occurred_at)
+    assert [one["vehicle"] for one in state(then, position=5)["vehicles"]] == ["v1"]

@@ -98,6 +98,23 @@ def test_of_a_state_of_before_nothing_is_told_again():
     assert (len(facts), facts[0].supersedes) == (1, ())
 
 
+def test_of_a_way_that_is_not_known_whole_any_more_the_past_stays_as_it_was_told():
+    facts = merged(car(1, at(50), 50.0, 3.0), younger(*WAY, path_from=at(50.5)))
+    assert (facts[0].supersedes, said(facts)) == ((), [])
+    facts = merged(car(1, at(51), 50.0, 3.0), younger(*WAY, path_from=at(50.5)))
+    assert (facts[0].supersedes, len(said(facts))) == ((BEGAN,), 2)
+
+
+def test_the_past_of_an_older_name_is_not_taken_back():
+    facts = merged(car(1, at(50), 50.0, 3.0), younger(*WAY, known_at=T0 - 900 * SECOND))
+    assert (facts[0].supersedes, said(facts)) == ((), [])
+
+
+def test_a_name_was_seen_as_long_as_it_was_told_even_by_another_track():
+    elder = car(1, at(40), 50.0, 3.0, path=(Passed(at(52), moved(49.0, "v1")), Passed(at(52.5), hidden(49.0))))
+    assert [second for second, *_ in said(merged(elder, younger(*WAY)))] == [53.0]
+
+
 def test_a_name_that_is_given_back_brings_what_began_it():
     track, other = car(1, at(50), 50.0, 3.0, confirmed="b" * 32), younger(*WAY)
     take_back(track, other, at(60), Emission("lot", "2", 1, unanswered))
@@ -116,12 +133,12 @@ def test_whoever_is_found_again_goes_on_with_the_past_of_its_name():
     assert (found.confirmed, found.path) == (BEGAN, known.path)
 
 
-@pytest.mark.parametrize(("has_entered", "kept"), [(False, path.LONGEST), (True, 1)])
-def test_a_path_is_bounded_and_of_who_came_in_the_last_place_is_kept(has_entered, kept):
+@pytest.mark.parametrize(("has_entered", "kept"), [(False, path.LONGEST), (True, 2)])
+def test_a_path_is_bounded_and_of_who_came_in_the_last_places_are_kept(has_entered, kept):
     track = car(1, at(0), 0.0, 3.0, has_entered=has_entered)
     for n in range(path.LONGEST + 5):
         path.note(track, at(n / 5), moved(float(n), "v1"))
-    assert len(track.path) == kept
+    assert (len(track.path), track.path_from) == (kept, track.path[0].at)
     assert track.path[-1].at == at((path.LONGEST + 4) / 5)
 
 
@@ -132,9 +149,9 @@ def test_what_stands_adds_no_more_than_its_first_and_its_newest_place():
     for n in range(9):
         path.note(track, at(2 + n), parked(0.2 + 0.01 * n))
     assert [one.at for one in track.path] == [at(0), at(2), at(10)]
-    path.note(track, at(11), moved(0.3))
-    path.note(track, at(80), moved(9.0))
-    assert [one.at for one in track.path] == [at(80)]
+    path.note(track, at(300), parked(0.4))
+    assert [one.at for one in track.path] == [at(0), at(2), at(300)]
+    assert track.path_from is None
 
 
 def test_what_is_told_is_noted_and_what_began_a_name(lot):

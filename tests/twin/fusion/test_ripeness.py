@@ -9,7 +9,7 @@ from twin.fusion.appearance import View
 from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.scene import Scene
-from twin.fusion.state import Track
+from twin.fusion.state import Track, TrailPoint
 
 T0 = 1_767_268_800 * SECOND
 AISLE, STALL = (20.0, 3.0), (2.5, 8.5)
@@ -55,6 +55,16 @@ def test_a_sign_that_looks_somewhat_like_a_vehicle_never_is_one(is_ripe, score):
     assert is_ripe(track(STALL, score=score))
     assert is_ripe(track(score=score, first_m=(13.0, 3.0)))
     assert not is_ripe(track(score=score, first_m=(15.0, 3.0)))
+
+
+@pytest.mark.parametrize(("speed_mps", "is_one"), [(1.4, False), (4.0, True)])
+def test_what_is_somewhat_like_a_motorcycle_must_be_faster_than_somebody_on_foot(is_ripe, speed_mps, is_one):
+    seen = track(AISLE, score=0.55, first_m=(AISLE[0] - 10.0 * speed_mps, 3.0))
+    way = [TrailPoint(T0 + n * SECOND // 2, AISLE[0] - speed_mps * (10.0 - n / 2), 3.0) for n in range(21)]
+    walker = replace(seen, kind="motorcycle", kind_scores={"motorcycle": 1.0}, trail=tuple(way))
+    assert is_ripe(walker) == is_one
+    assert is_ripe(replace(walker, kind="car"))
+    assert is_ripe(replace(walker, score=0.9))
 
 
 def test_what_is_hardly_like_a_vehicle_must_be_seen_for_long_even_in_a_stall(is_ripe):

@@ -33,6 +33,8 @@ def test_who_stood_for_long_elsewhere_in_name_is_there_from_now_on(lot):
 def test_who_stood_for_long_in_a_stall_of_which_nothing_was_said_was_there_all_the_time(lot):
     taken, _ = found(lot, parked(1, T0 - 90 * SECOND), at=T0)
     assert taken["s1"].since_at == T0 - 90 * SECOND + SECOND // 5
+    taken, _ = found(lot, parked(1, T0 - 90 * SECOND), at=T0, s2=StallBelief("occupied", "v1", since_at=T0 - 80 * SECOND))
+    assert taken["s1"].since_at == T0, "it was said to be in another one until now"
 
 
 def test_a_stall_holds_the_first_that_parked(lot):

@@ -179,6 +179,17 @@ def test_a_stall_is_what_it_is_found_to_be_since_that_was_what_spoke_of_it(lot):
     assert T0 < free_at < T0 + 3 * SECOND
 
 
+def test_what_was_not_watched_all_the_time_is_told_since_it_is(lot):
+    watch = Watch(lot)
+    watch.look(T0)
+    for number in range(100):
+        watch.look(T0 + 60 * MINUTE + number * SECOND // 5)
+    assert watch.told == [("s1", "free", None, T0 + 60 * MINUTE)]
+    before = Watch(lot, s1=StallBelief("unknown", free_nats=5.9, seen_at=T0))  # as a release before this one kept it
+    before.look(T0 + SECOND)
+    assert before.told == [("s1", "free", None, T0 + SECOND)]
+
+
 def test_scores_of_one_picture_again_and_again_are_hardly_more_than_one(lot):
     watch = Watch(lot)
     for number in range(3):
