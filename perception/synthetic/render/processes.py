@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from threading import Thread
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -19,9 +20,18 @@ def in_processes(work: Callable[..., Result], arguments: Sequence[tuple[object, 
     if n <= 1 or len(arguments) <= 1:
         return [work(*one) for one in arguments]
     spawn = multiprocessing.get_context("spawn")  # the engine does not survive a fork
-    with ProcessPoolExecutor(min(n, len(arguments)), mp_context=spawn, initializer=_one_core, max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(min(n, len(arguments)), mp_context=spawn, initializer=_begin, max_tasks_per_child=1) as pool:
         return [future.result() for future in [pool.submit(work, *one) for one in arguments]]
 
 
-def _one_core() -> None:
+def _begin() -> None:
     os.environ["LP_NUM_THREADS"] = "1"  # llvmpipe would take every core
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Whoever kills the command means its processes too, which would render on for minutes."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
