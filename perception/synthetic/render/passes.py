@@ -47,7 +47,6 @@ _LEAST_PX, _LEAST_VISIBLE = 20.0, 0.3
 _GROUPS_A_STAGE = 4
 _ALIKE, _BODIES = 0.75, (1, 4)  # share of training groups with few bodies, and how many (high exclusive)
 _OF_ONE_MAKE = 0.7  # share of training scenes
-_BY_NIGHT = 0.25  # share of training scenes that are by night whatever the draw of any light says
 
 Makes = Literal["any", "one"]
 """Of a scene's cameras."""
@@ -185,12 +184,16 @@ def _training_exposures(rng: np.random.Generator) -> Iterator[Exposure]:
 
 
 def _light(rng: np.random.Generator, number: int, *, is_held_out: bool) -> Light:
-    """Held out: by day, by night, then any; else any, and more often by night, where vehicles are the hardest to tell apart."""
-    if is_held_out:
-        return light(rng, ("day", "night")[number]) if number < 2 else other_light(rng)
-    if rng.random() < _BY_NIGHT:
+    """Held out: by day, by night, then any; else any."""
+    if is_held_out and number == 0:
+        return light(rng, "day")
+    if is_held_out and number == 1:
         return light(rng, "night")
-    return light(rng, HOURS[int(rng.integers(len(HOURS)))]) if rng.random() < 0.5 else any_light(rng)
+    return (
+        other_light(rng)
+        if is_held_out
+        else (light(rng, HOURS[int(rng.integers(len(HOURS)))]) if rng.random() < 0.5 else any_light(rng))
+    )
 
 
 def _camera(lot: Lot, rng: np.random.Generator, number: int) -> Camera:
