@@ -82,7 +82,7 @@ def test_a_place_that_no_camera_saw_is_said_to_be_worked_out(bare_page: Page, is
     text = bare_page.evaluate(
         """async (inferred) => {
         const { Details } = await import('/static/panel/details.js');
-        const root = document.createElement('section');
+        const root = document.createElementNS('http://www.w3.org/1999/xhtml', 'section');
         const told = { vehicle: 'v', kind: 'car', state: 'moving', zone: 'aisle', is_inferred: inferred };
         new Details(root, {}).showVehicle(told, null, 0);
         return root.textContent;
