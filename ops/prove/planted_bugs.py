@@ -310,8 +310,8 @@ def _sql_chain_by_group() -> None:
     def make(flush: Any) -> Any:
         def stale(self: Any) -> None:
             if len(self._observations) > 1:
-                for site in self._changed:
-                    self._heads[site].observations_content = self._observations[0][-2] * 2  # its hash
+                for site in {event.site for _, _, event, _ in self._observations}:
+                    self._heads[site].observations_content = 2 * self._observations[0][-1].hash
             flush(self)
 
         return stale
