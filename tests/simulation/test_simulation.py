@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from twin.evaluation.proofs import part
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.facts import (
+    IdentitiesMerged,
     PortalCrossed,
     SessionClosed,
     SessionOpened,
@@ -24,9 +26,11 @@ from twin.events.facts import (
 )
 from twin.events.observations import ClockTicked
 from twin.log.memory import MemoryLog
+from twin.projections.naive import net_of
 
 ROOT = Path(__file__).parents[2]
 loop, invariants, world = part("sim.loop"), part("sim.invariants"), part("sim.world")
+standing = part("sim.net_facts").standing
 
 
 def test_an_hour_passes_at_once():
@@ -202,6 +206,31 @@ def test_facts_as_they_should_be_pass(log):
     for fact in log:
         checks.check(fact, 9)
     checks.end_of_cause()
+
+
+def found_out(by):
+    """Two vehicles of which the second is found to be the first, and what confirmed it is superseded by a fact of that."""
+    log = facts((confirmed(),), (confirmed("w"), moved("w")), (by, moved()))
+    merge = replace(log[3], event=replace(log[3].event, supersedes=(log[1].event.id,)))
+    return [*log[:3], merge, log[4]]
+
+
+def test_a_name_that_is_found_to_be_another_s_takes_back_what_confirmed_it():
+    checks = invariants.Facts(frozenset({"gate"}))
+    log = found_out(IdentitiesMerged(vehicle="v", merged="w"))
+    for fact in log:
+        checks.check(fact, 9)
+    checks.end_of_cause()
+    assert standing(net_of(log)).gone == {"w"}
+
+
+@pytest.mark.parametrize("by", [moved(), IdentitiesMerged(vehicle="v", merged="w", decision="d" * 32)])
+def test_nothing_else_takes_a_confirmation_back(by):
+    checks = invariants.Facts(frozenset({"gate"}))
+    for fact in found_out(by):
+        checks.check(fact, 9)
+    with pytest.raises(invariants.Violation, match="nothing late was to be fused"):
+        checks.end_of_cause()
 
 
 @pytest.mark.parametrize(

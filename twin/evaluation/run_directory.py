@@ -80,8 +80,12 @@ class Tables:
 
     @property
     def n_vehicles(self) -> int:
-        """Vehicles that have a track row."""
-        return len({row["vehicle"] for row in self._track_rows()})
+        """Vehicles that have a track row: each has one where it was confirmed."""
+        return len(self._vehicles)
+
+    @property
+    def _vehicles(self) -> set[str]:
+        return {vehicle for vehicle, _ in self._confirmed.values()}
 
     def write(self, run: Path) -> int:
         """Write ``tracks.parquet`` and ``sessions.parquet``, sessions by id; returns the number of sessions."""
@@ -92,11 +96,11 @@ class Tables:
         return len(newest)
 
     def _track_rows(self) -> list[dict[str, Any]]:
-        gone_at, confirmed = self._gone_at(), {vehicle for vehicle, _ in self._confirmed.values()}
+        gone_at, vehicles = self._gone_at(), self._vehicles
         rows = dict[tuple[str, int], dict[str, Any]]()
         for row in self._tracks.values():
             key = row["vehicle"], row["t"]
-            if row["vehicle"] not in confirmed:
+            if row["vehicle"] not in vehicles:
                 continue
             if row["t"] <= gone_at.get(row["vehicle"], row["t"]) and not _is_left(rows.get(key)):
                 rows[key] = row

@@ -82,7 +82,7 @@ def take_back(track: Track, other: Track, at: Micros, emission: Emission) -> Non
     other.vehicle, other.flags, other.has_entered = track.vehicle, track.flags, track.has_entered
     other.kind_scores, other.kind, other.gallery = track.kind_scores, track.kind, track.gallery
     other.hits = track.hits
-    other.confirmed, other.path, other.path_from = track.confirmed, track.path, track.path_from
+    path.inherit(other, track)
     other.certainty, other.known_at = round(min(track.certainty, other.certainty), 3), known_at(track)
 
 
@@ -94,7 +94,7 @@ def go_on(track: Track, known: Track, certainty: float, is_ambiguous: bool) -> N
     track.certainty = round(known.certainty * certainty, 3)
     track.flags, track.has_entered, track.hits = known.flags, known.has_entered, known.hits + track.hits
     track.known_at = known_at(known)
-    track.confirmed, track.path, track.path_from = known.confirmed, known.path, known.path_from
+    path.inherit(track, known)
     if (place := _just_before(track, known)) is not None:
         track.trail = (place, *track.trail)
     if is_ambiguous:

@@ -169,7 +169,7 @@ class Lifecycle:
             track.level, track.sides = crossing.portal.to_level, {}
         if crossing.portal.role == "boundary" and crossing.direction == "in":
             track.has_entered = True
-            path.forget(track, track.path, 2)
+            path.keep(track, track.path)
         if leaves:
             if lost is not None:  # after its exit, so that a person who takes it back gets the exit back by its own name
                 self._leave_as(track, self._own(lost.id), crossing.at)

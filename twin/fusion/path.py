@@ -22,6 +22,7 @@ from twin.fusion.state import Passed, Track, known_at
 LONGEST = 100
 """Places: 20 s of driving."""
 
+_OF_WHO_CAME_IN = 2
 _LEAST_M = 0.3
 
 
@@ -31,16 +32,22 @@ def begin(track: Track, confirmed: EventId) -> None:
 
 
 def note(track: Track, at: Micros, fact: VehicleMoved | VehicleParked | VehicleHidden) -> None:
-    """A place was told. Of where it stays the first and, once it is parked, the newest are kept; of who came in, the last."""
+    """A place was told. Of where it stays the first and, if it is parked, the newest are kept; of who came in, the last two."""
     if track.path and isinstance(fact, VehicleMoved) and _has_hardly_moved(track.path[-1], fact):
         return
     noted = Passed(at, fact if isinstance(fact, VehicleHidden) else replace(fact, evidence=()))
     known = track.path[:-1] if _stays_parked(track.path, fact) else track.path
-    forget(track, (*known, noted), 2 if track.has_entered else LONGEST)
+    keep(track, (*known, noted))
 
 
-def forget(track: Track, places: tuple[Passed, ...], longest: int) -> None:
-    """Keep so many of the newest places."""
+def inherit(track: Track, other: Track) -> None:
+    """A track goes by another's name, and has its past."""
+    track.confirmed, track.path, track.path_from = other.confirmed, other.path, other.path_from
+
+
+def keep(track: Track, places: tuple[Passed, ...]) -> None:
+    """Keep the newest places, as many as may be asked for."""
+    longest = _OF_WHO_CAME_IN if track.has_entered else LONGEST
     if len(places) > longest:
         track.path_from = places[-longest].at
     track.path = places[-longest:]
@@ -59,7 +66,7 @@ def merge(elder: Track, younger: Track, at: Micros, fact: IdentitiesMerged, emis
     for one in told:
         emission.emit(one.at, one.fact)
     if told:
-        forget(elder, (*elder.path, *told), 2 if elder.has_entered else LONGEST)
+        keep(elder, (*elder.path, *told))
 
 
 def _has_hardly_moved(last: Passed, fact: VehicleMoved) -> bool:

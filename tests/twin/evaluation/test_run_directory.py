@@ -67,3 +67,9 @@ def test_a_vehicle_whose_confirmation_was_taken_back_was_none(tmp_path):
     first = confirmed(1, 1)
     one_of_two = told(3, 6, IdentitiesMerged(vehicle="w", merged="v"), (first.id,))
     assert rows(tmp_path, first, moved(2, 5), one_of_two) == []
+    tables = Tables()
+    for fact in (first, moved(2, 5)):
+        tables.add(fact)
+    assert tables.n_vehicles == 1
+    tables.add(one_of_two)
+    assert tables.n_vehicles == 0

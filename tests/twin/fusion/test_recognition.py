@@ -115,6 +115,17 @@ def test_who_is_found_to_be_two_was_here_since_the_first_of_them():
     assert elder.known_at is None
 
 
+def test_of_two_that_are_one_the_older_name_stays_though_its_track_is_the_younger(lot):
+    emission = Emission("lot", "2", 1, lambda _: [])
+    tracks = {2: track(2, (RED,), born_s=40.0), 3: track(3, (RED,), born_s=50.0, has_entered=True, known_at=T0)}
+    step = Step(FusionState(n_tracks=3, tracks=tracks), Scene(lot, DEFAULTS), emission)
+    step._identities._join(2, tracks[3], NOW)
+    (fact,) = [one.payload for one in emission.facts if isinstance(one.payload, IdentitiesMerged)]
+    assert (fact.vehicle, fact.merged) == ("v3", "v2")
+    (left,) = step.finished().tracks.values()
+    assert (left.id, left.vehicle, left.has_entered, left.known_at) == (2, "v3", True, T0)
+
+
 def _recognizing(lot):
     emission = Emission("lot", "2", 1, lambda _: [])
     tracks = {1: lost(1, (REDDISH,)), 3: anew(3, (RED,))}

@@ -1,5 +1,8 @@
 """What is told of where a vehicle was before it was known to be one."""
 
+from msgspec.structs import replace
+from tracks import car
+
 from twin.events.facts import PortalCrossed, VehicleLeft, VehicleMoved
 from twin.events.ids import SECOND
 from twin.fusion.draft import Draft
@@ -8,6 +11,7 @@ from twin.fusion.motion import born
 from twin.fusion.parameters import DEFAULTS
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track, TrailPoint
+from twin.fusion.trails import last_seen
 
 T0 = 1_767_268_800 * SECOND
 
@@ -60,3 +64,11 @@ def test_who_comes_over_the_line_as_another_track_has_crossed_it(lot):
     assert (crossed.payload.vehicle, crossed.payload.direction) == ("v", "out")
     assert T0 < crossed.occurred_at < at
     assert [fact.payload.vehicle for fact in emission.facts if isinstance(fact.payload, VehicleLeft)] == ["v"]
+
+
+def test_who_stood_was_seen_last_where_it_stands_and_not_when_it_halted():
+    one = car(1, 60 * SECOND, 8.0, 3.0)
+    halted = replace(one, trail=(TrailPoint(20 * SECOND, 7.9, 3.0),))
+    assert last_seen(halted) == TrailPoint(60 * SECOND, 8.0, 3.0)
+    drove = replace(one, trail=(TrailPoint(59_900_000, 7.9, 3.0),))
+    assert last_seen(drove) == drove.trail[-1]
