@@ -57,7 +57,8 @@ def test_the_stages_of_a_row_and_the_rest_add_up_to_an_append(log, monkeypatch):
     stages = dict(report["row_us"])
     whole = stages.pop("all")
     assert whole == pytest.approx(sum(stages.values()), abs=0.5)  # nine rounded figures
-    assert all(stages[name] > 0 for name in ("msgpack", "JSON text", "compress", "link", "insert, commit"))
+    assert "insert, commit" in stages  # what is left of an append: on a busy machine it may be less than nothing
+    assert all(stages[name] > 0 for name in ("msgpack", "JSON text", "compress", "link"))
     assert f"JSON text {stages['JSON text']}" in bench_text("log", report)
 
 
