@@ -7,11 +7,11 @@ kept with the points and never ahead of them, so that following the log again fr
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from numpy.typing import NDArray
 
 from twin.events.ids import CameraId, CropId, Micros, SiteId, TrackletId
@@ -21,12 +21,21 @@ Vector = NDArray[np.float32]
 Space = tuple[str, int]
 """An embedder's id and the length of its vectors: what can be compared with each other."""
 
+PLATE_KEY = "plate_key"
+"""The field beside a sighting's own that ``plate_key`` of its plate is kept in."""
+
 MOST_SPACES = 16
 """An embedder's name comes from outside; each new one costs a shard."""
 
 
-class Sighting(Struct, frozen=True, kw_only=True):
-    """A good view of a tracklet, without how it looks."""
+class Sighting(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A good view of a tracklet, without how it looks.
+
+    Attributes:
+        colour: its most likely colour, with ``colour_score`` 0..1; None where nobody said.
+        body: its most likely body, such as "hatchback".
+        plate: its number plate as it was read. Personal: it is kept with the point, and goes with it.
+    """
 
     site: SiteId
     camera: CameraId
@@ -36,6 +45,10 @@ class Sighting(Struct, frozen=True, kw_only=True):
     quality: float
     embedder: str
     crop: CropId | None = None
+    colour: str | None = None
+    colour_score: float = 0.0
+    body: str | None = None
+    plate: str | None = None
 
 
 class Point(Struct, frozen=True, kw_only=True, eq=False):
@@ -56,22 +69,36 @@ class Point(Struct, frozen=True, kw_only=True, eq=False):
         return self.sighting.embedder, len(self.vector)
 
 
-class Match(Struct, frozen=True, kw_only=True):
-    """A sighting and the cosine of its vector with the probe, -1..1."""
+class Match(Struct, frozen=True, kw_only=True, eq=False):
+    """A sighting and the cosine of its vector with the probe, -1..1.
+
+    Attributes:
+        vector: (E,) unit vector, where vectors were asked for.
+    """
 
     cosine: float
     sighting: Sighting
+    vector: Vector | None = None
 
 
 class Where(Struct, frozen=True, kw_only=True):
-    """Which sightings count.
+    """Which sightings count: those that pass every condition. An empty tuple is no condition.
 
     Attributes:
-        until_at: none that is later.
+        from_at, until_at: none that is earlier, none that is later; both bounds are in.
+        kinds, cameras, colours: only of one of these. What has no colour passes no condition on colours.
+        plate: only with a plate that has this in it, by ``plate_key`` of both; of "" every plate.
+        tracklets: only of these; of an empty tuple none at all.
         except_tracklet: none of this tracklet.
     """
 
+    from_at: Micros | None = None
     until_at: Micros | None = None
+    kinds: tuple[VehicleKind, ...] = ()
+    cameras: tuple[CameraId, ...] = ()
+    colours: tuple[str, ...] = ()
+    plate: str | None = None
+    tracklets: tuple[TrackletId, ...] | None = None
     except_tracklet: TrackletId | None = None
 
 
@@ -92,12 +119,18 @@ class VectorIndex(Protocol):
         """The last log position whose points are kept; 0 at first."""
         ...
 
-    async def search(self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE) -> list[Match]:
+    async def search(
+        self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE, with_vectors: bool = False
+    ) -> list[Match]:
         """The nearest sightings of the probe's space, best first."""
         ...
 
     async def points_of(self, tracklet: TrackletId) -> list[Point]:
         """Every point of a tracklet, by (time, id)."""
+        ...
+
+    async def points_of_many(self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE) -> list[Point]:
+        """Points of these tracklets, of every space, by (time, id); which, if there are more, is not said."""
         ...
 
     async def sightings_of(self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE) -> list[Sighting]:
@@ -130,6 +163,21 @@ def unit_vector(embedding: bytes) -> Vector | None:
     components = np.frombuffer(embedding, np.int8).astype(np.float32)
     length = float(np.sqrt(np.sum(components * components)))
     return components / np.float32(length) if length > 0.0 else None
+
+
+def plate_key(text: str) -> str:
+    """What plates are compared by: capitals, without spaces and hyphens.
+
+    >>> plate_key("m-AB 123")
+    'MAB123'
+    """
+    return "".join(text.upper().replace("-", "").split())
+
+
+def payload_of(sighting: Sighting) -> dict[str, Any]:
+    """A sighting as the stores that filter by it keep it: its fields, and what its plate is compared by."""
+    fields = to_builtins(sighting)
+    return fields if sighting.plate is None else fields | {PLATE_KEY: plate_key(sighting.plate)}
 
 
 def admitted(points: Sequence[Point], known: Collection[Space]) -> dict[Space, list[Point]]:

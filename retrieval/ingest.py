@@ -11,8 +11,8 @@ from uuid import UUID
 from retrieval.index import Point, Sighting, VectorIndex, unit_vector
 from twin.errors import CodecError, Conflict, LogClosed, QuotaExceeded
 from twin.events.envelope import ObservationEvent, RecordedObservation
-from twin.events.ids import CropId, SiteId, TrackletId
-from twin.events.observations import TrackletEmbedded
+from twin.events.ids import SiteId, TrackletId
+from twin.events.observations import Personal, TrackletEmbedded
 from twin.log.keys import KeyRing
 from twin.log.port import Log
 from twin.log.sealing import personal_of
@@ -105,10 +105,10 @@ class IndexFollower:
         vector = None if personal is None else unit_vector(personal.embedding)
         if personal is None or vector is None:
             return None
-        return Point(id=UUID(hex=event.id), vector=vector, sighting=_sighting(event, event.payload, personal.crop))
+        return Point(id=UUID(hex=event.id), vector=vector, sighting=_sighting(event, event.payload, personal))
 
 
-def _sighting(event: ObservationEvent, view: TrackletEmbedded, crop: CropId | None) -> Sighting:
+def _sighting(event: ObservationEvent, view: TrackletEmbedded, personal: Personal) -> Sighting:
     return Sighting(
         site=event.site,
         camera=view.camera,
@@ -117,5 +117,6 @@ def _sighting(event: ObservationEvent, view: TrackletEmbedded, crop: CropId | No
         kind=view.kind,
         quality=view.quality,
         embedder=view.embedder,
-        crop=crop,
+        crop=personal.crop,
+        plate=None if personal.plate is None else personal.plate.text,
     )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import numpy as np
 
-from retrieval.index import EVERYWHERE, Match, Point, Sighting, Vector, Where, admitted
+from retrieval.index import EVERYWHERE, Match, Point, Sighting, Vector, Where, admitted, plate_key
 from twin.events.ids import TrackletId
 
 
@@ -29,7 +29,9 @@ class MemoryIndex:
         """See ``retrieval.index.VectorIndex``."""
         return self._cursor
 
-    async def search(self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE) -> list[Match]:
+    async def search(
+        self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE, with_vectors: bool = False
+    ) -> list[Match]:
         """See ``retrieval.index.VectorIndex``."""
         points = [point for point in self._points.values() if point.space == (embedder, len(probe))]
         points = [point for point in points if _counts(point.sighting, where)]
@@ -37,19 +39,26 @@ class MemoryIndex:
             return []
         cosines = np.stack([point.vector for point in points]) @ (probe / np.linalg.norm(probe))
         best = np.argsort(-cosines, kind="stable")[:limit]
-        return [Match(cosine=float(cosines[i]), sighting=points[i].sighting) for i in best]
+        return [
+            Match(cosine=float(cosines[i]), sighting=points[i].sighting, vector=points[i].vector if with_vectors else None)
+            for i in best
+        ]
 
     async def points_of(self, tracklet: TrackletId) -> list[Point]:
         """See ``retrieval.index.VectorIndex``."""
         points = [point for point in self._points.values() if point.sighting.tracklet == tracklet]
         return sorted(points, key=lambda point: (point.sighting.at, point.id))
 
-    async def sightings_of(self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE) -> list[Sighting]:
+    async def points_of_many(self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE) -> list[Point]:
         """See ``retrieval.index.VectorIndex``."""
         wanted = set(tracklets)
-        found = [point.sighting for point in self._points.values() if point.sighting.tracklet in wanted]
-        found = [sighting for sighting in found if _counts(sighting, where)]
-        return sorted(found[:limit], key=lambda one: (one.at, one.camera, one.tracklet))
+        found = [one for one in self._points.values() if one.sighting.tracklet in wanted and _counts(one.sighting, where)]
+        return sorted(found[:limit], key=lambda point: (point.sighting.at, point.id))
+
+    async def sightings_of(self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE) -> list[Sighting]:
+        """See ``retrieval.index.VectorIndex``."""
+        found = await self.points_of_many(tracklets, limit=limit, where=where)
+        return sorted((one.sighting for one in found), key=lambda one: (one.at, one.camera, one.tracklet))
 
     async def delete(self, tracklet: TrackletId) -> int:
         """See ``retrieval.index.VectorIndex``."""
@@ -72,5 +81,13 @@ class MemoryIndex:
 
 
 def _counts(sighting: Sighting, where: Where) -> bool:
-    is_in_time = where.until_at is None or sighting.at <= where.until_at
-    return is_in_time and sighting.tracklet != where.except_tracklet
+    return (
+        (where.from_at is None or sighting.at >= where.from_at)
+        and (where.until_at is None or sighting.at <= where.until_at)
+        and (not where.kinds or sighting.kind in where.kinds)
+        and (not where.cameras or sighting.camera in where.cameras)
+        and (not where.colours or sighting.colour in where.colours)
+        and (where.plate is None or (sighting.plate is not None and plate_key(where.plate) in plate_key(sighting.plate)))
+        and (where.tracklets is None or sighting.tracklet in where.tracklets)
+        and sighting.tracklet != where.except_tracklet
+    )

@@ -22,7 +22,8 @@ import numpy as np
 import qdrant_edge as qdrant
 from msgspec import Struct
 
-from retrieval.index import EVERYWHERE, Match, Point, Sighting, Space, Vector, Where, admitted
+from retrieval import qdrant_filter as conditions
+from retrieval.index import EVERYWHERE, Match, Point, Sighting, Space, Vector, Where, admitted, payload_of
 from twin.errors import BadInput, Conflict, LogClosed, QuotaExceeded
 from twin.events.ids import TrackletId
 
@@ -81,20 +82,29 @@ class QdrantIndex:
         """See ``retrieval.index.VectorIndex``."""
         return self._state.cursor
 
-    async def search(self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE) -> list[Match]:
+    async def search(
+        self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE, with_vectors: bool = False
+    ) -> list[Match]:
         """See ``retrieval.index.VectorIndex``."""
-        return await self._call(lambda: self._search((embedder, len(probe)), probe, limit, where))
+        if where.tracklets == ():
+            return []
+        return await self._call(lambda: self._search((embedder, len(probe)), probe, limit, where, with_vectors))
 
     async def points_of(self, tracklet: TrackletId) -> list[Point]:
         """See ``retrieval.index.VectorIndex``."""
-        records = await self._call(lambda: self._scroll(_of([tracklet], EVERYWHERE), None, with_vector=True))
-        points = [_point(record) for record in records]
-        return sorted(points, key=lambda point: (point.sighting.at, point.id))
+        return await self._points_of([tracklet], None, EVERYWHERE)
+
+    async def points_of_many(self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE) -> list[Point]:
+        """See ``retrieval.index.VectorIndex``."""
+        return await self._points_of(tracklets, limit, where)
 
     async def sightings_of(self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE) -> list[Sighting]:
         """See ``retrieval.index.VectorIndex``."""
-        records = await self._call(lambda: self._scroll(_of(tracklets, where), limit)) if tracklets else []
-        found = [_sighting(record.payload) for record in records]
+        if not tracklets or where.tracklets == ():
+            return []
+        found = await self._call(
+            lambda: [_sighting(record.payload) for record in self._scroll(conditions.of(tracklets, where), limit)]
+        )
         return sorted(found, key=lambda one: (one.at, one.camera, one.tracklet))
 
     async def delete(self, tracklet: TrackletId) -> int:
@@ -116,6 +126,14 @@ class QdrantIndex:
             self._is_closed = True
             self._thread.shutdown()
 
+    async def _points_of(self, tracklets: Collection[TrackletId], limit: int | None, where: Where) -> list[Point]:
+        if not tracklets or where.tracklets == ():
+            return []
+        found = await self._call(
+            lambda: [_point(record) for record in self._scroll(conditions.of(tracklets, where), limit, with_vector=True)]
+        )
+        return sorted(found, key=lambda point: (point.sighting.at, point.id))
+
     async def _call(self, work: Callable[[], T]) -> T:
         if self._is_closed:
             raise LogClosed(f"the search index '{self._folder}' is closed; open it again")
@@ -134,7 +152,9 @@ class QdrantIndex:
     def _open_shard(self, shard: _Shard) -> qdrant.EdgeShard:
         folder = self._folder / shard.folder
         try:
-            return qdrant.EdgeShard.load(str(folder))
+            opened = qdrant.EdgeShard.load(str(folder))
+            conditions.index_fields(opened)
+            return opened
         except Exception as damaged:  # the library raises nothing more exact
             raise BadInput(
                 f"the shard '{folder}' of embedder '{shard.embedder}' cannot be opened: {damaged}."
@@ -152,7 +172,7 @@ class QdrantIndex:
             folder.mkdir(exist_ok=True)
             vectors = qdrant.EdgeVectorParams(size=n_components, distance=qdrant.Distance.Cosine)
             made = qdrant.EdgeShard.create(str(folder), qdrant.EdgeConfig(vectors=vectors, max_search_threads=1))
-            made.update(qdrant.UpdateOperation.create_field_index("tracklet", qdrant.PayloadSchemaType.Keyword))
+            conditions.index_fields(made)
         self._state = msgspec.structs.replace(self._state, shards=(*self._state.shards, shard))
         return made
 
@@ -164,19 +184,22 @@ class QdrantIndex:
         for space, group in kept.items():
             if space not in self._shards:
                 self._shards[space] = self._made(space)
-            made = [qdrant.Point(one.id, one.vector.tolist(), msgspec.to_builtins(one.sighting)) for one in group]
+            made = [qdrant.Point(one.id, one.vector.tolist(), payload_of(one.sighting)) for one in group]
             self._shards[space].update(qdrant.UpdateOperation.upsert_points(made))
             self._shards[space].flush()
         self._state = msgspec.structs.replace(self._state, cursor=cursor)
         _write_state(self._folder / STATE_FILE, self._state)
         return sum(map(len, kept.values()))
 
-    def _search(self, space: Space, probe: Vector, limit: int, where: Where) -> list[Match]:
+    def _search(self, space: Space, probe: Vector, limit: int, where: Where, with_vectors: bool) -> list[Match]:
         if (shard := self._shards.get(space)) is None:
             return []
         query = qdrant.Query.Nearest(probe.tolist())
-        found = shard.search(qdrant.SearchRequest(query, limit, filter=_filter(where), with_payload=True))
-        return [Match(cosine=one.score, sighting=_sighting(one.payload)) for one in found]
+        wanted = qdrant.SearchRequest(query, limit, filter=conditions.among(where), with_payload=True, with_vector=with_vectors)
+        return [
+            Match(cosine=one.score, sighting=_sighting(one.payload), vector=_vector(one.vector) if with_vectors else None)
+            for one in shard.search(wanted)
+        ]
 
     def _scroll(self, where: qdrant.Filter, limit: int | None, *, with_vector: bool = False) -> list[qdrant.Record]:
         records: list[qdrant.Record] = []
@@ -193,7 +216,7 @@ class QdrantIndex:
         return records
 
     def _delete(self, tracklet: TrackletId) -> int:
-        where = _of([tracklet], EVERYWHERE)
+        where = conditions.of([tracklet])
         n_points = 0
         for shard in self._shards.values():
             if n_here := shard.count(qdrant.CountRequest(exact=True, filter=where)):
@@ -254,28 +277,15 @@ def _write_state(path: Path, state: _State) -> None:
         os.close(directory)
 
 
-def _filter(where: Where) -> qdrant.Filter:
-    until: list[Any] = []
-    if where.until_at is not None:
-        # Exact: microseconds stay below 2**53, the integers of a double, until the year 2255.
-        until.append(qdrant.FieldCondition("at", range=qdrant.RangeFloat(lte=float(where.until_at))))
-    excluded: list[Any] = []
-    if where.except_tracklet is not None:
-        excluded.append(qdrant.FieldCondition("tracklet", match=qdrant.MatchValue(where.except_tracklet)))
-    return qdrant.Filter(must=until, must_not=excluded)
-
-
-def _of(tracklets: Collection[TrackletId], where: Where) -> qdrant.Filter:
-    outer = _filter(where)
-    these = qdrant.FieldCondition("tracklet", match=qdrant.MatchAny([str(one) for one in tracklets]))
-    return qdrant.Filter(must=[*(outer.must or []), these], must_not=outer.must_not)
-
-
 def _sighting(payload: Any) -> Sighting:
     return msgspec.convert(payload, Sighting)
 
 
 def _point(record: qdrant.Record) -> Point:
-    # The shard keeps the unit vector that it was given, to the last bits of a float32.
     name = record.id if isinstance(record.id, UUID) else UUID(str(record.id))
-    return Point(id=name, vector=np.asarray(record.vector, np.float32), sighting=_sighting(record.payload))
+    return Point(id=name, vector=_vector(record.vector), sighting=_sighting(record.payload))
+
+
+def _vector(components: Any) -> Vector:
+    # The shard keeps the unit vector that it was given, to the last bits of a float32.
+    return np.asarray(components, np.float32)

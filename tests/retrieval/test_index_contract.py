@@ -6,23 +6,29 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+import qdrant_edge as qdrant
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from retrieval.index import MOST_SPACES, Point, Sighting, Where, unit_vector
 from retrieval.memory import MemoryIndex
 from retrieval.qdrant import LEAST_ROOM, STATE_FILE, QdrantIndex
+from retrieval.qdrant_filter import INDEXED
 from twin.errors import BadInput, Conflict, LogClosed, QuotaExceeded
 from twin.events.ids import CameraId, SiteId, TrackletId
 
+START = 1_767_225_600_000_000
 
-def a_point(number, vector, tracklet="t1", camera="north", at=0, embedder="colour@1"):
+
+def a_point(number, vector, tracklet="t1", camera="north", at=0, embedder="colour@1", **given):
     sighting = Sighting(
         site=SiteId("lot"),
         camera=CameraId(camera),
         tracklet=TrackletId(tracklet),
-        at=1_767_225_600_000_000 + at,
-        kind="car",
+        at=START + at,
         quality=0.5,
         embedder=embedder,
+        **({"kind": "car"} | given),
     )
     unit = np.asarray(vector, np.float32)
     return Point(id=UUID(int=number), vector=unit / np.linalg.norm(unit), sighting=sighting)
@@ -85,6 +91,141 @@ async def test_a_tracklet_can_be_left_out(index):
     assert await tracklets(index, [1, 0], where=Where(except_tracklet=TrackletId("mine"))) == ["other"]
 
 
+async def test_a_time_span_includes_both_its_ends(index):
+    await index.upsert([a_point(n, [1, n], f"t{n}", at=n) for n in range(1, 6)], cursor=5)
+    assert await tracklets(index, [1, 0], where=Where(from_at=START + 2, until_at=START + 4)) == ["t2", "t3", "t4"]
+    assert await tracklets(index, [1, 0], where=Where(from_at=START + 5)) == ["t5"]
+
+
+async def test_only_the_kinds_cameras_and_colours_asked_for_count(index):
+    points = [
+        a_point(1, [1, 1], "red-car", camera="north", colour="red", colour_score=0.9),
+        a_point(2, [1, 2], "red-van", camera="south", colour="red", kind="van"),
+        a_point(3, [1, 3], "blue-car", camera="south", colour="blue"),
+        a_point(4, [1, 4], "unsaid", camera="east"),
+    ]
+    await index.upsert(points, cursor=4)
+    for where, expected in (
+        (Where(kinds=("van",)), ["red-van"]),
+        (Where(kinds=("van", "car"), cameras=("north", "east")), ["red-car", "unsaid"]),
+        (Where(colours=("red", "blue")), ["red-car", "red-van", "blue-car"]),
+        (Where(colours=("red",), kinds=("car",)), ["red-car"]),
+        (Where(colours=("green",)), []),
+    ):
+        assert await tracklets(index, [1, 0], where=where) == expected
+        found = await index.sightings_of(["red-car", "red-van", "blue-car", "unsaid"], limit=9, where=where)
+        assert {one.tracklet for one in found} == set(expected)
+
+
+@pytest.mark.parametrize("fragment", ["ab1", "m-A B12", "AB-123", "b 1 2"])
+async def test_a_plate_is_found_by_any_part_of_it_however_it_is_written(index, fragment):
+    await index.upsert([a_point(1, [1, 1], "read", plate="M-AB 123"), a_point(2, [1, 2], "unread")], cursor=2)
+    assert await tracklets(index, [1, 0], where=Where(plate=fragment)) == ["read"]
+    assert await tracklets(index, [1, 0], where=Where(plate="AC")) == []
+
+
+async def test_of_no_plate_in_particular_every_plate_counts(index):
+    points = [a_point(1, [1, 1], "read", plate="M-AB 123"), a_point(2, [1, 2], "unread"), a_point(3, [1, 3], "dash", plate="-")]
+    await index.upsert(points, cursor=3)
+    assert await tracklets(index, [1, 0], where=Where(plate=" ")) == ["read", "dash"]
+
+
+async def test_only_the_tracklets_asked_for_count_and_of_none_asked_for_none(index):
+    await index.upsert([a_point(n, [1, n], f"t{n}") for n in range(1, 5)], cursor=4)
+    assert await tracklets(index, [1, 0], where=Where(tracklets=("t3", "t1", "gone"))) == ["t1", "t3"]
+    assert await tracklets(index, [1, 0], where=Where(tracklets=("t3", "t1"), except_tracklet="t3")) == ["t1"]
+    assert await tracklets(index, [1, 0], where=Where(tracklets=())) == []
+    assert [one.tracklet for one in await index.sightings_of(["t1", "t2"], limit=9, where=Where(tracklets=("t2", "t3")))] == [
+        "t2"
+    ]
+    assert await index.sightings_of(["t1"], limit=9, where=Where(tracklets=())) == []
+
+
+async def test_matches_have_their_vectors_when_asked_for(index):
+    await index.upsert([a_point(1, [3, 4]), a_point(2, [0, 1])], cursor=2)
+    best = (await index.search("colour@1", np.array([3, 4], np.float32), limit=1, with_vectors=True))[0]
+    np.testing.assert_allclose(best.vector, [0.6, 0.8], atol=1e-6)
+    assert best.vector.dtype == np.float32
+    assert (await index.search("colour@1", np.array([1, 0], np.float32), limit=1))[0].vector is None
+
+
+async def test_points_of_many_tracklets_come_in_one_answer_by_time_and_id(index):
+    kept = [a_point(4, [1, 0], "b", at=1), a_point(3, [0, 1], "a", at=1, colour="red"), a_point(2, [3, 4, 0], "a", at=7)]
+    await index.upsert([*kept, a_point(1, [0, 1], "other")], cursor=4)
+    found = await index.points_of_many(["a", "b", "gone"], limit=9)
+    assert [one.id.int for one in found] == [3, 4, 2]
+    np.testing.assert_allclose(found[2].vector, [0.6, 0.8, 0], atol=1e-6)
+    assert [one.id.int for one in await index.points_of_many(["a", "b"], limit=9, where=Where(colours=("red",)))] == [3]
+    assert len(await index.points_of_many(["a", "b"], limit=2)) == 2
+    assert await index.points_of_many([], limit=9) == []
+
+
+NAMES, COLOURS, PLATES = [f"t{n}" for n in range(6)], ["red", "blue", "white"], ["M-AB 123", "mab 12", "X 99", "-"]
+
+
+def any_of(values, **sizes):
+    return st.lists(st.sampled_from(values), unique=True, **sizes).map(tuple)
+
+
+wheres = st.builds(
+    Where,
+    from_at=st.none() | st.integers(START, START + 40),
+    until_at=st.none() | st.integers(START, START + 40),
+    kinds=any_of(["car", "van", "bus"], max_size=2),
+    cameras=any_of(["north", "south", "east"], max_size=2),
+    colours=any_of([*COLOURS, "green"], max_size=2),
+    plate=st.none() | st.sampled_from(["", "ab", "B-1", "9", "123", "zz"]),
+    tracklets=st.none() | any_of([*NAMES, "gone"]),
+    except_tracklet=st.none() | st.sampled_from(NAMES),
+)
+
+
+@pytest.fixture
+async def crowd(index):
+    """An index of 300 sightings that share few cameras, kinds, colours, plates and times, and the same in memory."""
+    chance, oracle = np.random.default_rng(7), MemoryIndex()
+    vectors = chance.normal(size=(300, 8))
+
+    def one_of(values):
+        return values[chance.integers(len(values))]
+
+    points = [
+        a_point(
+            n,
+            vectors[n],
+            one_of(NAMES),
+            one_of(["north", "south"]),
+            at=int(chance.integers(40)),
+            kind=one_of(["car", "car", "van"]),
+            colour=one_of([None, *COLOURS]),
+            plate=one_of([None, *PLATES]),
+        )
+        for n in range(300)
+    ]
+    for one in (index, oracle):
+        await one.upsert(points, cursor=300)
+    return index, oracle
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(where=wheres, limit=st.sampled_from([1, 5, 400]), asked=any_of([*NAMES, "gone"]))
+async def test_whatever_is_asked_together_the_answer_is_that_of_the_exact_index(crowd, where, limit, asked):
+    index, oracle = crowd
+    probe = np.arange(1, 9, dtype=np.float32)
+    found, expected = [
+        await one.search("colour@1", probe, limit=limit, where=where, with_vectors=True) for one in (index, oracle)
+    ]
+    assert [one.sighting for one in found] == [one.sighting for one in expected]
+    assert [one.cosine for one in found] == pytest.approx([one.cosine for one in expected], abs=1e-5)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.vector, other.vector, atol=1e-6)
+    found, expected = [await one.points_of_many(asked, limit=400, where=where) for one in (index, oracle)]
+    assert [(one.id, one.sighting) for one in found] == [(one.id, one.sighting) for one in expected]
+    sightings = sorted((one.sighting for one in expected), key=lambda one: (one.at, one.camera, one.tracklet))
+    assert [one.at for one in await index.sightings_of(asked, limit=400, where=where)] == [one.at for one in sightings]
+    assert len(await index.sightings_of(asked, limit=3, where=where)) == min(3, len(expected))
+
+
 async def test_other_embedders_and_other_lengths_are_never_compared(index):
     await index.upsert([a_point(1, [1, 0]), a_point(2, [1, 0, 0], "long"), a_point(3, [1, 0], "b", embedder="b@2")], cursor=3)
     assert await tracklets(index, [1, 0]) == ["t1"]
@@ -143,6 +284,35 @@ async def test_points_whose_cursor_was_lost_in_a_crash_are_kept_once(tmp_path):
     await second.upsert([a_point(1, [1, 0])], cursor=1)
     assert await second.count() == 1
     await second.aclose()
+
+
+async def test_an_index_of_an_older_release_is_read_as_it_is_and_gets_what_it_lacks(tmp_path):
+    folder = tmp_path / "lot" / "colour-1-2-old"
+    folder.mkdir(parents=True)
+    shard = qdrant.EdgeShard.create(
+        str(folder), qdrant.EdgeConfig(vectors=qdrant.EdgeVectorParams(size=2, distance=qdrant.Distance.Cosine))
+    )
+    shard.update(qdrant.UpdateOperation.create_field_index("tracklet", qdrant.PayloadSchemaType.Keyword))
+    of_then = {"site": "lot", "camera": "north", "tracklet": "t1", "at": START, "kind": "car", "quality": 0.5}
+    shard.update(
+        qdrant.UpdateOperation.upsert_points(
+            [qdrant.Point(UUID(int=1), [1, 0], of_then | {"embedder": "colour@1", "crop": None})]
+        )
+    )
+    shard.close()
+    (tmp_path / "lot" / STATE_FILE).write_text(
+        '{"schema":"twin.search/1","cursor":4,"shards":[{"embedder":"colour@1","n_components":2,"folder":"colour-1-2-old"}]}'
+    )
+    index = await QdrantIndex.open(tmp_path / "lot")
+    assert await index.cursor() == 4
+    assert (await index.points_of(TrackletId("t1")))[0].sighting == a_point(1, [1, 0]).sighting
+    await index.upsert([a_point(2, [1, 1], "t2", colour="red")], cursor=5)
+    assert await tracklets(index, [1, 0], where=Where(cameras=("north",), from_at=START)) == ["t1", "t2"]
+    assert await tracklets(index, [1, 0], where=Where(colours=("red",))) == ["t2"]
+    await index.aclose()
+    again = qdrant.EdgeShard.load(str(folder))
+    assert set(again.info().payload_schema) == set(INDEXED)
+    again.close()
 
 
 async def test_the_cursor_never_moves_back(tmp_path):
