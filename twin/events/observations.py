@@ -6,7 +6,7 @@ The envelope's ``occurred_at`` is the exposure time on the device's clock.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
@@ -14,10 +14,13 @@ from site_models.schema import CameraGeometry, ClockSource
 from twin.events.ids import CameraId, CropId, LevelId, Micros, PaymentId, PortalId, SessionId, StallId, TrackletId, VehicleId
 
 VehicleKind = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle"]
+Colour = Literal["white", "grey", "black", "red", "orange", "yellow", "green", "blue", "brown"]
+"""Paint by its everyday name: silver is grey, beige and gold are brown. A model with other words leaves the field out."""
 Decision = Literal["merge", "split", "close", "reopen", "waive", "set_plate"]
 Direction = Literal["in", "out"]
 GateState = Literal["closed", "open", "moving", "held_open", "fault"]
 Edge = Literal["left", "top", "right", "bottom"]
+Word = TypeVar("Word", bound=str)
 
 
 class DetectedBox(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -69,12 +72,30 @@ class Sealed(Struct, frozen=True, kw_only=True, gc=False):
     ciphertext: bytes
 
 
+class Attribute(Struct, Generic[Word], frozen=True, kw_only=True, gc=False):
+    """A word for how a vehicle looks, by a model of one view; evidence, never identity.
+
+    Attributes:
+        score: how sure the model is of the word, 0..1.
+        model: id and version; scores of different models cannot be compared.
+    """
+
+    name: Word
+    score: Annotated[float, Meta(ge=0.0, le=1.0)]
+    model: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
 class TrackletEmbedded(
     Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="tracklet.embedded.v1"
 ):
     """A good view of a tracklet: how it looks, and where its crop is kept.
 
     Exactly one of ``sealed`` (in a log) and ``personal`` (outside one) is set.
+
+    Attributes:
+        kind: of the tracklet, by the detector of all frames.
+        colour: of the paint, in this view; None: nobody looked, or it could not be told.
+        body: as ``kind``, by a model of this view alone; None: as ``colour``.
     """
 
     camera: CameraId
@@ -85,6 +106,8 @@ class TrackletEmbedded(
     quality: float  # 0..1, larger is better: size, sharpness, truncation
     sealed: Sealed | None = None
     personal: Personal | None = None
+    colour: Attribute[Colour] | None = None
+    body: Attribute[VehicleKind] | None = None
 
 
 class StallClassified(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="stall.classified.v1"):

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from twin.errors import CodecError, UnknownEventType
 from twin.events.codec import (
@@ -26,7 +27,7 @@ from twin.events.codec import (
 )
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded
 from twin.events.facts import SessionClosed
-from twin.events.observations import ClockTicked, DetectedBox, FrameObserved, Personal, TrackletEmbedded
+from twin.events.observations import Attribute, ClockTicked, DetectedBox, FrameObserved, Personal, TrackletEmbedded
 from twin.events.upcast import UPCASTERS
 
 AT = 1_767_225_600_000_001
@@ -74,7 +75,14 @@ EMBEDDED = TrackletEmbedded(
 )
 
 
-@pytest.mark.parametrize("payload", [FRAME, EMBEDDED, ClockTicked(worker="w")])
+TOLD = replace(
+    EMBEDDED,
+    colour=Attribute(name="red", score=0.75, model="attributes@1"),
+    body=Attribute(name="van", score=1.0, model="attributes@1"),
+)
+
+
+@pytest.mark.parametrize("payload", [FRAME, EMBEDDED, TOLD, ClockTicked(worker="w")])
 def test_an_observation_survives_the_log_and_json(payload):
     event = observation(payload)
     assert unpack_observation(type_name(payload), pack(payload)) == payload
@@ -172,6 +180,28 @@ def test_every_time_field_ends_in_at_and_no_other_does():
         for field in msgspec.structs.fields(kind):
             if field.name.endswith("_at"):
                 assert field.type in (int, int | None), f"{kind.__name__}.{field.name} must be Micros"
+
+
+def test_a_view_of_which_no_colour_or_body_is_told_has_the_bytes_it_always_had():
+    assert set(msgspec.msgpack.decode(pack(TOLD))) - set(msgspec.msgpack.decode(pack(EMBEDDED))) == {"colour", "body"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"name": "mauve"},
+            r"'colour.name': Invalid enum value 'mauve'; use one of black, blue, brown, green, grey, orange, red, ",
+        ),
+        ({"score": 1.5}, r"'colour.score': Expected `float` <= 1.0"),
+        ({"model": ""}, r"'colour.model': Expected `str` of length >= 1"),
+    ],
+)
+def test_a_colour_that_is_none_of_the_words_or_is_too_sure_is_refused(change, message):
+    attributes = to_cloudevent(observation(TOLD))
+    attributes["data"]["colour"] |= change
+    with pytest.raises(CodecError, match=message):
+        from_cloudevent(attributes)
 
 
 DOC = Path(__file__).parents[3] / "ops" / "docs" / "events.md"

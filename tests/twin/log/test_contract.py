@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twin.errors import BadInput, Conflict, CursorConflict, Deposed, LogClosed
 from twin.events.codec import type_name
 from twin.events.envelope import DeviceKey, ObservationEvent
-from twin.events.observations import ClockTicked, FrameObserved, Sealed, TrackletEmbedded
+from twin.events.observations import Attribute, ClockTicked, FrameObserved, Sealed, TrackletEmbedded
 from twin.log.memory import MemoryLog
 from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt, Snapshot
 
@@ -50,6 +50,17 @@ async def test_every_kind_of_payload_comes_back_equal(log):
         FrameObserved(camera="ä-1", frame_px=(1, 2), detector="d", clock="unsynced", unchanged=("t1", "t2")),
         TrackletEmbedded(
             camera="c", tracklet="t1", kind="bus", embedder="e", box_px=(0.1, 1.5, 2.25, 3.0), quality=0.3, sealed=sealed
+        ),
+        TrackletEmbedded(
+            camera="c",
+            tracklet="t1",
+            kind="bus",
+            embedder="e",
+            box_px=(0.1, 1.5, 2.25, 3.0),
+            quality=0.3,
+            sealed=sealed,
+            colour=Attribute(name="grey", score=0.1, model="ä@1"),
+            body=Attribute(name="van", score=1.0, model="ä@1"),
         ),
         ClockTicked(worker="w"),
     ]
