@@ -16,7 +16,6 @@ from perception.model_file import model_id
 from twin.errors import ModelError
 from twin.events.observations import Attribute, Colour, VehicleKind
 
-FETCHED = "vehicle-attributes-recognition-barrier-0039.xml"
 LEAST_SCORE = 0.7
 """A word of which the reader is less sure is left out: of dark paint it says at 0.5 to 0.65 what is wrong."""
 
@@ -92,16 +91,3 @@ def likeliest(words: Sequence[Word], scores: Floats, model: str) -> Attribute[Wo
     best = int(np.argmax(scores))
     score = min(float(scores[best]), 1.0)
     return Attribute(name=words[best], score=round(score, 4), model=model) if score >= LEAST_SCORE else None
-
-
-def open_attributes(model: Path | None, *, runtime: Runtime = "auto") -> AttributeReader | None:
-    """The reader of a model's file, None without one; raises ModelError or MissingExtra."""
-    return None if model is None else BarrierAttributes(model, runtime=runtime)
-
-
-def model_of(choice: str) -> Path | None:
-    """What ``--attributes`` names: a file, none, or for 'auto' the one that ``perceive fetch`` leaves here, if it is here."""
-    fetched = Path(FETCHED)
-    if choice == "none" or (choice == "auto" and not fetched.is_file()):
-        return None
-    return fetched if choice == "auto" else Path(choice)

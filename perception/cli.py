@@ -15,7 +15,7 @@ from typing import Annotated, cast
 import msgspec
 import typer
 
-from perception.attributes import model_of, open_attributes
+from perception.attribute_choice import open_attributes
 from perception.clips import Clips
 from perception.corruptions import CorruptedSource, corruption_named
 from perception.crossings import Crossings
@@ -76,7 +76,9 @@ def run(
     ] = None,
     attributes: Annotated[
         str,
-        typer.Option(help="Colour and body of vehicles: an attribute model's .xml, 'auto' (the fetched one, if here), 'none'."),
+        typer.Option(
+            help="Tell colour and body: an attribute model's .xml, auto (the fetched one, if here), paint (weak) or none."
+        ),
     ] = "none",
     plates: Annotated[
         Path | None, typer.Option(help="Read number plates: a plate finder's .xml; personal data, which the service seals.")
@@ -134,7 +136,7 @@ def run(
     names = tuple(name.strip() for name in classes.split(",")) if classes else None
     detects = open_detector(detector, runtime=kind, classes=names, input_px=input_size)
     embeds = open_embedder(embedder, runtime=kind)
-    tells, reads = open_attributes(model_of(attributes), runtime=kind), open_plates(plates, plate_reader, runtime=kind)
+    tells, reads = open_attributes(attributes, runtime=kind), open_plates(plates, plate_reader, runtime=kind)
     with (
         _sources(cameras, opens) as sources,
         _sink(model, out, log, spool, spool_mb, drain_s, device) as sink,

@@ -7,7 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from perception.attributes import LEAST_SCORE, Attributes, BarrierAttributes, likeliest, model_of, open_attributes
+from perception.attribute_choice import open_attributes
+from perception.attributes import LEAST_SCORE, Attributes, BarrierAttributes, likeliest
 from perception.video_file import VideoFile
 from twin.errors import ModelError
 
@@ -73,12 +74,13 @@ def test_a_model_of_something_else_is_refused_with_what_it_gives(model):
 
 def test_none_reads_nothing_and_auto_takes_what_was_fetched_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert open_attributes(model_of("none")) is None
-    assert model_of("auto") is None
-    fetched = tmp_path / "vehicle-attributes-recognition-barrier-0039.xml"
-    fetched.touch()
-    assert model_of("auto").resolve() == fetched
-    assert model_of("other.xml") == Path("other.xml")
+    assert open_attributes("none") is None
+    assert open_attributes("auto") is None
+    for ending in ("xml", "bin"):
+        (tmp_path / f"vehicle-attributes-recognition-barrier-0039.{ending}").write_text("not a model")
+    with pytest.raises(ModelError, match=r"cannot load 'vehicle-attributes-recognition-barrier-0039\.xml'"):
+        open_attributes("auto")
+    assert open_attributes("paint").id == "plain-paint@1"
 
 
 @pytest.mark.shared_data
