@@ -12,7 +12,7 @@ from perception.crops import BestViews, best_quality_of, covered_shares, cut, en
 from perception.detect import Detections
 from perception.embed import Embedder
 from perception.frames import Frame, Image
-from perception.plates import PlateReader, PlateTurns
+from perception.plates import CONTEXT, PlateReader, PlateTurns
 from perception.region import contains
 from perception.stillness import Stillness
 from perception.track import CameraTracker, TrackedBox
@@ -140,7 +140,7 @@ class CameraEmitter:
         view = cut(frame.image, box.box_px)
         crop_id, jpeg = encode_jpeg(view)
         told = self._told(box, view)
-        plate = self._plate(frame, box, view, quality)
+        plate = self._plate(frame, box, quality)
         payload = TrackletEmbedded(
             camera=self._camera.id,
             tracklet=box.tracklet,
@@ -159,10 +159,10 @@ class CameraEmitter:
             return Attributes()
         return self._attributes.read(view)
 
-    def _plate(self, frame: Frame, box: DetectedBox, view: Image, quality: float) -> PlateRead | None:
+    def _plate(self, frame: Frame, box: DetectedBox, quality: float) -> PlateRead | None:
         if self._plates is None or not self._turns.takes(box.tracklet, frame.exposed_at, quality):
             return None
-        return self._plates.read(view)
+        return self._plates.read(cut(frame.image, box.box_px, margin=CONTEXT))
 
     def _forget(self, at: Micros) -> None:
         if at >= self._forget_at:

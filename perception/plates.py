@@ -20,7 +20,11 @@ from twin.events.observations import PlateRead
 
 _READER_PACKAGES = ("rapidocr_onnxruntime", "rapidocr")
 
+CONTEXT = 0.2
+"""Margin of the view to give, as of ``cut``."""
+
 _PLATE_CLASS = 2  # 1 is a vehicle
+_ROOM, _GREY = 2.0, 110  # the finder was made for whole pictures: it finds next to nothing where the vehicle fills its picture
 _LEAST_FOUND = 0.5
 _LEAST_WIDTH_PX, _LEAST_HEIGHT_PX = 40, 10  # below it characters have fewer than six pixels
 _MARGIN = 0.06
@@ -41,7 +45,7 @@ class PlateReader(Protocol):
         ...
 
     def read(self, view: Image) -> PlateRead | None:
-        """(H, W, 3) BGR view to capital letters and digits, and how sure; None where none is read; raises ModelError."""
+        """What a (H, W, 3) BGR view with a margin of ``CONTEXT`` shows; None where none is read; raises ModelError."""
         ...
 
 
@@ -67,6 +71,7 @@ class FoundPlates:
 
     def read(self, view: Image) -> PlateRead | None:
         """See ``PlateReader``; the score is the finder's times the mean of the characters'."""
+        view = _with_room(view)
         rows = self._found(view)
         rows = rows[(rows[:, 1] == _PLATE_CLASS) & (rows[:, 2] >= _LEAST_FOUND)]
         if not len(rows):
@@ -88,6 +93,16 @@ class FoundPlates:
         if output.shape[-1] != 7:
             raise ModelError(f"plate finder '{self._path}' gives an output of shape {output.shape}; rows of 7 are needed")
         return output.reshape(-1, 7)
+
+
+def _with_room(view: Image) -> Image:
+    """The view in the middle of a grey square."""
+    height, width = view.shape[:2]
+    side = round(_ROOM * max(height, width))
+    square = np.full((side, side, 3), _GREY, np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = view
+    return square
 
 
 class TextLine:

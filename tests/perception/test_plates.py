@@ -8,12 +8,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from perception.plates import FoundPlates, PlateTurns, TextLine, installed_reader, open_plates
+from perception.crops import cut
+from perception.plates import CONTEXT, FoundPlates, PlateTurns, TextLine, installed_reader, open_plates
 from perception.synthetic.render.plates import plate_picture
+from perception.video_file import VideoFile
 from twin.errors import BadInput, MissingExtra, ModelError
 from twin.events.ids import SECOND
 
-FINDER = Path(__file__).parents[3] / "shared/data/weights/openvino_omz/vehicle-license-plate-detection-barrier-0106.xml"
+DATA = Path(__file__).parents[3] / "shared" / "data"
+FINDER = DATA / "weights" / "openvino_omz" / "vehicle-license-plate-detection-barrier-0106.xml"
+CLIP = DATA / "video" / "highway_traffic.mp4"
 
 
 def _installed() -> Path | None:
@@ -99,9 +103,29 @@ def test_the_real_recognizer_reads_a_drawn_plate(text):
     assert score > 0.7
 
 
+wants_data = pytest.mark.skipif(
+    not (FINDER.is_file() and CLIP.is_file()), reason="wants the shared data files beside the repository"
+)
+
+
 @wants_reader
 @pytest.mark.shared_data
-@pytest.mark.skipif(not FINDER.is_file(), reason="wants the shared data files beside the repository")
+@wants_data
+def test_a_drawn_plate_in_the_place_of_a_real_cars_is_found_and_read():
+    source = VideoFile("cam", CLIP)
+    frame = next(frame for frame in source.frames() if frame.index == 63).image
+    source.close()
+    view = cv2.resize(cut(frame, (928, 442, 1171, 692), margin=CONTEXT), None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    assert FoundPlates(FINDER, installed_reader()).read(view) is None  # its own is a smear
+    view[4 * 268 : 4 * 284, 4 * 215 : 4 * 252] = cv2.resize(plate_picture("KX063-AB"), (148, 64), interpolation=cv2.INTER_AREA)
+    read = FoundPlates(FINDER, installed_reader()).read(view)
+    assert read.text == "KX063AB"
+    assert 0.5 < read.score <= 1.0
+
+
+@wants_reader
+@pytest.mark.shared_data
+@wants_data
 def test_where_no_plate_is_none_is_read():
     view = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 255, (200, 240, 3), np.uint8), (0, 0), 9)
     assert FoundPlates(FINDER, installed_reader()).read(view) is None
