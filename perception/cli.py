@@ -84,7 +84,7 @@ def run(
         Path | None, typer.Option(help="Read number plates: a plate finder's .xml; personal data, which the service seals.")
     ] = None,
     plate_reader: Annotated[
-        Path | None, typer.Option(help="With --plates: a text recognizer's .onnx; default: that of '.[plates]'.")
+        Path | None, typer.Option(help="With --plates: a text recognizer's .onnx; default: that of the extra 'plates'.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write observations to this .jsonl or .jsonl.zst file.")] = None,
     log: Annotated[str | None, typer.Option(help="Send observations to the service at this address.")] = None,
