@@ -15,6 +15,7 @@ from typing import Annotated, cast
 import msgspec
 import typer
 
+from perception.attribute_choice import open_attributes
 from perception.clips import Clips
 from perception.corruptions import CorruptedSource, corruption_named
 from perception.crossings import Crossings
@@ -23,6 +24,7 @@ from perception.embed import open_embedder
 from perception.frames import FrameSource
 from perception.inference import Runtime
 from perception.models import packaged, packaged_if_any
+from perception.plates import open_plates
 from perception.sender import Sender
 from perception.sinks import FileSink, Sink, SpoolSink
 from perception.sources import cameras_of, is_stream, open_source, parse_video
@@ -71,6 +73,18 @@ def run(
     ] = None,
     embedder: Annotated[
         Path | None, typer.Option(help="Embedder: .onnx; without one, colours are described; with --clips, ours.")
+    ] = None,
+    attributes: Annotated[
+        str,
+        typer.Option(
+            help="Tell colour and body: an attribute model's .xml, auto (the fetched one, if here), paint (weak) or none."
+        ),
+    ] = "none",
+    plates: Annotated[
+        Path | None, typer.Option(help="Read number plates: a plate finder's .xml; personal data, which the service seals.")
+    ] = None,
+    plate_reader: Annotated[
+        Path | None, typer.Option(help="With --plates: a text recognizer's .onnx; default: that of the extra 'plates'.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write observations to this .jsonl or .jsonl.zst file.")] = None,
     log: Annotated[str | None, typer.Option(help="Send observations to the service at this address.")] = None,
@@ -122,13 +136,22 @@ def run(
     names = tuple(name.strip() for name in classes.split(",")) if classes else None
     detects = open_detector(detector, runtime=kind, classes=names, input_px=input_size)
     embeds = open_embedder(embedder, runtime=kind)
+    tells, reads = open_attributes(attributes, runtime=kind), open_plates(plates, plate_reader, runtime=kind)
     with (
         _sources(cameras, opens) as sources,
         _sink(model, out, log, spool, spool_mb, drain_s, device) as sink,
     ):
         feeds = [Feed(camera, source) for camera, source in zip(cameras, sources, strict=True)]
         worker = Worker(
-            feeds, detects, embeds, sink, min_score=min_score, pace=pace, progress=_say_nothing if quiet else _show_progress
+            feeds,
+            detects,
+            embeds,
+            sink,
+            min_score=min_score,
+            pace=pace,
+            attributes=tells,
+            plates=reads,
+            progress=_say_nothing if quiet else _show_progress,
         )
         with _stopped_by(worker.stop):
             seconds = worker.run()
@@ -137,6 +160,8 @@ def run(
         cameras={str(camera): counts for camera, counts in worker.summaries.items()},
         detector=detects.id,
         embedder=embeds.id,
+        attributes=tells.id if tells is not None else None,
+        plates=reads.id if reads is not None else None,
         runtime=detects.runtime,
         seconds=round(seconds, 3),
         delivery=sink.delivery,
@@ -165,16 +190,16 @@ def send(
 
 @app.command()
 def fetch(
-    model: Annotated[str, typer.Argument(help="yolox_nano: COCO, 80 classes, 416 px, Apache-2.0.")] = "yolox_nano",
-    out: Annotated[Path | None, typer.Option(help="File to write; default: MODEL.onnx here.")] = None,
+    model: Annotated[
+        str, typer.Argument(help="yolox_nano (detector), vehicle-attributes or vehicle-plates (OpenVINO); all Apache-2.0.")
+    ] = "yolox_nano",
+    out: Annotated[Path | None, typer.Option(help="File to write; default: the model's own name, here.")] = None,
 ) -> None:
-    """Fetch a detector for real cameras from its publisher, and check its content."""
-    from perception.fetch import fetch as fetched
-    from perception.fetch import weights_named
+    """Fetch a model for real cameras from its publisher, and check its content."""
+    from perception.fetch import fetch_all, weights_named
 
-    weights, path = weights_named(model), out or Path(f"{model}.onnx")
-    is_new = fetched(weights, path)
-    typer.echo(f"{path}: {'fetched' if is_new else 'was there'}, checked, {weights.licence}", err=True)
+    for path, weights, is_new in fetch_all(weights_named(model), out):
+        typer.echo(f"{path}: {'fetched' if is_new else 'was there'}, checked, {weights.licence}", err=True)
 
 
 @app.command()

@@ -6,19 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from perception.attributes import AttributeReader, Attributes
 from perception.box_sigma import BoxSigma, edges_cut
 from perception.crops import BestViews, best_quality_of, covered_shares, cut, encode_jpeg, quality_of
 from perception.detect import Detections
 from perception.embed import Embedder
-from perception.frames import Frame
+from perception.frames import Frame, Image
+from perception.plates import CONTEXT, PlateReader, PlateTurns
 from perception.region import contains
 from perception.stillness import Stillness
 from perception.track import CameraTracker, TrackedBox
 from site_models.schema import Camera, ClockSource
 from twin.events.ids import SECOND, CropId, Micros
-from twin.events.observations import DetectedBox, FrameObserved, Personal, TrackletEmbedded
+from twin.events.observations import DetectedBox, FrameObserved, Personal, PlateRead, TrackletEmbedded
 
 _FORGET_EVERY: Micros = 10 * SECOND
+_TWO_WHEELED = ("motorcycle", "bicycle")  # their readers know none, and most of a view is the rider
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class CameraEmitter:
         box_sigma: BoxSigma,
         embedder: Embedder,
         min_score: float,
+        attributes: AttributeReader | None = None,
+        plates: PlateReader | None = None,
     ) -> None:
         self._camera = camera
         self._clock: ClockSource = clock
@@ -63,6 +68,8 @@ class CameraEmitter:
         self._tracker = CameraTracker(camera.id, boot_epoch, min_score=min_score)
         self._stillness = Stillness()
         self._views = BestViews()
+        self._attributes, self._plates = attributes, plates
+        self._turns = PlateTurns()
         self._forget_at: Micros = 0
         self.n_embeddings = 0
 
@@ -132,6 +139,8 @@ class CameraEmitter:
     def _embedding(self, frame: Frame, box: DetectedBox, quality: float) -> Emission:
         view = cut(frame.image, box.box_px)
         crop_id, jpeg = encode_jpeg(view)
+        told = self._told(box, view)
+        plate = self._plate(frame, box, quality)
         payload = TrackletEmbedded(
             camera=self._camera.id,
             tracklet=box.tracklet,
@@ -139,12 +148,25 @@ class CameraEmitter:
             embedder=self._embedder.id,
             box_px=box.box_px,
             quality=round(quality, 4),
-            personal=Personal(embedding=self._embedder.embed(view), crop=crop_id),
+            personal=Personal(embedding=self._embedder.embed(view), crop=crop_id, plate=plate),
+            colour=told.colour,
+            body=told.body,
         )
         return Emission(frame.exposed_at, payload, Crop(crop_id, jpeg))
+
+    def _told(self, box: DetectedBox, view: Image) -> Attributes:
+        if self._attributes is None or box.kind in _TWO_WHEELED:
+            return Attributes()
+        return self._attributes.read(view)
+
+    def _plate(self, frame: Frame, box: DetectedBox, quality: float) -> PlateRead | None:
+        if self._plates is None or not self._turns.takes(box.tracklet, frame.exposed_at, quality):
+            return None
+        return self._plates.read(cut(frame.image, box.box_px, margin=CONTEXT))
 
     def _forget(self, at: Micros) -> None:
         if at >= self._forget_at:
             self._forget_at = at + _FORGET_EVERY
             self._stillness.forget(at)
             self._views.forget(at)
+            self._turns.forget(at)

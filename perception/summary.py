@@ -48,6 +48,8 @@ class RunSummary(Struct, kw_only=True):
     cameras: dict[str, CameraSummary]
     detector: str
     embedder: str
+    attributes: str | None = None
+    plates: str | None = None
     runtime: str
     seconds: float
     delivery: DeliverySummary | None = None

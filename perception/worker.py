@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from perception.attributes import AttributeReader
 from perception.detect import Detections
 from perception.detector import Detector
 from perception.embed import Embedder
 from perception.emit import CameraEmitter
 from perception.frames import Frame, FrameSource, thinned
 from perception.intake import Intake
+from perception.plates import PlateReader
 from perception.sinks import Sink
 from perception.summary import CameraSummary
 from site_models.schema import Camera, CameraId
@@ -69,6 +71,8 @@ class Worker:
         *,
         min_score: float,
         pace: Pace,
+        attributes: AttributeReader | None = None,
+        plates: PlateReader | None = None,
         progress: Callable[[Mapping[CameraId, CameraSummary], float], None] = lambda cameras, seconds: None,
     ) -> None:
         self._feeds = feeds
@@ -91,6 +95,8 @@ class Worker:
                 box_sigma=detector.box_sigma,
                 embedder=embedder,
                 min_score=min_score,
+                attributes=attributes,
+                plates=plates,
             )
             for feed in feeds
         }

@@ -58,7 +58,10 @@ def test_a_run_writes_observations_and_prints_a_summary(perceive, clip, colour_d
     assert counts["error"] is None
     assert counts["fps"] > 0
     assert summary["embedder"] == "colour-128@1"
-    assert set(summary) == {"schema", "site", "cameras", "detector", "embedder", "runtime", "seconds", "delivery"}
+    assert set(summary) == {
+        *("schema", "site", "cameras", "detector", "embedder", "attributes", "plates", "runtime", "seconds", "delivery")
+    }
+    assert (summary["attributes"], summary["plates"]) == (None, None)
 
 
 def test_a_site_may_be_given_as_a_folder(perceive, clip, colour_detector, tmp_path):
@@ -127,6 +130,9 @@ def test_a_broken_off_video_is_used_then_told_with_exit_code_1(perceive, clip, c
         ({"--detector": "/none.onnx"}, "model file '/none.onnx' does not exist"),
         ({"--detector": None}, "add --detector MODEL"),
         ({"--embedder": "/none.onnx"}, "model file '/none.onnx' does not exist"),
+        ({"--attributes": "/none.xml"}, "model file '/none.xml' does not exist"),
+        ({"--plates": "/none.xml", "--plate-reader": "/none.onnx"}, "model file '/none.xml' does not exist"),
+        ({"--plate-reader": "/none.onnx"}, "reads what --plates finds; give --plates FILE too"),
         ({"--out": None}, "give either --out FILE or --log URL"),
         ({"--out": "/no/such/folder/o.jsonl"}, "cannot be written"),
         ({"--start-at": "noon"}, "--start-at 'noon' is no time"),

@@ -2,6 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from perception.attributes import Attributes
 from perception.box_sigma import BoxSigma
 from perception.detect import Detections
 from perception.embed import ColourEmbedder
@@ -9,7 +10,7 @@ from perception.emit import CameraEmitter
 from perception.frames import Frame
 from twin.events.codec import from_json, to_json
 from twin.events.envelope import DeviceKey, ObservationEvent
-from twin.events.observations import FrameObserved, TrackletEmbedded
+from twin.events.observations import Attribute, FrameObserved, PlateRead, TrackletEmbedded
 
 
 def emitter(camera, **options) -> CameraEmitter:
@@ -91,3 +92,42 @@ def test_boxes_whose_foot_is_outside_of_the_region_are_left_out(camera):
     frames = [e.payload for e in run(emitter(watched), [[inside, outside]] * 3) if isinstance(e.payload, FrameObserved)]
     assert [len(frame.boxes) for frame in frames] == [0, 1, 1]
     assert frames[1].boxes[0].box_px == (10.0, 60.0, 90.0, 150.0)
+
+
+class Told:
+    """Says of every view that it is a red van with a plate, and counts."""
+
+    id = "told@1"
+
+    def __init__(self):
+        self.n = 0
+
+    def read(self, view):
+        self.n += 1
+        return self.answer
+
+
+class ToldAttributes(Told):
+    answer = Attributes(
+        Attribute(name="red", score=0.9, model="told@1"),
+        Attribute(name="van", score=0.8, model="told@1"),
+    )
+
+
+class ToldPlate(Told):
+    answer = PlateRead(text="AB123", score=0.9)
+
+
+def test_a_kept_view_says_colour_and_body_in_the_open_and_its_plate_among_personal_fields(camera):
+    reads = ToldPlate()
+    emissions = run(emitter(camera, attributes=ToldAttributes(), plates=reads), [[(10, 10, 150, 150)]] * 8)
+    views = [one.payload for one in emissions if isinstance(one.payload, TrackletEmbedded)]
+    assert views
+    assert {(view.colour.name, view.body.name, view.personal.plate.text) for view in views} == {("red", "van", "AB123")}
+    assert reads.n == len(views)
+
+
+def test_nothing_is_told_where_nobody_was_asked(camera):
+    emissions = run(emitter(camera), [[(10, 10, 150, 150)]] * 8)
+    views = [one.payload for one in emissions if isinstance(one.payload, TrackletEmbedded)]
+    assert {(view.colour, view.body, view.personal.plate) for view in views} == {(None, None, None)}

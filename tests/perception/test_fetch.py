@@ -1,10 +1,11 @@
 import hashlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-from perception.fetch import Weights, fetch, weights_named
+from perception.fetch import Weights, fetch, fetch_all, weights_named
 from twin.errors import BadInput, SourceError
 
 CONTENT = b"a model" * 5000
@@ -22,7 +23,13 @@ def server():
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            body = {"/model": CONTENT, "/long": CONTENT * 2, "/other": b"x" * len(CONTENT)}.get(self.path)
+            body = {
+                "/model": CONTENT,
+                "/model.xml": CONTENT,
+                "/model.bin": CONTENT,
+                "/long": CONTENT * 2,
+                "/other": b"x" * len(CONTENT),
+            }.get(self.path)
             self.send_response(404 if body is None else 200)
             self.send_header("Content-Length", str(len(body or b"")))
             self.end_headers()
@@ -73,6 +80,20 @@ def test_another_file_in_its_place_is_left_alone(server, tmp_path):
 
 
 def test_an_unknown_model_is_refused_with_those_there_are():
-    assert weights_named("yolox_nano").licence == "Apache-2.0"
-    with pytest.raises(BadInput, match="use one of yolox_nano"):
+    assert [one.licence for one in weights_named("yolox_nano")] == ["Apache-2.0"]
+    with pytest.raises(BadInput, match="use one of vehicle-attributes, vehicle-plates, yolox_nano"):
         weights_named("yolox_huge")
+
+
+def test_what_lies_beside_a_model_is_fetched_with_it_under_its_name(server, tmp_path, monkeypatch):
+    files = [_weights(f"{server}/model.xml"), _weights(f"{server}/model.bin")]
+    named = [tmp_path / "mine.xml", tmp_path / "mine.bin"]
+    assert [(path, is_new) for path, _, is_new in fetch_all(files, named[0])] == [(path, True) for path in named]
+    monkeypatch.chdir(tmp_path)
+    assert [str(path) for path, _, _ in fetch_all(files, None)] == ["model.xml", "model.bin"]
+    assert Path("model.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("name", ["vehicle-attributes", "vehicle-plates"])
+def test_an_openvino_model_is_its_xml_first_and_its_weights_beside_it(name):
+    assert [one.url.rsplit(".", 1)[-1] for one in weights_named(name)] == ["xml", "bin"]
