@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 from uuid import UUID
 
 from retrieval.index import Point, Sighting, VectorIndex, unit_vector
-from twin.errors import CodecError, Conflict, LogClosed, QuotaExceeded
+from twin.errors import CodecError, Conflict, LogClosed, Overloaded, QuotaExceeded
 from twin.events.envelope import ObservationEvent, RecordedObservation
 from twin.events.ids import SiteId, TrackletId
 from twin.events.observations import Personal, TrackletEmbedded
@@ -21,7 +21,7 @@ CURSOR_EVERY = 2_000
 """Positions without a view after which the cursor moves all the same: moving it costs two fsyncs, reading again little."""
 
 ROOM_EVERY_S = 10.0
-"""How long to wait for room on a full disk before it is looked for again."""
+"""How long to wait for room on a full disk, or for a server, before it is looked for again."""
 
 _logger = logging.getLogger(__name__)
 
@@ -69,14 +69,14 @@ class IndexFollower:
             )
 
     async def _keep_when_there_is_room(self, batch: Sequence[RecordedObservation]) -> None:
-        """The log goes on without its index, which is built from it whenever there is room."""
+        """The log goes on without its index, which is built from it whenever there is room, and a server for it."""
         is_told = False
         while True:
             try:
                 async with self._lock:
                     await self._keep(batch)
                 return
-            except QuotaExceeded as full:
+            except (QuotaExceeded, Overloaded) as full:
                 if not is_told:
                     _logger.warning("image search of site %s waits at position %d: %s", self._site, self._cursor, full)
                     is_told = True
