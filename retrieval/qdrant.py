@@ -20,6 +20,7 @@ import numpy as np
 import qdrant_edge as qdrant
 from msgspec import Struct
 
+from retrieval.folder import FolderLock, settle
 from retrieval.index import EVERYWHERE, Match, Point, Sighting, Space, Vector, Where, admitted, payload_of, space_name
 from retrieval.qdrant_filter import filter_of, index_fields
 from twin.errors import BadInput, Conflict, LogClosed, QuotaExceeded
@@ -51,6 +52,7 @@ class QdrantIndex:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock: FolderLock | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"search {folder.name}")
         self._shards: dict[Space, qdrant.EdgeShard] = {}
         self._state = _State()
@@ -62,6 +64,7 @@ class QdrantIndex:
 
         Raises:
             BadInput: the folder holds something else, or is damaged.
+            Conflict: another process has it open.
             QuotaExceeded: there is an index, and no room for what opening it writes.
         """
         index = cls(folder)
@@ -136,6 +139,8 @@ class QdrantIndex:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _load(self) -> None:
+        self._lock = FolderLock(self._folder)
+        settle(self._folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / STATE_FILE
         if path.exists():
@@ -234,6 +239,8 @@ class QdrantIndex:
         for shard in self._shards.values():
             shard.close()
         self._shards.clear()
+        if self._lock is not None:
+            self._lock.release()
 
 
 def _check_room(folder: Path) -> None:
