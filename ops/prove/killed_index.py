@@ -34,6 +34,7 @@ from .workload import SITE
 
 VIEWS_A_KILL, PAGE = 300, 20
 _LONGEST_S = 120.0
+_TRIES = 20
 _START_AT = 1_767_225_600_000_000
 _N_COMPONENTS = (64, 48)  # two models at once
 
@@ -43,12 +44,11 @@ class Killed(NamedTuple):
 
     Attributes:
         wrong: what was missing or doubled, or None.
-        n_hit: kills that met a process at its work; the others came when it was done.
+        n_kills: those that met a process at its work; such as came when it was done do not count.
     """
 
     wrong: str | None
     n_kills: int
-    n_hit: int
     n_points: int
 
 
@@ -68,23 +68,27 @@ async def _killed(seed: int, n_kills: int, views_a_kill: int) -> Killed:
         try:
             views += await _appended(log, 0, views_a_kill)
             takes_s = {what: await _done(child, what) for what in ("ingest", "rebuild")}
-            for number in range(n_kills):
-                what = "rebuild" if number % 2 else "ingest"
+            for number in range(_TRIES * n_kills):
+                if n_hit == n_kills:
+                    break
+                what = "rebuild" if n_hit % 2 else "ingest"
                 if what == "ingest":
                     views += await _appended(log, len(views), views_a_kill)
                 n_new = len(views) if what == "rebuild" else views_a_kill
-                n_hit += await _killed_at_work(child, what, draw.uniform(0.0, takes_s[what] * n_new / views_a_kill))
+                is_hit = await _killed_at_work(child, what, draw.uniform(0.0, takes_s[what] * n_new / views_a_kill))
+                n_hit += is_hit
+                takes_s[what] *= 1.0 if is_hit else 0.9  # it is done sooner than was thought
                 if wrong := await _wrong(folder, views):
-                    return Killed(f"kill {number + 1}, of {what}: {wrong}", number + 1, n_hit, len(views))
+                    return Killed(f"try {number + 1}, kill of {what}: {wrong}", n_hit, len(views))
             for what in ("ingest", "rebuild"):
                 await _done(child, what)
                 if wrong := await _wrong(folder, views, is_complete=True):
-                    return Killed(f"after the last kill, {what}: {wrong}", n_kills, n_hit, len(views))
+                    return Killed(f"after the last kill, {what}: {wrong}", n_hit, len(views))
         finally:
             child.kill()
             await child.wait()
             await sql.aclose()
-        return Killed(None, n_kills, n_hit, len(views))
+        return Killed(None, n_hit, len(views))
 
 
 async def _appended(log: SealingLog, n_before: int, n: int) -> list[ObservationEvent]:

@@ -108,7 +108,7 @@ def test_an_index_killed_while_it_is_filled_or_built_again_misses_no_view_and_do
     killed = part("killed_index").killed(SEED, INDEX_KILLS)
     print(killed)
     assert killed.wrong is None, f"seed {SEED}: {killed.wrong}"
-    assert killed.n_hit > 0
+    assert killed.n_kills == INDEX_KILLS
 
 
 def test_an_index_that_misses_or_doubles_a_view_is_told():
