@@ -6,6 +6,8 @@ kept with the points and never ahead of them, so that following the log again fr
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 from uuid import UUID
@@ -163,6 +165,13 @@ def unit_vector(embedding: bytes) -> Vector | None:
     components = np.frombuffer(embedding, np.int8).astype(np.float32)
     length = float(np.sqrt(np.sum(components * components)))
     return components / np.float32(length) if length > 0.0 else None
+
+
+def space_name(space: Space) -> str:
+    """What a space's folder or collection is called: letters and digits, and never the same for two spaces."""
+    embedder, n_components = space
+    digest = hashlib.blake2b(embedder.encode(), digest_size=6).hexdigest()
+    return f"{re.sub(r'[^a-z0-9]+', '-', embedder.lower())[:40].strip('-')}-{n_components}-{digest}"
 
 
 def plate_key(text: str) -> str:

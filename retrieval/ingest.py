@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from uuid import UUID
 
 from retrieval.index import Point, Sighting, VectorIndex, unit_vector
-from twin.errors import CodecError, Conflict, LogClosed, QuotaExceeded
+from twin.errors import CodecError, Conflict, LogClosed, Overloaded, QuotaExceeded
 from twin.events.envelope import ObservationEvent, RecordedObservation
 from twin.events.ids import SiteId, TrackletId
 from twin.events.observations import Personal, TrackletEmbedded
@@ -20,8 +20,11 @@ from twin.log.sealing import personal_of
 CURSOR_EVERY = 2_000
 """Positions without a view after which the cursor moves all the same: moving it costs two fsyncs, reading again little."""
 
+PAGE = 1_000
+"""Positions read at once when the log is not followed but read to a position."""
+
 ROOM_EVERY_S = 10.0
-"""How long to wait for room on a full disk before it is looked for again."""
+"""How long to wait for room on a full disk, or for a server, before it is looked for again."""
 
 _logger = logging.getLogger(__name__)
 
@@ -51,6 +54,31 @@ class IndexFollower:
                 async for batch in batches:
                     await self._keep_when_there_is_room(batch)
 
+    async def catch_up(self, until: int, told: Callable[[int, int], None] = lambda done, of: None, page: int = PAGE) -> None:
+        """Keep the views up to a position of the log, and end; the cursor is there then.
+
+        Args:
+            told: how far it is, of how far.
+
+        Raises:
+            Conflict: the index has seen more than the log holds.
+            QuotaExceeded, Overloaded: there is no room for it, or no server.
+        """
+        self._cursor = await self._index.cursor()
+        await self._check_head()
+        position = max(self._cursor, (await self._log.cuts(self._site)).observations)
+        while position < until:
+            batch = await self._log.observations(self._site, after=position, limit=min(page, until - position))
+            if not batch:
+                break
+            async with self._lock:
+                await self._keep(batch)
+            position = batch[-1].position
+            told(position, until)
+        if position > self._cursor:
+            await self._index.upsert([], cursor=position)
+            self._cursor = position
+
     async def cursor(self) -> int:
         """The last position whose views are durably in the index."""
         return await self._index.cursor()
@@ -69,14 +97,14 @@ class IndexFollower:
             )
 
     async def _keep_when_there_is_room(self, batch: Sequence[RecordedObservation]) -> None:
-        """The log goes on without its index, which is built from it whenever there is room."""
+        """The log goes on without its index, which is built from it whenever there is room, and a server for it."""
         is_told = False
         while True:
             try:
                 async with self._lock:
                     await self._keep(batch)
                 return
-            except QuotaExceeded as full:
+            except (QuotaExceeded, Overloaded) as full:
                 if not is_told:
                     _logger.warning("image search of site %s waits at position %d: %s", self._site, self._cursor, full)
                     is_told = True

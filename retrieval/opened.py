@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,6 +27,8 @@ from twin.errors import MissingExtra
 from twin.events.ids import SiteId, TrackletId
 from twin.log.keys import KeyRing
 from twin.log.port import Log
+
+SERVER_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,32 +55,56 @@ class SearchParts:
             await self.followers[site].forget(tracklet)
 
 
-async def open_index(folder: Path) -> VectorIndex:
-    """The persistent index in a folder.
+class QdrantServer(Struct, frozen=True, kw_only=True):
+    """A Qdrant server or cluster.
+
+    Attributes:
+        url: ``http://HOST:6333``.
+        replication_factor: copies of each site's points; a majority of them acknowledges a write.
+    """
+
+    url: str
+    api_key: str | None = None
+    replication_factor: int = 1
+
+
+async def open_index(place: Path | QdrantServer, site: SiteId) -> VectorIndex:
+    """A site's persistent index, in a folder of its own or in a server.
 
     Raises:
-        MissingExtra: Qdrant Edge is not installed.
-        BadInput: the folder holds something else, or is damaged.
+        MissingExtra: Qdrant is not installed.
+        BadInput: the folder holds something else, or is damaged; or the server refuses.
+        Overloaded: the server cannot be reached.
     """
     if not is_installed():
         raise missing()
+    if isinstance(place, QdrantServer):
+        from qdrant_client import AsyncQdrantClient
+
+        from retrieval.qdrant_server import QdrantServerIndex, ServerOptions
+
+        client = AsyncQdrantClient(place.url, api_key=place.api_key, timeout=SERVER_TIMEOUT_S, check_compatibility=False)
+        copies = place.replication_factor
+        options = ServerOptions(replication_factor=copies, write_consistency_factor=copies // 2 + 1)
+        return await QdrantServerIndex.open(client, site, options)
     from retrieval.qdrant import QdrantIndex
 
-    return await QdrantIndex.open(folder)
+    return await QdrantIndex.open(place / site)
 
 
 @asynccontextmanager
 async def open_search(
-    folder: Path,
+    place: Path | QdrantServer,
     log: Log,
     keys: KeyRing,
     sites: Mapping[SiteId, Site],
     embedders: Sequence[Embedder] = (),
 ) -> AsyncIterator[SearchParts]:
-    """Search over sites, its indexes in ``folder``. Without the extra, the routes answer that it is missing.
+    """Search over sites, its indexes in a folder or a server. Without the extra, the routes answer that it is missing.
 
     Raises:
         BadInput: an index cannot be opened.
+        Overloaded: the server cannot be reached.
     """
     if not is_installed():
         yield SearchParts(routes=[Route(PATH, _refuse, methods=["GET", "POST"])], followers={})
@@ -88,7 +115,7 @@ async def open_search(
         followers: dict[SiteId, IndexFollower] = {}
         searches: dict[SiteId, VehicleSearch] = {}
         for name, site in sites.items():
-            index = await open_index(folder / name)
+            index = await open_index(place, name)
             stack.push_async_callback(index.aclose)
             distances = await asyncio.to_thread(CameraDistances, site)
             searches[name] = VehicleSearch(name, index, Identities(log, name), distances, at_hand, decoder)

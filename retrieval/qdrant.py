@@ -7,9 +7,7 @@ one thread of the index's own: a shard has one owner, and the event loop never w
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
-import re
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +20,9 @@ import numpy as np
 import qdrant_edge as qdrant
 from msgspec import Struct
 
-from retrieval import qdrant_filter as conditions
-from retrieval.index import EVERYWHERE, Match, Point, Sighting, Space, Vector, Where, admitted, payload_of
+from retrieval.folder import FolderLock, settle
+from retrieval.index import EVERYWHERE, Match, Point, Sighting, Space, Vector, Where, admitted, payload_of, space_name
+from retrieval.qdrant_filter import filter_of, index_fields
 from twin.errors import BadInput, Conflict, LogClosed, QuotaExceeded
 from twin.events.ids import TrackletId
 
@@ -53,6 +52,7 @@ class QdrantIndex:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock: FolderLock | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"search {folder.name}")
         self._shards: dict[Space, qdrant.EdgeShard] = {}
         self._state = _State()
@@ -64,6 +64,7 @@ class QdrantIndex:
 
         Raises:
             BadInput: the folder holds something else, or is damaged.
+            Conflict: another process has it open.
             QuotaExceeded: there is an index, and no room for what opening it writes.
         """
         index = cls(folder)
@@ -86,8 +87,6 @@ class QdrantIndex:
         self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE, with_vectors: bool = False
     ) -> list[Match]:
         """See ``retrieval.index.VectorIndex``."""
-        if where.tracklets == ():
-            return []
         return await self._call(lambda: self._search((embedder, len(probe)), probe, limit, where, with_vectors))
 
     async def points_of(self, tracklet: TrackletId) -> list[Point]:
@@ -100,10 +99,10 @@ class QdrantIndex:
 
     async def sightings_of(self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE) -> list[Sighting]:
         """See ``retrieval.index.VectorIndex``."""
-        if not tracklets or where.tracklets == ():
+        if not tracklets:
             return []
         found = await self._call(
-            lambda: [_sighting(record.payload) for record in self._scroll(conditions.of(tracklets, where), limit)]
+            lambda: [_sighting(record.payload) for record in self._scroll(filter_of(where, tracklets), limit)]
         )
         return sorted(found, key=lambda one: (one.at, one.camera, one.tracklet))
 
@@ -127,10 +126,10 @@ class QdrantIndex:
             self._thread.shutdown()
 
     async def _points_of(self, tracklets: Collection[TrackletId], limit: int | None, where: Where) -> list[Point]:
-        if not tracklets or where.tracklets == ():
+        if not tracklets:
             return []
         found = await self._call(
-            lambda: [_point(record) for record in self._scroll(conditions.of(tracklets, where), limit, with_vector=True)]
+            lambda: [_point(record) for record in self._scroll(filter_of(where, tracklets), limit, with_vector=True)]
         )
         return sorted(found, key=lambda point: (point.sighting.at, point.id))
 
@@ -140,6 +139,8 @@ class QdrantIndex:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _load(self) -> None:
+        self._lock = FolderLock(self._folder)
+        settle(self._folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / STATE_FILE
         if path.exists():
@@ -153,7 +154,7 @@ class QdrantIndex:
         folder = self._folder / shard.folder
         try:
             opened = qdrant.EdgeShard.load(str(folder))
-            conditions.index_fields(opened)
+            index_fields(opened)
             return opened
         except Exception as damaged:  # the library raises nothing more exact
             raise BadInput(
@@ -164,7 +165,7 @@ class QdrantIndex:
     def _made(self, space: Space) -> qdrant.EdgeShard:
         """A new shard; one that a crash left before it was noted is used again."""
         embedder, n_components = space
-        shard = _Shard(embedder=embedder, n_components=n_components, folder=_folder_name(space))
+        shard = _Shard(embedder=embedder, n_components=n_components, folder=space_name(space))
         folder = self._folder / shard.folder
         if (folder / "edge_config.json").exists():
             made = self._open_shard(shard)
@@ -172,7 +173,7 @@ class QdrantIndex:
             folder.mkdir(exist_ok=True)
             vectors = qdrant.EdgeVectorParams(size=n_components, distance=qdrant.Distance.Cosine)
             made = qdrant.EdgeShard.create(str(folder), qdrant.EdgeConfig(vectors=vectors, max_search_threads=1))
-            conditions.index_fields(made)
+            index_fields(made)
         self._state = msgspec.structs.replace(self._state, shards=(*self._state.shards, shard))
         return made
 
@@ -184,6 +185,8 @@ class QdrantIndex:
         for space, group in kept.items():
             if space not in self._shards:
                 self._shards[space] = self._made(space)
+                # Before its first points: what a crash leaves in a shard that nobody knows of could not be erased.
+                _write_state(self._folder / STATE_FILE, self._state)
             made = [qdrant.Point(one.id, one.vector.tolist(), payload_of(one.sighting)) for one in group]
             self._shards[space].update(qdrant.UpdateOperation.upsert_points(made))
             self._shards[space].flush()
@@ -195,7 +198,7 @@ class QdrantIndex:
         if (shard := self._shards.get(space)) is None:
             return []
         query = qdrant.Query.Nearest(probe.tolist())
-        wanted = qdrant.SearchRequest(query, limit, filter=conditions.among(where), with_payload=True, with_vector=with_vectors)
+        wanted = qdrant.SearchRequest(query, limit, filter=filter_of(where), with_payload=True, with_vector=with_vectors)
         return [
             Match(cosine=one.score, sighting=_sighting(one.payload), vector=_vector(one.vector) if with_vectors else None)
             for one in shard.search(wanted)
@@ -216,7 +219,7 @@ class QdrantIndex:
         return records
 
     def _delete(self, tracklet: TrackletId) -> int:
-        where = conditions.of([tracklet])
+        where = filter_of(tracklets=[tracklet])
         n_points = 0
         for shard in self._shards.values():
             if n_here := shard.count(qdrant.CountRequest(exact=True, filter=where)):
@@ -236,12 +239,8 @@ class QdrantIndex:
         for shard in self._shards.values():
             shard.close()
         self._shards.clear()
-
-
-def _folder_name(space: Space) -> str:
-    embedder, n_components = space
-    digest = hashlib.blake2b(embedder.encode(), digest_size=6).hexdigest()
-    return f"{re.sub(r'[^a-z0-9]+', '-', embedder.lower())[:40].strip('-')}-{n_components}-{digest}"
+        if self._lock is not None:
+            self._lock.release()
 
 
 def _check_room(folder: Path) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import qdrant_edge as qdrant
 
-from retrieval.index import EVERYWHERE, PLATE_KEY, Where, plate_key
+from retrieval.conditions import KEYWORDS, Between, Condition, Has, OneOf, asked
+from retrieval.index import EVERYWHERE, Where
 from twin.events.ids import TrackletId
 
-_KEYWORD, _INTEGER = qdrant.PayloadSchemaType.Keyword, qdrant.PayloadSchemaType.Integer
-INDEXED = {"tracklet": _KEYWORD, "camera": _KEYWORD, "kind": _KEYWORD, "colour": _KEYWORD, PLATE_KEY: _KEYWORD, "at": _INTEGER}
+INDEXED = dict.fromkeys(KEYWORDS, qdrant.PayloadSchemaType.Keyword) | {"at": qdrant.PayloadSchemaType.Integer}
 
 
 def index_fields(shard: qdrant.EdgeShard) -> None:
@@ -23,36 +23,22 @@ def index_fields(shard: qdrant.EdgeShard) -> None:
         shard.flush()
 
 
-def among(where: Where) -> qdrant.Filter:
-    """The sightings that count."""
-    must: list[Any] = [
-        qdrant.FieldCondition(field, match=qdrant.MatchAny([str(one) for one in wanted]))
-        for field, wanted in (
-            ("kind", where.kinds),
-            ("camera", where.cameras),
-            ("colour", where.colours),
-            ("tracklet", where.tracklets or ()),
-        )
-        if wanted
-    ]
-    must_not: list[Any] = []
-    if where.from_at is not None or where.until_at is not None:
-        must.append(qdrant.FieldCondition("at", range=qdrant.RangeFloat(gte=_exact(where.from_at), lte=_exact(where.until_at))))
-    if where.plate is not None:
-        if fragment := plate_key(where.plate):
-            must.append(qdrant.FieldCondition(PLATE_KEY, match=qdrant.MatchSubstring(fragment)))
-        else:
-            must_not.append(qdrant.IsEmptyCondition("plate"))
-    if where.except_tracklet is not None:
-        must_not.append(qdrant.FieldCondition("tracklet", match=qdrant.MatchValue(where.except_tracklet)))
-    return qdrant.Filter(must=must, must_not=must_not)
+def filter_of(where: Where = EVERYWHERE, tracklets: Collection[TrackletId] | None = None) -> qdrant.Filter:
+    """The sightings that count, only of these tracklets where some are given."""
+    must, must_not = asked(where, tracklets)
+    return qdrant.Filter(must=[_worded(one) for one in must], must_not=[_worded(one) for one in must_not])
 
 
-def of(tracklets: Collection[TrackletId], where: Where = EVERYWHERE) -> qdrant.Filter:
-    """Those of them that are of these tracklets."""
-    outer = among(where)
-    these = qdrant.FieldCondition("tracklet", match=qdrant.MatchAny([str(one) for one in tracklets]))
-    return qdrant.Filter(must=[*(outer.must or []), these], must_not=outer.must_not)
+def _worded(condition: Condition) -> Any:
+    match condition:
+        case OneOf(field, texts):
+            return qdrant.FieldCondition(field, match=qdrant.MatchAny(texts))
+        case Between(field, first, last):
+            return qdrant.FieldCondition(field, range=qdrant.RangeFloat(gte=_exact(first), lte=_exact(last)))
+        case Has(field, text):
+            return qdrant.FieldCondition(field, match=qdrant.MatchSubstring(text))
+        case _:
+            return qdrant.IsEmptyCondition(condition.field)
 
 
 def _exact(at: int | None) -> float | None:

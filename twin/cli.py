@@ -27,6 +27,7 @@ from twin.commands import (
 from twin.errors import BadInput, TwinError
 from twin.eval_cli import evaluate
 from twin.log_cli import backup, db_app, log_app, restore
+from twin.rebuild_cli import rebuild_app
 from twin.refuse_cli import refuse
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ site_app = typer.Typer(help="Site models.", no_args_is_help=True)
 app.add_typer(site_app, name="site")
 app.add_typer(log_app, name="log")
 app.add_typer(db_app, name="db")
+app.add_typer(rebuild_app, name="rebuild")
 app.command()(backup)
 app.command()(restore)
 app.command("eval")(evaluate)
@@ -73,7 +75,8 @@ def demo(
 @app.command()
 def bench(
     name: Annotated[
-        str, typer.Argument(help="Of ops/bench: fusion, fusion_quality, gate, log, noise, perception, storage, traffic.")
+        str,
+        typer.Argument(help="Of ops/bench: fusion, fusion_quality, gate, log, noise, perception, search, storage, traffic."),
     ],
     as_json: AsJson = False,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Alternating repeats; the median counts.")] = 5,

@@ -11,12 +11,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from retrieval.embedder import Embedder
-from retrieval.opened import open_search
+from retrieval.opened import QdrantServer, open_search
 from site_models.load import load_site, resolve
 from site_models.schema import Site
 from twin.api.app import create_app
@@ -67,6 +68,15 @@ def open_log(settings: Settings, *, read_only: bool = False, upgrade: bool = Fal
     """The log that the settings name; raises as ``SqlLog.open``."""
     queued = settings.queued_events
     return SqlLog.open(settings.log_location, read_only=read_only, upgrade=upgrade, n_queued_events=queued)
+
+
+def search_place(settings: Settings) -> Path | QdrantServer:
+    """Where the search indexes are: a folder with one for each site, or a server."""
+    if settings.qdrant_url is None:
+        return settings.data_dir / "search"
+    return QdrantServer(
+        url=settings.qdrant_url, api_key=settings.qdrant_api_key, replication_factor=settings.qdrant_replication
+    )
 
 
 @dataclass(frozen=True)
@@ -194,9 +204,7 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
         timelines = {name: Timeline(log, site) for name, site in sites.items()}
         epoch = secrets.token_hex(8)
         hubs = {name: Hub(log, timeline, epoch=epoch) for name, timeline in timelines.items()}
-        search = await stack.enter_async_context(
-            open_search(settings.data_dir / "search", log, keys, sites, _embedders(settings))
-        )
+        search = await stack.enter_async_context(open_search(search_place(settings), log, keys, sites, _embedders(settings)))
         stack.push_async_callback(background.aclose)
         _start_fusion(settings, logs, sites, background)
         _start_retention(settings, logs, sites, background)

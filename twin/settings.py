@@ -47,6 +47,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         kafka_facts_topic: the topic that facts are published to.
         kafka_partitions: of a topic that is made; one partition's sites are folded in one process.
         kafka_group: the consumer group of the processes that fold.
+        qdrant_url: ``http://HOST:6333`` of a Qdrant server or cluster that keeps the search indexes; None keeps them in
+            ``data_dir``/search.
+        qdrant_api_key: what that server asks for; a secret.
+        qdrant_replication: copies of each site's points in the cluster, a majority of which acknowledges a write.
         embedder: the ONNX model that the cameras' crops were embedded with, for picture search; None is whichever of the
             built-in colour descriptor and the packaged model fits the views.
         log_level: DEBUG, INFO, WARNING or ERROR.
@@ -71,6 +75,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka_facts_topic: Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")] = "twin-facts"
     kafka_partitions: Annotated[int, Meta(ge=1, le=10_000)] = 8
     kafka_group: Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")] = "twin-fusion"
+    qdrant_url: Annotated[str, Meta(pattern="^https?://.+")] | None = None
+    qdrant_api_key: str | None = None
+    qdrant_replication: Annotated[int, Meta(ge=1, le=100)] = 1
     embedder: Path | None = None
     log_level: Annotated[str, Meta(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
 

@@ -4,6 +4,7 @@ import asyncio
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from retrieval import ingest, opened, qdrant
 from retrieval.images import MOST_BYTES
 from retrieval.index import unit_vector
 from twin.errors import Conflict, MissingExtra
+from twin.events.ids import SiteId
 
 NOON = 1_767_268_800_000_000
 SECOND = 1_000_000
@@ -244,7 +246,7 @@ async def test_without_the_extra_the_service_runs_and_search_says_what_to_instal
         assert answer.status_code == 501
         assert "spatial-twin[search]" in answer.json()["detail"]
     with pytest.raises(MissingExtra):
-        await opened.open_index(None)
+        await opened.open_index(Path(), SiteId("street"))
 
 
 def test_the_probe_of_a_stored_crop_is_its_stored_vector(picture):

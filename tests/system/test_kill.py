@@ -6,14 +6,18 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from uuid import UUID
 
+import msgspec
 import pytest
 
+from retrieval.index import Point, Sighting, unit_vector
 from twin.evaluation.proofs import part
 
 KILLS = int(os.environ.get("KILLS", "4"))
 SEED = int(os.environ.get("KILL_SEED", "7"))
 SUBSCRIBER_KILLS = int(os.environ.get("SUBSCRIBER_KILLS", "6"))
+INDEX_KILLS = int(os.environ.get("INDEX_KILLS", "6"))
 FACTS = int(os.environ.get("SUBSCRIBER_FACTS", "1200"))
 
 
@@ -97,3 +101,39 @@ def test_a_worker_killed_and_restarted_doubles_nothing(processes, port, wait_hea
 def test_a_subscriber_killed_while_facts_flow_has_each_effect_once_and_in_order():
     wrong = part("killed_subscriber").refuted(SEED, n_facts=FACTS, n_kills=SUBSCRIBER_KILLS)
     assert wrong is None, f"seed {SEED}: {wrong}"
+
+
+@pytest.mark.timeout(120 + 20 * INDEX_KILLS)
+def test_an_index_killed_while_it_is_filled_or_built_again_misses_no_view_and_doubles_none():
+    killed = part("killed_index").killed(SEED, INDEX_KILLS)
+    print(killed)
+    assert killed.wrong is None, f"seed {SEED}: {killed.wrong}"
+    assert killed.n_kills == INDEX_KILLS
+
+
+def test_an_index_that_misses_or_doubles_a_view_is_told():
+    proof = part("killed_index")
+    views = [proof.view(number) for number in (1, 2)]
+    points = [
+        Point(
+            id=UUID(hex=one.id),
+            vector=unit_vector(one.payload.personal.embedding),
+            sighting=Sighting(
+                site=one.site,
+                camera=one.payload.camera,
+                tracklet=one.payload.tracklet,
+                at=one.occurred_at,
+                kind="car",
+                quality=0.5,
+                embedder=one.payload.embedder,
+            ),
+        )
+        for one in views
+    ]
+    assert proof.wrong_of(points, 2, 2, views, is_complete=True) is None
+    assert "view at 2 is not there" in proof.wrong_of(points[:1], 1, 2, views)
+    assert proof.wrong_of(points[:1], 1, 1, views) is None
+    assert "cursor is at 1" in proof.wrong_of(points[:1], 1, 1, views, is_complete=True)
+    assert "2 points are counted" in proof.wrong_of([points[0], points[0]], 2, 1, views)
+    elsewhere = msgspec.structs.replace(points[0], vector=-points[0].vector)
+    assert "is not what was seen" in proof.wrong_of([elsewhere], 1, 1, views)

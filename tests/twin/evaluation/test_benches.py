@@ -5,7 +5,9 @@ from twin.evaluation.benches import bench_names, bench_text, run_bench
 
 
 def test_the_checkout_has_benchmarks_of_the_log_and_of_perception():
-    assert {"fusion", "fusion_quality", "gate", "log", "noise", "perception", "storage", "traffic"} == set(bench_names())
+    assert {"fusion", "fusion_quality", "gate", "log", "noise", "perception", "search", "storage", "traffic"} == set(
+        bench_names()
+    )
 
 
 def test_a_benchmark_is_run_with_its_repeats(tmp_path):
@@ -38,3 +40,17 @@ def test_a_report_is_read_by_field_unless_the_benchmark_says_how(tmp_path):
     report = dict.fromkeys(("workload", "machine", "ours", "reference", "ratio", "repeats"), 1) | {"table": "| a |\n"}
     assert bench_text("plain", report, tmp_path).splitlines()[:2] == ["workload: 1", "machine: 1"]
     assert bench_text("own", report, tmp_path) == "| a |\n"
+
+
+def test_the_search_bench_finds_the_nearest_and_compares_with_the_bare_store(monkeypatch):
+    for name, value in (("SIZES", "1500"), ("PROBES", "4"), ("SIDES", "ours,qdrant_edge")):
+        monkeypatch.setenv(f"BENCH_SEARCH_{name}", value)
+    report = run_bench("search", 1)
+    assert report["schema"] == "twin.bench/1"
+    for side in (report["ours"]["1500"], report["reference"]["1500"]["qdrant_edge"]):
+        assert (side["plain"]["recall_at_10"], side["filtered"]["recall_at_10"]) == (1.0, 1.0)
+    assert set(report["ratio"]["1500"]) == {"plain", "filtered"}
+    assert "| 1500 | ours |" in bench_text("search", report)
+    monkeypatch.setenv("BENCH_SEARCH_SIDES", "elastic")
+    with pytest.raises(BadInput, match="there are ours, qdrant_edge"):
+        run_bench("search", 1)
