@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from twin.events.envelope import RecordedFact
 from twin.events.facts import FactRetracted, TrackletAssigned
@@ -21,6 +22,21 @@ N_MOMENTS = 8
 _Assignment = tuple[Micros, int, VehicleId]
 
 
+class Assigned:
+    """Who is who at a moment."""
+
+    def __init__(self, vehicle_of: Mapping[TrackletId, VehicleId]) -> None:
+        self.vehicle_of = vehicle_of
+
+    @cached_property
+    def tracklets_of(self) -> Mapping[VehicleId, list[TrackletId]]:
+        """Tracklets by vehicle, sorted."""
+        found: dict[VehicleId, list[TrackletId]] = {}
+        for tracklet in sorted(self.vehicle_of):
+            found.setdefault(self.vehicle_of[tracklet], []).append(tracklet)
+        return found
+
+
 class Identities:
     """Assignments of one site; what is known now is kept, and brought up to date by what is new."""
 
@@ -29,11 +45,11 @@ class Identities:
         self._site = site
         self._head: dict[TrackletId, _Assignment] = {}
         self._position = 0
-        self._past: OrderedDict[Moment, Mapping[TrackletId, VehicleId]] = OrderedDict()
+        self._past: OrderedDict[Moment, Assigned] = OrderedDict()
         self._lock = asyncio.Lock()
 
-    async def at(self, moment: Moment) -> Mapping[TrackletId, VehicleId]:
-        """Vehicle by tracklet; where a tracklet was assigned more than once, the last assignment holds.
+    async def at(self, moment: Moment) -> Assigned:
+        """Vehicles and their tracklets; where a tracklet was assigned more than once, the last assignment holds.
 
         Raises:
             TooLarge: see ``net_facts``.
@@ -44,9 +60,9 @@ class Identities:
                 return known
             if moment.at is None and moment.known_at >= self._position:
                 await self._advance(moment.known_at)
-                known = _vehicles(self._head)
+                known = Assigned(_vehicles(self._head))
             else:
-                known = _vehicles(await self._read(moment))
+                known = Assigned(_vehicles(await self._read(moment)))
             self._past[moment] = known  # facts up to a position never change
             if len(self._past) > N_MOMENTS:
                 self._past.popitem(last=False)

@@ -37,6 +37,7 @@ class Sighting(Struct, frozen=True, kw_only=True, omit_defaults=True):
         colour: its most likely colour, with ``colour_score`` 0..1; None where nobody said.
         body: its most likely body, such as "hatchback".
         plate: its number plate as it was read. Personal: it is kept with the point, and goes with it.
+        box_px: where in the frame it was; None in indexes of older releases.
     """
 
     site: SiteId
@@ -51,6 +52,7 @@ class Sighting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     colour_score: float = 0.0
     body: str | None = None
     plate: str | None = None
+    box_px: tuple[float, float, float, float] | None = None
 
 
 class Point(Struct, frozen=True, kw_only=True, eq=False):

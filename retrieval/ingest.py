@@ -130,14 +130,15 @@ class IndexFollower:
         except CodecError as damaged:
             _logger.warning("position %d of site %s is passed over: %s", recorded.position, self._site, damaged)
             return None
-        vector = None if personal is None else unit_vector(personal.embedding)
-        if personal is None or vector is None:
-            return None
-        return Point(id=UUID(hex=event.id), vector=vector, sighting=_sighting(event, event.payload, personal))
+        return None if personal is None else point_of(event, event.payload, personal)
 
 
-def _sighting(event: ObservationEvent, view: TrackletEmbedded, personal: Personal) -> Sighting:
-    return Sighting(
+def point_of(event: ObservationEvent, view: TrackletEmbedded, personal: Personal) -> Point | None:
+    """The point of a view; None where its embedding has no direction."""
+    vector = unit_vector(personal.embedding)
+    if vector is None:
+        return None
+    sighting = Sighting(
         site=event.site,
         camera=view.camera,
         tracklet=view.tracklet,
@@ -146,5 +147,10 @@ def _sighting(event: ObservationEvent, view: TrackletEmbedded, personal: Persona
         quality=view.quality,
         embedder=view.embedder,
         crop=personal.crop,
+        colour=None if view.colour is None else view.colour.name,
+        colour_score=0.0 if view.colour is None else view.colour.score,
+        body=None if view.body is None else view.body.name,
         plate=None if personal.plate is None else personal.plate.text,
+        box_px=view.box_px,
     )
+    return Point(id=UUID(hex=event.id), vector=vector, sighting=sighting)

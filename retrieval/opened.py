@@ -8,25 +8,31 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from retrieval.api import PATH, SearchRoutes
+from retrieval.api import PATH, SearchedSite, SearchRoutes
 from retrieval.embedder import Embedder, Embedders
+from retrieval.finder import Finding, VehicleFinder
+from retrieval.galleries import GalleryIndex
 from retrieval.identities import Identities
 from retrieval.images import ImageDecoder
 from retrieval.index import VectorIndex
 from retrieval.ingest import IndexFollower
 from retrieval.places import CameraDistances
 from retrieval.search import VehicleSearch
-from site_models.schema import Site
+from retrieval.weights import Weights
+from retrieval.weights_file import PACKAGED
+from retrieval.whereabouts import Whereabouts
 from twin.errors import MissingExtra
 from twin.events.ids import SiteId, TrackletId
 from twin.log.keys import KeyRing
 from twin.log.port import Log
+from twin.projections.timeline import Timeline
 
 SERVER_TIMEOUT_S = 10
 
@@ -53,6 +59,20 @@ class SearchParts:
         """Take a tracklet out of the index; call it after its key was destroyed, so that no resend brings it back."""
         if site in self.followers:
             await self.followers[site].forget(tracklet)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchModels:
+    """What search looks at pictures with, and what it ranks by.
+
+    Attributes:
+        finder: of vehicles in pictures; None: every picture is taken to be cut to its vehicle.
+        weights: of sites that have learned their own.
+    """
+
+    embedders: Sequence[Embedder] = ()
+    finder: VehicleFinder | None = None
+    weights: Mapping[SiteId, Weights] = MappingProxyType({})
 
 
 class QdrantServer(Struct, frozen=True, kw_only=True):
@@ -97,8 +117,8 @@ async def open_search(
     place: Path | QdrantServer,
     log: Log,
     keys: KeyRing,
-    sites: Mapping[SiteId, Site],
-    embedders: Sequence[Embedder] = (),
+    timelines: Mapping[SiteId, Timeline],
+    models: SearchModels = SearchModels(),
 ) -> AsyncIterator[SearchParts]:
     """Search over sites, its indexes in a folder or a server. Without the extra, the routes answer that it is missing.
 
@@ -110,17 +130,21 @@ async def open_search(
         yield SearchParts(routes=[Route(PATH, _refuse, methods=["GET", "POST"])], followers={})
         return
     async with AsyncExitStack() as stack:
-        decoder, at_hand = ImageDecoder(), Embedders(embedders)
+        decoder, at_hand = ImageDecoder(), Embedders(models.embedders)
         stack.push_async_callback(decoder.aclose)
         followers: dict[SiteId, IndexFollower] = {}
-        searches: dict[SiteId, VehicleSearch] = {}
-        for name, site in sites.items():
-            index = await open_index(place, name)
+        searched: dict[SiteId, SearchedSite] = {}
+        for name, timeline in timelines.items():
+            index = GalleryIndex(await open_index(place, name))
             stack.push_async_callback(index.aclose)
-            distances = await asyncio.to_thread(CameraDistances, site)
-            searches[name] = VehicleSearch(name, index, Identities(log, name), distances, at_hand, decoder)
+            distances = await asyncio.to_thread(CameraDistances, timeline.site)
+            whereabouts = Whereabouts(log, timeline, distances)
+            weights = models.weights.get(name, PACKAGED)
+            search = VehicleSearch(name, index, Identities(log, name), whereabouts, distances, at_hand, weights)
+            searched[name] = SearchedSite(timeline=timeline, search=search)
             followers[name] = IndexFollower(log, keys, index, name)
-        yield SearchParts(routes=SearchRoutes(log, sites, searches).routes, followers=followers)
+        routes = SearchRoutes(log, searched, decoder, Finding(models.finder)).routes
+        yield SearchParts(routes=routes, followers=followers)
 
 
 def is_installed() -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from math import hypot
+from math import hypot, inf
 
 from msgspec import Struct
+from shapely import Point as ShapelyPoint
+from shapely import Polygon
 
 from site_models.schema import CameraId, LevelId, Point, Site
 from twin.graph.routes import Routes
@@ -12,11 +14,12 @@ from twin.spatial.camera import GroundCamera
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """What a camera sees of the ground, as a disc: a sighting lies somewhere in it."""
+    """What a camera sees of the ground, and a disc around it: a sighting lies somewhere in it."""
 
     level: LevelId
     centre_m: Point
     radius_m: float
+    area: Polygon
 
 
 class CameraDistances:
@@ -38,6 +41,16 @@ class CameraDistances:
             self._known[start, end] = self._measured(self._views.get(start), self._views.get(end))
         return self._known[start, end]
 
+    def to_view_m(self, camera: CameraId, level: LevelId, point_m: Point) -> float | None:
+        """From a place to what a camera sees, as the crow flies: 0 inside, infinity on another level.
+
+        None where nothing is known of what it sees.
+        """
+        view = self._views.get(camera)
+        if view is None:
+            return None
+        return inf if level != view.level else float(view.area.distance(ShapelyPoint(point_m)))
+
     def _measured(self, start: View | None, end: View | None) -> float:
         if start is None or end is None:
             return 0.0
@@ -53,7 +66,7 @@ def _view(level: LevelId, ring_m: list[list[float]]) -> View | None:
     xs, ys = zip(*ring_m, strict=True)
     centre_m = ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2)
     radius_m = max(hypot(x - centre_m[0], y - centre_m[1]) for x, y in ring_m)
-    return View(level=level, centre_m=centre_m, radius_m=radius_m)
+    return View(level=level, centre_m=centre_m, radius_m=radius_m, area=Polygon(ring_m))
 
 
 def _between(one: Point, other: Point) -> Point:

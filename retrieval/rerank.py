@@ -1,226 +1,277 @@
-"""Ranks vehicles by how alike they look and by whether they can have been there. Pure.
+"""Ranks vehicles by how alike they look and by what the twin knows of them: probabilities, with reasons in words. Pure.
 
-look: cosines become probabilities by a logistic; a vehicle's look is the mean of its best shot and of its best few.
-context, with an anchor (the probe was seen by a camera, at a time): the probability that one drive joins the anchor with
-the vehicle's sightings around it, times how near they are. Without: how often and how lately it was seen.
-score = look * context ** weight. Nothing is cut off: what is impossible sinks.
+Every candidate's evidence is put into nats (``retrieval.appearance``, ``retrieval.context``), weighted as learned
+(``retrieval.weights``), and compared with all others' and with nobody's. Nothing is cut off: what is impossible sinks.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from math import exp, fsum, isinf, log1p
+from collections.abc import Iterable, Sequence
+from math import exp, inf
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from twin.events.ids import SECOND, CameraId, CropId, Micros, TrackletId, VehicleId
+from retrieval import context
+from retrieval.context import Anchor, Distance, Drive, Kind, Own, Place, Presence, Shot
+from retrieval.weights import Terms, Weights, probabilities
+from twin.events.ids import SECOND, Micros, TrackletId, VehicleId
+from twin.events.observations import VehicleKind
 
-Distance = Callable[[CameraId, CameraId], float]
-"""Metres of the shortest drive from what one camera sees to what another sees; infinity where there is none."""
-
-
-class Logistic(Struct, frozen=True, kw_only=True):
-    """cosine -> 1 / (1 + exp(-(cosine - midpoint) / scale)).
-
-    Attributes:
-        midpoint: the cosine at which "same vehicle" is as likely as not.
-        scale: how fast it changes around there.
-    """
-
-    midpoint: float
-    scale: float
-
-    def probability(self, cosine: float) -> float:
-        """Strictly between 0 and 1, growing with the cosine."""
-        return 1.0 / (1.0 + exp(-max(-60.0, min(60.0, (cosine - self.midpoint) / self.scale))))
-
-
-class RerankParameters(Struct, frozen=True, kw_only=True):
-    """What the ranking rests on.
-
-    Attributes:
-        n_pooled: shots of a vehicle that its look is pooled from.
-        speed_cap_mps: the needed speed that is as plausible as not: twice what one drives in a car park.
-        speed_scale_mps: how fast plausibility falls around it.
-        clock_slack_s: how far two cameras' clocks may differ; also what "at the same time" means.
-        near_s, near_m: the time and distance from the anchor at which nearness has fallen to a half.
-        recent_s: the age at which recency has fallen to a half.
-        least_context: what the impossible is given.
-        anchored_weight, free_weight: how much context counts with an anchor, and without.
-    """
-
-    n_pooled: int = 3
-    speed_cap_mps: float = 15.0
-    speed_scale_mps: float = 2.0
-    clock_slack_s: float = 2.0
-    near_s: float = 600.0
-    near_m: float = 100.0
-    recent_s: float = 3_600.0
-    least_context: float = 1e-4
-    anchored_weight: float = 0.5
-    free_weight: float = 0.1
-
-
-class Shot(Struct, frozen=True, kw_only=True):
-    """One sighting of a vehicle; ``look`` is None where it was not compared with the probe."""
-
-    tracklet: TrackletId
-    camera: CameraId
-    at: Micros
-    look: float | None = None
-    crop: CropId | None = None
+MISTAKEN = 0.02
+"""Share of tracklets that are assigned to a vehicle that they do not show, about as measured on simulated sites."""
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """A vehicle with its shots; at least one has a look."""
+    """A vehicle, its shots, and how alike it looks.
+
+    Attributes:
+        look: nats for one vehicle, of all its views together.
+        reciprocal: 0..1, of its shot whose neighbourhood agrees best with the probe's.
+        plate, colour: nats.
+        place: where the twin had it at the anchor's time; None: nowhere on the site.
+        n_views, n_cameras: that ``look`` rests on.
+    """
 
     vehicle: VehicleId
     shots: tuple[Shot, ...]
+    look: float = 0.0
+    reciprocal: float = 0.0
+    plate: float = 0.0
+    colour: float = 0.0
+    place: Place | None = None
+    n_views: int = 0
+    n_cameras: int = 0
 
 
-class Anchor(Struct, frozen=True, kw_only=True):
-    """Where and when the probe was seen, as far as it is known."""
+class Probe(Struct, frozen=True, kw_only=True):
+    """What is asked for, beside how it looks.
 
-    camera: CameraId | None = None
-    at: Micros | None = None
+    Attributes:
+        itself_from: see ``context.own_shots``.
+    """
+
+    near: Anchor = Anchor()
+    kind: VehicleKind | None = None
+    itself_from: float = 1.0
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """What speaks for one candidate, before it is weighed."""
+
+    look: float
+    reciprocal: float
+    plate: float
+    colour: float
+    kind: Kind
+    presence: Presence | None = None
+    drive: Drive | None = None
+    own: Own | None = None
+    own_gap_s: float = inf
+
+    def score(self, terms: Terms) -> float:
+        """The sum of what is known, in nats."""
+        known = terms.look * self.look + terms.reciprocal * self.reciprocal + terms.plate * self.plate
+        known += terms.colour * self.colour + terms.kind.get(self.kind, 0.0)
+        if self.presence is not None:
+            known += terms.presence.get(self.presence, 0.0)
+        if self.drive is not None:
+            known += terms.reach.get(self.drive.reach, 0.0)
+        return known if self.own is None else known + terms.own.get(self.own, 0.0)
 
 
 class Ranked(Struct, frozen=True, kw_only=True):
     """A vehicle with what speaks for it.
 
     Attributes:
-        score, look, context: 0..1.
-        best: the shot that looks most alike.
+        probability: that the probe shows it; with those of all others and of nobody known, 1.
+        score: nats, of all that is known. look: nats, of how it looks alone.
+        shots: those that were compared, the most alike first.
     """
 
     vehicle: VehicleId
+    probability: float
     score: float
     look: float
-    context: float
     reasons: tuple[str, ...]
-    best: Shot
+    shots: tuple[Shot, ...]
 
 
-class _Context(Struct, frozen=True, kw_only=True):
-    value: float
-    reason: str
-
-
-def rerank(
-    candidates: Iterable[Candidate],
-    anchor: Anchor,
-    distance_m: Distance,
-    parameters: RerankParameters = RerankParameters(),  # noqa: B008  frozen
-) -> list[Ranked]:
+def rerank(candidates: Iterable[Candidate], probe: Probe, distance_m: Distance, weights: Weights) -> list[Ranked]:
     """Best first; equal scores by vehicle. The order of candidates and of their shots does not matter."""
-    known = list(candidates)
-    is_anchored = anchor.camera is not None or anchor.at is not None
-    weight = parameters.anchored_weight if is_anchored else parameters.free_weight
-    newest_at = max((shot.at for candidate in known for shot in candidate.shots), default=0)
-    ranked: list[Ranked] = []
-    for candidate in known:
-        shots = sorted(candidate.shots, key=_order)
-        context = _anchored(shots, anchor, distance_m, parameters) if is_anchored else _free(shots, newest_at, parameters)
-        ranked.append(_ranked(candidate.vehicle, shots, context, weight, parameters))
+    known = sorted(candidates, key=lambda one: one.vehicle)
+    terms = terms_of(weights, probe.near)
+    found = [evidence(one, probe, distance_m) for one in known]
+    scores = [one.score(terms) for one in found]
+    chances = probabilities(scores, terms.nobody)
+    ranked = [
+        Ranked(
+            vehicle=one.vehicle,
+            probability=chance,
+            score=score,
+            look=one.look,
+            reasons=_reasons(one, each, probe.near),
+            shots=tuple(sorted(one.shots, key=lambda shot: (-_look(shot), *_order(shot)))),
+        )
+        for one, each, score, chance in zip(known, found, scores, chances, strict=True)
+    ]
     return sorted(ranked, key=lambda one: (-one.score, one.vehicle))
 
 
-def _ranked(
-    vehicle: VehicleId, shots: Sequence[Shot], context: _Context, weight: float, parameters: RerankParameters
-) -> Ranked:
-    compared = sorted((shot for shot in shots if shot.look is not None), key=lambda shot: (-_look(shot), *_order(shot)))
-    look = pooled_look([_look(shot) for shot in compared], parameters.n_pooled)
-    value = max(parameters.least_context, min(1.0, context.value))
-    return Ranked(
-        vehicle=vehicle,
-        score=look * value**weight,
-        look=look,
-        context=value,
-        reasons=(f"{look:.2f} look", context.reason, _seen(shots)),
-        best=compared[0],
+def terms_of(weights: Weights, near: Anchor) -> Terms:
+    """Those of the kind of question; with half an anchor, looks count as without one."""
+    if near.camera is not None and near.at is not None:
+        return weights.anchored
+    if near == Anchor():
+        return weights.free
+    return replace(weights.free, presence=weights.anchored.presence, reach=weights.anchored.reach)
+
+
+def evidence(candidate: Candidate, probe: Probe, distance_m: Distance) -> Evidence:
+    """What is known of one candidate; where the probe's place or time is not known, less follows."""
+    shots, near = sorted(candidate.shots, key=_order), probe.near
+    found = Evidence(
+        look=candidate.look,
+        reciprocal=candidate.reciprocal,
+        plate=candidate.plate,
+        colour=candidate.colour,
+        kind=context.kinds(probe.kind, shots),
+    )
+    if near.camera is None:
+        return found if near.at is None else replace(found, presence=context.presence(None, shots, near.at))
+    if near.at is None:
+        return replace(found, drive=context.nearest(shots, near.camera, distance_m))
+    own, gap_s = context.own_shots(shots, near.camera, near.at, probe.itself_from)
+    return replace(
+        found,
+        presence=context.presence(candidate.place, shots, near.at),
+        drive=context.drive(shots, near.camera, near.at, distance_m),
+        own=own,
+        own_gap_s=gap_s,
     )
 
 
-def pooled_look(looks: Sequence[float], n_pooled: int) -> float:
-    """The mean of the best look and of the mean of the best few: one lucky shot is worth less than several good ones."""
-    best = sorted(looks, reverse=True)[:n_pooled]
-    return (best[0] + sum(best) / len(best)) / 2.0
+class Stray(Struct, frozen=True, kw_only=True):
+    """Tracklets before one camera that the twin takes for no vehicle, and that are one thing by their place in the picture.
+
+    Attributes:
+        look: nats for the probe's vehicle, of all its views together.
+    """
+
+    tracklets: tuple[TrackletId, ...]
+    look: float
+    shots: tuple[Shot, ...]
+    probability: float = 0.0
 
 
-def speed_plausibility(speed_mps: float, parameters: RerankParameters) -> float:
-    """Probability-like, 1 when standing, a half at the cap: the log-likelihood is -log(1 + exp(excess)), smooth."""
-    excess = (speed_mps - parameters.speed_cap_mps) / parameters.speed_scale_mps
-    if excess > 60.0:
-        return 0.0
-    return exp(-log1p(exp(excess)))
+def tracklet_chance(nats: float, vehicle_chance: float | None, n_vehicles: int) -> float:
+    """Probability that a tracklet shows the probe's vehicle, by its own look and by whom the twin takes it for.
+
+    Args:
+        nats: of its own look, weighed.
+        vehicle_chance: that the vehicle to which it is assigned is the probe's; None: it is assigned to none.
+        n_vehicles: whose tracklet it may be else.
+    """
+    odds = exp(max(-60.0, min(60.0, nats)))
+    others = MISTAKEN / max(1, n_vehicles) * odds
+    if vehicle_chance is None:
+        free = odds / max(1, n_vehicles)
+        return free / (free + 1.0)
+    rightly = (1.0 - MISTAKEN) * odds / ((1.0 - MISTAKEN) * odds + MISTAKEN)
+    return vehicle_chance * rightly + (1.0 - vehicle_chance) * others / (others + 1.0)
 
 
-def _anchored(shots: Sequence[Shot], anchor: Anchor, distance_m: Distance, parameters: RerankParameters) -> _Context:
-    if anchor.at is None:
-        assert anchor.camera is not None
-        return _near_place(shots, anchor.camera, distance_m, parameters)
-    gap_s, shot = min(((_gap_s(one, anchor.at), one) for one in shots), key=lambda pair: (pair[0], _order(pair[1])))
-    nearness = 1.0 / (1.0 + gap_s / parameters.near_s)
-    if anchor.camera is None:
-        return _Context(value=nearness, reason=f"seen by {shot.camera} {gap_s:.0f} s from the time asked for")
-    drives = [_drive(one, anchor.camera, anchor.at, distance_m, parameters) for one in _around(shots, anchor.at, parameters)]
-    worst = min(drives, key=lambda one: (one.value, one.reason))
-    return _Context(value=worst.value * nearness, reason=worst.reason)
+def look_share(nats: float) -> float:
+    """How likely one vehicle is by its look alone, if it were as likely as not before: 0..1.
+
+    >>> look_share(0.0)
+    0.5
+    """
+    return 1.0 / (1.0 + exp(-max(-700.0, min(700.0, nats))))
 
 
-def _near_place(shots: Sequence[Shot], camera: CameraId, distance_m: Distance, parameters: RerankParameters) -> _Context:
-    metres, seen_by = min((distance_m(camera, one), one) for one in {shot.camera for shot in shots})
-    if isinf(metres):
-        return _Context(value=0.0, reason=f"cannot be reached from {camera}: no way to {seen_by}")
-    return _Context(value=1.0 / (1.0 + metres / parameters.near_m), reason=f"{metres:.0f} m from {camera}, at {seen_by}")
+def _reasons(one: Candidate, found: Evidence, near: Anchor) -> tuple[str, ...]:
+    told = [_look_reason(one)]
+    if found.presence is not None and near.at is not None and (near.camera is not None or found.presence != "unknown"):
+        told.append(_presence_reason(found.presence, one, near))
+    if found.drive is not None and found.drive.reach != "unknown":
+        told.append(_drive_reason(found.drive, near))
+    if found.own == "itself":
+        told.append(f"{near.camera} saw it at that moment, looking just so")
+    if found.own in ("same_moment", "seconds"):
+        told.append(f"excluded: {near.camera} saw it as somebody else {found.own_gap_s:.0f} s from then")
+    if found.kind == "other":
+        told.append("of another kind")
+    if one.plate:
+        told.append(f"the plate {'agrees' if one.plate > 0 else 'disagrees'} ({one.plate:+.1f})")
+    if one.colour:
+        told.append(f"the colour {'agrees' if one.colour > 0 else 'disagrees'} ({one.colour:+.1f})")
+    return (*told, _seen(one.shots))
 
 
-def _around(shots: Sequence[Shot], at: Micros, parameters: RerankParameters) -> list[Shot]:
-    """The last sightings up to a time and the first after it: these bound where the vehicle was then."""
-    slack = round(parameters.clock_slack_s * SECOND)
-    before = [shot for shot in shots if shot.at <= at]
-    after = [shot for shot in shots if shot.at > at]
-    last_at = max((shot.at for shot in before), default=0)
-    first_at = min((shot.at for shot in after), default=0)
-    return [shot for shot in before if shot.at >= last_at - slack] + [shot for shot in after if shot.at <= first_at + slack]
+def _look_reason(one: Candidate) -> str:
+    told = f"{look_share(one.look):.2f} look"
+    if one.n_views:
+        told += f", {_counted(one.n_views, 'view')} of {_counted(one.n_cameras, 'camera')}"
+    return told
 
 
-def _drive(shot: Shot, camera: CameraId, at: Micros, distance_m: Distance, parameters: RerankParameters) -> _Context:
-    """Whether the vehicle can have driven between a sighting and the anchor; clocks may differ by the slack."""
-    start, end = (shot.camera, camera) if shot.at <= at else (camera, shot.camera)
-    metres, gap_s = distance_m(start, end), _gap_s(shot, at)
-    if isinf(metres):
-        return _Context(value=0.0, reason=f"not reachable: no way from {start} to {end}")
-    speed_mps = metres / (gap_s + parameters.clock_slack_s)
-    value = speed_plausibility(speed_mps, parameters)
-    if gap_s <= parameters.clock_slack_s and value < 0.5:
-        return _Context(value=value, reason=f"elsewhere: seen by {shot.camera} at the same time, {metres:.0f} m away")
-    verdict = "reachable" if value >= 0.5 else "not reachable"
-    return _Context(value=value, reason=f"{verdict} in {gap_s:.0f} s: {metres:.0f} m at {speed_mps:.0f} m/s from {start}")
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' if n != 1 else ''}"
 
 
-def _free(shots: Sequence[Shot], newest_at: Micros, parameters: RerankParameters) -> _Context:
-    agreeing = fsum(_look(shot) for shot in shots if shot.look is not None)  # sum would depend on the order of ties
-    n_compared = sum(shot.look is not None for shot in shots)
-    age_s = (newest_at - max(shot.at for shot in shots)) / SECOND
-    recency = 1.0 / (1.0 + age_s / parameters.recent_s)
-    reason = f"{agreeing:.1f} of {n_compared} compared shots agree; last seen {age_s:.0f} s before the newest"
-    return _Context(value=agreeing / (agreeing + 1.0) * recency, reason=reason)
+def _presence_reason(found: Presence, one: Candidate, near: Anchor) -> str:
+    place, camera = one.place, near.camera
+    where = "" if place is None or not place.where else f", {'parked in' if place.is_parked else 'in'} {place.where}"
+    match found:
+        case "in_view":
+            return f"in view of {camera} then{where}"
+        case "beside_view" | "elsewhere":
+            assert place is not None
+            far = "on another level" if place.to_view_m == inf else f"{place.to_view_m:.0f} m from the view of {camera}"
+            return f"{far} then{where}"
+        case "lost_near" | "lost_far":
+            assert place is not None
+            assert near.at is not None
+            ago = _span(near.at - place.seen_at)
+            verdict = "may be in view" if found == "lost_near" else "too far away"
+            return f"out of sight for {ago} then{where}: {verdict}"
+        case "not_come":
+            return "not seen before then"
+        case "gone":
+            return "not seen after then"
+        case _:
+            return "not known where it was then"
+
+
+def _drive_reason(found: Drive, near: Anchor) -> str:
+    if near.at is None:
+        far = "no way to" if found.reach == "no_way" else f"{found.metres:.0f} m from"
+        return f"seen by {found.camera}, {far} {near.camera}"
+    if found.reach == "no_way":
+        return f"not reachable: no way between {found.camera} and {near.camera}"
+    if found.metres <= 0.0 and found.reach == "standing":
+        return f"seen {_span(round(found.seconds * SECOND))} from then by {found.camera}, beside {near.camera}"
+    verdict = "not reachable" if found.reach == "impossible" else "reachable"
+    return f"{verdict} in {_span(round(found.seconds * SECOND))}: {found.metres:.0f} m from {found.camera}"
 
 
 def _seen(shots: Sequence[Shot]) -> str:
     counts = Counter(shot.camera for shot in shots)
     told = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    return ", ".join(f"seen by {camera} {n} time{'s' if n != 1 else ''}" for camera, n in told[:3])
+    return ", ".join(f"seen by {camera} {_counted(n, 'time')}" for camera, n in told[:3]) or "not seen"
 
 
-def _gap_s(shot: Shot, at: Micros) -> float:
-    return abs(shot.at - at) / SECOND
+def _span(us: Micros) -> str:
+    seconds = abs(us) / SECOND
+    if seconds < 120.0:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60.0:.0f} min" if seconds < 7_200.0 else f"{seconds / 3_600.0:.1f} h"
 
 
 def _look(shot: Shot) -> float:
-    return 0.0 if shot.look is None else shot.look
+    return -2.0 if shot.look is None else shot.look
 
 
 def _order(shot: Shot) -> tuple[Micros, str, str, str]:

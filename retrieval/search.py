@@ -1,28 +1,41 @@
-"""Finds the vehicles that look like a picture, or like a sighting."""
+"""Finds the vehicles that look like a picture, or like a sighting, and that can have been where it was taken."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
+from retrieval.appearance import Ints, LookModel, nats_of_one_vehicle, whole
+from retrieval.context import Anchor, Distance, Place, Shot, colour_nats
 from retrieval.embedder import Embedders
-from retrieval.identities import Identities
-from retrieval.images import ImageDecoder
-from retrieval.index import Point, Sighting, Vector, VectorIndex, Where
-from retrieval.look import look_of
+from retrieval.galleries import Gallery, GalleryIndex, TrackletViews, galleries
+from retrieval.identities import Assigned, Identities
+from retrieval.images import Image
+from retrieval.index import EVERYWHERE, Match, Sighting, Vector, Where
 from retrieval.places import CameraDistances
-from retrieval.rerank import Anchor, Candidate, Ranked, RerankParameters, Shot, pooled_look, rerank
+from retrieval.reciprocal import agreement
+from retrieval.rerank import Candidate, Probe, Ranked, Stray, rerank, terms_of, tracklet_chance
+from retrieval.strays import stray_groups
+from retrieval.weights import Weights
+from retrieval.whereabouts import Clocks, Whereabouts
 from twin.errors import NotFound
 from twin.events.ids import SiteId, TrackletId, VehicleId
+from twin.events.observations import VehicleKind
+from twin.fusion import plates
 from twin.projections.moment import Moment
 
 FIRST_DEPTH = 256
 MOST_DEPTH = 4_096
 MOST_CANDIDATES = 100
-MOST_SIGHTINGS = 5_000
+LEAST_STRAY, MOST_STRAYS = 0.05, 10
+"""Least probability of what is shown though it is nobody's, and how much of it at most."""
+N_RECIPROCAL = 200
+"""Shots whose neighbourhoods are compared: the nearest ones."""
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -30,13 +43,39 @@ class Question(Struct, frozen=True, kw_only=True):
 
     Attributes:
         moment: sightings up to ``at``, of vehicles as known at ``known_at``.
-        near: where and when the probe was seen, as far as the asker knows.
-        limit: how many vehicles at most.
+        near: where and when the probe was seen, as far as the asker knows; by the site's time.
+        where: which sightings count; its ``until_at`` is the moment's.
+        kind, colour, plate: of the probe, if they are known; evidence, not conditions.
+        vehicles: only these; None: any.
+        limit, skip: how many vehicles at most, after so many.
     """
 
     moment: Moment
     near: Anchor = Anchor()
+    where: Where = EVERYWHERE
+    kind: VehicleKind | None = None
+    colour: str | None = None
+    plate: str | None = None
+    vehicles: frozenset[VehicleId] | None = None
     limit: int = 10
+    skip: int = 0
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """A page of vehicles.
+
+    Attributes:
+        n_found: of how many.
+        strays: sightings that the twin takes for no vehicle and that may show it.
+        near: where and when the probe was taken to be seen.
+        weights: version of what ranking rests on.
+    """
+
+    ranked: list[Ranked]
+    n_found: int
+    strays: list[Stray]
+    near: Anchor
+    weights: str
 
 
 class VehicleSearch:
@@ -45,36 +84,40 @@ class VehicleSearch:
     def __init__(
         self,
         site: SiteId,
-        index: VectorIndex,
+        index: GalleryIndex,
         identities: Identities,
+        whereabouts: Whereabouts,
         distances: CameraDistances,
         embedders: Embedders,
-        decoder: ImageDecoder,
-        parameters: RerankParameters = RerankParameters(),  # noqa: B008  frozen
+        weights: Weights = Weights(),  # noqa: B008  frozen
     ) -> None:
         self._site = site
         self._index = index
         self._identities = identities
+        self._whereabouts = whereabouts
         self._distances = distances
         self._embedders = embedders
-        self._decoder = decoder
-        self._parameters = parameters
+        self.weights = weights
 
-    async def by_picture(self, encoded: bytes, question: Question) -> list[Ranked]:
-        """Vehicles that look like a picture, best first; the whole picture is taken to be the vehicle.
+    @property
+    def distance_m(self) -> Distance:
+        """Driving distances between cameras' views."""
+        return self._distances.metres
+
+    async def by_images(self, images: Sequence[Image], question: Question) -> Answer:
+        """Vehicles that look like the one of these (H, W, 3) BGR pictures, each cut to it, best first.
 
         Raises:
-            ImageRejected: see ``ImageDecoder.decode``.
+            ImageRejected: nothing is to be seen in a picture.
             BadInput: the index holds views of other embedders only.
         """
-        image = await self._decoder.decode(encoded)
         embedder = self._embedders.fitting(await self._index.embedders())
         if embedder is None:
-            return []
-        probe = await self._embedders.probe(embedder, image)
-        return await self._ranked(embedder.id, probe, question, Where(until_at=question.moment.at))
+            return Answer(ranked=[], n_found=0, strays=[], near=question.near, weights=self.weights.version)
+        probes = [await self._embedders.probe(embedder, image) for image in images]
+        return await self.by_vector(embedder.id, mean_direction(probes), question)
 
-    async def by_tracklet(self, tracklet: TrackletId, question: Question) -> list[Ranked]:
+    async def by_tracklet(self, tracklet: TrackletId, question: Question) -> Answer:
         """Vehicles that look like a tracklet, which itself does not count; the anchor is its best view unless one is asked for.
 
         Raises:
@@ -84,68 +127,215 @@ class VehicleSearch:
         if not points:
             raise NotFound(f"site '{self._site}' has no view of tracklet '{tracklet[:80]}' to compare; it may have been erased")
         best = max(points, key=lambda point: (point.sighting.quality, point.id))
-        probe = _mean([point for point in points if point.space == best.space])
+        probe = mean_direction([point.vector for point in points if point.space == best.space])
+        seen = best.sighting
         if question.near == Anchor():
-            near = Anchor(camera=best.sighting.camera, at=best.sighting.at)
-            question = Question(moment=question.moment, near=near, limit=question.limit)
-        where = Where(until_at=question.moment.at, except_tracklet=tracklet)
-        return await self._ranked(best.sighting.embedder, probe, question, where)
+            clocks = await self._whereabouts.clocks(question.moment.known_at)
+            near = Anchor(camera=seen.camera, at=clocks.corrected(seen.camera, seen.at))
+            question = replace(question, near=near)
+        where = replace(question.where, except_tracklet=tracklet)
+        return await self.by_vector(seen.embedder, probe, replace(question, where=where, kind=question.kind or seen.kind))
 
-    async def _ranked(self, embedder: str, probe: Vector, question: Question, where: Where) -> list[Ranked]:
-        vehicles = await self._identities.at(question.moment)
-        shots = await self._compared(embedder, probe, question.limit, where, vehicles)
-        chosen = self._chosen(shots, question.limit)
-        wanted = [tracklet for tracklet, vehicle in vehicles.items() if vehicle in chosen]
-        others = await self._index.sightings_of(wanted, limit=MOST_SIGHTINGS, where=where)
-        candidates = _candidates(shots, chosen, others, vehicles)
-        ranked = await asyncio.to_thread(rerank, candidates, question.near, self._distances.metres, self._parameters)
-        return ranked[: question.limit]
+    async def by_vector(self, embedder: str, probe: Vector, question: Question) -> Answer:
+        """Vehicles whose views are like an (E,) unit vector of this embedder, best first."""
+        found, strays = await self.candidates(embedder, probe, question)
+        asked = self.asked(embedder, question)
+        ranked = await asyncio.to_thread(rerank, found, asked, self._distances.metres, self.weights)
+        return Answer(
+            ranked=ranked[question.skip : question.skip + question.limit],
+            n_found=len(ranked),
+            strays=strays if question.skip == 0 else [],
+            near=question.near,
+            weights=self.weights.version,
+        )
 
-    async def _compared(
-        self, embedder: str, probe: Vector, limit: int, where: Where, vehicles: Mapping[TrackletId, VehicleId]
-    ) -> dict[VehicleId, list[Shot]]:
-        """The nearest shots by vehicle, from as deep in the index as gives vehicles enough to choose from."""
-        depth, logistic = FIRST_DEPTH, look_of(embedder)
+    def asked(self, embedder: str, question: Question) -> Probe:
+        """What ranking is told of the probe."""
+        return Probe(near=question.near, kind=question.kind, itself_from=self.weights.look_of(embedder).itself_from)
+
+    async def candidates(self, embedder: str, probe: Vector, question: Question) -> tuple[list[Candidate], list[Stray]]:
+        """What ``by_vector`` ranks, before it is ranked; and what is nobody's."""
+        assigned = await self._identities.at(question.moment)
+        where = replace(question.where, until_at=_earlier(question.where.until_at, question.moment.at))
+        if question.vehicles is not None:
+            only = sorted(one for vehicle in question.vehicles for one in assigned.tracklets_of.get(vehicle, ()))
+            where = replace(where, tracklets=tuple(only))
+        matches = await self._matches(embedder, probe, question, where, assigned)
+        places = await self._places(question)
+        chosen = self._chosen(matches, assigned, {} if _is_restricted(where) else places, question)
+        tracklets = {
+            vehicle: [one for one in assigned.tracklets_of.get(vehicle, ()) if one != where.except_tracklet]
+            for vehicle in chosen
+        }
+        lone = [match.sighting for match in matches if match.sighting.tracklet not in assigned.vehicle_of]
+        wanted = [*(one for each in tracklets.values() for one in each), *(one.tracklet for one in lone)]
+        views = await self._index.views_of((embedder, len(probe)), wanted)
+        seen = _Seen(
+            probe=whole(probe),
+            model=self.weights.look_of(embedder),
+            question=question,
+            where=where,
+            views=views,
+            cosines={_key(match.sighting): match.cosine for match in matches},
+            clocks=await self._whereabouts.clocks(question.moment.known_at),
+        )
+        mutual = await asyncio.to_thread(_reciprocal, seen.probe, matches[:N_RECIPROCAL], assigned)
+        return await asyncio.to_thread(_compared, seen, tracklets, places, mutual), _strays(
+            seen, lone, self.weights, max(1, len(assigned.tracklets_of))
+        )
+
+    async def _matches(self, embedder: str, probe: Vector, question: Question, where: Where, assigned: Assigned) -> list[Match]:
+        """The nearest shots, from as deep in the index as gives vehicles enough to choose from."""
+        depth, wanted = FIRST_DEPTH, max(MOST_CANDIDATES, question.skip + question.limit)
         while True:
-            matches = await self._index.search(embedder, probe, limit=depth, where=where)
-            by_vehicle: dict[VehicleId, list[Shot]] = {}
-            for match in matches:
-                if (vehicle := vehicles.get(match.sighting.tracklet)) is not None:
-                    look = logistic.probability(match.cosine)
-                    by_vehicle.setdefault(vehicle, []).append(_shot(match.sighting, look))
-            if len(by_vehicle) >= max(MOST_CANDIDATES, limit) or len(matches) < depth or depth >= MOST_DEPTH:
-                return by_vehicle
+            matches = await self._index.search(embedder, probe, limit=depth, where=where, with_vectors=True)
+            vehicles = {assigned.vehicle_of.get(match.sighting.tracklet) for match in matches} - {None}
+            if len(vehicles) >= wanted or len(matches) < depth or depth >= MOST_DEPTH:
+                return matches
             depth *= 4
 
-    def _chosen(self, shots: Mapping[VehicleId, Sequence[Shot]], limit: int) -> set[VehicleId]:
-        looks = {
-            vehicle: pooled_look([shot.look or 0.0 for shot in seen], self._parameters.n_pooled)
-            for vehicle, seen in shots.items()
-        }
-        best = sorted(looks, key=lambda vehicle: (-looks[vehicle], vehicle))
-        return set(best[: max(MOST_CANDIDATES, limit)])
+    async def _places(self, question: Question) -> Mapping[VehicleId, Place]:
+        near = question.near
+        if near.camera is None or near.at is None:
+            return {}
+        then = Moment(at=near.at, known_at=question.moment.known_at)
+        return await self._whereabouts.places(then, near.camera)
+
+    def _chosen(
+        self, matches: Sequence[Match], assigned: Assigned, places: Mapping[VehicleId, Place], question: Question
+    ) -> list[VehicleId]:
+        """Those with the nearest shots, and those that were in view when the probe was."""
+        wanted = max(MOST_CANDIDATES, question.skip + question.limit)
+        near = (assigned.vehicle_of.get(match.sighting.tracklet) for match in matches)
+        chosen = dict.fromkeys(vehicle for vehicle in near if vehicle is not None)
+        there = sorted((place.to_view_m, vehicle) for vehicle, place in places.items())
+        return list(dict.fromkeys([*list(chosen)[:wanted], *(vehicle for _, vehicle in there[:MOST_CANDIDATES])]))
 
 
-def _candidates(
-    compared: Mapping[VehicleId, Sequence[Shot]],
-    chosen: Iterable[VehicleId],
-    sightings: Iterable[Sighting],
-    vehicles: Mapping[TrackletId, VehicleId],
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """A probe, and what there is to compare it with.
+
+    Attributes:
+        cosines: of the shots that the index found near.
+    """
+
+    probe: Ints
+    model: LookModel
+    question: Question
+    where: Where
+    views: Mapping[TrackletId, TrackletViews]
+    cosines: Mapping[tuple[TrackletId, int, str], float]
+    clocks: Clocks
+
+    def shots(self, tracklets: Iterable[TrackletId]) -> list[Shot]:
+        """Sightings of tracklets until the time asked for, at the site's time."""
+        found = list[Shot]()
+        for name in tracklets:
+            if (seen := self.views.get(name)) is None:
+                continue
+            for one in seen.sightings:
+                if self.where.until_at is None or one.at <= self.where.until_at:
+                    found.append(
+                        Shot(
+                            tracklet=name,
+                            camera=one.camera,
+                            at=self.clocks.corrected(one.camera, one.at),
+                            look=self.cosines.get(_key(one)),
+                            crop=one.crop,
+                            kind=one.kind,
+                            colour=one.colour,
+                            plate=one.plate,
+                        )
+                    )
+        return found
+
+    def gallery(self, tracklets: Sequence[TrackletId]) -> Gallery:
+        """Their views together."""
+        camera = self.question.near.camera
+        return galleries(self.views, {_ANYBODY: tracklets}, until_at=self.where.until_at, camera=camera)[_ANYBODY]
+
+
+_ANYBODY = VehicleId("")
+
+
+def _compared(
+    seen: _Seen,
+    tracklets: Mapping[VehicleId, Sequence[TrackletId]],
+    places: Mapping[VehicleId, Place],
+    mutual: Mapping[VehicleId, float],
 ) -> list[Candidate]:
-    """Chosen vehicles with the shots that were compared, and with those that were too far down for it."""
-    shots = {vehicle: {(shot.tracklet, shot.at, shot.crop): shot for shot in compared[vehicle]} for vehicle in chosen}
-    for sighting in sightings:
-        seen = shots[vehicles[sighting.tracklet]]
-        seen.setdefault((sighting.tracklet, sighting.at, sighting.crop), _shot(sighting, None))
-    return [Candidate(vehicle=vehicle, shots=tuple(seen.values())) for vehicle, seen in shots.items()]
+    found, question, is_restricted = list[Candidate](), seen.question, _is_restricted(seen.where)
+    for vehicle, names in tracklets.items():
+        shots, gallery = seen.shots(names), seen.gallery(names)
+        if not shots or (is_restricted and all(shot.look is None for shot in shots)):
+            continue
+        found.append(
+            Candidate(
+                vehicle=vehicle,
+                shots=tuple(shots),
+                look=nats_of_one_vehicle(seen.probe, gallery.shots, seen.model),
+                reciprocal=mutual.get(vehicle, 0.0),
+                plate=_plate_nats(question.plate, shots),
+                colour=colour_nats(question.colour, shots),
+                place=places.get(vehicle),
+                n_views=gallery.n_views,
+                n_cameras=gallery.n_cameras,
+            )
+        )
+    return found
 
 
-def _shot(sighting: Sighting, look: float | None) -> Shot:
-    return Shot(tracklet=sighting.tracklet, camera=sighting.camera, at=sighting.at, look=look, crop=sighting.crop)
+def _strays(seen: _Seen, lone: Sequence[Sighting], weights: Weights, n_vehicles: int) -> list[Stray]:
+    """The likeliest of what the twin takes for no vehicle."""
+    terms, found = terms_of(weights, seen.question.near), list[Stray]()
+    for names in stray_groups(lone):
+        nats = nats_of_one_vehicle(seen.probe, seen.gallery(names).shots, seen.model)
+        chance = tracklet_chance(terms.look * nats, None, n_vehicles)
+        if chance >= LEAST_STRAY:
+            shots = sorted(seen.shots(names), key=lambda shot: (-2.0 if shot.look is None else -shot.look, shot.at))
+            found.append(Stray(tracklets=names, look=nats, shots=tuple(shots), probability=chance))
+    return sorted(found, key=lambda one: (-one.probability, one.tracklets))[:MOST_STRAYS]
 
 
-def _mean(points: Sequence[Point]) -> Vector:
-    """Direction of the mean view; the first view where views cancel out."""
-    total: Vector = np.add.reduce(np.stack([point.vector for point in points]))
+def _plate_nats(plate: str | None, shots: Iterable[Shot]) -> float:
+    asked = None if plate is None else plates.read(plate, 1.0)
+    told = [read for shot in shots if shot.plate is not None and (read := plates.read(shot.plate, _PLATE_SCORE)) is not None]
+    return 0.0 if asked is None else plates.log_likelihood_ratio((asked,), tuple(told))
+
+
+_PLATE_SCORE = 0.9  # of a reading in the index, which does not keep the reader's own
+
+
+def mean_direction(vectors: Sequence[Vector]) -> Vector:
+    """Direction of the mean of unit vectors; the first where they cancel out."""
+    total: Vector = np.add.reduce(np.stack(vectors))
     length = float(np.linalg.norm(total))
-    return np.divide(total, length, dtype=np.float32) if length > 1e-6 else points[0].vector
+    return np.divide(total, length, dtype=np.float32) if length > 1e-6 else vectors[0]
+
+
+def _reciprocal(probe: np.ndarray, matches: Sequence[Match], assigned: Assigned) -> dict[VehicleId, float]:
+    """By vehicle: of its shot whose neighbourhood agrees best with the probe's."""
+    known = [(assigned.vehicle_of.get(match.sighting.tracklet), match.vector) for match in matches]
+    shots = [whole(vector) for _, vector in known if vector is not None]
+    if not shots:
+        return {}
+    shares = agreement(probe, np.stack(shots))
+    best: dict[VehicleId, float] = {}
+    for (vehicle, _), share in zip([one for one in known if one[1] is not None], shares.tolist(), strict=True):
+        if vehicle is not None:
+            best[vehicle] = max(share, best.get(vehicle, 0.0))
+    return best
+
+
+def _key(sighting: Sighting) -> tuple[TrackletId, int, str]:
+    return sighting.tracklet, sighting.at, sighting.crop or ""
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else min(one, other)
+
+
+def _is_restricted(where: Where) -> bool:
+    """Whether it asks for more than an end, and for other than one tracklet."""
+    return where != Where(until_at=where.until_at, except_tracklet=where.except_tracklet)

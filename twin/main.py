@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from retrieval.embedder import Embedder
-from retrieval.opened import QdrantServer, open_search
+from retrieval.opened import QdrantServer, SearchModels, open_search
+from retrieval.weights_file import site_weights
 from site_models.load import load_site, resolve
 from site_models.schema import Site
 from twin.api.app import create_app
@@ -204,7 +205,9 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
         timelines = {name: Timeline(log, site) for name, site in sites.items()}
         epoch = secrets.token_hex(8)
         hubs = {name: Hub(log, timeline, epoch=epoch) for name, timeline in timelines.items()}
-        search = await stack.enter_async_context(open_search(search_place(settings), log, keys, sites, _embedders(settings)))
+        search = await stack.enter_async_context(
+            open_search(search_place(settings), log, keys, timelines, _search_models(settings, sites))
+        )
         stack.push_async_callback(background.aclose)
         _start_fusion(settings, logs, sites, background)
         _start_retention(settings, logs, sites, background)
@@ -303,6 +306,14 @@ async def work_on_sites(settings: Settings, sites: Mapping[SiteId, Site], *, ann
                 await background.aclose()
     if background.failure is not None:
         raise background.failure
+
+
+def _search_models(settings: Settings, sites: Mapping[SiteId, Site]) -> SearchModels:
+    """What picture search looks with, as far as its packages are installed."""
+    from twin.picture_finder import packaged_finder
+
+    weights = {name: site_weights(settings.data_dir, name) for name in sites}
+    return SearchModels(embedders=_embedders(settings), finder=packaged_finder(), weights=weights)
 
 
 def _embedders(settings: Settings) -> list[Embedder]:

@@ -1,0 +1,129 @@
+"""What a query's parameters ask of search, read strictly: an unknown word is refused with those that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar, get_args
+
+from starlette.datastructures import QueryParams
+
+from retrieval.context import Anchor
+from retrieval.index import Where, plate_key
+from retrieval.search import Question
+from site_models.schema import CameraId, Site
+from twin.errors import BadInput
+from twin.events.codec import micros
+from twin.events.ids import Micros
+from twin.events.observations import Colour, VehicleKind
+from twin.log.port import Log
+from twin.projections.moment import FOREVER, Moment, read_moment
+from twin.projections.timeline import Timeline
+from twin.projections.zone_visitors import zone_visitors
+
+MOST_HITS = 100
+DEFAULT_HITS = 10
+MOST_SKIPPED = 1_000
+KINDS: tuple[VehicleKind, ...] = get_args(VehicleKind)
+COLOURS: tuple[Colour, ...] = get_args(Colour)
+
+T = TypeVar("T", bound=str)
+
+_TIME = {"type": "string", "format": "date-time"}
+PARAMETERS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("limit", "How many vehicles at most.", {"type": "integer", "minimum": 1, "maximum": MOST_HITS}),
+    ("skip", "How many of the best to leave out: the next page.", {"type": "integer", "minimum": 0, "maximum": MOST_SKIPPED}),
+    ("at", "Only sightings up to this time.", _TIME),
+    ("known_at", "Vehicles as known at this fact position (digits), or at this time.", {"type": "string"}),
+    ("near_camera", "The camera near which the vehicle was seen: evidence, not a condition.", {"type": "string"}),
+    ("near_at", "When the vehicle was seen: evidence, not a condition.", _TIME),
+    ("from", "Only sightings from this time on.", _TIME),
+    ("until", "Only sightings until this time.", _TIME),
+    ("camera", "Only sightings by these cameras, separated by commas.", {"type": "string"}),
+    ("zone", "Only vehicles that were in this zone, between from and until if these are given.", {"type": "string"}),
+    ("kind", f"Only sightings of these kinds, separated by commas: {', '.join(KINDS)}.", {"type": "string"}),
+    ("colour", f"Only sightings of these colours, separated by commas: {', '.join(COLOURS)}.", {"type": "string"}),
+    ("plate", "Only sightings with this in their number plate.", {"type": "string", "minLength": 1, "maxLength": 16}),
+)
+_KNOWN = frozenset({*(name for name, _, _ in PARAMETERS), "tracklet", "crop"})
+
+
+async def asked(log: Log, timeline: Timeline, query: QueryParams) -> Question:
+    """The question of a request.
+
+    Raises:
+        BadInput: a parameter is not known, or has a value that it cannot have.
+        NotFound: ``known_at`` is beyond the fact log's head.
+        Cut, TooLarge: see ``zone_visitors``.
+    """
+    site = timeline.site
+    if unknown := sorted(set(query) - _KNOWN):
+        raise BadInput(f"search knows no parameter '{unknown[0][:40]}'; it knows {', '.join(sorted(_KNOWN))}")
+    moment = await read_moment(log, site.name, at=query.get("at"), known_at=query.get("known_at"))
+    from_at, until_at = _time("from", query.get("from")), _time("until", query.get("until"))
+    if from_at is not None and until_at is not None and until_at < from_at:
+        raise BadInput(f"until={query['until']} is before from={query['from']}; exchange them")
+    cameras = [camera.id for camera in site.cameras]
+    near = query.get("near_camera")
+    plate = query.get("plate")
+    if plate is not None and not plate_key(plate):
+        raise BadInput(f"plate='{plate[:20]}' has no letter or digit to look for")
+    return Question(
+        moment=moment,
+        near=Anchor(
+            camera=None if near is None else _one_of("near_camera", near, cameras, site),
+            at=_time("near_at", query.get("near_at")),
+        ),
+        where=Where(
+            from_at=from_at,
+            until_at=until_at,
+            cameras=_some_of("camera", query.get("camera"), cameras, site),
+            kinds=_some_of("kind", query.get("kind"), KINDS, site),
+            colours=_some_of("colour", query.get("colour"), COLOURS, site),
+            plate=plate,
+        ),
+        vehicles=None if "zone" not in query else await _visitors(log, timeline, query["zone"], from_at, until_at, moment),
+        limit=_whole("limit", query.get("limit"), DEFAULT_HITS, 1, MOST_HITS),
+        skip=_whole("skip", query.get("skip"), 0, 0, MOST_SKIPPED),
+    )
+
+
+async def _visitors(
+    log: Log, timeline: Timeline, name: str, from_at: Micros | None, until_at: Micros | None, moment: Moment
+) -> Any:
+    site = timeline.site
+    zone = _one_of("zone", name, [one.id for one in site.zones], site)
+    begins = from_at
+    if begins is None:
+        cut = (await log.cuts(site.name)).thinning
+        begins = 0 if cut is None else cut.from_at
+    ends = min(one for one in (until_at, moment.at, FOREVER) if one is not None)
+    return await zone_visitors(log, timeline, zone, from_at=begins, until_at=ends, known_at=moment.known_at)
+
+
+def _some_of(name: str, text: str | None, known: Sequence[T], site: Site) -> tuple[T, ...]:
+    return () if text is None else tuple(dict.fromkeys(_one_of(name, one.strip(), known, site) for one in text.split(",")))
+
+
+def _one_of(name: str, text: str, known: Sequence[T], site: Site) -> T:
+    for one in known:
+        if one == text:
+            return one
+    raise BadInput(f"{name}='{text[:80]}' is none of site '{site.name}'; there are {', '.join(map(str, known)) or 'none'}")
+
+
+def _time(name: str, text: str | None) -> Micros | None:
+    try:
+        return None if text is None else micros(text)
+    except ValueError:
+        raise BadInput(f"{name}='{text}' cannot be read; give an RFC 3339 time such as 2026-01-01T09:00:00Z") from None
+
+
+def _whole(name: str, text: str | None, default: int, least: int, most: int) -> int:
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and least <= int(text) <= most):
+        raise BadInput(f"{name}='{text[:60]}' cannot be used; give a whole number from {least} to {most}")
+    return int(text)
+
+
+__all__ = ["PARAMETERS", "CameraId", "asked"]

@@ -1,0 +1,181 @@
+"""A vector index that remembers the views of tracklets that it was asked for: re-ranking asks for all views of its candidates.
+
+What it remembers of a tracklet goes as soon as the tracklet gets a new view, or is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import numpy as np
+from msgspec import Struct
+
+from retrieval.appearance import Ints, Shots, whole
+from retrieval.index import EVERYWHERE, Match, Point, Sighting, Space, Vector, VectorIndex, Where
+from twin.events.ids import CameraId, Micros, TrackletId, VehicleId
+
+MOST_BYTES = 64 * 2**20
+MOST_VIEWS = 20_000
+"""Views that one question may read anew; of a tracklet beyond that, nothing is known to it."""
+
+
+class TrackletViews(Struct, frozen=True, kw_only=True, eq=False):
+    """Every view of a tracklet in one space.
+
+    Attributes:
+        sightings: (N,) by time.
+        vectors: (N, E) whole numbers, int8.
+    """
+
+    camera: CameraId
+    sightings: tuple[Sighting, ...]
+    vectors: np.ndarray[tuple[int, int], np.dtype[np.int8]]
+
+
+class GalleryIndex:
+    """The port, and what is remembered beside it."""
+
+    def __init__(self, index: VectorIndex, *, most_bytes: int = MOST_BYTES) -> None:
+        self._index = index
+        self._most_bytes = most_bytes
+        self._views: OrderedDict[TrackletId, Mapping[Space, TrackletViews]] = OrderedDict()
+        self._n_bytes = 0
+        self._generation = 0
+
+    async def views_of(self, space: Space, tracklets: Iterable[TrackletId]) -> dict[TrackletId, TrackletViews]:
+        """Views in a space, of the tracklets that have any."""
+        wanted = list(dict.fromkeys(tracklets))
+        found = {name: self._views[name] for name in wanted if name in self._views}
+        for name in found:
+            self._views.move_to_end(name)
+        if absent := [name for name in wanted if name not in found]:
+            found |= await self._read(absent)
+        return {name: found[name][space] for name in wanted if space in found.get(name, {})}
+
+    async def upsert(self, points: Sequence[Point], *, cursor: int) -> int:
+        """See ``retrieval.index.VectorIndex``."""
+        n_kept = await self._index.upsert(points, cursor=cursor)
+        self._drop({point.sighting.tracklet for point in points})
+        return n_kept
+
+    async def delete(self, tracklet: TrackletId) -> int:
+        """See ``retrieval.index.VectorIndex``."""
+        n_points = await self._index.delete(tracklet)
+        self._drop([tracklet])
+        return n_points
+
+    async def cursor(self) -> int:
+        """See ``retrieval.index.VectorIndex``."""
+        return await self._index.cursor()
+
+    async def search(
+        self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE, with_vectors: bool = False
+    ) -> list[Match]:
+        """See ``retrieval.index.VectorIndex``."""
+        return await self._index.search(embedder, probe, limit=limit, where=where, with_vectors=with_vectors)
+
+    async def points_of(self, tracklet: TrackletId) -> list[Point]:
+        """See ``retrieval.index.VectorIndex``."""
+        return await self._index.points_of(tracklet)
+
+    async def points_of_many(self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE) -> list[Point]:
+        """See ``retrieval.index.VectorIndex``."""
+        return await self._index.points_of_many(tracklets, limit=limit, where=where)
+
+    async def sightings_of(self, tracklets: Collection[TrackletId], *, limit: int, where: Where = EVERYWHERE) -> list[Sighting]:
+        """See ``retrieval.index.VectorIndex``."""
+        return await self._index.sightings_of(tracklets, limit=limit, where=where)
+
+    async def embedders(self) -> dict[str, int]:
+        """See ``retrieval.index.VectorIndex``."""
+        return await self._index.embedders()
+
+    async def count(self) -> int:
+        """See ``retrieval.index.VectorIndex``."""
+        return await self._index.count()
+
+    async def aclose(self) -> None:
+        """See ``retrieval.index.VectorIndex``."""
+        await self._index.aclose()
+
+    async def _read(self, tracklets: Collection[TrackletId]) -> dict[TrackletId, Mapping[Space, TrackletViews]]:
+        before = self._generation
+        points = await self._index.points_of_many(tracklets, limit=MOST_VIEWS)
+        by_tracklet: dict[TrackletId, dict[Space, list[Point]]] = {name: {} for name in tracklets}
+        for point in points:
+            by_tracklet[point.sighting.tracklet].setdefault(point.space, []).append(point)
+        found = {name: {space: _views(group) for space, group in spaces.items()} for name, spaces in by_tracklet.items()}
+        if before == self._generation and len(points) < MOST_VIEWS:  # nothing came or went meanwhile, and all is there
+            for name, spaces in found.items():
+                self._keep(name, spaces)
+        return {name: spaces for name, spaces in found.items() if spaces}
+
+    def _keep(self, tracklet: TrackletId, spaces: Mapping[Space, TrackletViews]) -> None:
+        self._views[tracklet] = spaces
+        self._n_bytes += _n_bytes(spaces)
+        while self._n_bytes > self._most_bytes:
+            _, oldest = self._views.popitem(last=False)
+            self._n_bytes -= _n_bytes(oldest)
+
+    def _drop(self, tracklets: Iterable[TrackletId]) -> None:
+        self._generation += 1
+        for name in tracklets:
+            if (spaces := self._views.pop(name, None)) is not None:
+                self._n_bytes -= _n_bytes(spaces)
+
+
+class Gallery(Struct, frozen=True, kw_only=True, eq=False):
+    """What a vehicle looks like before each camera, and how much that rests on."""
+
+    shots: tuple[Shots, ...]
+    n_views: int
+    n_cameras: int
+
+
+def galleries(
+    views: Mapping[TrackletId, TrackletViews],
+    tracklets_by_vehicle: Mapping[VehicleId, Sequence[TrackletId]],
+    *,
+    until_at: Micros | None,
+    camera: CameraId | None,
+) -> dict[VehicleId, Gallery]:
+    """Each vehicle's views until a time, by camera; a tracklet counts once, however many views it has.
+
+    Args:
+        camera: the probe's, if it is known.
+    """
+    found: dict[VehicleId, Gallery] = {}
+    for vehicle, tracklets in tracklets_by_vehicle.items():
+        totals: dict[CameraId, tuple[Ints, int]] = {}
+        n_views = 0
+        for name in tracklets:
+            if (seen := views.get(name)) is None:
+                continue
+            n = len(seen.sightings) if until_at is None else sum(one.at <= until_at for one in seen.sightings)
+            if n == 0:
+                continue
+            mean = np.rint(seen.vectors[:n].sum(axis=0, dtype=np.int64) / n).astype(np.int64)
+            total, n_tracklets = totals.get(seen.camera, (0, 0))
+            totals[seen.camera] = total + mean, n_tracklets + 1
+            n_views += n
+        shots = tuple(
+            Shots(total=total, n_tracklets=n_tracklets, is_same_camera=name == camera)
+            for name, (total, n_tracklets) in sorted(totals.items())
+        )
+        found[vehicle] = Gallery(shots=shots, n_views=n_views, n_cameras=len(shots))
+    return found
+
+
+def _views(points: Sequence[Point]) -> TrackletViews:
+    ordered = sorted(points, key=lambda point: (point.sighting.at, point.id))
+    return TrackletViews(
+        camera=ordered[0].sighting.camera,
+        sightings=tuple(point.sighting for point in ordered),
+        vectors=np.stack([whole(point.vector) for point in ordered]).astype(np.int8),
+    )
+
+
+def _n_bytes(spaces: Mapping[Space, TrackletViews]) -> int:
+    """About what is kept: vectors, and some hundred bytes a sighting."""
+    return 200 + sum(each.vectors.nbytes + 300 * len(each.sightings) for each in spaces.values())

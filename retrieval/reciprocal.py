@@ -1,0 +1,50 @@
+"""k-reciprocal neighbourhoods inside a matrix of candidates: who is alike both ways, and among the same others. Pure.
+
+Source: Zhong, Zheng, Cao & Li, "Re-ranking person re-identification with k-reciprocal encoding" (2017), without its local
+query expansion; weights are plain memberships, so that the result is a share of whole numbers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.appearance import Ints
+
+N_NEIGHBOURS = 12
+"""Neighbours that count; the paper's 20 are for galleries of thousands."""
+
+
+def agreement(probe: Ints, shots: NDArray[np.int64], n_neighbours: int = N_NEIGHBOURS) -> NDArray[np.float64]:
+    """(N,) 0..1: how far the neighbourhoods of the probe and of each shot are the same (Jaccard).
+
+    Args:
+        probe: (E,) whole numbers.
+        shots: (N, E) whole numbers, of about equal length.
+    """
+    if not len(shots):
+        return np.zeros(0)
+    vectors = np.concatenate([probe[None], shots]).astype(np.float64)
+    products = vectors @ vectors.T  # of whole numbers below 2^53: exact in any order
+    alike = products / np.sqrt(np.outer(products.diagonal(), products.diagonal()))
+    mutual = _mutual(alike, n_neighbours)
+    mutual |= _expanded(mutual, _mutual(alike, max(1, n_neighbours // 2)))
+    both = mutual[0] @ mutual.T.astype(np.int64)
+    sizes = mutual.sum(axis=1)
+    return both[1:] / np.maximum(1, sizes[0] + sizes[1:] - both[1:])
+
+
+def _mutual(alike: NDArray[np.float64], k: int) -> NDArray[np.bool_]:
+    """(N, N) whether each is among the other's k nearest, itself counted."""
+    n = len(alike)
+    order = np.argsort(-alike, axis=1, kind="stable")[:, : min(n, k + 1)]
+    near = np.zeros((n, n), dtype=bool)
+    np.put_along_axis(near, order, True, axis=1)
+    return near & near.T
+
+
+def _expanded(mutual: NDArray[np.bool_], half: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N, N) neighbourhoods of neighbours that lie for two thirds in one's own."""
+    shared = mutual.astype(np.int64) @ half.T.astype(np.int64)
+    joins = mutual & (3 * shared >= 2 * half.sum(axis=1)[None])
+    return (joins.astype(np.int64) @ half.astype(np.int64)) > 0
