@@ -38,7 +38,7 @@ def run(repeats: int = 5) -> dict[str, Any]:
         "ours": {n: by_side["ours"] for n, by_side in found.items()},
         "reference": {n: {name: one for name, one in by_side.items() if name != "ours"} for n, by_side in found.items()},
         "ratio": {n: _ratio(by_side) for n, by_side in found.items()},
-        "missing": [name for name in SIDES if name not in sides],
+        "missing": [name for name, (_, package) in SIDES.items() if find_spec(package) is None],
         "repeats": repeats,
     }
 
