@@ -82,7 +82,7 @@ class EmbedderTraining:
         self._sampler = CropSampler(dataset, recipe.seed, recipe.per_vehicle)
         self.network = EmbedderNetwork().to(device, memory_format=torch.channels_last).train()
         if start and not (out / CHECKPOINT).is_file():
-            load_exported(self.network, start, self._first_pictures(), widen=True)
+            load_exported(self.network, start, self._first_pictures())
         self.classes = nn.Linear(EMBEDDING, len(self._sampler.number_of), bias=False).to(device)
         self.average = copy.deepcopy(self.network).eval()
         self._optimizer = _adamw((self.network, self.classes), recipe)

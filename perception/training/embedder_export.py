@@ -12,25 +12,16 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import nn
 
-from perception.training.export import LICENCE, MAX_BYTES, OPSET
+from perception.training.export import LICENCE, MAX_BYTES, MAX_DIFFERENCE, OPSET
 from twin.errors import ModelError
 
 INPUT = "RGB, ImageNet's mean and deviation"
-MAX_DIFFERENCE = 2e-3
-"""Between components of unit vectors: a quarter of a step of the signed bytes that embeddings become."""
-
-_LEAST_HALVED = 1_024  # numbers; smaller arrays, as the biases, save nothing
 
 
 def export_embedder(network: nn.Module, path: Path, *, side_px: int, recipe: str) -> float:
-    """Write the ONNX file, its weights as half floats, which runtimes widen when they load it.
-
-    Returns:
-        The greatest difference between a component of ONNX Runtime's unit vectors and torch's.
+    """Write the ONNX file; returns the greatest difference between ONNX Runtime's output and torch's.
 
     Raises:
         ModelError: the file is too large or computes something else; it is not left behind then.
@@ -39,7 +30,6 @@ def export_embedder(network: nn.Module, path: Path, *, side_px: int, recipe: str
     try:
         write_onnx(network, partial, side_px=side_px)
         model = onnx.load(partial)
-        _halve(model.graph)
         about = {"model_id": f"{path.stem}-{recipe}", "recipe": recipe, "input": INPUT, "licence": LICENCE}
         onnx.helper.set_model_props(model, about)
         onnx.checker.check_model(model, full_check=True)
@@ -62,26 +52,8 @@ def _largest_difference(network: nn.Module, path: Path, side_px: int) -> float:
     for strength in (0.3, 1.0, 3.0):
         crop = (strength * rng.standard_normal((1, 3, side_px, side_px))).astype(np.float32)
         (found,) = session.run(None, {"crop": crop})
-        worst = max(worst, float(np.abs(_unit(np.asarray(found)) - _unit(network(torch.from_numpy(crop)).numpy())).max()))
+        worst = max(worst, float(np.abs(np.asarray(found) - network(torch.from_numpy(crop)).numpy()).max()))
     return worst
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-
-
-def _halve(graph: onnx.GraphProto) -> None:
-    """Store large float arrays as float16, each with a cast before its use: half the file, and the same arithmetic."""
-    casts = list[onnx.NodeProto]()
-    for array in graph.initializer:
-        values = numpy_helper.to_array(array)
-        if values.dtype != np.float32 or values.size < _LEAST_HALVED:
-            continue
-        name, stored = array.name, f"{array.name}.half"
-        array.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
-        casts.append(onnx.helper.make_node("Cast", [stored], [name], to=onnx.TensorProto.FLOAT))
-    for cast in reversed(casts):
-        graph.node.insert(0, cast)
 
 
 def write_onnx(network: nn.Module, path: Path, *, side_px: int) -> None:

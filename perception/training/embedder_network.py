@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 EMBEDDING = 128
-_WIDTHS = (24, 48, 96, 192, 288)
+_WIDTHS = (16, 32, 64, 128, 192)
 _POWER = 3.0
 
 

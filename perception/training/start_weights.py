@@ -20,7 +20,7 @@ _Layer = tuple[str, Tensor, Tensor]
 
 
 @torch.no_grad()
-def load_exported(network: nn.Module, path: Path, pictures: Tensor, *, widen: bool = False) -> None:
+def load_exported(network: nn.Module, path: Path, pictures: Tensor) -> None:
     """Give the network the weights of a file that ``export`` wrote, so that it computes what the file does.
 
     The export has folded each batch normalization into the convolution before it. Here the normalization comes back as the
@@ -31,14 +31,9 @@ def load_exported(network: nn.Module, path: Path, pictures: Tensor, *, widen: bo
     Args:
         network: of ``yolox_nano.build_network``, or an ``EmbedderNetwork``.
         pictures: (B, 3, H, W) of the kind that training will show, as the network takes them.
-        widen: the network may have more channels than the file. Those keep their first weights, and nothing of the file's
-            listens to them yet, so that the network still computes what the file does.
 
     Raises:
         ModelError: the file's convolutions are not this network's; the network is spoilt then.
-
-    Source: Chen, Goodfellow & Shlens, "Net2Net" (2016), for growth that keeps what a network computes; new channels are
-    random here rather than copies.
     """
     graph = _graph(path)
     layers = _convolutions(graph)
@@ -46,24 +41,23 @@ def load_exported(network: nn.Module, path: Path, pictures: Tensor, *, widen: bo
 
     def fill(conv: Any, arguments: tuple[Tensor, ...]) -> None:
         name, weight, bias = next(layers, ("none", torch.empty(0), torch.empty(0)))
-        if not _fits(weight, conv.weight, widen):
+        if weight.shape != conv.weight.shape:
             raise ModelError(
                 f"'{path}' has convolution {name} of shape {tuple(weight.shape)} where this network has "
                 f"{tuple(conv.weight.shape)}; start from a model that this training exported"
             )
-        _paste(weight, conv.weight)
+        conv.weight.copy_(weight)
         if conv.bias is None:
             folded.append(bias)
         else:
-            _paste(bias, conv.bias)
+            conv.bias.copy_(bias)
 
     def undo(norm: Any, arguments: tuple[Tensor, ...]) -> None:
         variance, mean = torch.var_mean(arguments[0], dim=(0, 2, 3), correction=0)
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
-        bias = folded.pop()
-        norm.weight[: len(bias)] = torch.sqrt(variance + norm.eps)[: len(bias)]
-        norm.bias[: len(bias)] = mean[: len(bias)] + bias
+        norm.weight.copy_(torch.sqrt(variance + norm.eps))
+        norm.bias.copy_(mean + folded.pop())
 
     hooks = [each.register_forward_pre_hook(fill) for each in network.modules() if isinstance(each, nn.Conv2d)]
     hooks += [each.register_forward_pre_hook(undo) for each in network.modules() if isinstance(each, nn.BatchNorm2d)]
@@ -76,27 +70,9 @@ def load_exported(network: nn.Module, path: Path, pictures: Tensor, *, widen: bo
             hook.remove()
     if (rest := next(layers, None)) is not None:
         raise ModelError(f"'{path}' has more convolutions than this network, from {rest[0]} on; start from a model like it")
-    values, own = _arrays(graph), network.state_dict()
+    values, own = {each.name: each for each in graph.initializer}, network.state_dict()
     for name in sorted(values.keys() & own.keys()):
-        value = values[name]
-        if not _fits(value, own[name], widen):
-            raise ModelError(f"'{path}' has {name} of shape {tuple(value.shape)}, this network {tuple(own[name].shape)}")
-        _paste(value, own[name])
-
-
-def _fits(value: Tensor, own: Tensor, widen: bool) -> bool:
-    """Whether the file's array is the network's, or may be a part of it: the same kernel, no more channels."""
-    if not widen:
-        return value.shape == own.shape
-    is_kernel = value.shape[2:] == own.shape[2:]
-    return value.ndim == own.ndim and is_kernel and all(a <= b for a, b in zip(value.shape, own.shape, strict=True))
-
-
-def _paste(value: Tensor, own: Tensor) -> None:
-    """The file's channels come first; they do not hear the others, which stay as they are."""
-    if own.ndim > 1:
-        own[: len(value)] = 0.0
-    own[tuple(slice(0, size) for size in value.shape)] = value
+        own[name].copy_(torch.from_numpy(np.array(numpy_helper.to_array(values[name]))))
 
 
 def _graph(path: Path) -> Any:
@@ -108,17 +84,10 @@ def _graph(path: Path) -> Any:
 
 def _convolutions(graph: Any) -> Iterator[_Layer]:
     """Name, weight and bias of each convolution in the order in which they run."""
-    values = _arrays(graph)
+    values = {each.name: each for each in graph.initializer}
     for node in graph.node:
+        if node.op_type == "Identity" and node.input[0] in values:  # the exporter's name for an equal array
+            values[node.output[0]] = values[node.input[0]]
         if node.op_type == "Conv":
-            weight, *bias = (values[name] for name in node.input[1:])
+            weight, *bias = (torch.from_numpy(np.array(numpy_helper.to_array(values[name]))) for name in node.input[1:])
             yield node.name, weight, bias[0] if bias else torch.zeros(len(weight))
-
-
-def _arrays(graph: Any) -> dict[str, Tensor]:
-    """The file's arrays by every name they go by: the exporter names equal ones anew, and half floats are widened."""
-    values = {each.name: torch.from_numpy(np.array(numpy_helper.to_array(each))) for each in graph.initializer}
-    for node in graph.node:
-        if node.op_type in ("Identity", "Cast") and node.input[0] in values:
-            values[node.output[0]] = values[node.input[0]].float()
-    return values
