@@ -21,6 +21,9 @@ from twin.events.observations import VehicleKind
 Floats = NDArray[np.float32]
 HeadKind = Literal["yolov8", "yolox"]
 STRIDES = (8, 16, 32)
+LOWEST_SCORE = 0.1
+"""Boxes below this are never used; those between it and ``min_score`` may continue a tracklet but not start one."""
+
 MAX_IOU = 0.5  # more, and one near car keeps two boxes; vehicles that overlap this much are hardly told apart anyway
 _GREY = 114  # the padding that these models were trained with
 

@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 from perception.box_sigma import BoxSigma
-from perception.detect import Detections
+from perception.detect import LOWEST_SCORE, Detections
 from perception.frames import Image
 from perception.inference import Runtime
 from twin.errors import ModelError
-
-LOWEST_SCORE = 0.1
-"""Boxes below this are never used; those between it and ``min_score`` may continue a tracklet but not start one."""
 
 
 class Detector(Protocol):

@@ -9,8 +9,7 @@ import numpy as np
 
 from perception.box_sigma import load_box_sigma
 from perception.class_names import COCO, kinds_of, parse_names
-from perception.detect import Detections, Floats, Letterbox, decode_yolov8, decode_yolox, head_of, vehicles
-from perception.detector import LOWEST_SCORE
+from perception.detect import LOWEST_SCORE, Detections, Floats, Letterbox, decode_yolov8, decode_yolox, head_of, vehicles
 from perception.frames import Image
 from perception.inference import Network, Runtime, open_network
 from perception.model_file import model_id

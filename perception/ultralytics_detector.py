@@ -13,8 +13,7 @@ import numpy as np
 
 from perception.box_sigma import load_box_sigma
 from perception.class_names import kinds_of
-from perception.detect import MAX_IOU, Detections, suppress, vehicles
-from perception.detector import LOWEST_SCORE
+from perception.detect import LOWEST_SCORE, MAX_IOU, Detections, suppress, vehicles
 from perception.frames import Image
 from perception.model_file import model_id
 from twin.errors import MissingExtra, ModelError

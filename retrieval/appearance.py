@@ -18,6 +18,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from twin.events.ids import CameraId
+
 Ints = NDArray[np.int64]
 
 ONE = 127
@@ -57,6 +59,7 @@ class Shots(Struct, frozen=True, kw_only=True, eq=False):
         is_same_camera: whether the probe is of this camera.
     """
 
+    camera: CameraId
     total: Ints
     n_tracklets: int
     is_same_camera: bool = False
@@ -67,18 +70,19 @@ def whole(vector: NDArray[np.float32]) -> Ints:
     return np.rint(vector * np.float32(ONE)).astype(np.int64)
 
 
-def nats_of_one_vehicle(probe: Ints, gallery: Sequence[Shots], model: LookModel) -> float:
+def nats_of_one_vehicle(probe: Ints, gallery: Sequence[Shots], model: LookModel, *, n_tracklets: int = 1) -> float:
     """Log-likelihood ratio that the probe shows the gallery's vehicle, against any other; 0 without a gallery.
 
     Args:
         probe: (E,) as of ``whole``.
         gallery: of one vehicle, one entry a camera.
+        n_tracklets: whose mean the probe is, all before one camera.
     """
     if not gallery:
         return 0.0
     rows = np.stack([probe, _mean_of(model, len(probe)), *(one.total for one in gallery)]).astype(np.float64)
     products = (rows @ rows.T) / ONE**2  # of whole numbers far below 2^53: exact in whatever order
-    own = model.view + model.tracklet
+    own = model.view + model.tracklet / n_tracklets
     noise = [model.view + model.tracklet / one.n_tracklets for one in gallery]
     shared = [model.between + (model.view if one.is_same_camera else 0.0) for one in gallery]
     weights = _solved(model.between, noise, shared)

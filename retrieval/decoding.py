@@ -13,7 +13,7 @@ import struct
 import sys
 from typing import BinaryIO
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 MOST_PIXELS = 50_000_000
@@ -48,7 +48,8 @@ def decoded(encoded: bytes) -> tuple[int, int, bytes]:
     except MemoryError:
         raise Refused("decoding it takes too much memory") from None
     except Exception as wrong:  # decoders of damaged files raise nearly anything
-        raise Refused(f"it is no readable {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture ({str(wrong)[:120]})") from None
+        said = "" if isinstance(wrong, UnidentifiedImageError) else f" ({str(wrong)[:120]})"
+        raise Refused(f"it is no readable {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture{said}") from None
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:

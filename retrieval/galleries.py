@@ -26,11 +26,21 @@ class TrackletViews(Struct, frozen=True, kw_only=True, eq=False):
     Attributes:
         sightings: (N,) by time.
         vectors: (N, E) whole numbers, int8.
+        mean: (E,) of them, whole numbers.
     """
 
     camera: CameraId
     sightings: tuple[Sighting, ...]
     vectors: np.ndarray[tuple[int, int], np.dtype[np.int8]]
+    mean: Ints
+
+    def until(self, at: Micros | None) -> tuple[int, Ints]:
+        """How many views there are until a time, and their mean."""
+        n = len(self.sightings)
+        if at is None or self.sightings[-1].at <= at:
+            return n, self.mean
+        n = sum(one.at <= at for one in self.sightings)
+        return n, _mean(self.vectors[:n]) if n else self.mean
 
 
 class GalleryIndex:
@@ -147,21 +157,18 @@ def galleries(
     """
     found: dict[VehicleId, Gallery] = {}
     for vehicle, tracklets in tracklets_by_vehicle.items():
-        totals: dict[CameraId, tuple[Ints, int]] = {}
+        means: dict[CameraId, list[Ints]] = {}
         n_views = 0
         for name in tracklets:
             if (seen := views.get(name)) is None:
                 continue
-            n = len(seen.sightings) if until_at is None else sum(one.at <= until_at for one in seen.sightings)
-            if n == 0:
-                continue
-            mean = np.rint(seen.vectors[:n].sum(axis=0, dtype=np.int64) / n).astype(np.int64)
-            total, n_tracklets = totals.get(seen.camera, (0, 0))
-            totals[seen.camera] = total + mean, n_tracklets + 1
-            n_views += n
+            n, mean = seen.until(until_at)
+            if n:
+                means.setdefault(seen.camera, []).append(mean)
+                n_views += n
         shots = tuple(
-            Shots(total=total, n_tracklets=n_tracklets, is_same_camera=name == camera)
-            for name, (total, n_tracklets) in sorted(totals.items())
+            Shots(camera=name, total=np.add.reduce(each), n_tracklets=len(each), is_same_camera=name == camera)
+            for name, each in sorted(means.items())
         )
         found[vehicle] = Gallery(shots=shots, n_views=n_views, n_cameras=len(shots))
     return found
@@ -169,11 +176,13 @@ def galleries(
 
 def _views(points: Sequence[Point]) -> TrackletViews:
     ordered = sorted(points, key=lambda point: (point.sighting.at, point.id))
-    return TrackletViews(
-        camera=ordered[0].sighting.camera,
-        sightings=tuple(point.sighting for point in ordered),
-        vectors=np.stack([whole(point.vector) for point in ordered]).astype(np.int8),
-    )
+    vectors = np.stack([whole(point.vector) for point in ordered]).astype(np.int8)
+    sightings = tuple(point.sighting for point in ordered)
+    return TrackletViews(camera=sightings[0].camera, sightings=sightings, vectors=vectors, mean=_mean(vectors))
+
+
+def _mean(vectors: np.ndarray[tuple[int, int], np.dtype[np.int8]]) -> Ints:
+    return np.rint(vectors.sum(axis=0, dtype=np.int64) / len(vectors)).astype(np.int64)
 
 
 def _n_bytes(spaces: Mapping[Space, TrackletViews]) -> int:

@@ -29,6 +29,7 @@ NOBODY_SHARE = 0.1
 """Of searches, in how many the vehicle is taken to be unknown to the twin."""
 
 _LEAST_VARIANCE = 1e-4
+_LEAST_VIEW = 0.1
 _FEWEST_VEHICLES = 8
 
 
@@ -94,7 +95,11 @@ def learned_looks(vectors: Ints, vehicles: Ints, cameras: Ints, before: LookMode
     between = float(np.median(products[first, second][same]))
     spread = float((views**2).sum(axis=1).mean())
     n_directions = min(float(vectors.shape[1]), max(2.0, spread**2 / float(products[first, second][~same].var())))
-    view = spread - between - float((inner / counts).mean())
+    within = max(0.0, spread - between)
+    view = within - float((inner / counts).mean())
+    if view < _LEAST_VIEW * within:  # too few tracklets of one vehicle before one camera: divided as it usually is
+        share = before.view / (before.view + before.tracklet)
+        view, inner = share * within, (1.0 - share) * within
     each = [max(_LEAST_VARIANCE, one / n_directions) for one in (between, view, inner)]
     return LookModel(
         between=round(each[0], 6),

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -72,7 +71,7 @@ class SearchModels:
 
     embedders: Sequence[Embedder] = ()
     finder: VehicleFinder | None = None
-    weights: Mapping[SiteId, Weights] = MappingProxyType({})
+    weights: Mapping[SiteId, Weights] = field(default_factory=dict[SiteId, Weights])
 
 
 class QdrantServer(Struct, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ def agreement(probe: Ints, shots: NDArray[np.int64], n_neighbours: int = N_NEIGH
     alike = products / np.sqrt(np.outer(products.diagonal(), products.diagonal()))
     mutual = _mutual(alike, n_neighbours)
     mutual |= _expanded(mutual, _mutual(alike, max(1, n_neighbours // 2)))
-    both = mutual[0] @ mutual.T.astype(np.int64)
+    both = _n_shared(mutual[:1], mutual)[0]
     sizes = mutual.sum(axis=1)
     return both[1:] / np.maximum(1, sizes[0] + sizes[1:] - both[1:])
 
@@ -45,6 +45,11 @@ def _mutual(alike: NDArray[np.float64], k: int) -> NDArray[np.bool_]:
 
 def _expanded(mutual: NDArray[np.bool_], half: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(N, N) neighbourhoods of neighbours that lie for two thirds in one's own."""
-    shared = mutual.astype(np.int64) @ half.T.astype(np.int64)
+    shared = _n_shared(mutual, half)
     joins = mutual & (3 * shared >= 2 * half.sum(axis=1)[None])
-    return (joins.astype(np.int64) @ half.astype(np.int64)) > 0
+    return _n_shared(joins, half.T) > 0
+
+
+def _n_shared(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How many members each set shares with each; whole, and exact as doubles."""
+    return one.astype(np.float64) @ other.T.astype(np.float64)

@@ -7,8 +7,9 @@ Every candidate's evidence is put into nats (``retrieval.appearance``, ``retriev
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from math import exp, inf
+from collections.abc import Iterable, Mapping, Sequence
+from math import exp, fsum, inf
+from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -157,12 +158,26 @@ class Stray(Struct, frozen=True, kw_only=True):
 
     Attributes:
         look: nats for the probe's vehicle, of all its views together.
+        likely: the vehicles that it may be, by its look and by where they were, with their probabilities.
+        probability: that the probe shows it.
     """
 
     tracklets: tuple[TrackletId, ...]
     look: float
     shots: tuple[Shot, ...]
+    likely: Mapping[VehicleId, float] = MappingProxyType({})
     probability: float = 0.0
+
+
+def stray_chance(own: float, likely: Mapping[VehicleId, float], of_vehicle: Mapping[VehicleId, float]) -> float:
+    """Probability that the probe shows a stray: as one of the vehicles that it may be, or by its own look.
+
+    Args:
+        own: by its own look alone, if it is nobody known.
+        of_vehicle: that the probe shows each vehicle.
+    """
+    known = fsum(likely.values())
+    return fsum(share * of_vehicle.get(vehicle, 0.0) for vehicle, share in likely.items()) + max(0.0, 1.0 - known) * own
 
 
 def tracklet_chance(nats: float, vehicle_chance: float | None, n_vehicles: int) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from retrieval.appearance import Ints, LookModel, nats_of_one_vehicle, whole
+from retrieval.appearance import Ints, LookModel, Shots, nats_of_one_vehicle, whole
 from retrieval.context import Anchor, Distance, Place, Shot, colour_nats
 from retrieval.embedder import Embedders
 from retrieval.galleries import Gallery, GalleryIndex, TrackletViews, galleries
@@ -19,9 +19,9 @@ from retrieval.images import Image
 from retrieval.index import EVERYWHERE, Match, Sighting, Vector, Where
 from retrieval.places import CameraDistances
 from retrieval.reciprocal import agreement
-from retrieval.rerank import Candidate, Probe, Ranked, Stray, rerank, terms_of, tracklet_chance
-from retrieval.strays import stray_groups
-from retrieval.weights import Weights
+from retrieval.rerank import Candidate, Probe, Ranked, Stray, rerank, stray_chance, terms_of, tracklet_chance
+from retrieval.strays import likely_vehicles, stray_groups
+from retrieval.weights import Terms, Weights
 from retrieval.whereabouts import Clocks, Whereabouts
 from twin.errors import NotFound
 from twin.events.ids import SiteId, TrackletId, VehicleId
@@ -30,8 +30,10 @@ from twin.fusion import plates
 from twin.projections.moment import Moment
 
 FIRST_DEPTH = 256
-MOST_DEPTH = 4_096
+MOST_DEPTH = 1_024
 MOST_CANDIDATES = 100
+LEAST_EXPANDED = 0.3
+"""Probability of the likeliest vehicle from which its own views are asked for as well."""
 LEAST_STRAY, MOST_STRAYS = 0.05, 10
 """Least probability of what is shown though it is nobody's, and how much of it at most."""
 N_RECIPROCAL = 200
@@ -76,6 +78,15 @@ class Answer(Struct, frozen=True, kw_only=True):
     strays: list[Stray]
     near: Anchor
     weights: str
+
+
+class LookedUp(Struct, frozen=True, kw_only=True):
+    """All that was found, before it is cut to a page."""
+
+    asked: Probe
+    candidates: list[Candidate]
+    ranked: list[Ranked]
+    strays: list[Stray]
 
 
 class VehicleSearch:
@@ -138,23 +149,17 @@ class VehicleSearch:
 
     async def by_vector(self, embedder: str, probe: Vector, question: Question) -> Answer:
         """Vehicles whose views are like an (E,) unit vector of this embedder, best first."""
-        found, strays = await self.candidates(embedder, probe, question)
-        asked = self.asked(embedder, question)
-        ranked = await asyncio.to_thread(rerank, found, asked, self._distances.metres, self.weights)
+        found = await self.looked_up(embedder, probe, question)
         return Answer(
-            ranked=ranked[question.skip : question.skip + question.limit],
-            n_found=len(ranked),
-            strays=strays if question.skip == 0 else [],
+            ranked=found.ranked[question.skip : question.skip + question.limit],
+            n_found=len(found.ranked),
+            strays=_shown(found) if question.skip == 0 else [],
             near=question.near,
             weights=self.weights.version,
         )
 
-    def asked(self, embedder: str, question: Question) -> Probe:
-        """What ranking is told of the probe."""
-        return Probe(near=question.near, kind=question.kind, itself_from=self.weights.look_of(embedder).itself_from)
-
-    async def candidates(self, embedder: str, probe: Vector, question: Question) -> tuple[list[Candidate], list[Stray]]:
-        """What ``by_vector`` ranks, before it is ranked; and what is nobody's."""
+    async def looked_up(self, embedder: str, probe: Vector, question: Question) -> LookedUp:
+        """Every candidate, ranked; and what the twin takes for no vehicle, each with its chance by its own look."""
         assigned = await self._identities.at(question.moment)
         where = replace(question.where, until_at=_earlier(question.where.until_at, question.moment.at))
         if question.vehicles is not None:
@@ -167,22 +172,46 @@ class VehicleSearch:
             vehicle: [one for one in assigned.tracklets_of.get(vehicle, ()) if one != where.except_tracklet]
             for vehicle in chosen
         }
-        lone = [match.sighting for match in matches if match.sighting.tracklet not in assigned.vehicle_of]
-        wanted = [*(one for each in tracklets.values() for one in each), *(one.tracklet for one in lone)]
-        views = await self._index.views_of((embedder, len(probe)), wanted)
+        space = embedder, len(probe)
         seen = _Seen(
             probe=whole(probe),
             model=self.weights.look_of(embedder),
             question=question,
             where=where,
-            views=views,
+            views=await self._index.views_of(space, (one for each in tracklets.values() for one in each)),
             cosines={_key(match.sighting): match.cosine for match in matches},
             clocks=await self._whereabouts.clocks(question.moment.known_at),
         )
         mutual = await asyncio.to_thread(_reciprocal, seen.probe, matches[:N_RECIPROCAL], assigned)
-        return await asyncio.to_thread(_compared, seen, tracklets, places, mutual), _strays(
-            seen, lone, self.weights, max(1, len(assigned.tracklets_of))
-        )
+        candidates = await asyncio.to_thread(_compared, seen, tracklets, places, mutual)
+        asked = Probe(near=question.near, kind=question.kind, itself_from=seen.model.itself_from)
+        ranked = await asyncio.to_thread(rerank, candidates, asked, self._distances.metres, self.weights)
+        lone = await self._lone(embedder, seen, matches, ranked, tracklets, assigned)
+        seen.views |= await self._index.views_of(space, (one.tracklet for one in lone))
+        n_vehicles, terms = max(1, len(assigned.tracklets_of)), terms_of(self.weights, question.near)
+        strays = await asyncio.to_thread(_strays, seen, lone, candidates, tracklets, terms, n_vehicles)
+        return LookedUp(asked=asked, candidates=candidates, ranked=ranked, strays=strays)
+
+    async def _lone(
+        self,
+        embedder: str,
+        seen: _Seen,
+        matches: Sequence[Match],
+        ranked: Sequence[Ranked],
+        tracklets: Mapping[VehicleId, Sequence[TrackletId]],
+        assigned: Assigned,
+    ) -> list[Sighting]:
+        """Sightings of no vehicle: those near to the probe, and those near to all that is known of the likeliest vehicle.
+
+        Source: Chum et al., "Total recall: automatic query expansion" (2007).
+        """
+        found = {_key(one.sighting): one.sighting for one in matches}
+        if ranked and ranked[0].probability >= LEAST_EXPANDED:
+            gallery = seen.gallery(tracklets[ranked[0].vehicle])
+            wider = mean_direction([_direction(one.total) for one in gallery.shots])
+            more = await self._index.search(embedder, wider, limit=FIRST_DEPTH, where=seen.where)
+            found |= {_key(one.sighting): one.sighting for one in more}
+        return [one for one in found.values() if one.tracklet not in assigned.vehicle_of]
 
     async def _matches(self, embedder: str, probe: Vector, question: Question, where: Where, assigned: Assigned) -> list[Match]:
         """The nearest shots, from as deep in the index as gives vehicles enough to choose from."""
@@ -212,7 +241,7 @@ class VehicleSearch:
         return list(dict.fromkeys([*list(chosen)[:wanted], *(vehicle for _, vehicle in there[:MOST_CANDIDATES])]))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class _Seen:
     """A probe, and what there is to compare it with.
 
@@ -224,7 +253,7 @@ class _Seen:
     model: LookModel
     question: Question
     where: Where
-    views: Mapping[TrackletId, TrackletViews]
+    views: dict[TrackletId, TrackletViews]
     cosines: Mapping[tuple[TrackletId, int, str], float]
     clocks: Clocks
 
@@ -286,16 +315,50 @@ def _compared(
     return found
 
 
-def _strays(seen: _Seen, lone: Sequence[Sighting], weights: Weights, n_vehicles: int) -> list[Stray]:
-    """The likeliest of what the twin takes for no vehicle."""
-    terms, found = terms_of(weights, seen.question.near), list[Stray]()
+def _strays(
+    seen: _Seen,
+    lone: Sequence[Sighting],
+    candidates: Sequence[Candidate],
+    tracklets: Mapping[VehicleId, Sequence[TrackletId]],
+    terms: Terms,
+    n_vehicles: int,
+) -> list[Stray]:
+    """What the twin takes for no vehicle, each with its chance by its own look."""
+    galleries_of = {one.vehicle: seen.gallery(tracklets[one.vehicle]) for one in candidates} if lone else {}
+    shots_of = {one.vehicle: one.shots for one in candidates}
+    found = list[Stray]()
     for names in stray_groups(lone):
-        nats = nats_of_one_vehicle(seen.probe, seen.gallery(names).shots, seen.model)
-        chance = tracklet_chance(terms.look * nats, None, n_vehicles)
-        if chance >= LEAST_STRAY:
-            shots = sorted(seen.shots(names), key=lambda shot: (-2.0 if shot.look is None else -shot.look, shot.at))
-            found.append(Stray(tracklets=names, look=nats, shots=tuple(shots), probability=chance))
-    return sorted(found, key=lambda one: (-one.probability, one.tracklets))[:MOST_STRAYS]
+        (own,) = seen.gallery(names).shots
+        shots = seen.shots(names)
+        nats = nats_of_one_vehicle(seen.probe, [own], seen.model)
+        looks = likenesses(own, galleries_of, seen.model)
+        found.append(
+            Stray(
+                tracklets=names,
+                look=nats,
+                shots=tuple(sorted(shots, key=lambda shot: (2.0 if shot.look is None else -shot.look, shot.at))),
+                likely=likely_vehicles(shots, looks, shots_of),
+                probability=tracklet_chance(terms.look * nats, None, n_vehicles),
+            )
+        )
+    return found
+
+
+def likenesses(own: Shots, galleries_of: Mapping[VehicleId, Gallery], model: LookModel) -> dict[VehicleId, float]:
+    """Nats that what is seen before one camera is each of these vehicles."""
+    mean, found = np.rint(own.total / own.n_tracklets).astype(np.int64), dict[VehicleId, float]()
+    for vehicle, gallery in galleries_of.items():
+        shots = [replace(one, is_same_camera=one.camera == own.camera) for one in gallery.shots]
+        found[vehicle] = nats_of_one_vehicle(mean, shots, model, n_tracklets=own.n_tracklets)
+    return found
+
+
+def _shown(looked_up: LookedUp) -> list[Stray]:
+    """The likeliest of what is nobody's, with what follows from the vehicles that it may be."""
+    of_vehicle = {one.vehicle: one.probability for one in looked_up.ranked}
+    found = [replace(one, probability=stray_chance(one.probability, one.likely, of_vehicle)) for one in looked_up.strays]
+    likely = [one for one in found if one.probability >= LEAST_STRAY]
+    return sorted(likely, key=lambda one: (-one.probability, one.tracklets))[:MOST_STRAYS]
 
 
 def _plate_nats(plate: str | None, shots: Iterable[Shot]) -> float:
@@ -312,6 +375,11 @@ def mean_direction(vectors: Sequence[Vector]) -> Vector:
     total: Vector = np.add.reduce(np.stack(vectors))
     length = float(np.linalg.norm(total))
     return np.divide(total, length, dtype=np.float32) if length > 1e-6 else vectors[0]
+
+
+def _direction(total: Ints) -> Vector:
+    length = float(np.sqrt(float(total @ total)))
+    return (total / max(length, 1.0)).astype(np.float32)
 
 
 def _reciprocal(probe: np.ndarray, matches: Sequence[Match], assigned: Assigned) -> dict[VehicleId, float]:

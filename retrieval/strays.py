@@ -1,20 +1,33 @@
 """Tracklets that the twin takes for no vehicle, put together: those at one place of one camera's picture are one thing. Pure.
 
+Which of the vehicles that thing may be, follows from all its views against all of theirs, and from when this camera saw them as
+somebody else.
+
 What stands at the edge of a picture has no place on the map, so that the twin cannot say who it is; a tracker breaks it into
 dozens of tracklets, each of which tells little.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
+from retrieval.context import SLACK_S, Shot
 from retrieval.index import Sighting
-from twin.events.ids import SECOND, CameraId, Micros, TrackletId
+from retrieval.weights import probabilities
+from twin.events.ids import SECOND, CameraId, Micros, TrackletId, VehicleId
 
 SAME_PLACE = 0.6
 """Intersection over union from which two boxes are at one place."""
 LONGEST_US: Micros = 600 * SECOND
 """Without a view for longer, somebody else may stand there."""
+
+NOBODY_NATS = 3.0
+"""Score of a vehicle that the twin does not know, among those that a stray may be."""
+SEEN_ELSE_NATS, ABSENT_NATS = -5.0, -3.0
+"""Of a vehicle that the camera saw as somebody else meanwhile; of one that nobody saw at the time, or before and after it."""
+LOOK_SHARE = 0.5
+"""What nats of looks count for here, as views of one tracker are less independent than they are taken to be."""
+LEAST_LIKELY = 0.02
 
 Box = tuple[float, float, float, float]
 
@@ -60,3 +73,31 @@ def _overlap(one: Box, other: Box) -> float:
         return 0.0
     both = width * height
     return both / ((one[2] - one[0]) * (one[3] - one[1]) + (other[2] - other[0]) * (other[3] - other[1]) - both)
+
+
+def likely_vehicles(
+    shots: Sequence[Shot], looks: Mapping[VehicleId, float], of_vehicle: Mapping[VehicleId, Sequence[Shot]]
+) -> dict[VehicleId, float]:
+    """The vehicles that a stray may be, with their probabilities; the rest is that it is nobody known.
+
+    Args:
+        shots: the stray's, at least one.
+        looks: nats that it is each vehicle.
+        of_vehicle: their shots.
+    """
+    slack = round(SLACK_S * SECOND)
+    first_at, last_at = min(shot.at for shot in shots), max(shot.at for shot in shots)
+    names = sorted(looks)
+    scores = [
+        LOOK_SHARE * looks[name] + _then(of_vehicle.get(name, ()), shots[0].camera, first_at, last_at, slack) for name in names
+    ]
+    chances = probabilities(scores, NOBODY_NATS)
+    return {name: chance for name, chance in zip(names, chances, strict=True) if chance >= LEAST_LIKELY}
+
+
+def _then(seen: Sequence[Shot], camera: CameraId, first_at: Micros, last_at: Micros, slack: Micros) -> float:
+    meanwhile = (shot.at for shot in seen if shot.camera == camera)
+    if any(first_at - slack <= at <= last_at + slack for at in meanwhile):
+        return SEEN_ELSE_NATS
+    is_there = any(shot.at <= last_at + slack for shot in seen) and any(shot.at >= first_at - slack for shot in seen)
+    return 0.0 if is_there else ABSENT_NATS

@@ -52,7 +52,7 @@ ANCHORED = Terms(
         "gone": -2.0,
         "unknown": 0.0,
     },
-    reach={"standing": 0.5, "driving": 0.5, "racing": -1.0, "impossible": -4.0, "no_way": -4.0, "unknown": 0.0},
+    reach={"standing": 0.8, "driving": 0.4, "racing": -1.0, "impossible": -4.0, "no_way": -4.0, "unknown": 0.0},
     own={"itself": 4.0, "same_moment": -3.0, "seconds": -1.0, "minute": -0.5, "apart": 0.3},
 )
 

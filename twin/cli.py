@@ -26,6 +26,7 @@ from twin.commands import (
 )
 from twin.errors import BadInput, TwinError
 from twin.eval_cli import evaluate
+from twin.learn_cli import learn_app
 from twin.log_cli import backup, db_app, log_app, restore
 from twin.rebuild_cli import rebuild_app
 from twin.refuse_cli import refuse
@@ -41,6 +42,7 @@ app.add_typer(site_app, name="site")
 app.add_typer(log_app, name="log")
 app.add_typer(db_app, name="db")
 app.add_typer(rebuild_app, name="rebuild")
+app.add_typer(learn_app, name="learn")
 app.command()(backup)
 app.command()(restore)
 app.command("eval")(evaluate)

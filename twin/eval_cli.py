@@ -12,7 +12,7 @@ from twin.commands import AsJson, micros_of, print_json, say
 from twin.errors import BadInput
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run folders; several are pooled.")]
-Kind = Annotated[str, typer.Argument(help="tracking, stalls, sessions, localization, review or robustness.")]
+Kind = Annotated[str, typer.Argument(help="tracking, stalls, sessions, localization, search, review or robustness.")]
 
 
 def evaluate(
@@ -25,15 +25,21 @@ def evaluate(
     stall: Annotated[str | None, typer.Option("--stall", help="Show a case: a stall.")] = None,
     around: Annotated[str | None, typer.Option("--around", help="When the case was, RFC 3339.")] = None,
     site: Annotated[
-        str | None, typer.Option("--site", help="For stalls and money: a site's folder or name; absent: as the run says.")
+        str | None,
+        typer.Option("--site", help="For stalls, money, search: a site's folder or name; absent: as the run says."),
     ] = None,
     seconds: Annotated[
         float | None, typer.Option("--seconds", min=1, help="Of robustness: so much of the beginning; of clips, absent: 60.")
     ] = None,
     cameras: Annotated[int | None, typer.Option("--cameras", min=1, help="Of robustness: the first so many.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Of robustness: what is lost, and how wrong; absent: 1.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Of robustness: what is lost, and how wrong; of search: the probes; absent: 1.")
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Of robustness: one degradation; may be given several times.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Of search: a file of `twin learn search`; absent: those of this release.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Of robustness: keep the degraded runs in this folder.")] = None,
 ) -> None:
@@ -44,7 +50,7 @@ def evaluate(
     if kind == "robustness":
         from twin.evaluation.robustness import Asked
 
-        _refuse_given(of_a_case, f"'{kind}'")
+        _refuse_given(of_a_case | {"--weights": weights}, f"'{kind}'")
         asked = Asked(
             seed=1 if seed is None else seed, seconds=seconds, n_cameras=cameras, only=tuple(only or ()), site=site, out=out
         )
@@ -52,13 +58,22 @@ def evaluate(
         return
     check_kind(kind)
     of_robustness = {"--seconds": seconds, "--cameras": cameras, "--seed": seed, "--only": only or None, "--out": out}
+    if kind == "search":
+        del of_robustness["--seed"]
+    else:
+        _refuse_given({"--weights": weights}, f"'{kind}'")
     _refuse_given(of_robustness, f"'{kind}'")
     if vehicle is not None or (stall is None and kind in ("tracking", "localization")):
         _refuse_given({"--site": site}, f"'{kind}'" if vehicle is None else "a vehicle's case")
     if any(value is not None for value in of_a_case.values()):
         _show(runs, vehicle, stall, around, site, as_json=as_json)
         return
-    report = evaluate(kind, runs, site)
+    if kind == "search":
+        from twin.evaluation.search_scores import search_report
+
+        report = search_report(runs, site, weights, 1 if seed is None else seed)
+    else:
+        report = evaluate(kind, runs, site)
     if as_json:
         print_json(report)
     else:

@@ -10,22 +10,22 @@ from retrieval.finder import FoundVehicle, VehicleFinder
 from retrieval.images import Image
 
 if TYPE_CHECKING:
-    from perception.detector import Detector
+    from perception.onnx_detector import OnnxDetector
 
 
 class DetectorFinder:
-    """Any detector of the edge; opened when a picture comes first, as most services are never sent one."""
+    """A detector of the edge; opened when a picture comes first, as most services are never sent one."""
 
     def __init__(self, model: Path) -> None:
         self._model = model
-        self._detector: Detector | None = None
+        self._detector: OnnxDetector | None = None
 
     def find(self, image: Image) -> list[FoundVehicle]:
         """Best first."""
-        from perception.detector import open_detector
+        from perception.onnx_detector import OnnxDetector
 
         if self._detector is None:
-            self._detector = open_detector(self._model)
+            self._detector = OnnxDetector(self._model)
         found = self._detector.detect(image)
         return [
             FoundVehicle(box_px=(x1, y1, x2, y2), score=score, kind=kind)

@@ -17,7 +17,7 @@ from PIL import Image
 from starlette.applications import Starlette
 
 from perception.embed import ColourEmbedder
-from retrieval.opened import SearchParts, open_search
+from retrieval.opened import SearchModels, SearchParts, open_search
 from site_models.schema import Camera, Datum, GroundHomography, Lane, Level, Site, Zone
 from twin.api.problem import on_twin_error
 from twin.errors import TwinError
@@ -29,6 +29,7 @@ from twin.log.keys import MemoryKeyRing
 from twin.log.memory import MemoryLog
 from twin.log.port import FencingToken, FoldCommit
 from twin.log.sealing import SealingLog
+from twin.projections.timeline import Timeline
 
 NOON = 1_767_268_800_000_000
 SECOND = 1_000_000
@@ -176,9 +177,9 @@ def searching(street, tmp_path: Path):
     """``async with searching(log, keys) as search``; the index stays in one folder for the whole test."""
 
     @asynccontextmanager
-    async def opened(log, keys, embedders=None):
-        embedders = [ColourEmbedder()] if embedders is None else embedders
-        async with open_search(tmp_path / "search", log, keys, {"street": street}, embedders) as parts:
+    async def opened(log, keys, embedders=None, finder=None):
+        models = SearchModels(embedders=[ColourEmbedder()] if embedders is None else embedders, finder=finder)
+        async with open_search(tmp_path / "search", log, keys, {"street": Timeline(log, street)}, models) as parts:
             app = Starlette(routes=parts.routes, exception_handlers={TwinError: on_twin_error})
             async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://twin") as http:
                 yield Searching(parts=parts, http=http)

@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.rerank import Anchor, Candidate, Logistic, RerankParameters, Shot, pooled_look, rerank, speed_plausibility
+from retrieval.context import Anchor, Place, Shot
+from retrieval.rerank import Candidate, Probe, look_share, rerank, stray_chance, tracklet_chance
+from retrieval.weights import Weights
 
 T0 = 1_767_225_600_000_000
 SECOND = 1_000_000
 METRES = {("a", "b"): 120.0, ("b", "c"): 60.0, ("a", "c"): 180.0}
+WEIGHTS = Weights()
 
 
 def one_way_m(start, end):
@@ -19,12 +22,20 @@ def one_way_m(start, end):
     return 0.0 if start == end else METRES.get((start, end), inf)
 
 
-def shot(camera, at_s, look=None, tracklet="t"):
-    return Shot(tracklet=tracklet, camera=camera, at=T0 + round(at_s * SECOND), look=look)
+def shot(camera, at_s, tracklet="t", **given):
+    return Shot(tracklet=tracklet, camera=camera, at=T0 + round(at_s * SECOND), **given)
 
 
-def vehicle(name, *shots):
-    return Candidate(vehicle=name, shots=shots)
+def vehicle(name, *shots, look=0.0, **given):
+    return Candidate(vehicle=name, shots=shots, look=look, **given)
+
+
+def place(to_view_m, *, is_seen=True, is_parked=False, seen_s=60, where="A12"):
+    return Place(to_view_m=to_view_m, where=where, is_seen=is_seen, is_parked=is_parked, seen_at=T0 + seen_s * SECOND)
+
+
+def ranking(candidates, near=None, kind=None, **given):
+    return rerank(candidates, Probe(near=Anchor() if near is None else near, kind=kind, **given), one_way_m, WEIGHTS)
 
 
 def order(ranked):
@@ -33,9 +44,9 @@ def order(ranked):
 
 NEAR_B = Anchor(camera="b", at=T0 + 60 * SECOND)
 
-looks = st.floats(0.0, 1.0)
-shots = st.builds(shot, st.sampled_from("abc"), st.integers(0, 600), looks, st.sampled_from("tuv"))
-groups = st.lists(shots, min_size=1, max_size=5)
+looks = st.floats(-20.0, 20.0)
+shots = st.builds(shot, st.sampled_from("abc"), st.integers(0, 600), st.sampled_from("tuv"))
+groups = st.tuples(st.lists(shots, min_size=1, max_size=5), looks)
 anchors = st.builds(
     Anchor,
     camera=st.sampled_from(["a", "b", "c", None]),
@@ -43,115 +54,140 @@ anchors = st.builds(
 )
 
 
-@given(groups, anchors, st.integers(0, 4), looks)
-def test_a_better_look_never_lowers_a_score(seen, anchor, which, look):
-    which %= len(seen)
-    better = [*seen]
-    better[which] = shot(seen[which].camera, (seen[which].at - T0) / SECOND, max(look, seen[which].look), seen[which].tracklet)
-    before = rerank([vehicle("v", *seen)], anchor, one_way_m)[0]
-    after = rerank([vehicle("v", *better)], anchor, one_way_m)[0]
-    assert after.score >= before.score - 1e-12
+@given(st.lists(groups, min_size=1, max_size=4), anchors, looks)
+def test_a_better_look_never_lowers_a_probability(seen, anchor, look):
+    candidates = [vehicle(f"v{n}", *group, look=value) for n, (group, value) in enumerate(seen)]
+    better = [vehicle("v0", *seen[0][0], look=max(look, seen[0][1])), *candidates[1:]]
+    before = {one.vehicle: one.probability for one in ranking(candidates, anchor)}
+    after = {one.vehicle: one.probability for one in ranking(better, anchor)}
+    assert after["v0"] >= before["v0"] - 1e-12
 
 
-@given(st.lists(st.tuples(st.integers(0, 600), st.floats(1e-6, 1.0)), min_size=1, max_size=5))
-def test_the_unreachable_sinks_below_the_reachable_of_equal_look(times_and_looks):
-    # The same shots, once by c, from where nothing can be reached, and once by the anchor's own camera.
-    far = vehicle("far", *(shot("c", at_s, look) for at_s, look in times_and_looks))
-    near = vehicle("near", *(shot("a", at_s, look) for at_s, look in times_and_looks))
-    ranked = rerank([far, near], Anchor(camera="a", at=T0 + 601 * SECOND), one_way_m)
-    assert order(ranked) == ["near", "far"]
-    assert ranked[0].look == ranked[1].look
-    assert ranked[1].score < ranked[0].score / 10
+@given(st.lists(groups, max_size=4), anchors)
+def test_probabilities_are_between_none_and_all_and_leave_room_for_nobody(seen, anchor):
+    ranked = ranking([vehicle(f"v{n}", *group, look=value) for n, (group, value) in enumerate(seen)], anchor)
+    assert all(0.0 <= one.probability <= 1.0 for one in ranked)
+    assert sum(one.probability for one in ranked) <= 1.0 + 1e-12
+    assert [one.probability for one in ranked] == sorted((one.probability for one in ranked), reverse=True)
 
 
 @given(st.lists(groups, max_size=4), anchors, st.randoms(use_true_random=False))
 def test_order_of_candidates_and_shots_does_not_matter(seen, anchor, random):
-    candidates = [vehicle(f"v{i}", *group) for i, group in enumerate(seen)]
-    shuffled = [vehicle(one.vehicle, *random.sample(one.shots, len(one.shots))) for one in candidates]
+    candidates = [vehicle(f"v{n}", *group, look=value) for n, (group, value) in enumerate(seen)]
+    shuffled = [vehicle(f"v{n}", *random.sample(group, len(group)), look=value) for n, (group, value) in enumerate(seen)]
     random.shuffle(shuffled)
-    ranked, again = rerank(candidates, anchor, one_way_m), rerank(shuffled, anchor, one_way_m)
-    assert [(one.vehicle, one.score, one.reasons, one.best) for one in ranked] == [
-        (one.vehicle, one.score, one.reasons, one.best) for one in again
-    ]
+    assert ranking(candidates, anchor) == ranking(shuffled, anchor)
 
 
-def test_shots_of_one_moment_add_up_to_the_last_bit_in_any_order():
-    # 0.1 + 0.2 + 0.3 and 0.3 + 0.2 + 0.1 differ as doubles.
-    orders = permutations([shot("a", 0, 0.1), shot("a", 0, 0.2), shot("a", 0, 0.3)])
-    assert len({rerank([vehicle("v", *order)], Anchor(), one_way_m)[0].context for order in orders}) == 1
+def test_of_equal_scores_the_smaller_name_comes_first():
+    same = [vehicle(name, shot("a", 0)) for name in ("v2", "v1", "v3")]
+    for some in permutations(same):
+        assert order(ranking(some)) == ["v1", "v2", "v3"]
 
 
-@given(groups, anchors)
-def test_scores_are_between_zero_and_one(seen, anchor):
-    (one,) = rerank([vehicle("v", *seen)], anchor, one_way_m)
-    assert 0.0 <= one.score <= one.look <= 1.0
-    assert 0.0 < one.context <= 1.0
+def test_without_candidates_there_is_nothing_to_rank():
+    assert ranking([], NEAR_B) == []
 
 
-def test_reasons_say_what_was_weighed_in_words_and_numbers():
-    (one,) = rerank([vehicle("v", shot("a", 20, 0.81), shot("a", 19), shot("c", 130))], NEAR_B, one_way_m)
-    assert one.reasons == (
-        "0.81 look",
-        "reachable in 40 s: 120 m at 3 m/s from a",
-        "seen by a 2 times, seen by c 1 time",
-    )
+def test_nobody_known_takes_what_no_look_speaks_for():
+    (unlike,) = ranking([vehicle("v", shot("a", 0), look=-10.0)])
+    (alike,) = ranking([vehicle("v", shot("a", 0), look=10.0)])
+    assert unlike.probability < 0.001
+    assert alike.probability > 0.99
 
 
-def test_a_vehicle_that_was_elsewhere_at_the_same_time_sinks():
-    here, elsewhere = vehicle("here", shot("b", 61, 0.7)), vehicle("elsewhere", shot("b", 50, 0.9), shot("c", 60, 0.9))
-    far = {("c", "b"): 90.0, ("b", "c"): 90.0}
-    ranked = rerank([elsewhere, here], NEAR_B, lambda start, end: far.get((start, end), 0.0))
-    assert order(ranked) == ["here", "elsewhere"]
-    assert ranked[1].reasons[1] == "elsewhere: seen by c at the same time, 90 m away"
+def test_who_was_in_view_then_comes_before_who_was_elsewhere_though_that_looks_better():
+    there = vehicle("there", shot("a", 20), look=2.0, place=place(0.0, is_parked=True))
+    elsewhere = vehicle("elsewhere", shot("a", 20), look=4.0, place=place(90.0, where="zone-2"))
+    ranked = ranking([elsewhere, there], NEAR_B)
+    assert order(ranked) == ["there", "elsewhere"]
+    assert "in view of b then, parked in A12" in ranked[0].reasons
+    assert "90 m from the view of b then, in zone-2" in ranked[1].reasons
+
+
+def test_who_was_out_of_sight_may_have_come_as_far_as_one_drives():
+    # Lost for 30 s: at 6 m/s it is 180 m at most.
+    near = vehicle("near", shot("a", 20), look=1.0, place=place(100.0, is_seen=False, seen_s=30))
+    far = vehicle("far", shot("a", 20), look=1.0, place=place(400.0, is_seen=False, seen_s=30))
+    ranked = ranking([far, near], NEAR_B)
+    assert order(ranked) == ["near", "far"]
+    assert "out of sight for 30 s then, in A12: may be in view" in ranked[0].reasons
+    assert "out of sight for 30 s then, in A12: too far away" in ranked[1].reasons
+
+
+def test_who_came_later_or_had_left_sinks():
+    there = vehicle("there", shot("a", 20), shot("c", 100))
+    later, before = vehicle("later", shot("a", 300)), vehicle("before", shot("a", -300))
+    ranked = ranking([later, before, there], NEAR_B)
+    assert ranked[0].vehicle == "there"
+    by_name = {one.vehicle: one.reasons for one in ranked}
+    assert "not seen before then" in by_name["later"]
+    assert "not seen after then" in by_name["before"]
+
+
+def test_one_that_the_camera_saw_as_somebody_else_then_is_not_the_probe():
+    other = vehicle("other", shot("b", 61), shot("a", 20), look=3.0, place=place(0.0))
+    one = vehicle("one", shot("a", 20), look=2.0, place=place(0.0))
+    ranked = ranking([other, one], NEAR_B)
+    assert order(ranked) == ["one", "other"]
+    assert "excluded: b saw it as somebody else 1 s from then" in ranked[1].reasons
+
+
+def test_a_view_of_that_moment_that_looks_just_so_is_the_probes_own():
+    itself = vehicle("itself", shot("b", 61, look=0.99), shot("a", 20), look=3.0, place=place(0.0))
+    one = vehicle("one", shot("a", 20), look=3.0, place=place(0.0))
+    ranked = ranking([one, itself], NEAR_B, itself_from=0.9)
+    assert order(ranked) == ["itself", "one"]
+    assert "b saw it at that moment, looking just so" in ranked[0].reasons
 
 
 def test_driving_has_a_direction():
-    before, after = vehicle("before", shot("a", 20, 0.8)), vehicle("after", shot("a", 100, 0.8))
-    ranked = rerank([after, before], NEAR_B, one_way_m)
+    before, after = vehicle("before", shot("a", 20)), vehicle("after", shot("a", 100))
+    ranked = ranking([after, before], NEAR_B)
     assert order(ranked) == ["before", "after"]
-    assert ranked[1].reasons[1] == "not reachable: no way from b to a"
+    assert "reachable in 40 s: 120 m from a" in ranked[0].reasons
+    assert "not reachable: no way between a and b" in ranked[1].reasons
 
 
-def test_a_clock_difference_within_the_slack_is_no_proof_of_absence():
-    (one,) = rerank([vehicle("v", shot("a", 59.5, 0.8))], NEAR_B, lambda *_: 15.0)
-    assert one.context > 0.9
+def test_what_would_have_to_fly_is_not_reachable():
+    # 120 m in 5 s, with 2 s of slack: 17 m/s.
+    ranked = ranking([vehicle("fast", shot("a", 55)), vehicle("slow", shot("a", 20))], NEAR_B)
+    assert order(ranked) == ["slow", "fast"]
+    assert "not reachable in 5 s: 120 m from a" in ranked[1].reasons
 
 
-def test_with_a_camera_only_the_nearer_vehicle_comes_first():
-    ranked = rerank([vehicle("far", shot("c", 0, 0.8)), vehicle("near", shot("b", 0, 0.8))], Anchor(camera="a"), one_way_m)
-    assert order(ranked) == ["near", "far"]
-    assert ranked[0].reasons[1] == "120 m from a, at b"
+def test_with_a_camera_only_who_can_have_been_there_comes_first():
+    ranked = ranking([vehicle("c-only", shot("c", 0)), vehicle("near", shot("b", 0))], Anchor(camera="c"))
+    assert order(ranked) == ["c-only", "near"]
+    ranked = ranking([vehicle("far", shot("c", 0)), vehicle("near", shot("b", 0))], Anchor(camera="b"))
+    assert "seen by b, 0 m from b" in ranked[0].reasons
 
 
-def test_with_a_time_only_the_vehicle_seen_then_comes_first():
-    ranked = rerank(
-        [vehicle("later", shot("b", 500, 0.8)), vehicle("then", shot("c", 61, 0.8))], Anchor(at=NEAR_B.at), one_way_m
-    )
+def test_with_a_time_only_who_was_not_there_yet_sinks():
+    ranked = ranking([vehicle("later", shot("b", 500)), vehicle("then", shot("c", 0), shot("c", 90))], Anchor(at=NEAR_B.at))
     assert order(ranked) == ["then", "later"]
 
 
-def test_without_an_anchor_several_good_shots_beat_one():
-    once, often = vehicle("a-once", shot("a", 0, 0.8)), vehicle("often", *(shot("a", 0, 0.8, f"t{n}") for n in range(4)))
-    assert order(rerank([once, often], Anchor(), one_way_m)) == ["often", "a-once"]
+def test_another_kind_speaks_against_a_vehicle_and_says_so():
+    car, van = vehicle("car", shot("a", 0, kind="car")), vehicle("van", shot("a", 0, kind="van"))
+    ranked = ranking([van, car], kind="car")
+    assert order(ranked) == ["car", "van"]
+    assert "of another kind" in ranked[1].reasons
 
 
-def test_one_lucky_shot_is_worth_less_than_several_good_ones():
-    assert pooled_look([0.9], 3) == pytest.approx(0.9)
-    assert pooled_look([0.9, 0.3, 0.3], 3) == pytest.approx(0.7)  # (0.9 + 0.5) / 2
-    assert pooled_look([0.9, 0.9, 0.9, 0.0], 3) == pytest.approx(0.9)
+def test_reasons_begin_with_the_look_and_what_it_rests_on():
+    (one,) = ranking([vehicle("v", shot("a", 0), shot("a", 5), shot("b", 9), look=1.45, n_views=3, n_cameras=2)])
+    assert one.reasons == ("0.81 look, 3 views of 2 cameras", "seen by a 2 times, seen by b 1 time")
+    assert look_share(1.45) == pytest.approx(0.81, abs=0.001)
 
 
-def test_plausibility_of_a_speed_is_a_half_at_the_cap_and_falls():
-    parameters = RerankParameters()
-    assert speed_plausibility(0.0, parameters) > 0.999
-    assert speed_plausibility(15.0, parameters) == pytest.approx(0.5)
-    assert speed_plausibility(40.0, parameters) < 1e-5
-    assert speed_plausibility(1e9, parameters) == 0.0
+def test_a_tracklet_of_the_right_vehicle_that_looks_unlike_may_be_a_mistake():
+    fitting, odd = tracklet_chance(5.0, 0.99, 50), tracklet_chance(-8.0, 0.99, 50)
+    assert fitting > 0.98
+    assert odd < 0.1
+    assert tracklet_chance(5.0, None, 50) > tracklet_chance(5.0, 0.0, 50)  # rather nobody's than somebody else's
 
 
-def test_a_logistic_is_a_half_at_its_midpoint_and_grows():
-    logistic = Logistic(midpoint=0.6, scale=0.1)
-    assert logistic.probability(0.6) == pytest.approx(0.5)
-    assert logistic.probability(0.7) == pytest.approx(0.7310586)
-    assert 0.0 < logistic.probability(-1.0) < logistic.probability(1.0) < 1.0
-    assert Logistic(midpoint=0.5, scale=1e-9).probability(0.0) > 0.0
+def test_a_stray_is_the_probes_as_far_as_it_is_the_probes_vehicle():
+    assert stray_chance(0.01, {"v": 0.9}, {"v": 1.0}) == pytest.approx(0.901)
+    assert stray_chance(0.5, {}, {"v": 1.0}) == 0.5

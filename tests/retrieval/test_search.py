@@ -42,15 +42,21 @@ async def test_a_picture_finds_its_vehicle_first_with_both_scores_and_links(para
             hits = await search.hits(picture(colour))
             best = hits[0]
             assert best["vehicle"] == f"v-{colour}"
-            assert best["look"] > 0.5 > hits[1]["look"]
-            assert 0 < best["context"] <= 1
+            assert best["look"] > hits[1]["look"]
+            assert best["probability"] > 0.5 > hits[1]["probability"]
             assert best["score"] > hits[1]["score"]
-            assert best["reasons"][0] == f"{best['look']:.2f} look"
-        sighting = best["sighting"]
-        assert best["links"] == {
-            "moment": f"/?site=street&at={sighting['at']}",
+            assert best["reasons"][0] == f"{best['look']:.2f} look, 3 views of 3 cameras"
+            assert best["n_sightings"] == len(best["sightings"]) == 3
+        sighting = best["sightings"][0]
+        moment = f"/?site=street&at={sighting['at']}&vehicle=v-white"
+        assert best["links"] == {"vehicle": "/v1/sites/street/vehicles/v-white", "moment": moment}
+        assert sighting["links"] == {
+            "moment": moment,
+            "more": f"/v1/sites/street/search?tracklet={sighting['tracklet']}",
             "crop": f"/v1/sites/street/crops/{sighting['crop']}",
         }
+        likeness = [one["likeness"] for one in best["sightings"]]
+        assert likeness == sorted(likeness, reverse=True)
         assert len(hits) == 4
 
 
@@ -79,7 +85,7 @@ async def test_only_sightings_up_to_the_time_asked_for_count(parade, searching, 
         await search.caught_up(parade.memory)
         hits = await search.hits(picture("red"), at="2026-01-01T12:01:00Z")
         assert [hit["vehicle"] for hit in hits] == ["v-red", "v-green"]
-        assert {hit["sighting"]["camera"] for hit in hits} <= {"west", "middle"}
+        assert {one["camera"] for hit in hits for one in hit["sightings"]} <= {"west", "middle"}
 
 
 async def test_vehicles_are_named_as_known_then(parade, searching, picture):
@@ -104,8 +110,8 @@ async def test_of_two_cars_that_look_the_same_the_one_that_can_have_been_there_c
         hits = await search.hits(picture("red"), near_camera="middle", near_at="2026-01-01T12:00:40Z")
         assert [hit["vehicle"] for hit in hits] == ["v-comes", "v-past"]
         assert hits[0]["look"] == pytest.approx(hits[1]["look"])
-        assert hits[0]["reasons"][1].startswith("reachable in 40 s: ")
-        assert hits[1]["reasons"][1] == "not reachable: no way from east to middle"
+        assert hits[0]["reasons"][2].startswith("reachable in 40 s: ")
+        assert hits[1]["reasons"][2] == "not reachable: no way between east and middle"
 
 
 async def test_more_like_a_sighting_leaves_that_sighting_out(parade, searching):
@@ -113,8 +119,8 @@ async def test_more_like_a_sighting_leaves_that_sighting_out(parade, searching):
         await search.caught_up(parade.memory)
         hits = await search.hits(tracklet="green-middle")
         assert hits[0]["vehicle"] == "v-green"
-        assert hits[0]["sighting"]["tracklet"] in {"green-west", "green-east"}
-        assert "reachable in 40 s" in hits[0]["reasons"][1]
+        assert {one["tracklet"] for one in hits[0]["sightings"]} == {"green-west", "green-east"}
+        assert any("reachable in 40 s" in reason for reason in hits[0]["reasons"])
         assert (await search.ask(tracklet="nobody")).status_code == 404
 
 
@@ -172,7 +178,7 @@ async def test_views_of_another_embedder_are_named_and_not_compared(seen, search
 
 def n_seen(hit):
     """How many sightings the reasons tell of."""
-    return sum(int(word) for word in hit["reasons"][2].split() if word.isdigit())
+    return sum(int(word) for word in hit["reasons"][-1].split() if word.isdigit())
 
 
 async def test_a_restart_goes_on_at_the_cursor_and_a_replay_does_not_double(parade, searching, picture, tmp_path):

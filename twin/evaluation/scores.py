@@ -28,7 +28,8 @@ KINDS: Mapping[str, Callable[[Path, str | None], Scored]] = {
 LOWER_IS_BETTER = frozenset(
     {
         *("id_switches", "entry_error_p95_s", "exit_error_p95_s", "position_median_m", "position_p95_m"),
-        *("ece", "money_error_minor", "money_error_reviewed_minor", "review_share", "wrong_unreviewed_share"),
+        *("ece", "ece_anchored", "latency_mean_ms", "latency_mean_ms_anchored"),
+        *("money_error_minor", "money_error_reviewed_minor", "review_share", "wrong_unreviewed_share"),
         *(f"review_{cause}_share" for cause in CAUSES),
     }
 )
@@ -48,10 +49,15 @@ def evaluate(kind: str, runs: Sequence[Path], site: str | None = None) -> dict[s
         BadInput: an unknown kind, a run given twice, or a fault in a run.
     """
     check_kind(kind)
+    return report_of(kind, runs, lambda run: KINDS[kind](run, site), site)
+
+
+def report_of(kind: str, runs: Sequence[Path], score: Callable[[Path], Scored], site: str | None) -> dict[str, Any]:
+    """The report of any kind of score; raises BadInput for a run given twice, or a fault in a run."""
     if len({run.resolve() for run in runs}) < len(runs):
         raise BadInput("a run was given twice, and would count twice; give each once")
     manifests = [read_manifest(run) for run in runs]
-    scored = [KINDS[kind](run, site) for run in runs]
+    scored = [score(run) for run in runs]
     figures = {name: pooled([one.figures[name] for one in scored]) for name in scored[0].figures}
     report: dict[str, Any] = {
         "schema": "twin.eval/1",
@@ -65,8 +71,8 @@ def evaluate(kind: str, runs: Sequence[Path], site: str | None = None) -> dict[s
 
 def check_kind(kind: str) -> None:
     """Raise BadInput for what no run is scored by."""
-    if kind not in KINDS:
-        raise BadInput(f"there is no score '{kind}'; use one of {', '.join((*KINDS, 'robustness'))}")
+    if kind not in (*KINDS, "search"):
+        raise BadInput(f"there is no score '{kind}'; use one of {', '.join((*KINDS, 'search', 'robustness'))}")
 
 
 def report_text(report: Mapping[str, Any]) -> str:

@@ -3,7 +3,8 @@
 A probe is one view of a passage that was taken out before anything was fused (``search_probes``). It is asked for among all
 tracklets that are left, with an anchor and without; those that truly show its vehicle are right. Looks alone rank tracklets by
 their most alike view. Search ranks vehicles; a tracklet counts by its probability, so that one which the twin takes
-for nobody, or for somebody else, has its place too. The ablation adds what search rests on one by one.
+for nobody, or for somebody else, has its place too. Tracklets of which the truth says nothing, cut off or hidden as
+they are, count neither way. The ablation adds what search rests on one by one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
@@ -20,15 +22,16 @@ from msgspec.structs import replace
 from retrieval.appearance import Ints, LookModel, Shots, nats_of_one_vehicle, whole
 from retrieval.context import Anchor
 from retrieval.index import Point, Vector, unit_vector
-from retrieval.rerank import Candidate, Evidence, evidence, terms_of, tracklet_chance
-from retrieval.rerank import Probe as Asked
-from retrieval.search import Question
+from retrieval.rerank import evidence, stray_chance, terms_of, tracklet_chance
+from retrieval.search import LookedUp, Question
 from retrieval.strays import stray_groups
 from retrieval.weights import Terms, Weights, probabilities
+from retrieval.weights_file import PACKAGED, load_weights
 from twin.evaluation.figures import Figure, Share, Sums
 from twin.evaluation.grid import Bools, Floats
 from twin.evaluation.run_site import site_of
 from twin.evaluation.scored import Case, Scored
+from twin.evaluation.scores import report_of
 from twin.evaluation.search_case import SearchCase, open_case
 from twin.evaluation.search_probes import Probe
 from twin.events.ids import TrackletId, VehicleId
@@ -59,16 +62,35 @@ class _Asked:
     seconds: float = 0.0
 
 
-def search(run: Path, site: str | None, weights: Weights, seed: int = 1) -> Scored:
-    """Figures of one run.
+def search_report(runs: Sequence[Path], site: str | None, weights: Path | None, seed: int) -> dict[str, Any]:
+    """``twin eval search``: the figures of runs, how told probabilities and true shares compare, and the worst cases.
 
     Args:
-        site: folder or name; None: as the run says.
+        site: folder or name; None: as each run says.
+        weights: a file of ``twin learn search``; None: those of this release.
         seed: of the draw of the probes.
 
     Raises:
-        BadInput: see ``search_case.open_case``.
+        BadInput: see ``search_case.open_case``; or there are no such weights.
     """
+    known = PACKAGED if weights is None else load_weights(weights)
+    plots: dict[str, list[_Asked]] = {"free": [], "anchored": []}
+
+    def score(run: Path) -> Scored:
+        scored, asked = search(run, site, known, seed)
+        for one in asked:
+            plots["anchored" if one.is_anchored else "free"].append(one)
+        return scored
+
+    report = report_of("search", runs, score, site)
+    return report | {
+        "weights": {"version": known.version, "learned_from": known.learned_from},
+        "reliability": {name: reliability(asked) for name, asked in plots.items()},
+    }
+
+
+def search(run: Path, site: str | None, weights: Weights, seed: int = 1) -> tuple[Scored, list[_Asked]]:
+    """Figures of one run, and every search in it; raises BadInput as ``search_report`` does."""
     case = open_case(site_of(run, site, "cameras' views"), run, weights, seed=seed)
     asked = asyncio.run(searched(case))
     figures = dict[str, Figure]()
@@ -76,7 +98,8 @@ def search(run: Path, site: str | None, weights: Weights, seed: int = 1) -> Scor
         suffix = "_anchored" if is_anchored else ""
         rows = [one for one in asked if one.is_anchored == is_anchored]
         figures |= {f"{name}{suffix}": figure for name, figure in _figures(rows).items()}
-    return Scored(n=len(case.probes), figures=figures, cases=[_case(case, one) for one in asked if one.stages["all"].rank > 0])
+    cases = [_case(case, one) for one in asked if one.stages["all"].rank > 0]
+    return Scored(n=len(case.probes), figures=figures, cases=cases), asked
 
 
 async def searched(case: SearchCase) -> list[_Asked]:
@@ -93,9 +116,9 @@ async def searched(case: SearchCase) -> list[_Asked]:
             question = Question(moment=case.moment, near=near, kind=probe.view.kind)
             one = _Asked(probe=probe, is_anchored=near != Anchor())
             began = time.perf_counter()
-            candidates, _ = await case.search.candidates(probe.view.embedder, vector, question)
+            looked_up = await case.search.looked_up(probe.view.embedder, vector, question)
             one.seconds = time.perf_counter() - began
-            _rank(case, known, one, vector, case.search.asked(probe.view.embedder, question), candidates)
+            _rank(case, known, one, vector, looked_up)
             found.append(one)
     return found
 
@@ -116,10 +139,13 @@ class _Known:
     def of(cls, case: SearchCase) -> _Known:
         by_tracklet = dict[TrackletId, list[Point]]()
         for point in case.points:
+            if point.sighting.tracklet not in case.label_of:
+                continue
             by_tracklet.setdefault(point.sighting.tracklet, []).append(point)
         names = sorted(by_tracklet)
         row_of = {name: row for row, name in enumerate(names)}
-        lone = [point.sighting for point in case.points if point.sighting.tracklet not in case.assigned.vehicle_of]
+        every = [point.sighting for seen in by_tracklet.values() for point in seen]
+        lone = [one for one in every if one.tracklet not in case.assigned.vehicle_of]
         together = [[row] for row in range(len(names))]
         for group in stray_groups(lone):
             rows = [row_of[name] for name in group]
@@ -128,7 +154,8 @@ class _Known:
         return cls(tracklets=names, points=[by_tracklet[name] for name in names], together=together)
 
 
-def _rank(case: SearchCase, known: _Known, one: _Asked, vector: Vector, asked: Asked, candidates: Sequence[Candidate]) -> None:
+def _rank(case: SearchCase, known: _Known, one: _Asked, vector: Vector, looked_up: LookedUp) -> None:
+    asked, candidates = looked_up.asked, looked_up.candidates
     weights = case.search.weights
     is_right = np.array([case.label_of.get(name) == one.probe.passage.vehicle for name in known.tracklets])
     space = one.probe.view.embedder, len(vector)
@@ -136,12 +163,15 @@ def _rank(case: SearchCase, known: _Known, one: _Asked, vector: Vector, asked: A
     order = np.argsort(-likeness, kind="stable")
     one.stages["visual"] = _Found(precision=_precision(is_right[order]), rank=int(np.argmax(is_right[order])))
     nats = _own_nats(known, space, whole(vector), asked.near, weights.look_of(space[0]))
+    likely = {name: each.likely for each in looked_up.strays for name in each.tracklets}
     found = [evidence(each, asked, case.search.distance_m) for each in candidates]
     for name, terms in _terms(terms_of(weights, asked.near)).items():
         scores = [each.score(terms) for each in found]
         chances = probabilities(scores, terms.nobody)
         of_vehicle = {each.vehicle: chance for each, chance in zip(candidates, chances, strict=True)}
-        one.stages[name] = _stage(case, known, is_right, terms.look * nats, likeness, of_vehicle, one.probe.passage.vehicle)
+        one.stages[name] = _stage(
+            case, known, is_right, terms.look * nats, likeness, of_vehicle, likely, one.probe.passage.vehicle
+        )
         if name == "all" and of_vehicle:
             one.first = min(of_vehicle, key=lambda vehicle: (-of_vehicle[vehicle], vehicle))
 
@@ -153,6 +183,7 @@ def _stage(
     nats: Floats,
     likeness: Floats,
     of_vehicle: Mapping[VehicleId, float],
+    likely: Mapping[TrackletId, Mapping[VehicleId, float]],
     wanted: str,
 ) -> _Found:
     n_vehicles = max(1, len(case.assigned.tracklets_of))
@@ -160,7 +191,8 @@ def _stage(
     for row, name in enumerate(known.tracklets):
         vehicle = case.assigned.vehicle_of.get(name)
         of_this = None if vehicle is None else of_vehicle.get(vehicle, 0.0)
-        chances[row] = tracklet_chance(float(nats[row]), of_this, n_vehicles)
+        own = tracklet_chance(float(nats[row]), of_this, n_vehicles)
+        chances[row] = stray_chance(own, likely[name], of_vehicle) if name in likely else own
     order = np.lexsort((-likeness, -chances))
     best = sorted(of_vehicle, key=lambda vehicle: (-of_vehicle[vehicle], vehicle))
     rights = [case.right_of.get(vehicle) == wanted for vehicle in best]
@@ -187,7 +219,12 @@ def _own_nats(known: _Known, space: tuple[str, int], probe: Ints, near: Anchor, 
         seen = [mean for one in rows if (mean := means[one]) is not None]
         if seen:
             is_same = known.points[row][0].sighting.camera == near.camera
-            shots = Shots(total=np.sum(seen, axis=0), n_tracklets=len(seen), is_same_camera=is_same)
+            shots = Shots(
+                camera=known.points[row][0].sighting.camera,
+                total=np.sum(seen, axis=0),
+                n_tracklets=len(seen),
+                is_same_camera=is_same,
+            )
             nats[row] = nats_of_one_vehicle(probe, [shots], model)
     return nats
 
@@ -271,8 +308,3 @@ def _case(case: SearchCase, one: _Asked) -> Case:
         weight=float(min(found.rank, 100)),
         fields={"camera": str(one.probe.view.camera), "rank": found.rank + 1, "first": one.first, "first_is": wrong},
     )
-
-
-def evidence_of(case: SearchCase, asked: Asked, candidates: Sequence[Candidate]) -> list[Evidence]:
-    """What is learned from."""
-    return [evidence(one, asked, case.search.distance_m) for one in candidates]

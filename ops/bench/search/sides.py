@@ -10,10 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 import qdrant_edge as qdrant
 
+from retrieval.appearance import Ints, LookModel, Shots, nats_of_one_vehicle, whole
+from retrieval.context import Anchor, Shot
 from retrieval.index import EVERYWHERE, Match, Point, Sighting, Where
-from retrieval.look import look_of
 from retrieval.qdrant import QdrantIndex
-from retrieval.rerank import Anchor, Candidate, Shot, rerank
+from retrieval.reciprocal import agreement
+from retrieval.rerank import Candidate, rerank
+from retrieval.rerank import Probe as AskedFor
+from retrieval.weights import Weights
 from twin.events.ids import CameraId, CropId, SiteId, TrackletId, VehicleId
 
 from .workload import N_COMPONENTS, Probe, Views, id_of, number_of
@@ -60,7 +64,7 @@ class Ours:
         where = EVERYWHERE
         if is_filtered:
             where = Where(cameras=(CameraId(f"c{probe.camera}"),), from_at=probe.from_at, until_at=probe.until_at)
-        found = self._index.search(EMBEDDER, probe.vector, limit=limit, where=where)
+        found = self._index.search(EMBEDDER, probe.vector, limit=limit, where=where, with_vectors=True)
         matches = self._loop.run_until_complete(found)
         return matches, reranked(matches, probe)
 
@@ -70,17 +74,44 @@ class Ours:
 
 
 def reranked(matches: Sequence[Match], probe: Probe) -> Any:
-    """What search does with the nearest views; here, and nowhere else, the bench calls the ranking."""
-    logistic, shots = look_of(EMBEDDER), dict[str, list[Shot]]()
-    for match in matches:
-        seen = match.sighting
-        shot = Shot(
-            tracklet=seen.tracklet, camera=seen.camera, at=seen.at, look=logistic.probability(match.cosine), crop=seen.crop
+    """What search does with the nearest views; here, and nowhere else, the bench calls the ranking.
+
+    Looks by the views that were found, not by all of each vehicle: those the service has in memory.
+    """
+    asked, shots, seen = whole(probe.vector), dict[str, list[Shot]](), dict[str, list[Ints]]()
+    vectors = [whole(match.vector) for match in matches if match.vector is not None]
+    shares = agreement(asked, np.stack(vectors)).tolist() if vectors else []
+    for match, vector in zip(matches, vectors, strict=True):
+        one = match.sighting
+        shot = Shot(tracklet=one.tracklet, camera=one.camera, at=one.at, look=match.cosine, crop=one.crop, kind=one.kind)
+        shots.setdefault(one.tracklet, []).append(shot)
+        seen.setdefault(one.tracklet, []).append(vector)
+    best = dict[str, float]()
+    for match, share in zip(matches, shares, strict=True):
+        best[match.sighting.tracklet] = max(share, best.get(match.sighting.tracklet, 0.0))
+    candidates = [
+        Candidate(
+            vehicle=VehicleId(name),
+            shots=tuple(shots[name]),
+            look=nats_of_one_vehicle(asked, _gallery(shots[name], seen[name]), MODEL),
+            reciprocal=best[name],
+            n_views=len(shots[name]),
         )
-        shots.setdefault(seen.tracklet, []).append(shot)
-    candidates = [Candidate(vehicle=VehicleId(name), shots=tuple(seen)) for name, seen in shots.items()]
+        for name in shots
+    ]
     anchor = Anchor(camera=CameraId(f"c{probe.camera}"), at=probe.from_at)
-    return rerank(candidates, anchor, lambda one, other: 0.0 if one == other else 100.0)
+    asked_for = AskedFor(near=anchor, itself_from=MODEL.itself_from)
+    return rerank(candidates, asked_for, lambda one, other: 0.0 if one == other else 100.0, WEIGHTS)
+
+
+MODEL, WEIGHTS = LookModel(), Weights()
+
+
+def _gallery(shots: Sequence[Shot], vectors: Sequence[Ints]) -> list[Shots]:
+    by_camera = dict[CameraId, list[Ints]]()
+    for shot, vector in zip(shots, vectors, strict=True):
+        by_camera.setdefault(shot.camera, []).append(vector)
+    return [Shots(camera=name, total=np.add.reduce(each), n_tracklets=len(each)) for name, each in sorted(by_camera.items())]
 
 
 class Bare:

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from retrieval.appearance import LookModel
+from retrieval.learning import Search, learned_looks, learned_terms
+from retrieval.rerank import Evidence
+from retrieval.weights import ANCHORED, FREE, probabilities
+
+
+def seen(look, **given):
+    return Evidence(look=look, reciprocal=0.0, plate=0.0, colour=0.0, kind="unknown", **given)
+
+
+def searches(n, factor, rng):
+    """Right vehicles are drawn by what looks are truly worth: ``factor`` times the nats they say."""
+    found = []
+    for _ in range(n):
+        looks = rng.normal(0.0, 3.0, 8)
+        shares = np.exp(factor * looks)
+        right = rng.choice(8, p=shares / shares.sum())
+        found.append(Search(evidence=tuple(seen(look) for look in looks), is_right=tuple(i == right for i in range(8))))
+    return found
+
+
+@pytest.mark.parametrize("factor", [0.3, 1.0])
+def test_what_looks_are_truly_worth_is_learned(factor):
+    terms = learned_terms(searches(800, factor, np.random.default_rng(1)), FREE, anchored=False)
+    assert terms.look == pytest.approx(factor, rel=0.2)
+
+
+def test_probabilities_of_learned_weights_are_frequencies():
+    rng = np.random.default_rng(2)
+    terms = learned_terms(searches(600, 0.5, rng), FREE, anchored=False)
+    told, right = [], []
+    for one in searches(600, 0.5, rng):
+        chances = probabilities([found.score(terms) for found in one.evidence], terms.nobody)
+        best = int(np.argmax(chances))
+        told.append(chances[best])
+        right.append(one.is_right[best])
+    assert np.mean(told) == pytest.approx(np.mean(right), abs=0.08)  # a tenth is kept for vehicles that nobody knows
+
+
+def test_from_no_search_the_weights_set_by_hand_stay():
+    assert learned_terms([], ANCHORED, anchored=True) == ANCHORED
+
+
+def test_what_speaks_against_right_vehicles_is_worth_less_than_before():
+    one = Search(evidence=(seen(0.0, presence="elsewhere"), seen(0.0, presence="in_view")), is_right=(True, False))
+    terms = learned_terms([one] * 50, ANCHORED, anchored=True)
+    assert terms.presence["elsewhere"] > ANCHORED.presence["elsewhere"]
+    assert terms.presence["in_view"] < ANCHORED.presence["in_view"]
+    assert terms.presence["gone"] == ANCHORED.presence["gone"]
+
+
+def test_variances_of_looks_are_found_again():
+    rng = np.random.default_rng(3)
+    n, cameras, tracklets, d = 60, 4, 3, 16
+    rows, vehicles, seen_by = [], [], []
+    for vehicle in range(n):
+        look = rng.normal(0, np.sqrt(0.04), d)
+        for camera in range(cameras):
+            view = look + rng.normal(0, np.sqrt(0.015), d)
+            for _ in range(tracklets):
+                rows.append(127 * (view + rng.normal(0, np.sqrt(0.01), d)))
+                vehicles.append(vehicle)
+                seen_by.append(camera)
+    found = learned_looks(np.rint(rows).astype(np.int64), np.array(vehicles), np.array(seen_by), LookModel())
+    assert found.n_directions == pytest.approx(d, rel=0.25)
+    assert found.between * found.n_directions == pytest.approx(0.04 * d, rel=0.25)
+    assert found.view * found.n_directions == pytest.approx(0.015 * d, rel=0.35)
+    assert found.tracklet * found.n_directions == pytest.approx(0.01 * d, rel=0.15)
+
+
+def test_of_a_handful_of_vehicles_nothing_is_learned():
+    few = np.ones((6, 4), np.int64)
+    assert learned_looks(few, np.arange(6), np.zeros(6, np.int64), LookModel()) == LookModel()
