@@ -1,6 +1,7 @@
 """A real browser in front of the real service, with simulated traffic.
 
-``E2E_URL`` drives a service that already runs instead; ``SCREENSHOT_TO`` is where the README's picture goes.
+``E2E_URL`` drives a service that already runs instead; ``SCREENSHOT_TO`` is where the README's picture goes, and
+``EXPLORE_SCREENSHOT_TO`` that of the Explore page.
 """
 
 import os
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 START_S = 60.0
+FILMED_S = 150.0
+FILMED_VEHICLES = 15
 CHROMIUM_ARGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -59,8 +62,25 @@ def service(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield given.rstrip("/")
         return
     folder = tmp_path_factory.mktemp("demo")
-    with _demo(folder) as origin:
+    with _running(folder, "demo", "--simulated") as origin:
         yield origin
+
+
+@pytest.fixture(scope="session")
+def filmed(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The origin of a service with pictures of vehicles: cameras filmed for a while, and then nothing happens any more."""
+    folder = tmp_path_factory.mktemp("filmed")
+    with _running(folder, "demo") as origin:
+        _wait_until_filmed(origin)
+    with _running(folder, "serve", "--site", "demo_lot") as origin:
+        _wait_until_filmed(origin)
+        yield origin
+
+
+@pytest.fixture(scope="session")
+def comparable() -> Callable[[str], list[str]]:
+    """``comparable(origin)``: tracklets that were taken for vehicles and can be searched with, once there are any."""
+    return _comparable
 
 
 @pytest.fixture
@@ -75,6 +95,12 @@ def page(browser: Browser, service: str, console_faults: list[str]) -> Iterator[
     with _window(browser, service, console_faults, viewport={"width": 1440, "height": 900}) as page:
         yield page
     assert console_faults == []
+
+
+@pytest.fixture
+def weak_text() -> str:
+    """JavaScript that lists the page's texts whose contrast is under 4.5."""
+    return _WEAK_TEXT
 
 
 @pytest.fixture
@@ -117,16 +143,16 @@ def _fault(message: ConsoleMessage) -> str:
 
 
 @contextmanager
-def _demo(folder: Path) -> Iterator[str]:
-    port = _free_port()
-    command = [sys.executable, "-m", "twin.cli", "demo", "--simulated", "--port", str(port), "--data-dir", str(folder / "var")]
-    with (folder / "demo.log").open("wb") as said:
+def _running(folder: Path, *words: str) -> Iterator[str]:
+    port, said = _free_port(), folder / f"{words[0]}.log"
+    command = [sys.executable, "-m", "twin.cli", *words, "--port", str(port), "--data-dir", str(folder / "var")]
+    with said.open("wb") as file:
         process = subprocess.Popen(
-            command, stdout=said, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, "PYTHONWARNINGS": ""}
+            command, stdout=file, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, "PYTHONWARNINGS": ""}
         )
         try:
             origin = f"http://127.0.0.1:{port}"
-            _wait_until_healthy(origin, process, folder / "demo.log")
+            _wait_until_healthy(origin, process, said)
             yield origin
         finally:
             process.terminate()
@@ -141,16 +167,76 @@ def _wait_until_healthy(origin: str, process: subprocess.Popen, said: Path) -> N
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            pytest.fail(f"`twin demo` ended with {process.returncode}:\n{said.read_text()[-4000:]}")
+            pytest.fail(f"the service ended with {process.returncode}:\n{said.read_text()[-4000:]}")
         try:
             if httpx2.get(f"{origin}/healthz", timeout=5).status_code == 200:
                 return
         except httpx2.TransportError:
             time.sleep(0.2)
-    pytest.fail(f"`twin demo` was not healthy after {START_S:.0f} s:\n{said.read_text()[-4000:]}")
+    pytest.fail(f"the service was not healthy after {START_S:.0f} s:\n{said.read_text()[-4000:]}")
+
+
+def _wait_until_filmed(origin: str) -> None:
+    """Until enough vehicles are ranked for a sighting."""
+    deadline = time.monotonic() + FILMED_S
+    while time.monotonic() < deadline:
+        if any(_search(origin, one).get("n_found", 0) >= FILMED_VEHICLES for one in _assigned(origin)[:3]):
+            return
+        time.sleep(1.0)
+    pytest.fail(f"fewer than {FILMED_VEHICLES} vehicles were filmed in {FILMED_S:.0f} s")
+
+
+def _comparable(origin: str) -> list[str]:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if found := [one for one in _assigned(origin)[:12] if "hits" in _search(origin, one)]:
+            return found
+        time.sleep(0.5)
+    pytest.fail(f"no sighting could be searched with in {START_S:.0f} s")
+
+
+def _assigned(origin: str) -> list[str]:
+    """The first tracklets that the twin took for vehicles."""
+    facts = httpx2.get(f"{origin}/v1/sites/demo_lot/facts", timeout=30).raise_for_status().json()["facts"]
+    return list(dict.fromkeys(one["data"]["tracklet"] for one in facts if one["type"] == "tracklet.assigned.v1"))
+
+
+def _search(origin: str, tracklet: str) -> dict:
+    return httpx2.get(f"{origin}/v1/sites/demo_lot/search", params={"tracklet": tracklet}, timeout=60).json()
 
 
 def _free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+# WCAG 2 contrast of every visible text of the page outside the map's drawing, colours resolved through a canvas.
+_WEAK_TEXT = """() => {
+    const context = Object.assign(document.createElement('canvas'), { width: 1, height: 1 })
+        .getContext('2d', { willReadFrequently: true });
+    const rgba = (colour) => {
+        context.clearRect(0, 0, 1, 1);
+        context.fillStyle = colour;
+        context.fillRect(0, 0, 1, 1);
+        return [...context.getImageData(0, 0, 1, 1).data];
+    };
+    const luminance = (rgb) => rgb.map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const groundOf = (element) => {
+        for (let one = element; one; one = one.parentElement) {
+            const [r, g, b, a] = rgba(getComputedStyle(one).backgroundColor);
+            if (a === 255) return [r, g, b];
+        }
+        return [255, 255, 255];
+    };
+    const weak = [];
+    for (const element of document.querySelectorAll('body *:not(svg, svg *)')) {
+        const text = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join('');
+        if (!text || !element.checkVisibility() || element.closest('.unseen, .skip, :disabled')) continue;
+        const [a, b] = [rgba(getComputedStyle(element).color).slice(0, 3), groundOf(element)].map(luminance);
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (contrast < 4.5) weak.push(`${contrast.toFixed(2)} ${element.tagName} ${text.slice(0, 40)}`);
+    }
+    return weak;
+}"""

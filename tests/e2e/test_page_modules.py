@@ -90,3 +90,39 @@ def test_a_place_that_no_camera_saw_is_said_to_be_worked_out(bare_page: Page, is
         is_inferred,
     )
     assert ("by no camera" in text) == is_inferred
+
+
+def test_a_place_on_a_trail_lies_between_its_neighbours_in_time(bare_page: Page):
+    places = bare_page.evaluate("""async () => {
+        const { placeAt } = await import('/static/explore/trail.js');
+        const trail = [[10_000, [0, 0]], [20_000, [10, 20]]].map(([atMs, point_m]) => ({ atMs, point_m, level: 'g' }));
+        return [15_000, 20_000, 99_000, 8_000, 1_000].map((ms) => placeAt(trail, ms)?.point_m ?? null);
+    }""")
+    assert places == [[5, 10], [10, 20], [10, 20], [0, 0], None]
+
+
+def test_passages_are_every_tracklet_once_in_times_order(bare_page: Page):
+    drawn = bare_page.evaluate("""async () => {
+        const { marksOf, passagesOf, trailOf } = await import('/static/explore/trail.js');
+        const fact = (type, second, data) => ({ type, time: `2026-01-01T00:00:${second}Z`, data: { vehicle: 'v', ...data } });
+        const history = [
+            fact('vehicle.confirmed.v1', '10', { position_m: [0, 0], level: 'g' }),
+            fact('tracklet.assigned.v1', '10', { tracklet: 'a', camera: 'east' }),
+            fact('vehicle.moved.v1', '20', { position_m: [10, 0], level: 'g' }),
+            fact('tracklet.assigned.v1', '20', { tracklet: 'b', camera: 'west' }),
+            fact('tracklet.assigned.v1', '21', { tracklet: 'c', camera: 'west' }),
+        ];
+        const sightings = [{ tracklet: 'b', camera: 'west', at: '2026-01-01T00:00:22Z', crop: 'x' }];
+        const passages = passagesOf(history, 'v', sightings, trailOf(history, 'v'));
+        const marks = marksOf(passages).map(({ first, last, place }) => [first, last, ...place.point_m]);
+        return [passages.map(({ sighting }) => [sighting.tracklet, sighting.crop]), marks];
+    }""")
+    assert drawn == [[["a", None], ["c", None], ["b", "x"]], [[1, 1, 0, 0], [2, 3, 10, 0]]]
+
+
+def test_shares_that_are_not_sure_are_not_told_as_sure(bare_page: Page):
+    told = bare_page.evaluate("""async () => {
+        const { percent } = await import('/static/search/evidence.js');
+        return [0, 0.0001, 0.25, 0.9999, 1].map(percent);
+    }""")
+    assert told == ["0 %", "< 1 %", "25 %", "> 99 %", "100 %"]

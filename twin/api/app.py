@@ -48,6 +48,7 @@ def create_app(services: Services) -> Starlette:
             WebSocketRoute("/v1/sites/{site}/live", live),
             Route("/openapi.json", read_openapi),
             Route("/", _page("index.html")),
+            Route("/explore", _page("explore.html")),
             Route("/favicon.ico", _page("favicon.svg")),
             Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
         ],

@@ -60,7 +60,7 @@ async def test_every_route_is_documented(serve):
         served = {
             (re.sub(r"{(\w+):\w+}", r"{\1}", route.path), method)
             for route in running.app.routes
-            if isinstance(route, Route) and route.path not in ("/", "/favicon.ico", "/openapi.json")
+            if isinstance(route, Route) and route.path not in ("/", "/explore", "/favicon.ico", "/openapi.json")
             for method in route.methods - {"HEAD"}
         }
         assert documented == served
@@ -202,8 +202,10 @@ async def test_a_page_of_another_website_may_read_nothing_new_and_write_nothing(
         assert "access-control-allow-origin" not in (await running.http.get("/v1/sites", headers=foreign)).headers
 
 
-async def test_the_page_and_its_icon_are_served(serve):
+async def test_the_pages_and_their_icon_are_served(serve):
     async with serve() as running:
-        page, icon = await running.http.get("/"), await running.http.get("/favicon.ico")
-        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        for path in ("/", "/explore"):
+            page = await running.http.get(path)
+            assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        icon = await running.http.get("/favicon.ico")
         assert (icon.status_code, icon.headers["content-type"]) == (200, "image/svg+xml")

@@ -55,14 +55,23 @@ export class Api {
     return url.href;
   }
 
-  /** Vehicles that look like the picture. @param {Blob} picture as the person gave it, unchanged */
-  search(site, picture, parameters, signal) {
-    return this.#ask(`${siteRoot(site)}/search`, parameters, {
-      method: "POST",
-      headers: { "content-type": picture.type || "application/octet-stream" },
-      body: picture,
-      signal,
-    });
+  /**
+   * Vehicles that look like pictures of one vehicle.
+   *
+   * @param {Blob[]} pictures as the person gave them, unchanged
+   */
+  searchByPictures(site, pictures, parameters, signal) {
+    return this.#ask(`${siteRoot(site)}/search`, parameters, { ...sent(pictures), signal });
+  }
+
+  /** Vehicles that look like a sighting; `parameters.tracklet` says which. */
+  searchByTracklet(site, parameters, signal) {
+    return this.#get(`${siteRoot(site)}/search`, parameters, signal);
+  }
+
+  /** The next page of an answer: its `next`, with the pictures once more if there were any. */
+  follow(next, pictures, signal) {
+    return this.#ask(next, {}, pictures.length > 0 ? { ...sent(pictures), signal } : { signal });
   }
 
   #get(path, parameters, signal) {
@@ -77,6 +86,15 @@ export class Api {
     if (!answer.ok) throw await problemOf(answer);
     return answer.json();
   }
+}
+
+/** One picture is the body as it is, several are a form's parts. */
+function sent(pictures) {
+  const [first] = pictures;
+  if (pictures.length === 1) return { method: "POST", headers: { "content-type": first.type || "application/octet-stream" }, body: first };
+  const form = new FormData();
+  for (const picture of pictures) form.append("image", picture);
+  return { method: "POST", body: form };
 }
 
 const siteRoot = (site) => `/v1/sites/${encodeURIComponent(site)}`;

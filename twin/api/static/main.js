@@ -8,6 +8,7 @@ import { milliseconds, words } from "./format.js";
 import { LiveFeed } from "./live.js";
 import { SiteMap } from "./map/sitemap.js";
 import { Panel } from "./panel/panel.js";
+import { exploreUrl } from "./search/sighting.js";
 import { TwinState } from "./state.js";
 import { startTheme } from "./theme.js";
 import { Timebar } from "./timebar.js";
@@ -41,12 +42,14 @@ class Page {
     const ask = {
       sessions: (signal) => api.sessions(name, this.#timeline.moment, signal),
       vehicle: (vehicle, signal) => api.vehicle(name, vehicle, this.#timeline.moment, signal),
-      search: (picture, limit, signal) => api.search(name, picture, { limit, ...this.#timeline.moment }, signal),
+      search: (picture, limit, signal) => api.searchByPictures(name, [picture], { limit, ...this.#timeline.moment }, signal),
     };
     const cropUrl = (crop) => api.cropUrl(name, crop);
+    const likeUrl = (sighting) => exploreUrl(name, sighting);
     const zones = new Map(site.stalls.map(({ id, zone }) => [id, zone]));
     const zoneOf = (stall) => zones.get(stall) ?? null;
-    this.#panel = new Panel(part("panel"), ask, { pick: this.pick, goTo: (at) => this.#timeline.goTo(at), open: this.open, cropUrl, zoneOf });
+    const goTo = (at) => this.#timeline.goTo(at);
+    this.#panel = new Panel(part("panel"), ask, { pick: this.pick, goTo, open: this.open, cropUrl, likeUrl, zoneOf });
   }
 
   async start() {
@@ -57,6 +60,7 @@ class Page {
     });
     this.#connection = new Connection(part("connection"), feed.retryNow);
     writeAddress({ site: this.#site.name });
+    part("to-explore").href = `/explore?${new URLSearchParams({ site: this.#site.name })}`;
     addEventListener("popstate", () => this.#followAddress());
     this.#followAddress();
     feed.start();
@@ -72,9 +76,9 @@ class Page {
   };
 
   /** Open the moment of a search hit with its vehicle chosen. */
-  open = ({ vehicle, sighting }) => {
+  open = ({ vehicle, sightings: [best] }) => {
     this.pick({ vehicle });
-    this.#timeline.goTo(sighting.at);
+    this.#timeline.goTo(best.at);
   };
 
   get #shown() {

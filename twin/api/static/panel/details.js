@@ -1,4 +1,4 @@
-/** What is selected: a vehicle with its timeline and pictures, or a stall. */
+/** What is selected: a vehicle with its timeline and sightings, or a stall. */
 
 import { html, put } from "../elements.js";
 import { duration, milliseconds, plusMinus, speed, timeOfDay, words } from "../format.js";
@@ -7,12 +7,13 @@ import { sentence } from "./fact_words.js";
 import { placeName } from "./lists.js";
 
 const SHOWN_FACTS = 60;
+const SHOWN_SIGHTINGS = 12;
 
 export class Details {
   #root;
   #actions;
 
-  /** @param actions {pick(chosen), goTo(at), cropUrl(crop), zoneOf(stall)} */
+  /** @param actions {pick(chosen), goTo(at), likeUrl(sighting), zoneOf(stall)} */
   constructor(root, actions) {
     this.#root = root;
     this.#actions = actions;
@@ -42,7 +43,7 @@ export class Details {
         ["Session", session ? `${words(session.status)}${sure(session.confidence)}` : null],
         ["In doubt", session?.flags?.length ? session.flags.map(words).join(", ") : null],
       ]),
-      this.#pictures(told.sightings ?? []),
+      this.#seenBy(told.sightings ?? []),
       this.#timeline(told.history ?? [], nowMs),
     ]);
   }
@@ -78,15 +79,13 @@ export class Details {
     return html("header", {}, html("h2", {}, name), chip, close);
   }
 
-  #pictures(sightings) {
+  #seenBy(sightings) {
     if (sightings.length === 0) return null;
-    const cameras = [...new Set(sightings.map(({ camera }) => camera))];
-    const crops = sightings.filter(({ crop }) => crop).slice(-8);
     return html("section", {},
       html("h3", {}, "Seen by"),
-      html("p", { class: "tags" }, cameras.map((camera) => html("span", { class: "tag" }, camera))),
-      crops.length === 0 ? null : html("div", { class: "crops" }, crops.map(({ crop, camera }) =>
-        html("img", { src: this.#actions.cropUrl(crop), alt: `Picture by ${camera}`, loading: "lazy" }))),
+      html("p", { class: "tags" }, sightings.slice(-SHOWN_SIGHTINGS).map((sighting) => html("a", {
+        class: "tag", href: this.#actions.likeUrl(sighting), title: `What looks like ${sighting.tracklet}`,
+      }, sighting.camera))),
     );
   }
 

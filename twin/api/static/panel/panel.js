@@ -31,7 +31,7 @@ export class Panel {
 
   /**
    * @param ask {sessions(signal), vehicle(id, signal), search(picture, limit, signal)} at the moment shown
-   * @param actions {pick(chosen), goTo(at), open(hit), cropUrl(crop), zoneOf(stall)}
+   * @param actions {pick(chosen), goTo(at), open(hit), cropUrl(crop), likeUrl(sighting), zoneOf(stall)}
    */
   constructor(root, ask, actions) {
     this.#root = root;
