@@ -12,7 +12,7 @@ Vectors are whole numbers, so that their products are exact in any order and on 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import fsum, log
+from math import exp, fsum, log
 
 import numpy as np
 from msgspec import Struct
@@ -21,6 +21,10 @@ from numpy.typing import NDArray
 from twin.events.ids import CameraId
 
 Ints = NDArray[np.int64]
+
+OUTLIERS = 0.02
+"""Share of views that do not show what they are taken to show."""
+_SURE = 30.0
 
 ONE = 127
 """Length of a unit vector in whole numbers."""
@@ -32,14 +36,16 @@ class LookModel(Struct, frozen=True, kw_only=True):
     Attributes:
         between: from vehicle to vehicle.
         view: of one vehicle from camera to camera.
-        tracklet: of one vehicle before one camera from tracklet to tracklet, with what is a crop's own.
+        tracklet: of one vehicle before one camera from tracklet to tracklet.
+        crop: of one tracklet from view to view.
         n_directions: in how many directions vehicles vary.
         mean: (E,) of all vehicles, whole numbers; empty: zero.
     """
 
     between: float = 0.035
     view: float = 0.012
-    tracklet: float = 0.010
+    tracklet: float = 0.006
+    crop: float = 0.006
     n_directions: float = 16.0
     mean: tuple[int, ...] = ()
 
@@ -47,7 +53,7 @@ class LookModel(Struct, frozen=True, kw_only=True):
     def itself_from(self) -> float:
         """Cosine half way to 1 from that of two tracklets of a vehicle before a camera: above, views are of one tracklet."""
         shared = self.between + self.view
-        return 0.5 + 0.5 * shared / (shared + self.tracklet)
+        return 0.5 + 0.5 * shared / (shared + self.tracklet + self.crop)
 
 
 class Shots(Struct, frozen=True, kw_only=True, eq=False):
@@ -55,13 +61,14 @@ class Shots(Struct, frozen=True, kw_only=True, eq=False):
 
     Attributes:
         total: (E,) sum of the tracklets' mean views, whole numbers.
-        n_tracklets: how many.
+        n_tracklets, n_views: how many, and of how many views they are.
         is_same_camera: whether the probe is of this camera.
     """
 
     camera: CameraId
     total: Ints
     n_tracklets: int
+    n_views: int
     is_same_camera: bool = False
 
 
@@ -70,20 +77,32 @@ def whole(vector: NDArray[np.float32]) -> Ints:
     return np.rint(vector * np.float32(ONE)).astype(np.int64)
 
 
-def nats_of_one_vehicle(probe: Ints, gallery: Sequence[Shots], model: LookModel, *, n_tracklets: int = 1) -> float:
+def nats_of_one_vehicle(
+    probe: Ints, gallery: Sequence[Shots], model: LookModel, *, n_tracklets: int = 1, n_views: int = 1
+) -> float:
     """Log-likelihood ratio that the probe shows the gallery's vehicle, against any other; 0 without a gallery.
 
-    Args:
-        probe: (E,) as of ``whole``.
-        gallery: of one vehicle, one entry a camera.
-        n_tracklets: whose mean the probe is, all before one camera.
+    That of ``gaussian_nats``, but that one view in ``1 / OUTLIERS`` tells nothing: it is hidden, or shows a neighbour. No look
+    alone so speaks against a vehicle by more than 4 nats.
     """
     if not gallery:
         return 0.0
+    plain = gaussian_nats(probe, gallery, model, n_tracklets=n_tracklets, n_views=n_views)
+    return plain if plain > _SURE else log(OUTLIERS + (1.0 - OUTLIERS) * exp(max(plain, -_SURE)))
+
+
+def gaussian_nats(probe: Ints, gallery: Sequence[Shots], model: LookModel, *, n_tracklets: int = 1, n_views: int = 1) -> float:
+    """Log-likelihood ratio of the model without outliers.
+
+    Args:
+        probe: (E,) as of ``whole``.
+        gallery: of one vehicle, one entry a camera, at least one.
+        n_tracklets, n_views: whose mean the probe is, all before one camera.
+    """
     rows = np.stack([probe, _mean_of(model, len(probe)), *(one.total for one in gallery)]).astype(np.float64)
     products = (rows @ rows.T) / ONE**2  # of whole numbers far below 2^53: exact in whatever order
-    own = model.view + model.tracklet / n_tracklets
-    noise = [model.view + model.tracklet / one.n_tracklets for one in gallery]
+    own = model.view + model.tracklet / n_tracklets + model.crop / max(n_views, n_tracklets)
+    noise = [model.view + model.tracklet / one.n_tracklets + model.crop / one.n_views for one in gallery]
     shared = [model.between + (model.view if one.is_same_camera else 0.0) for one in gallery]
     weights = _solved(model.between, noise, shared)
     spread = model.between + own

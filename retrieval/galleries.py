@@ -5,7 +5,7 @@ What it remembers of a tracklet goes as soon as the tracklet gets a new view, or
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -158,19 +158,25 @@ def galleries(
     found: dict[VehicleId, Gallery] = {}
     for vehicle, tracklets in tracklets_by_vehicle.items():
         means: dict[CameraId, list[Ints]] = {}
-        n_views = 0
+        counts: Counter[CameraId] = Counter()
         for name in tracklets:
             if (seen := views.get(name)) is None:
                 continue
             n, mean = seen.until(until_at)
             if n:
                 means.setdefault(seen.camera, []).append(mean)
-                n_views += n
+                counts[seen.camera] += n
         shots = tuple(
-            Shots(camera=name, total=np.add.reduce(each), n_tracklets=len(each), is_same_camera=name == camera)
+            Shots(
+                camera=name,
+                total=np.add.reduce(each),
+                n_tracklets=len(each),
+                n_views=counts[name],
+                is_same_camera=name == camera,
+            )
             for name, each in sorted(means.items())
         )
-        found[vehicle] = Gallery(shots=shots, n_views=n_views, n_cameras=len(shots))
+        found[vehicle] = Gallery(shots=shots, n_views=counts.total(), n_cameras=len(shots))
     return found
 
 

@@ -73,12 +73,16 @@ def learned_terms(searches: Sequence[Search], prior: Terms, *, anchored: bool) -
     return _with(prior, dict(zip(names, found.x.tolist(), strict=True)))
 
 
-def learned_looks(vectors: Ints, vehicles: Ints, cameras: Ints, before: LookModel) -> LookModel:
+def learned_looks(
+    vectors: Ints, vehicles: Ints, cameras: Ints, scatter: float, n_views: Floats, before: LookModel
+) -> LookModel:
     """The variances of looks, by moments.
 
     Args:
         vectors: (N, E) whole numbers: the mean view of each tracklet.
         vehicles, cameras: (N,) of the tracklets.
+        scatter: mean squared distance of a view from its tracklet's mean view, were that of endless views.
+        n_views: (N,) of each tracklet.
         before: what is kept where there is too little to learn from.
     """
     if len(np.unique(vehicles)) < _FEWEST_VEHICLES:
@@ -95,16 +99,19 @@ def learned_looks(vectors: Ints, vehicles: Ints, cameras: Ints, before: LookMode
     between = float(np.median(products[first, second][same]))
     spread = float((views**2).sum(axis=1).mean())
     n_directions = min(float(vectors.shape[1]), max(2.0, spread**2 / float(products[first, second][~same].var())))
-    within = max(0.0, spread - between)
+    of_views = float((scatter / n_views).mean())  # what the mean views have of their views' own
+    within, tracklet = max(0.0, spread - between), inner - of_views
     view = within - float((inner / counts).mean())
     if view < _LEAST_VIEW * within:  # too few tracklets of one vehicle before one camera: divided as it usually is
         share = before.view / (before.view + before.tracklet)
-        view, inner = share * within, (1.0 - share) * within
-    each = [max(_LEAST_VARIANCE, one / n_directions) for one in (between, view, inner)]
+        rest = max(0.0, within - of_views)
+        view, tracklet = share * rest, (1.0 - share) * rest
+    each = [max(_LEAST_VARIANCE, one / n_directions) for one in (between, view, tracklet, scatter)]
     return LookModel(
         between=round(each[0], 6),
         view=round(each[1], 6),
         tracklet=round(each[2], 6),
+        crop=round(each[3], 6),
         n_directions=round(n_directions, 2),
         mean=tuple(mean.tolist()),
     )

@@ -49,6 +49,7 @@ class Question(Struct, frozen=True, kw_only=True):
         where: which sightings count; its ``until_at`` is the moment's.
         kind, colour, plate: of the probe, if they are known; evidence, not conditions.
         vehicles: only these; None: any.
+        n_views: of how many views the probe is the mean.
         limit, skip: how many vehicles at most, after so many.
     """
 
@@ -59,6 +60,7 @@ class Question(Struct, frozen=True, kw_only=True):
     colour: str | None = None
     plate: str | None = None
     vehicles: frozenset[VehicleId] | None = None
+    n_views: int = 1
     limit: int = 10
     skip: int = 0
 
@@ -126,7 +128,7 @@ class VehicleSearch:
         if embedder is None:
             return Answer(ranked=[], n_found=0, strays=[], near=question.near, weights=self.weights.version)
         probes = [await self._embedders.probe(embedder, image) for image in images]
-        return await self.by_vector(embedder.id, mean_direction(probes), question)
+        return await self.by_vector(embedder.id, mean_direction(probes), replace(question, n_views=len(probes)))
 
     async def by_tracklet(self, tracklet: TrackletId, question: Question) -> Answer:
         """Vehicles that look like a tracklet, which itself does not count; the anchor is its best view unless one is asked for.
@@ -138,14 +140,17 @@ class VehicleSearch:
         if not points:
             raise NotFound(f"site '{self._site}' has no view of tracklet '{tracklet[:80]}' to compare; it may have been erased")
         best = max(points, key=lambda point: (point.sighting.quality, point.id))
-        probe = mean_direction([point.vector for point in points if point.space == best.space])
+        alike = [point.vector for point in points if point.space == best.space]
+        probe = mean_direction(alike)
         seen = best.sighting
         if question.near == Anchor():
             clocks = await self._whereabouts.clocks(question.moment.known_at)
             near = Anchor(camera=seen.camera, at=clocks.corrected(seen.camera, seen.at))
             question = replace(question, near=near)
         where = replace(question.where, except_tracklet=tracklet)
-        return await self.by_vector(seen.embedder, probe, replace(question, where=where, kind=question.kind or seen.kind))
+        return await self.by_vector(
+            seen.embedder, probe, replace(question, where=where, kind=question.kind or seen.kind, n_views=len(alike))
+        )
 
     async def by_vector(self, embedder: str, probe: Vector, question: Question) -> Answer:
         """Vehicles whose views are like an (E,) unit vector of this embedder, best first."""
@@ -303,7 +308,7 @@ def _compared(
             Candidate(
                 vehicle=vehicle,
                 shots=tuple(shots),
-                look=nats_of_one_vehicle(seen.probe, gallery.shots, seen.model),
+                look=nats_of_one_vehicle(seen.probe, gallery.shots, seen.model, n_views=seen.question.n_views),
                 reciprocal=mutual.get(vehicle, 0.0),
                 plate=_plate_nats(question.plate, shots),
                 colour=colour_nats(question.colour, shots),
@@ -330,7 +335,7 @@ def _strays(
     for names in stray_groups(lone):
         (own,) = seen.gallery(names).shots
         shots = seen.shots(names)
-        nats = nats_of_one_vehicle(seen.probe, [own], seen.model)
+        nats = nats_of_one_vehicle(seen.probe, [own], seen.model, n_views=seen.question.n_views)
         looks = likenesses(own, galleries_of, seen.model)
         found.append(
             Stray(
@@ -349,7 +354,7 @@ def likenesses(own: Shots, galleries_of: Mapping[VehicleId, Gallery], model: Loo
     mean, found = np.rint(own.total / own.n_tracklets).astype(np.int64), dict[VehicleId, float]()
     for vehicle, gallery in galleries_of.items():
         shots = [replace(one, is_same_camera=one.camera == own.camera) for one in gallery.shots]
-        found[vehicle] = nats_of_one_vehicle(mean, shots, model, n_tracklets=own.n_tracklets)
+        found[vehicle] = nats_of_one_vehicle(mean, shots, model, n_tracklets=own.n_tracklets, n_views=own.n_views)
     return found
 
 

@@ -66,13 +66,16 @@ def test_variances_of_looks_are_found_again():
                 rows.append(127 * (view + rng.normal(0, np.sqrt(0.01), d)))
                 vehicles.append(vehicle)
                 seen_by.append(camera)
-    found = learned_looks(np.rint(rows).astype(np.int64), np.array(vehicles), np.array(seen_by), LookModel())
+    n_views = np.full(len(rows), 2.0)
+    whole = np.rint(rows).astype(np.int64)
+    found = learned_looks(whole, np.array(vehicles), np.array(seen_by), 0.004 * d, n_views, LookModel())
     assert found.n_directions == pytest.approx(d, rel=0.25)
     assert found.between * found.n_directions == pytest.approx(0.04 * d, rel=0.25)
     assert found.view * found.n_directions == pytest.approx(0.015 * d, rel=0.35)
-    assert found.tracklet * found.n_directions == pytest.approx(0.01 * d, rel=0.15)
+    assert found.tracklet * found.n_directions == pytest.approx((0.01 - 0.002) * d, rel=0.15)
+    assert found.crop * found.n_directions == pytest.approx(0.004 * d, rel=0.01)
 
 
 def test_of_a_handful_of_vehicles_nothing_is_learned():
     few = np.ones((6, 4), np.int64)
-    assert learned_looks(few, np.arange(6), np.zeros(6, np.int64), LookModel()) == LookModel()
+    assert learned_looks(few, np.arange(6), np.zeros(6, np.int64), 0.0, np.ones(6), LookModel()) == LookModel()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
 from retrieval import ingest, opened, qdrant
@@ -15,6 +16,7 @@ from retrieval.images import MOST_BYTES
 from retrieval.index import unit_vector
 from twin.errors import Conflict, MissingExtra
 from twin.events.ids import SiteId
+from twin.events.observations import Attribute, PlateRead
 
 NOON = 1_767_268_800_000_000
 SECOND = 1_000_000
@@ -78,6 +80,75 @@ async def test_a_form_is_taken_as_well_as_a_bare_picture(parade, searching, pict
             "/v1/sites/street/search", content=b"--x\r\n", headers={"content-type": "multipart/form-data; boundary=y"}
         )
         assert torn.status_code == 422
+
+
+async def test_several_pictures_of_one_vehicle_are_taken_together(parade, searching, picture):
+    async with searching(parade.log, parade.keys) as search:
+        await search.caught_up(parade.memory)
+        files = [("image", (f"{n}.png", picture("blue", shade), "image/png")) for n, shade in enumerate((0, 8))]
+        answer = await search.http.post("/v1/sites/street/search", files=files)
+        assert answer.json()["hits"][0]["vehicle"] == "v-blue"
+        assert [one["size_px"] for one in answer.json()["pictures"]] == [[90, 60], [90, 60]]
+        many = [("image", (f"{n}.png", picture("blue"), "image/png")) for n in range(9)]
+        assert (await search.http.post("/v1/sites/street/search", files=many)).status_code == 422
+
+
+async def test_pages_follow_each_other_as_of_one_moment(parade, searching, picture):
+    async with searching(parade.log, parade.keys) as search:
+        await search.caught_up(parade.memory)
+        first = (await search.ask(picture("red"), limit=3)).json()
+        assert (len(first["hits"]), first["n_found"]) == (3, 4)
+        await parade.assign("red-west", "v-new", 900)
+        second = (await search.http.post(first["next"], content=picture("red"))).json()
+        assert second["next"] is None
+        assert second["known_at"] == first["known_at"]
+        names = [hit["vehicle"] for hit in first["hits"] + second["hits"]]
+        assert sorted(names) == ["v-blue", "v-green", "v-red", "v-white"]
+
+
+@pytest.mark.parametrize(
+    ("query", "vehicles"),
+    [
+        ({"camera": "west"}, {"v-red", "v-green", "v-blue", "v-white"}),
+        ({"until": "2026-01-01T12:00:30Z"}, {"v-red"}),
+        ({"from": "2026-01-01T12:03:00Z"}, {"v-blue", "v-white"}),
+        ({"kind": "van,truck"}, set()),
+        ({"kind": "car"}, {"v-red", "v-green", "v-blue", "v-white"}),
+        ({"colour": "red"}, set()),
+        ({"plate": "ab"}, set()),
+    ],
+)
+async def test_conditions_leave_vehicles_out(parade, searching, picture, query, vehicles):
+    async with searching(parade.log, parade.keys) as search:
+        await search.caught_up(parade.memory)
+        answer = (await search.ask(picture("red"), **query)).json()
+        assert {hit["vehicle"] for hit in answer["hits"]} == vehicles
+        assert answer["n_found"] == len(vehicles)
+
+
+async def test_a_part_of_a_plate_and_a_colour_find_their_sightings(seen, searching, picture):
+    plate = PlateRead(text="M-AB 123", score=0.9)
+    colour = Attribute(name="red", score=0.8, model="m@1")
+    event = seen.view("t", "red", "west", 0)
+    personal = replace(event.payload.personal, plate=plate)
+    event = replace(event, payload=replace(event.payload, personal=personal, colour=colour))
+    await seen.log.append([event, seen.view("u", "red", "west", 5)])
+    await seen.assign("t", "v-plate")
+    await seen.assign("u", "v-none", 5)
+    async with searching(seen.log, seen.keys) as search:
+        await search.caught_up(seen.memory)
+        assert [hit["vehicle"] for hit in await search.hits(picture("red"), plate="ab12")] == ["v-plate"]
+        assert [hit["vehicle"] for hit in await search.hits(picture("red"), colour="red,blue")] == ["v-plate"]
+
+
+async def test_a_sighting_of_nobody_is_told_apart(parade, searching, picture):
+    await parade.log.append([parade.view("stray", "red", "west", 300)])
+    await parade.assign("red-west", "v-red", 301)
+    async with searching(parade.log, parade.keys) as search:
+        await search.caught_up(parade.memory)
+        answer = (await search.ask(picture("red"))).json()
+        assert [one["tracklets"] for one in answer["unassigned"]][:1] == [["stray"]]
+        assert 0.05 <= answer["unassigned"][0]["probability"] <= 1.0
 
 
 async def test_only_sightings_up_to_the_time_asked_for_count(parade, searching, picture):
@@ -146,6 +217,15 @@ async def test_bad_pictures_are_refused_with_a_reason(parade, searching, picture
         ({"near_camera": "attic"}, 422, "there are east, middle, west"),
         ({"near_at": "noon"}, 422, "near_at='noon'"),
         ({"at": "yesterday"}, 422, "at='yesterday'"),
+        ({"skip": "-1"}, 422, "from 0 to 1000"),
+        ({"camera": "west,attic"}, 422, "camera='attic'"),
+        ({"kind": "boat"}, 422, "kind='boat'"),
+        ({"colour": "pink"}, 422, "colour='pink'"),
+        ({"zone": "roof"}, 422, "there are first, second, third"),
+        ({"plate": "--"}, 422, "no letter or digit"),
+        ({"from": "2026-01-01T12:00:00Z", "until": "2026-01-01T11:00:00Z"}, 422, "is before from="),
+        ({"crop": "some"}, 422, "crop='some'"),
+        ({"colour_of": "red"}, 422, "search knows no parameter 'colour_of'"),
         ({"known_at": "999"}, 404, "beyond the fact log's head"),
     ],
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from retrieval.appearance import ONE
 from retrieval.embedder import Embedders
 from retrieval.galleries import GalleryIndex
 from retrieval.identities import Assigned, Identities
@@ -203,8 +204,12 @@ def _majority(assigned: Assigned, label_of: Mapping[TrackletId, str]) -> dict[Ve
     return found
 
 
-def tracklet_means(case: SearchCase, space: tuple[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(N, E) whole mean views of assigned tracklets in a space, and (N,) numbers of their vehicles and cameras."""
+def tracklet_means(
+    case: SearchCase, space: tuple[str, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(N, E) whole mean views of assigned tracklets in a space, (N,) numbers of their vehicles and cameras, of how many views they
+    are, and the mean squared distance of one of those from the mean, as of unit vectors; NaN of one view.
+    """
     by_tracklet = dict[TrackletId, list[Point]]()
     for point in case.points:
         if point.space == space and point.sighting.tracklet in case.assigned.vehicle_of:
@@ -212,9 +217,12 @@ def tracklet_means(case: SearchCase, space: tuple[str, int]) -> tuple[np.ndarray
     names = sorted(by_tracklet)
     vehicles = sorted({case.assigned.vehicle_of[name] for name in names})
     cameras = sorted({by_tracklet[name][0].sighting.camera for name in names})
-    means = [np.rint(127.0 * np.mean([point.vector for point in by_tracklet[name]], axis=0)) for name in names]
+    views = [np.stack([point.vector for point in by_tracklet[name]]).astype(np.float64) for name in names]
+    means = [np.rint(ONE * each.mean(axis=0)) for each in views]
     return (
         np.array(means, np.int64).reshape(len(names), -1),
         np.array([vehicles.index(case.assigned.vehicle_of[name]) for name in names], np.int64),
         np.array([cameras.index(by_tracklet[name][0].sighting.camera) for name in names], np.int64),
+        np.array([len(each) for each in views], np.float64),
+        np.array([each.var(axis=0, ddof=1).sum() if len(each) > 1 else np.nan for each in views], np.float64),
     )

@@ -71,16 +71,19 @@ def learned_weights(cases: Sequence[SearchCase], before: Weights, source: str) -
 
 
 def _looks(cases: Sequence[SearchCase], space: Space, before: Weights) -> Any:
-    parts, n_vehicles, n_cameras = list[tuple[Any, Any, Any]](), 0, 0
+    parts, n_vehicles, n_cameras = list[tuple[Any, ...]](), 0, 0
     for case in cases:
-        vectors, vehicles, cameras = tracklet_means(case, space)
+        vectors, vehicles, cameras, *rest = tracklet_means(case, space)
         if len(vectors):
-            parts.append((vectors, vehicles + n_vehicles, cameras + n_cameras))
+            parts.append((vectors, vehicles + n_vehicles, cameras + n_cameras, *rest))
             n_vehicles, n_cameras = n_vehicles + int(vehicles.max()) + 1, n_cameras + int(cameras.max()) + 1
     if not parts:
         return before.look_of(space[0])
-    vectors, vehicles, cameras = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return learned_looks(vectors, vehicles, cameras, before.look_of(space[0]))
+    vectors, vehicles, cameras, n_views, spread = (np.concatenate(column) for column in zip(*parts, strict=True))
+    known = spread[~np.isnan(spread)]
+    usual = before.look_of(space[0])
+    scatter = float(known.mean()) if len(known) else usual.crop * usual.n_directions
+    return learned_looks(vectors, vehicles, cameras, scatter, n_views, usual)
 
 
 async def _searches(case: SearchCase) -> list[tuple[bool, Search]]:

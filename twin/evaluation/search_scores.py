@@ -213,7 +213,8 @@ def _terms(terms: Terms) -> dict[str, Terms]:
 
 def _own_nats(known: _Known, space: tuple[str, int], probe: Ints, near: Anchor, model: LookModel) -> Floats:
     """(T,) nats of each tracklet's own look, of strays that are one thing together."""
-    means = [_mean([whole(point.vector) for point in points if point.space == space]) for points in known.points]
+    vectors = [[whole(point.vector) for point in points if point.space == space] for points in known.points]
+    means = [_mean(each) for each in vectors]
     nats = np.full(len(known.tracklets), -np.inf)
     for row, rows in enumerate(known.together):
         seen = [mean for one in rows if (mean := means[one]) is not None]
@@ -223,6 +224,7 @@ def _own_nats(known: _Known, space: tuple[str, int], probe: Ints, near: Anchor, 
                 camera=known.points[row][0].sighting.camera,
                 total=np.sum(seen, axis=0),
                 n_tracklets=len(seen),
+                n_views=sum(len(vectors[one]) for one in rows),
                 is_same_camera=is_same,
             )
             nats[row] = nats_of_one_vehicle(probe, [shots], model)

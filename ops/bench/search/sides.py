@@ -111,7 +111,10 @@ def _gallery(shots: Sequence[Shot], vectors: Sequence[Ints]) -> list[Shots]:
     by_camera = dict[CameraId, list[Ints]]()
     for shot, vector in zip(shots, vectors, strict=True):
         by_camera.setdefault(shot.camera, []).append(vector)
-    return [Shots(camera=name, total=np.add.reduce(each), n_tracklets=len(each)) for name, each in sorted(by_camera.items())]
+    return [
+        Shots(camera=name, total=np.add.reduce(each), n_tracklets=len(each), n_views=len(each))
+        for name, each in sorted(by_camera.items())
+    ]
 
 
 class Bare:

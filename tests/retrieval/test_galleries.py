@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+import numpy as np
+
+from retrieval.galleries import GalleryIndex, galleries
+from retrieval.index import Point, Sighting
+from retrieval.memory import MemoryIndex
+
+SPACE = ("e@1", 4)
+
+
+def point(number, tracklet, at=0, camera="a", vector=(1.0, 0.0, 0.0, 0.0)):
+    sighting = Sighting(site="s", camera=camera, tracklet=tracklet, at=at, kind="car", quality=0.5, embedder="e@1")
+    return Point(id=UUID(int=number), vector=np.array(vector, np.float32), sighting=sighting)
+
+
+async def filled(*points, **given):
+    index = GalleryIndex(MemoryIndex(), **given)
+    await index.upsert(points, cursor=1)
+    return index
+
+
+async def test_a_new_view_of_a_tracklet_is_seen_although_the_others_were_remembered():
+    index = await filled(point(1, "t"))
+    assert len((await index.views_of(SPACE, ["t"]))["t"].sightings) == 1
+    await index.upsert([point(2, "t", at=5)], cursor=2)
+    assert [one.at for one in (await index.views_of(SPACE, ["t"]))["t"].sightings] == [0, 5]
+
+
+async def test_a_forgotten_tracklet_is_not_remembered():
+    index = await filled(point(1, "t"))
+    await index.views_of(SPACE, ["t"])
+    assert await index.delete("t") == 1
+    assert await index.views_of(SPACE, ["t"]) == {}
+
+
+async def test_what_is_remembered_is_bounded_and_read_again():
+    index = await filled(*(point(n, f"t{n}") for n in range(50)), most_bytes=2_000)
+    names = [f"t{n}" for n in range(50)]
+    assert set(await index.views_of(SPACE, names)) == set(names)
+    assert set(await index.views_of(SPACE, names)) == set(names)
+    assert index._n_bytes <= 2_000
+
+
+async def test_a_tracklet_of_another_space_has_no_views_in_this():
+    index = await filled(point(1, "t"))
+    assert await index.views_of(("e@2", 4), ["t", "nobody"]) == {}
+
+
+async def test_a_gallery_counts_each_tracklet_once_and_cameras_apart():
+    index = await filled(
+        point(1, "t"),
+        point(2, "t", at=5, vector=(0.0, 1.0, 0.0, 0.0)),
+        point(3, "u", camera="b"),
+        point(4, "w", at=9),
+    )
+    views = await index.views_of(SPACE, ["t", "u", "w"])
+    found = galleries(views, {"v": ["t", "u", "w"]}, until_at=None, camera="b")["v"]
+    assert (found.n_views, found.n_cameras) == (4, 2)
+    first, second = found.shots
+    assert (first.camera, first.n_tracklets, first.is_same_camera) == ("a", 2, False)
+    assert first.total.tolist() == [64 + 127, 64, 0, 0]  # the mean of two views, 63.5 rounded to even, and one view
+    assert (second.camera, second.n_tracklets, second.is_same_camera) == ("b", 1, True)
+
+
+async def test_later_views_are_not_in_a_gallery_until_a_time():
+    index = await filled(point(1, "t"), point(2, "t", at=5, vector=(0.0, 1.0, 0.0, 0.0)), point(3, "u", at=7))
+    views = await index.views_of(SPACE, ["t", "u"])
+    (shots,) = galleries(views, {"v": ["t", "u"]}, until_at=4, camera=None)["v"].shots
+    assert (shots.n_tracklets, shots.total.tolist()) == (1, [127, 0, 0, 0])
