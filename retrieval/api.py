@@ -83,7 +83,7 @@ class SearchRoutes:
         async def search_by_picture(request: Request) -> Response:
             """Vehicles that look like a picture, best first."""
             site = self._site(request)
-            question = await asked(self._log, site.timeline, request.query_params)
+            question = await asked(self._log, site.timeline, request.query_params, frozenset({"crop"}))
             is_crop = _is_crop(request.query_params.get("crop"))
             subjects = [await self._subject(one, is_crop) for one in await sent_pictures(request)]
             kinds = {one.vehicle.kind for one in subjects if one.vehicle is not None}
@@ -101,7 +101,7 @@ class SearchRoutes:
             tracklet = request.query_params.get("tracklet")
             if not tracklet:
                 raise BadInput("which sighting is meant? Give ?tracklet= with a tracklet's id, or POST a picture")
-            question = await asked(self._log, site.timeline, request.query_params)
+            question = await asked(self._log, site.timeline, request.query_params, frozenset({"tracklet"}))
             return _answer(request, site, question, await site.search.by_tracklet(TrackletId(tracklet), question))
 
         return _described(search_by_tracklet, {"parameters": [*_PARAMETERS, _TRACKLET]})

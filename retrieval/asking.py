@@ -44,11 +44,14 @@ PARAMETERS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("colour", f"Only sightings of these colours, separated by commas: {', '.join(COLOURS)}.", {"type": "string"}),
     ("plate", "Only sightings with this in their number plate.", {"type": "string", "minLength": 1, "maxLength": 16}),
 )
-_KNOWN = frozenset({*(name for name, _, _ in PARAMETERS), "tracklet", "crop"})
+_KNOWN = frozenset(name for name, _, _ in PARAMETERS)
 
 
-async def asked(log: Log, timeline: Timeline, query: QueryParams) -> Question:
+async def asked(log: Log, timeline: Timeline, query: QueryParams, own: frozenset[str]) -> Question:
     """The question of a request.
+
+    Args:
+        own: parameters that only this kind of request has.
 
     Raises:
         BadInput: a parameter is not known, or has a value that it cannot have.
@@ -56,12 +59,18 @@ async def asked(log: Log, timeline: Timeline, query: QueryParams) -> Question:
         Cut, TooLarge: see ``zone_visitors``.
     """
     site = timeline.site
-    if unknown := sorted(set(query) - _KNOWN):
-        raise BadInput(f"search knows no parameter '{unknown[0][:40]}'; it knows {', '.join(sorted(_KNOWN))}")
+    known = _KNOWN | own
+    if twice := sorted({name for name in query if len(query.getlist(name)) > 1}):
+        raise BadInput(f"'{twice[0][:40]}' is given {len(query.getlist(twice[0]))} times; give it once, with commas")
+    if unknown := sorted(set(query) - known):
+        raise BadInput(f"search knows no parameter '{unknown[0][:40]}'; it knows {', '.join(sorted(known))}")
     moment = await read_moment(log, site.name, at=query.get("at"), known_at=query.get("known_at"))
     from_at, until_at = _time("from", query.get("from")), _time("until", query.get("until"))
     if from_at is not None and until_at is not None and until_at < from_at:
         raise BadInput(f"until={query['until']} is before from={query['from']}; exchange them")
+    near_at = _time("near_at", query.get("near_at"))
+    if near_at is not None and moment.at is not None and near_at > moment.at:
+        raise BadInput(f"near_at={query['near_at']} is after at={query['at']}, and nothing later is to be known; exchange them")
     cameras = [camera.id for camera in site.cameras]
     near = query.get("near_camera")
     plate = query.get("plate")
@@ -71,7 +80,7 @@ async def asked(log: Log, timeline: Timeline, query: QueryParams) -> Question:
         moment=moment,
         near=Anchor(
             camera=None if near is None else _one_of("near_camera", near, cameras, site),
-            at=_time("near_at", query.get("near_at")),
+            at=near_at,
         ),
         where=Where(
             from_at=from_at,

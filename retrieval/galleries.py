@@ -13,11 +13,14 @@ from msgspec import Struct
 
 from retrieval.appearance import Ints, Shots, whole
 from retrieval.index import EVERYWHERE, Match, Point, Sighting, Space, Vector, VectorIndex, Where
+from retrieval.whereabouts import Clocks
 from twin.events.ids import CameraId, Micros, TrackletId, VehicleId
 
 MOST_BYTES = 64 * 2**20
 MOST_VIEWS = 20_000
-"""Views that one question may read anew; of a tracklet beyond that, nothing is known to it."""
+"""Views that one question may read anew; nothing is known to it of the tracklets that it named last, beyond that."""
+CHUNK = 500
+"""Tracklets that are read at once."""
 
 
 class TrackletViews(Struct, frozen=True, kw_only=True, eq=False):
@@ -34,13 +37,16 @@ class TrackletViews(Struct, frozen=True, kw_only=True, eq=False):
     vectors: np.ndarray[tuple[int, int], np.dtype[np.int8]]
     mean: Ints
 
-    def until(self, at: Micros | None) -> tuple[int, Ints]:
-        """How many views there are until a time, and their mean."""
-        n = len(self.sightings)
-        if at is None or self.sightings[-1].at <= at:
-            return n, self.mean
-        n = sum(one.at <= at for one in self.sightings)
-        return n, _mean(self.vectors[:n]) if n else self.mean
+    def until(self, clocks: Clocks, at: Micros | None) -> TrackletViews | None:
+        """Its views until a time, by the site's clock; None without any."""
+        if at is None or clocks.corrected(self.camera, self.sightings[-1].at) <= at:
+            return self
+        n = sum(clocks.corrected(self.camera, one.at) <= at for one in self.sightings)
+        if n == 0:
+            return None
+        return TrackletViews(
+            camera=self.camera, sightings=self.sightings[:n], vectors=self.vectors[:n], mean=_mean(self.vectors[:n])
+        )
 
 
 class GalleryIndex:
@@ -65,15 +71,20 @@ class GalleryIndex:
 
     async def upsert(self, points: Sequence[Point], *, cursor: int) -> int:
         """See ``retrieval.index.VectorIndex``."""
-        n_kept = await self._index.upsert(points, cursor=cursor)
-        self._drop({point.sighting.tracklet for point in points})
-        return n_kept
+        changed = {point.sighting.tracklet for point in points}
+        self._drop(changed)
+        try:
+            return await self._index.upsert(points, cursor=cursor)
+        finally:  # also if the caller is gone: the index may have done it all the same
+            self._drop(changed)
 
     async def delete(self, tracklet: TrackletId) -> int:
         """See ``retrieval.index.VectorIndex``."""
-        n_points = await self._index.delete(tracklet)
         self._drop([tracklet])
-        return n_points
+        try:
+            return await self._index.delete(tracklet)
+        finally:
+            self._drop([tracklet])
 
     async def cursor(self) -> int:
         """See ``retrieval.index.VectorIndex``."""
@@ -110,18 +121,35 @@ class GalleryIndex:
         await self._index.aclose()
 
     async def _read(self, tracklets: Collection[TrackletId]) -> dict[TrackletId, Mapping[Space, TrackletViews]]:
+        names, found, n_left = list(tracklets), dict[TrackletId, Mapping[Space, TrackletViews]](), MOST_VIEWS
+        for first in range(0, len(names), CHUNK):
+            n_read, views = await self._read_chunk(names[first : first + CHUNK], n_left)
+            found |= views
+            n_left -= n_read
+            if n_left <= 0:
+                break
+        return found
+
+    async def _read_chunk(
+        self, tracklets: Sequence[TrackletId], limit: int
+    ) -> tuple[int, dict[TrackletId, Mapping[Space, TrackletViews]]]:
         before = self._generation
-        points = await self._index.points_of_many(tracklets, limit=MOST_VIEWS)
+        points = await self._index.points_of_many(tracklets, limit=limit)
         by_tracklet: dict[TrackletId, dict[Space, list[Point]]] = {name: {} for name in tracklets}
         for point in points:
             by_tracklet[point.sighting.tracklet].setdefault(point.space, []).append(point)
-        found = {name: {space: _views(group) for space, group in spaces.items()} for name, spaces in by_tracklet.items()}
-        if before == self._generation and len(points) < MOST_VIEWS:  # nothing came or went meanwhile, and all is there
+        found: dict[TrackletId, Mapping[Space, TrackletViews]] = {
+            name: {space: _views(group) for space, group in spaces.items()} for name, spaces in by_tracklet.items()
+        }
+        found = {name: spaces for name, spaces in found.items() if spaces}
+        if before == self._generation and len(points) < limit:  # nothing came or went meanwhile, and all is there
             for name, spaces in found.items():
                 self._keep(name, spaces)
-        return {name: spaces for name, spaces in found.items() if spaces}
+        return len(points), found
 
     def _keep(self, tracklet: TrackletId, spaces: Mapping[Space, TrackletViews]) -> None:
+        if (before := self._views.pop(tracklet, None)) is not None:
+            self._n_bytes -= _n_bytes(before)
         self._views[tracklet] = spaces
         self._n_bytes += _n_bytes(spaces)
         while self._n_bytes > self._most_bytes:
@@ -144,13 +172,12 @@ class Gallery(Struct, frozen=True, kw_only=True, eq=False):
 
 
 def galleries(
-    views: Mapping[TrackletId, TrackletViews],
+    views: Mapping[TrackletId, TrackletViews | None],
     tracklets_by_vehicle: Mapping[VehicleId, Sequence[TrackletId]],
     *,
-    until_at: Micros | None,
     camera: CameraId | None,
 ) -> dict[VehicleId, Gallery]:
-    """Each vehicle's views until a time, by camera; a tracklet counts once, however many views it has.
+    """Each vehicle's views, by camera; a tracklet counts once, however many views it has.
 
     Args:
         camera: the probe's, if it is known.
@@ -162,10 +189,8 @@ def galleries(
         for name in tracklets:
             if (seen := views.get(name)) is None:
                 continue
-            n, mean = seen.until(until_at)
-            if n:
-                means.setdefault(seen.camera, []).append(mean)
-                counts[seen.camera] += n
+            means.setdefault(seen.camera, []).append(seen.mean)
+            counts[seen.camera] += len(seen.sightings)
         shots = tuple(
             Shots(
                 camera=name,

@@ -60,9 +60,9 @@ class Identities:
                 return known
             if moment.at is None and moment.known_at >= self._position:
                 await self._advance(moment.known_at)
-                known = Assigned(_vehicles(self._head))
+                known = await asyncio.to_thread(_assigned, dict(self._head))
             else:
-                known = Assigned(_vehicles(await self._read(moment)))
+                known = await asyncio.to_thread(_assigned, await self._read(moment))
             self._past[moment] = known  # facts up to a position never change
             if len(self._past) > N_MOMENTS:
                 self._past.popitem(last=False)
@@ -94,6 +94,13 @@ def _assign(assignments: dict[TrackletId, _Assignment], facts: Iterable[Recorded
         found: _Assignment = (fact.event.occurred_at, fact.position, payload.vehicle)
         before = assignments.get(payload.tracklet)
         assignments[payload.tracklet] = found if before is None else max(before, found)
+
+
+def _assigned(assignments: Mapping[TrackletId, _Assignment]) -> Assigned:
+    """Sorted beside the event loop: there may be hundreds of thousands."""
+    known = Assigned(_vehicles(assignments))
+    _ = known.tracklets_of
+    return known
 
 
 def _vehicles(assignments: Mapping[TrackletId, _Assignment]) -> Mapping[TrackletId, VehicleId]:

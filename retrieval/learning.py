@@ -31,6 +31,7 @@ NOBODY_SHARE = 0.1
 _LEAST_VARIANCE = 1e-4
 _LEAST_VIEW = 0.1
 _FEWEST_VEHICLES = 8
+_MOST_VIEWS = 2_000  # whose pairs are looked at: four million
 
 
 class Search(Struct, frozen=True, kw_only=True):
@@ -91,6 +92,9 @@ def learned_looks(
     mean = np.rint(of_vehicle.mean(axis=0)).astype(np.int64)
     units = (vectors - mean) / ONE
     views, keys, counts, inner = _views(units, vehicles, cameras)
+    if len(views) > _MOST_VIEWS:
+        chosen = np.linspace(0, len(views) - 1, _MOST_VIEWS).astype(np.int64)
+        views, keys, counts = views[chosen], keys[chosen], counts[chosen]
     products = views @ views.T
     first, second = np.triu_indices(len(views), 1)
     same = keys[first, 0] == keys[second, 0]

@@ -214,8 +214,10 @@ def _reasons(one: Candidate, found: Evidence, near: Anchor) -> tuple[str, ...]:
         told.append(_drive_reason(found.drive, near))
     if found.own == "itself":
         told.append(f"{near.camera} saw it at that moment, looking just so")
-    if found.own in ("same_moment", "seconds"):
+    if found.own == "same_moment":
         told.append(f"excluded: {near.camera} saw it as somebody else {found.own_gap_s:.0f} s from then")
+    if found.own == "seconds":
+        told.append(f"{near.camera} saw it as another {found.own_gap_s:.0f} s from then")
     if found.kind == "other":
         told.append("of another kind")
     if one.plate:

@@ -24,14 +24,17 @@ from retrieval.strays import likely_vehicles, stray_groups
 from retrieval.weights import Terms, Weights
 from retrieval.whereabouts import Clocks, Whereabouts
 from twin.errors import NotFound
-from twin.events.ids import SiteId, TrackletId, VehicleId
+from twin.events.ids import Micros, SiteId, TrackletId, VehicleId
 from twin.events.observations import VehicleKind
 from twin.fusion import plates
 from twin.projections.moment import Moment
 
 FIRST_DEPTH = 256
 MOST_DEPTH = 1_024
-MOST_CANDIDATES = 100
+MOST_CANDIDATES = 200
+"""Vehicles that are ranked, whatever page of them is asked for."""
+MOST_STRAY_GROUPS = 50
+"""Things of nobody that are compared with every candidate, those that look most like the probe."""
 LEAST_EXPANDED = 0.3
 """Probability of the likeliest vehicle from which its own views are asked for as well."""
 LEAST_STRAY, MOST_STRAYS = 0.05, 10
@@ -139,26 +142,34 @@ class VehicleSearch:
         points = await self._index.points_of(tracklet)
         if not points:
             raise NotFound(f"site '{self._site}' has no view of tracklet '{tracklet[:80]}' to compare; it may have been erased")
+        clocks = await self._whereabouts.clocks(question.moment.known_at)
+        points = [one for one in points if _is_until(clocks, one.sighting, question.moment.at)]
+        if not points:
+            raise NotFound(f"tracklet '{tracklet[:80]}' of site '{self._site}' was first seen after the time asked for")
         best = max(points, key=lambda point: (point.sighting.quality, point.id))
         alike = [point.vector for point in points if point.space == best.space]
         probe = mean_direction(alike)
         seen = best.sighting
         if question.near == Anchor():
-            clocks = await self._whereabouts.clocks(question.moment.known_at)
             near = Anchor(camera=seen.camera, at=clocks.corrected(seen.camera, seen.at))
             question = replace(question, near=near)
-        where = replace(question.where, except_tracklet=tracklet)
-        return await self.by_vector(
-            seen.embedder, probe, replace(question, where=where, kind=question.kind or seen.kind, n_views=len(alike))
+        question = replace(
+            question,
+            where=replace(question.where, except_tracklet=tracklet),
+            kind=question.kind or seen.kind,
+            colour=question.colour or seen.colour,
+            plate=question.plate or seen.plate,
+            n_views=len(alike),
         )
+        return await self.by_vector(seen.embedder, probe, question)
 
     async def by_vector(self, embedder: str, probe: Vector, question: Question) -> Answer:
         """Vehicles whose views are like an (E,) unit vector of this embedder, best first."""
         found = await self.looked_up(embedder, probe, question)
         return Answer(
-            ranked=found.ranked[question.skip : question.skip + question.limit],
+            ranked=[_told(one, question) for one in found.ranked[question.skip : question.skip + question.limit]],
             n_found=len(found.ranked),
-            strays=_shown(found) if question.skip == 0 else [],
+            strays=_shown(found),
             near=question.near,
             weights=self.weights.version,
         )
@@ -170,9 +181,10 @@ class VehicleSearch:
         if question.vehicles is not None:
             only = sorted(one for vehicle in question.vehicles for one in assigned.tracklets_of.get(vehicle, ()))
             where = replace(where, tracklets=tuple(only))
-        matches = await self._matches(embedder, probe, question, where, assigned)
+        clocks = await self._whereabouts.clocks(question.moment.known_at)
+        matches = await self._matches(embedder, probe, where, assigned, clocks)
         places = await self._places(question)
-        chosen = self._chosen(matches, assigned, {} if _is_restricted(where) else places, question)
+        chosen = self._chosen(matches, assigned, {} if _is_restricted(where) else places)
         tracklets = {
             vehicle: [one for one in assigned.tracklets_of.get(vehicle, ()) if one != where.except_tracklet]
             for vehicle in chosen
@@ -185,14 +197,17 @@ class VehicleSearch:
             where=where,
             views=await self._index.views_of(space, (one for each in tracklets.values() for one in each)),
             cosines={_key(match.sighting): match.cosine for match in matches},
-            clocks=await self._whereabouts.clocks(question.moment.known_at),
+            clocks=clocks,
         )
         mutual = await asyncio.to_thread(_reciprocal, seen.probe, matches[:N_RECIPROCAL], assigned)
         candidates = await asyncio.to_thread(_compared, seen, tracklets, places, mutual)
         asked = Probe(near=question.near, kind=question.kind, itself_from=seen.model.itself_from)
         ranked = await asyncio.to_thread(rerank, candidates, asked, self._distances.metres, self.weights)
         lone = await self._lone(embedder, seen, matches, ranked, tracklets, assigned)
+        if question.skip:
+            lone = []  # told on the first page
         seen.views |= await self._index.views_of(space, (one.tracklet for one in lone))
+        lone = [one for one in lone if one.tracklet in seen.views]  # some may have been erased meanwhile
         n_vehicles, terms = max(1, len(assigned.tracklets_of)), terms_of(self.weights, question.near)
         strays = await asyncio.to_thread(_strays, seen, lone, candidates, tracklets, terms, n_vehicles)
         return LookedUp(asked=asked, candidates=candidates, ranked=ranked, strays=strays)
@@ -214,17 +229,22 @@ class VehicleSearch:
         if ranked and ranked[0].probability >= LEAST_EXPANDED:
             gallery = seen.gallery(tracklets[ranked[0].vehicle])
             wider = mean_direction([_direction(one.total) for one in gallery.shots])
-            more = await self._index.search(embedder, wider, limit=FIRST_DEPTH, where=seen.where)
-            found |= {_key(one.sighting): one.sighting for one in more}
+            within = _widened(seen.where, seen.clocks.farthest_us)
+            more = await self._index.search(embedder, wider, limit=FIRST_DEPTH, where=within)
+            found |= {_key(one.sighting): one.sighting for one in more if _is_in_time(seen.clocks, one.sighting, seen.where)}
         return [one for one in found.values() if one.tracklet not in assigned.vehicle_of]
 
-    async def _matches(self, embedder: str, probe: Vector, question: Question, where: Where, assigned: Assigned) -> list[Match]:
-        """The nearest shots, from as deep in the index as gives vehicles enough to choose from."""
-        depth, wanted = FIRST_DEPTH, max(MOST_CANDIDATES, question.skip + question.limit)
+    async def _matches(self, embedder: str, probe: Vector, where: Where, assigned: Assigned, clocks: Clocks) -> list[Match]:
+        """The nearest shots, from as deep in the index as gives vehicles enough to choose from.
+
+        The index has the times of the cameras' clocks, so that more is asked of it, and what was earlier or later left out.
+        """
+        depth, wider = FIRST_DEPTH, _widened(where, clocks.farthest_us)
         while True:
-            matches = await self._index.search(embedder, probe, limit=depth, where=where, with_vectors=True)
+            found = await self._index.search(embedder, probe, limit=depth, where=wider, with_vectors=True)
+            matches = [one for one in found if _is_in_time(clocks, one.sighting, where)]
             vehicles = {assigned.vehicle_of.get(match.sighting.tracklet) for match in matches} - {None}
-            if len(vehicles) >= wanted or len(matches) < depth or depth >= MOST_DEPTH:
+            if len(vehicles) >= MOST_CANDIDATES or len(found) < depth or depth >= MOST_DEPTH:
                 return matches
             depth *= 4
 
@@ -235,15 +255,12 @@ class VehicleSearch:
         then = Moment(at=near.at, known_at=question.moment.known_at)
         return await self._whereabouts.places(then, near.camera)
 
-    def _chosen(
-        self, matches: Sequence[Match], assigned: Assigned, places: Mapping[VehicleId, Place], question: Question
-    ) -> list[VehicleId]:
+    def _chosen(self, matches: Sequence[Match], assigned: Assigned, places: Mapping[VehicleId, Place]) -> list[VehicleId]:
         """Those with the nearest shots, and those that were in view when the probe was."""
-        wanted = max(MOST_CANDIDATES, question.skip + question.limit)
         near = (assigned.vehicle_of.get(match.sighting.tracklet) for match in matches)
         chosen = dict.fromkeys(vehicle for vehicle in near if vehicle is not None)
         there = sorted((place.to_view_m, vehicle) for vehicle, place in places.items())
-        return list(dict.fromkeys([*list(chosen)[:wanted], *(vehicle for _, vehicle in there[:MOST_CANDIDATES])]))
+        return list(dict.fromkeys([*list(chosen)[:MOST_CANDIDATES], *(vehicle for _, vehicle in there[:MOST_CANDIDATES])]))
 
 
 @dataclass(kw_only=True)
@@ -269,7 +286,7 @@ class _Seen:
             if (seen := self.views.get(name)) is None:
                 continue
             for one in seen.sightings:
-                if self.where.until_at is None or one.at <= self.where.until_at:
+                if _is_until(self.clocks, one, self.where.until_at):
                     found.append(
                         Shot(
                             tracklet=name,
@@ -285,9 +302,10 @@ class _Seen:
         return found
 
     def gallery(self, tracklets: Sequence[TrackletId]) -> Gallery:
-        """Their views together."""
-        camera = self.question.near.camera
-        return galleries(self.views, {_ANYBODY: tracklets}, until_at=self.where.until_at, camera=camera)[_ANYBODY]
+        """Their views together, until the time asked for."""
+        until_at, camera = self.where.until_at, self.question.near.camera
+        own = {name: views.until(self.clocks, until_at) for name in tracklets if (views := self.views.get(name)) is not None}
+        return galleries(own, {_ANYBODY: tracklets}, camera=camera)[_ANYBODY]
 
 
 _ANYBODY = VehicleId("")
@@ -332,10 +350,11 @@ def _strays(
     galleries_of = {one.vehicle: seen.gallery(tracklets[one.vehicle]) for one in candidates} if lone else {}
     shots_of = {one.vehicle: one.shots for one in candidates}
     found = list[Stray]()
-    for names in stray_groups(lone):
-        (own,) = seen.gallery(names).shots
+    groups = [(names, gallery.shots[0]) for names in stray_groups(lone) if (gallery := seen.gallery(names)).shots]
+    n_views = seen.question.n_views
+    looked = [(nats_of_one_vehicle(seen.probe, [own], seen.model, n_views=n_views), names, own) for names, own in groups]
+    for nats, names, own in sorted(looked, key=lambda one: (-one[0], one[1]))[:MOST_STRAY_GROUPS]:
         shots = seen.shots(names)
-        nats = nats_of_one_vehicle(seen.probe, [own], seen.model, n_views=seen.question.n_views)
         looks = likenesses(own, galleries_of, seen.model)
         found.append(
             Stray(
@@ -407,6 +426,31 @@ def _key(sighting: Sighting) -> tuple[TrackletId, int, str]:
 
 def _earlier(one: int | None, other: int | None) -> int | None:
     return other if one is None else one if other is None else min(one, other)
+
+
+def _told(ranked: Ranked, question: Question) -> Ranked:
+    """A vehicle with the sightings that were asked for: of conditions, only those that meet them."""
+    if not _is_restricted(question.where):
+        return ranked
+    return replace(ranked, shots=tuple(shot for shot in ranked.shots if shot.look is not None))
+
+
+def _widened(where: Where, by: Micros) -> Where:
+    """The same for clocks that are off by as much."""
+    return replace(
+        where,
+        from_at=None if where.from_at is None else where.from_at - by,
+        until_at=None if where.until_at is None else where.until_at + by,
+    )
+
+
+def _is_in_time(clocks: Clocks, sighting: Sighting, where: Where) -> bool:
+    is_late_enough = where.from_at is None or clocks.corrected(sighting.camera, sighting.at) >= where.from_at
+    return is_late_enough and _is_until(clocks, sighting, where.until_at)
+
+
+def _is_until(clocks: Clocks, sighting: Sighting, until_at: Micros | None) -> bool:
+    return until_at is None or clocks.corrected(sighting.camera, sighting.at) <= until_at
 
 
 def _is_restricted(where: Where) -> bool:

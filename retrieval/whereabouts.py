@@ -37,6 +37,7 @@ class Whereabouts:
         self._places: OrderedDict[tuple[Moment, CameraId], Mapping[VehicleId, Place]] = OrderedDict()
         self._clocks: OrderedDict[int, Clocks] = OrderedDict()
         self._lock = asyncio.Lock()
+        self._clock_lock = asyncio.Lock()
 
     async def places(self, moment: Moment, camera: CameraId) -> Mapping[VehicleId, Place]:
         """Every vehicle that was on the site at the moment's ``at``; none where retention took what that rests on."""
@@ -51,7 +52,7 @@ class Whereabouts:
 
     async def clocks(self, known_at: int) -> Clocks:
         """What was known of cameras' clocks at a position."""
-        async with self._lock:
+        async with self._clock_lock:
             if known_at not in self._clocks:
                 found: dict[CameraId, list[tuple[Micros, int]]] = {}
                 async for facts in net_facts(self._log, self._timeline.site.name, _ever(known_at), types=CLOCK_TYPES):
@@ -85,10 +86,16 @@ class Whereabouts:
 
 
 class Clocks:
-    """Cameras' clocks as the twin knew them."""
+    """Cameras' clocks as the twin knew them.
+
+    Attributes:
+        farthest_us: by how much the worst of them was ever off.
+    """
 
     def __init__(self, offsets: _Clocks) -> None:
         self._offsets = {camera: sorted(known) for camera, known in offsets.items()}
+        every = [abs(offset) for known in self._offsets.values() for _, offset in known]
+        self.farthest_us: Micros = max(every, default=0)
 
     def corrected(self, camera: CameraId, at: Micros) -> Micros:
         """A camera's time put right by what was last known of its clock; by what was first known, before that."""

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 from uuid import UUID
 
 import numpy as np
 
-from retrieval.galleries import GalleryIndex, galleries
+from retrieval import galleries as remembered
+from retrieval.galleries import GalleryIndex, _n_bytes, galleries
 from retrieval.index import Point, Sighting
 from retrieval.memory import MemoryIndex
+from retrieval.whereabouts import Clocks
 
 SPACE = ("e@1", 4)
 
@@ -57,7 +60,7 @@ async def test_a_gallery_counts_each_tracklet_once_and_cameras_apart():
         point(4, "w", at=9),
     )
     views = await index.views_of(SPACE, ["t", "u", "w"])
-    found = galleries(views, {"v": ["t", "u", "w"]}, until_at=None, camera="b")["v"]
+    found = galleries(views, {"v": ["t", "u", "w"]}, camera="b")["v"]
     assert (found.n_views, found.n_cameras) == (4, 2)
     first, second = found.shots
     assert (first.camera, first.n_tracklets, first.is_same_camera) == ("a", 2, False)
@@ -65,8 +68,40 @@ async def test_a_gallery_counts_each_tracklet_once_and_cameras_apart():
     assert (second.camera, second.n_tracklets, second.is_same_camera) == ("b", 1, True)
 
 
-async def test_later_views_are_not_in_a_gallery_until_a_time():
+async def test_later_views_are_not_in_what_is_known_until_a_time_by_the_sites_clock():
     index = await filled(point(1, "t"), point(2, "t", at=5, vector=(0.0, 1.0, 0.0, 0.0)), point(3, "u", at=7))
     views = await index.views_of(SPACE, ["t", "u"])
-    (shots,) = galleries(views, {"v": ["t", "u"]}, until_at=4, camera=None)["v"].shots
-    assert (shots.n_tracklets, shots.total.tolist()) == (1, [127, 0, 0, 0])
+    right, late = Clocks({}), Clocks({"a": [(0, -6)]})  # a camera that is 6 us ahead
+    assert views["t"].until(right, 4).mean.tolist() == [127, 0, 0, 0]
+    assert views["u"].until(right, 4) is None
+    assert views["u"].until(late, 4) is views["u"]
+
+
+async def test_what_is_counted_is_what_is_kept_whoever_asks_at_once():
+    index = await filled(point(1, "t"))
+    await asyncio.gather(*(index.views_of(SPACE, ["t"]) for _ in range(5)))
+    assert index._n_bytes == sum(map(_n_bytes, index._views.values())) > 0
+
+
+async def test_a_deletion_whose_caller_is_gone_is_noticed_all_the_same():
+    class Slow(MemoryIndex):
+        async def delete(self, tracklet):
+            n_points = await super().delete(tracklet)
+            await asyncio.sleep(10)
+            return n_points
+
+    index = GalleryIndex(Slow())
+    await index.upsert([point(1, "t")], cursor=1)
+    await index.views_of(SPACE, ["t"])
+    deleting = asyncio.create_task(index.delete("t"))
+    await asyncio.sleep(0.01)
+    deleting.cancel()
+    await asyncio.gather(deleting, return_exceptions=True)
+    assert await index.views_of(SPACE, ["t"]) == {}
+
+
+async def test_of_more_views_than_one_question_may_read_the_first_named_are_read(monkeypatch):
+    monkeypatch.setattr(remembered, "MOST_VIEWS", 2)
+    monkeypatch.setattr(remembered, "CHUNK", 1)
+    index = await filled(point(1, "b"), point(2, "a"), point(3, "c"))
+    assert set(await index.views_of(SPACE, ["c", "a", "b"])) == {"c", "a"}

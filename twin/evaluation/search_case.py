@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from retrieval.appearance import ONE
+from retrieval.context import Anchor
 from retrieval.embedder import Embedders
 from retrieval.galleries import GalleryIndex
 from retrieval.identities import Assigned, Identities
@@ -19,7 +20,7 @@ from retrieval.index import Point
 from retrieval.ingest import point_of
 from retrieval.memory import MemoryIndex
 from retrieval.places import CameraDistances
-from retrieval.search import VehicleSearch
+from retrieval.search import Question, VehicleSearch
 from retrieval.weights import Weights
 from retrieval.whereabouts import Whereabouts
 from site_models.schema import Site
@@ -28,7 +29,7 @@ from twin.evaluation.event_files import read_observations
 from twin.evaluation.fuse_run import fuse_run
 from twin.evaluation.run_directory import prepare
 from twin.evaluation.run_tables import read_table
-from twin.evaluation.search_probes import Probe, chosen, passages_of, without
+from twin.evaluation.search_probes import Probe, chosen, passages_of, whole, without
 from twin.evaluation.tracklet_truth import Labelled, TrackletTruth
 from twin.events.codec import from_json
 from twin.events.envelope import FactEvent, ObservationEvent
@@ -84,7 +85,7 @@ def open_case(site: Site, run: Path, weights: Weights, *, own_identities: bool =
         if isinstance(event.payload, TrackletEmbedded):
             views.setdefault(event.payload.tracklet, []).append(event)
     tracklets = found.labelled()
-    probes = chosen(passages_of(tracklets), views, seed)
+    probes = whole(chosen(passages_of(tracklets), views, seed), tracklets)
     if not probes:
         raise BadInput(f"run '{run}' has no vehicle that two passages before cameras show; there is nothing to search for")
     facts = _fused(site, run, path, probes, "identities" if own_identities else "truth")
@@ -204,11 +205,22 @@ def _majority(assigned: Assigned, label_of: Mapping[TrackletId, str]) -> dict[Ve
     return found
 
 
+def question_of(case: SearchCase, probe: Probe, near: Anchor) -> Question:
+    """What is asked with a probe's view."""
+    view = probe.view
+    plate = None if view.personal is None or view.personal.plate is None else view.personal.plate.text
+    colour = None if view.colour is None else view.colour.name
+    return Question(moment=case.moment, near=near, kind=view.kind, colour=colour, plate=plate)
+
+
 def tracklet_means(
     case: SearchCase, space: tuple[str, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(N, E) whole mean views of assigned tracklets in a space, (N,) numbers of their vehicles and cameras, of how many views they
-    are, and the mean squared distance of one of those from the mean, as of unit vectors; NaN of one view.
+    """Mean views of assigned tracklets in a space.
+
+    Returns:
+        (N, E) whole numbers; (N,) numbers of their vehicles and of their cameras; of how many views they are; the mean squared
+        distance of one of those from the mean, as of unit vectors, NaN of one view.
     """
     by_tracklet = dict[TrackletId, list[Point]]()
     for point in case.points:

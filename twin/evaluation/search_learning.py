@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,11 @@ from retrieval.context import Anchor
 from retrieval.index import Space, unit_vector
 from retrieval.learning import Search, learned_looks, learned_terms
 from retrieval.rerank import evidence
-from retrieval.search import Question
 from retrieval.weights import ANCHORED, FREE, Weights
 from site_models.schema import Site
 from twin.errors import BadInput
 from twin.evaluation.fuse_run import fuse_run
-from twin.evaluation.search_case import SearchCase, open_case, tracklet_means
+from twin.evaluation.search_case import SearchCase, open_case, question_of, tracklet_means
 from twin.events.codec import to_json
 from twin.events.envelope import ObservationEvent
 from twin.events.ids import SECOND
@@ -34,6 +34,8 @@ from twin.log.port import Log
 from twin.log.sealing import personal_of
 
 FEWEST_PROBES = 20
+LEARNING_SEED = 101
+"""Of the draw of probes: not that of ``twin eval search``, though runs to learn from should be others altogether."""
 PAGE = 2_000
 
 
@@ -54,7 +56,8 @@ def learned_weights(cases: Sequence[SearchCase], before: Weights, source: str) -
             "runs, or a longer time"
         )
     looks = dict(before.looks)
-    for space in sorted({point.space for case in cases for point in case.points}):
+    counts = Counter(point.space for case in cases for point in case.points)
+    for space, _ in sorted(counts.items(), key=lambda pair: pair[1]):  # of several lengths the most frequent one's stays
         looks[space[0]] = _looks(cases, space, before)
     weights = replace(before, looks=looks)
     searches: dict[bool, list[Search]] = {False: [], True: []}
@@ -95,8 +98,7 @@ async def _searches(case: SearchCase) -> list[tuple[bool, Search]]:
             continue
         anchor = Anchor(camera=probe.view.camera, at=clocks.corrected(probe.view.camera, probe.at))
         for near in (Anchor(), anchor):
-            question = Question(moment=case.moment, near=near, kind=probe.view.kind)
-            looked_up = await case.search.looked_up(probe.view.embedder, vector, question)
+            looked_up = await case.search.looked_up(probe.view.embedder, vector, question_of(case, probe, near))
             told = tuple(evidence(one, looked_up.asked, case.search.distance_m) for one in looked_up.candidates)
             right = tuple(case.right_of.get(one.vehicle) == probe.passage.vehicle for one in looked_up.candidates)
             found.append((near != Anchor(), Search(evidence=told, is_right=right)))
@@ -105,8 +107,9 @@ async def _searches(case: SearchCase) -> list[tuple[bool, Search]]:
 
 def learned_from_runs(site: Callable[[Path], Site], runs: Sequence[Path], before: Weights, *, own_identities: bool) -> Weights:
     """Weights from run folders; raises BadInput as ``open_case`` does."""
-    cases = [open_case(site(run), run, before, own_identities=own_identities) for run in runs]
-    return learned_weights(cases, before, f"{'own identities' if own_identities else 'truth'} of {runs[0].resolve().name} …")
+    cases = [open_case(site(run), run, before, own_identities=own_identities, seed=LEARNING_SEED) for run in runs]
+    names = ", ".join(run.resolve().name for run in runs)
+    return learned_weights(cases, before, f"{'own identities' if own_identities else 'truth'} of {names}")
 
 
 async def observed(log: Log, keys: KeyRing, site: Site, hours: float, path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as dataclass_replace
 
 from msgspec.structs import replace
 
@@ -16,8 +17,8 @@ from twin.events.envelope import ObservationEvent
 from twin.events.ids import SECOND, CameraId, Micros, TrackletId
 from twin.events.observations import FrameObserved, TrackletEmbedded
 
-GAP_US: Micros = 10 * SECOND
-"""Out of a camera's view for longer: the next passage."""
+GAP_US: Micros = 120 * SECOND
+"""Out of a camera's view for longer: the next passage. One that stands is lost behind others for a minute."""
 MOST_PROBES = 40
 VEHICLE_SHARE = 3
 """One in so many vehicles is asked for, so that most of what the twin sees stays."""
@@ -92,6 +93,25 @@ def without(events: Iterable[ObservationEvent], probes: Sequence[Probe]) -> Iter
             yield replace(event, payload=replace(payload, boxes=boxes, unchanged=unchanged))
         else:
             yield event
+
+
+def whole(probes: Sequence[Probe], tracklets: Iterable[Labelled]) -> list[Probe]:
+    """The probes with what of their passages is too little seen to be anybody's: it shows them in some frame, at that time."""
+    every = list(tracklets)
+    found = list[Probe]()
+    for probe in probes:
+        one = probe.passage
+        more = frozenset(
+            each.tracklet
+            for each in every
+            if each.camera == one.camera
+            and each.votes[one.vehicle]
+            and each.vehicle is None
+            and each.first_at <= one.last_at + SECOND
+            and each.last_at >= one.first_at - SECOND
+        )
+        found.append(Probe(passage=dataclass_replace(one, tracklets=one.tracklets | more), view=probe.view, at=probe.at))
+    return found
 
 
 def _passage(vehicle: str, camera: CameraId, group: Sequence[Labelled]) -> Passage:

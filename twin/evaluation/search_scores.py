@@ -23,7 +23,7 @@ from retrieval.appearance import Ints, LookModel, Shots, nats_of_one_vehicle, wh
 from retrieval.context import Anchor
 from retrieval.index import Point, Vector, unit_vector
 from retrieval.rerank import evidence, stray_chance, terms_of, tracklet_chance
-from retrieval.search import LookedUp, Question
+from retrieval.search import LookedUp
 from retrieval.strays import stray_groups
 from retrieval.weights import Terms, Weights, probabilities
 from retrieval.weights_file import PACKAGED, load_weights
@@ -32,7 +32,7 @@ from twin.evaluation.grid import Bools, Floats
 from twin.evaluation.run_site import site_of
 from twin.evaluation.scored import Case, Scored
 from twin.evaluation.scores import report_of
-from twin.evaluation.search_case import SearchCase, open_case
+from twin.evaluation.search_case import SearchCase, open_case, question_of
 from twin.evaluation.search_probes import Probe
 from twin.events.ids import TrackletId, VehicleId
 
@@ -113,7 +113,7 @@ async def searched(case: SearchCase) -> list[_Asked]:
             continue
         anchor = Anchor(camera=probe.view.camera, at=clocks.corrected(probe.view.camera, probe.at))
         for near in (Anchor(), anchor):
-            question = Question(moment=case.moment, near=near, kind=probe.view.kind)
+            question = question_of(case, probe, near)
             one = _Asked(probe=probe, is_anchored=near != Anchor())
             began = time.perf_counter()
             looked_up = await case.search.looked_up(probe.view.embedder, vector, question)
@@ -161,7 +161,7 @@ def _rank(case: SearchCase, known: _Known, one: _Asked, vector: Vector, looked_u
     space = one.probe.view.embedder, len(vector)
     likeness = np.array([_most_alike(points, space, vector) for points in known.points])
     order = np.argsort(-likeness, kind="stable")
-    one.stages["visual"] = _Found(precision=_precision(is_right[order]), rank=int(np.argmax(is_right[order])))
+    one.stages["visual"] = _Found(precision=_precision(is_right[order]), rank=_first(is_right[order]))
     nats = _own_nats(known, space, whole(vector), asked.near, weights.look_of(space[0]))
     likely = {name: each.likely for each in looked_up.strays for name in each.tracklets}
     found = [evidence(each, asked, case.search.distance_m) for each in candidates]
@@ -239,6 +239,12 @@ def _most_alike(points: Sequence[Point], space: tuple[str, int], vector: Vector)
     return max((float(point.vector @ vector) for point in points if point.space == space), default=-2.0)
 
 
+def _first(is_right: Bools) -> int:
+    """Rank of the first right answer, from 0; after all of them where none is."""
+    found = np.flatnonzero(is_right)
+    return int(found[0]) if len(found) else len(is_right)
+
+
 def _precision(is_right: Bools) -> float:
     """Average precision of answers in order."""
     n_right = int(is_right.sum())
@@ -258,7 +264,8 @@ def _figures(rows: Sequence[_Asked]) -> dict[str, Figure]:
         figure=lambda sums: float((sums[1] - sums[0]) / max(1e-9, sums[2] - sums[0])),
         n=len(rows),
     )
-    figures["ece"] = _calibration(rows)
+    figures["ece"] = _calibration(rows, 1)
+    figures["ece_page"] = _calibration(rows, N_TOLD)
     figures["latency_mean_ms"] = Sums(
         parts=np.array([[1e3 * one.seconds, 1.0] for one in rows]).reshape(-1, 2),
         figure=lambda sums: float(sums[0] / sums[1]),
@@ -272,11 +279,14 @@ def _map(rows: Sequence[_Asked], stage: str) -> Sums:
     return Sums(parts=parts, figure=lambda sums: float(sums[0] / sums[1]), n=len(rows))
 
 
-def _calibration(rows: Sequence[_Asked]) -> Sums:
-    """Expected calibration error. Source: Guo et al., "On calibration of modern neural networks" (2017)."""
+def _calibration(rows: Sequence[_Asked], n_told: int) -> Sums:
+    """Expected calibration error of the first so many vehicles of each answer.
+
+    Source: Guo et al., "On calibration of modern neural networks" (2017).
+    """
     parts = np.zeros((len(rows), 3 * N_BINS))
     for number, one in enumerate(rows):
-        for chance, is_right in one.stages["all"].told:
+        for chance, is_right in one.stages["all"].told[:n_told]:
             column = min(N_BINS - 1, int(chance * N_BINS))
             parts[number, column] += 1.0
             parts[number, N_BINS + column] += chance
@@ -291,7 +301,7 @@ def _ece(sums: Floats) -> float:
 
 def reliability(rows: Sequence[_Asked]) -> list[dict[str, float]]:
     """Told and true shares by bin, for a reliability plot."""
-    sums = _calibration(rows).parts.sum(axis=0)
+    sums = _calibration(rows, N_TOLD).parts.sum(axis=0)
     n, told, right = np.split(sums, 3)
     return [
         {"n": int(n[k]), "told": round(float(told[k] / n[k]), 4), "right": round(float(right[k] / n[k]), 4)}
