@@ -63,6 +63,44 @@ async def test_what_is_no_picture_is_refused_and_the_next_is_decoded(decoder):
     assert (await decoder.decode(encoded(RED))).shape == (20, 30, 3)
 
 
+def png_that_unpacks_to(n_bytes, width, height):
+    """A few kilobytes whose pixels claim to be gigabytes: zeros pack a thousandfold."""
+
+    def chunk(name, body):
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    packer, packed = zlib.compressobj(9), b""
+    for _ in range(n_bytes // 2**20):
+        packed += packer.compress(bytes(2**20))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", packed + packer.flush()) + chunk(b"IEND", b"")
+
+
+async def test_bombs_cost_no_more_than_their_header_allows(decoder):
+    within = png_that_unpacks_to(256 * 2**20, 20, 20)  # far more rows than the header tells of
+    assert len(within) < 1_000_000
+    try:
+        image = await decoder.decode(within)
+    except ImageRejected:
+        pass
+    else:
+        assert image.shape == (20, 20, 3)
+    text = struct.pack(">I", 0) + b"zTXt"  # a comment that never ends is not read as one
+    with pytest.raises(ImageRejected):
+        await decoder.decode(b"\x89PNG\r\n\x1a\n" + text)
+    assert (await decoder.decode(encoded(RED))).shape == (20, 30, 3)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [b"<script>alert(1)</script>", b"PK\x03\x04" + bytes(200), b"%PDF-1.7\n", b"#!/bin/sh\nid\n", b"GIF89a" + bytes(100)],
+)
+async def test_of_a_file_that_is_two_things_only_the_picture_is_read(decoder, other):
+    np.testing.assert_array_equal(await decoder.decode(encoded(RED) + other), await decoder.decode(encoded(RED)))
+    with pytest.raises(ImageRejected):
+        await decoder.decode(other + encoded(RED))
+
+
 async def test_too_many_pixels_are_refused_by_the_header(decoder):
     with pytest.raises(ImageRejected, match="20000 x 10000 pixels; the limit is 50 megapixels"):
         await decoder.decode(png_of_claimed_size(20_000, 10_000))

@@ -175,7 +175,7 @@ def test_a_run_in_which_nobody_moves_is_refused_by_the_name_that_was_given(tmp_p
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("foo",), "no score 'foo'; use one of tracking, stalls, sessions, localization, review, robustness"),
+        (("foo",), "no score 'foo'; use one of tracking, stalls, sessions, localization, review, search, robustness"),
         (("foo", "--vehicle", "a", "--around", "2026-01-01T00:00:00Z"), "no score 'foo'"),
         (("tracking", "--seconds", "5", "--cameras", "1"), "--seconds, --cameras would change nothing of 'tracking'"),
         (("stalls", "--seed", "1", "--only", "camera_out", "--out", "x"), "--seed, --only, --out would change nothing"),

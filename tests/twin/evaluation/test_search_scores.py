@@ -59,10 +59,10 @@ def test_a_passage_ends_where_a_vehicle_is_out_of_view_for_a_while():
         one.votes["v"] += 3
         return one
 
-    found = passages_of([tracklet("t1", 0, 5), tracklet("t2", 8, 20), tracklet("t3", 60, 70)])
+    found = passages_of([tracklet("t1", 0, 5), tracklet("t2", 8, 20), tracklet("t3", 141, 150)])
     assert [(one.first_at // SECOND, one.last_at // SECOND, sorted(one.tracklets)) for one in found] == [
         (0, 20, ["t1", "t2"]),
-        (60, 70, ["t3"]),
+        (141, 150, ["t3"]),
     ]
 
 
