@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 START_S = 60.0
 FILMED_S = 150.0
+QUIET_S = 12.0  # longer than a camera takes to be told silent
 FILMED_VEHICLES = 15
 CHROMIUM_ARGS = (
     "--no-sandbox",
@@ -74,6 +75,7 @@ def filmed(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         _wait_until_filmed(origin)
     with _running(folder, "serve", "--site", "demo_lot") as origin:
         _wait_until_filmed(origin)
+        _wait_until_quiet(origin)
         yield origin
 
 
@@ -199,6 +201,20 @@ def _assigned(origin: str) -> list[str]:
     """The first tracklets that the twin took for vehicles."""
     facts = httpx2.get(f"{origin}/v1/sites/demo_lot/facts", timeout=30).raise_for_status().json()["facts"]
     return list(dict.fromkeys(one["data"]["tracklet"] for one in facts if one["type"] == "tracklet.assigned.v1"))
+
+
+def _wait_until_quiet(origin: str) -> None:
+    """Until no fact comes any more: the service still concludes what the last frames said, and that cameras fell silent."""
+    tracklet, deadline = _assigned(origin)[0], time.monotonic() + FILMED_S
+    head, since = None, time.monotonic()
+    while time.monotonic() < deadline:
+        now = _search(origin, tracklet).get("known_at")
+        if now != head:
+            head, since = now, time.monotonic()
+        elif time.monotonic() - since >= QUIET_S:
+            return
+        time.sleep(0.5)
+    pytest.fail(f"facts still came after {FILMED_S:.0f} s without frames")
 
 
 def _search(origin: str, tracklet: str) -> dict:
