@@ -25,7 +25,7 @@ CLASSES = ("kind", "presence", "reach", "own")
 FACTORS = ("look", "reciprocal", "plate", "colour")
 PRIOR_SIGMA, PRIOR_SIGMA_FACTOR = 1.5, 0.5
 """How far learned nats of a class, and factors, are from those set by hand, before anything is learned."""
-NOBODY_SHARE = 0.1
+NOBODY_SHARE = 0.03
 """Of searches, in how many the vehicle is taken to be unknown to the twin."""
 
 _LEAST_VARIANCE = 1e-4
