@@ -12,6 +12,7 @@ Vectors are whole numbers, so that their products are exact in any order and on 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import exp, fsum, log
 
 import numpy as np
@@ -99,8 +100,8 @@ def gaussian_nats(probe: Ints, gallery: Sequence[Shots], model: LookModel, *, n_
         gallery: of one vehicle, one entry a camera, at least one.
         n_tracklets, n_views: whose mean the probe is, all before one camera.
     """
-    rows = np.stack([probe, _mean_of(model, len(probe)), *(one.total for one in gallery)]).astype(np.float64)
-    products = (rows @ rows.T) / ONE**2  # of whole numbers far below 2^53: exact in whatever order
+    rows = np.array([probe, _mean_of(model, len(probe)), *(one.total for one in gallery)], np.float64)
+    products = (rows @ rows.T).tolist()  # of whole numbers far below 2^53: exact in whatever order
     own = model.view + model.tracklet / n_tracklets + model.crop / max(n_views, n_tracklets)
     noise = [model.view + model.tracklet / one.n_tracklets + model.crop / one.n_views for one in gallery]
     shared = [model.between + (model.view if one.is_same_camera else 0.0) for one in gallery]
@@ -110,8 +111,8 @@ def gaussian_nats(probe: Ints, gallery: Sequence[Shots], model: LookModel, *, n_
     # coefficients of probe - mean - sum of weights * (view mean - mean), over the rows
     each = [w / one.n_tracklets for w, one in zip(weights, gallery, strict=True)]
     off = [1.0, fsum(weights) - 1.0, *(-one for one in each)]
-    far2 = _length2(off, products)
-    plain2 = _length2([1.0, -1.0, *(0.0 for _ in each)], products)
+    far2 = _length2(off, products) / ONE**2
+    plain2 = (products[0][0] - 2.0 * products[0][1] + products[1][1]) / ONE**2
     return 0.5 * (model.n_directions * log(spread / left) + plain2 / spread - far2 / left)
 
 
@@ -123,12 +124,20 @@ def _solved(between: float, noise: Sequence[float], shared: Sequence[float]) -> 
     return [p - pull * b for p, b in zip(plain, bent, strict=True)]
 
 
-def _length2(coefficients: Sequence[float], products: NDArray[np.float64]) -> float:
-    rows = products.tolist()
-    return fsum(
-        a * b * product for a, row in zip(coefficients, rows, strict=True) for b, product in zip(coefficients, row, strict=True)
-    )
+def _length2(coefficients: Sequence[float], products: Sequence[Sequence[float]]) -> float:
+    """Squared length of the sum of vectors, by their products with each other."""
+    terms = list[float]()
+    for i, a in enumerate(coefficients):
+        row, twice = products[i], 2.0 * a
+        terms.append(a * a * row[i])
+        terms += [twice * coefficients[j] * row[j] for j in range(i)]
+    return fsum(terms)
 
 
 def _mean_of(model: LookModel, n_components: int) -> Ints:
-    return np.array(model.mean, np.int64) if len(model.mean) == n_components else np.zeros(n_components, np.int64)
+    return _whole_mean(model.mean, n_components)
+
+
+@lru_cache(maxsize=32)
+def _whole_mean(mean: tuple[int, ...], n_components: int) -> Ints:
+    return np.array(mean, np.int64) if len(mean) == n_components else np.zeros(n_components, np.int64)

@@ -26,7 +26,8 @@ def agreement(probe: Ints, shots: NDArray[np.int64], n_neighbours: int = N_NEIGH
         return np.zeros(0)
     vectors = np.concatenate([probe[None], shots]).astype(np.float64)
     products = vectors @ vectors.T  # of whole numbers below 2^53: exact in any order
-    alike = products / np.sqrt(np.outer(products.diagonal(), products.diagonal()))
+    lengths = np.sqrt(products.diagonal())
+    alike = products / lengths / lengths[:, None]
     mutual = _mutual(alike, n_neighbours)
     mutual |= _expanded(mutual, _mutual(alike, max(1, n_neighbours // 2)))
     both = _n_shared(mutual[:1], mutual)[0]
@@ -37,9 +38,8 @@ def agreement(probe: Ints, shots: NDArray[np.int64], n_neighbours: int = N_NEIGH
 def _mutual(alike: NDArray[np.float64], k: int) -> NDArray[np.bool_]:
     """(N, N) whether each is among the other's k nearest, itself counted."""
     n = len(alike)
-    order = np.argsort(-alike, axis=1, kind="stable")[:, : min(n, k + 1)]
-    near = np.zeros((n, n), dtype=bool)
-    np.put_along_axis(near, order, True, axis=1)
+    nearest = np.sort(alike, axis=1)[:, -min(n, k + 1)]  # all that are as near as the last are in
+    near = alike >= nearest[:, None]
     return near & near.T
 
 
