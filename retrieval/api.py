@@ -16,7 +16,8 @@ from retrieval.answering import SearchAnswer, answered
 from retrieval.asking import PARAMETERS, asked
 from retrieval.finder import Finding, Subject
 from retrieval.images import ImageDecoder
-from retrieval.search import Answer, Question, VehicleSearch
+from retrieval.question import Question
+from retrieval.search import Answer, VehicleSearch
 from retrieval.uploads import sent_pictures
 from twin.errors import BadInput, NotFound
 from twin.events.codec import canonical_json

@@ -9,7 +9,7 @@ from starlette.datastructures import QueryParams
 
 from retrieval.context import Anchor
 from retrieval.index import Where, plate_key
-from retrieval.search import Question
+from retrieval.question import Question
 from site_models.schema import CameraId, Site
 from twin.errors import BadInput
 from twin.events.codec import micros

@@ -20,7 +20,8 @@ from retrieval.index import Point
 from retrieval.ingest import point_of
 from retrieval.memory import MemoryIndex
 from retrieval.places import CameraDistances
-from retrieval.search import Question, VehicleSearch
+from retrieval.question import Question
+from retrieval.search import VehicleSearch
 from retrieval.weights import Weights
 from retrieval.whereabouts import Whereabouts
 from site_models.schema import Site
