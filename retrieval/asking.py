@@ -10,7 +10,7 @@ from starlette.datastructures import QueryParams
 from retrieval.context import Anchor
 from retrieval.index import Where, plate_key
 from retrieval.question import Question
-from site_models.schema import CameraId, Site
+from site_models.schema import Site
 from twin.errors import BadInput
 from twin.events.codec import micros
 from twin.events.ids import Micros
@@ -133,6 +133,3 @@ def _whole(name: str, text: str | None, default: int, least: int, most: int) -> 
     if not (text.isascii() and text.isdigit() and len(text) < 9 and least <= int(text) <= most):
         raise BadInput(f"{name}='{text[:60]}' cannot be used; give a whole number from {least} to {most}")
     return int(text)
-
-
-__all__ = ["PARAMETERS", "CameraId", "asked"]

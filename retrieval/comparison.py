@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from retrieval.appearance import Ints, LookModel, Shots, nats_of_one_vehicle, whole
 from retrieval.context import Place, Shot, colour_nats
-from retrieval.galleries import Gallery, TrackletViews, galleries
+from retrieval.galleries import Gallery, TrackletViews, gallery_of
 from retrieval.identities import Assigned
 from retrieval.index import Match, Sighting, Where
 from retrieval.question import Question
@@ -66,12 +66,8 @@ class Seen:
 
     def gallery(self, tracklets: Sequence[TrackletId]) -> Gallery:
         """Their views together, until the time asked for."""
-        until_at, camera = self.where.until_at, self.question.near.camera
-        own = {name: views.until(self.clocks, until_at) for name in tracklets if (views := self.views.get(name)) is not None}
-        return galleries(own, {_ANYBODY: tracklets}, camera=camera)[_ANYBODY]
-
-
-_ANYBODY = VehicleId("")
+        known = (self.views[name].until(self.clocks, self.where.until_at) for name in tracklets if name in self.views)
+        return gallery_of((views for views in known if views is not None), self.question.near.camera)
 
 
 def compared(

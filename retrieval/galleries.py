@@ -14,7 +14,7 @@ from msgspec import Struct
 from retrieval.appearance import Ints, Shots, whole
 from retrieval.index import EVERYWHERE, Match, Point, Sighting, Space, Vector, VectorIndex, Where
 from retrieval.whereabouts import Clocks
-from twin.events.ids import CameraId, Micros, TrackletId, VehicleId
+from twin.events.ids import CameraId, Micros, TrackletId
 
 MOST_BYTES = 64 * 2**20
 MOST_VIEWS = 20_000
@@ -171,38 +171,24 @@ class Gallery(Struct, frozen=True, kw_only=True, eq=False):
     n_cameras: int
 
 
-def galleries(
-    views: Mapping[TrackletId, TrackletViews | None],
-    tracklets_by_vehicle: Mapping[VehicleId, Sequence[TrackletId]],
-    *,
-    camera: CameraId | None,
-) -> dict[VehicleId, Gallery]:
-    """Each vehicle's views, by camera; a tracklet counts once, however many views it has.
+def gallery_of(tracklets: Iterable[TrackletViews], camera: CameraId | None) -> Gallery:
+    """Views of one vehicle, by camera; a tracklet counts once, however many views it has.
 
     Args:
         camera: the probe's, if it is known.
     """
-    found: dict[VehicleId, Gallery] = {}
-    for vehicle, tracklets in tracklets_by_vehicle.items():
-        means: dict[CameraId, list[Ints]] = {}
-        counts: Counter[CameraId] = Counter()
-        for name in tracklets:
-            if (seen := views.get(name)) is None:
-                continue
-            means.setdefault(seen.camera, []).append(seen.mean)
-            counts[seen.camera] += len(seen.sightings)
-        shots = tuple(
-            Shots(
-                camera=name,
-                total=np.add.reduce(each),
-                n_tracklets=len(each),
-                n_views=counts[name],
-                is_same_camera=name == camera,
-            )
-            for name, each in sorted(means.items())
+    means: dict[CameraId, list[Ints]] = {}
+    counts: Counter[CameraId] = Counter()
+    for seen in tracklets:
+        means.setdefault(seen.camera, []).append(seen.mean)
+        counts[seen.camera] += len(seen.sightings)
+    shots = tuple(
+        Shots(
+            camera=name, total=np.add.reduce(each), n_tracklets=len(each), n_views=counts[name], is_same_camera=name == camera
         )
-        found[vehicle] = Gallery(shots=shots, n_views=counts.total(), n_cameras=len(shots))
-    return found
+        for name, each in sorted(means.items())
+    )
+    return Gallery(shots=shots, n_views=counts.total(), n_cameras=len(shots))
 
 
 def _views(points: Sequence[Point]) -> TrackletViews:

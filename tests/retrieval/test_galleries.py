@@ -6,7 +6,7 @@ from uuid import UUID
 import numpy as np
 
 from retrieval import galleries as remembered
-from retrieval.galleries import GalleryIndex, _n_bytes, galleries
+from retrieval.galleries import GalleryIndex, _n_bytes, gallery_of
 from retrieval.index import Point, Sighting
 from retrieval.memory import MemoryIndex
 from retrieval.whereabouts import Clocks
@@ -60,7 +60,7 @@ async def test_a_gallery_counts_each_tracklet_once_and_cameras_apart():
         point(4, "w", at=9),
     )
     views = await index.views_of(SPACE, ["t", "u", "w"])
-    found = galleries(views, {"v": ["t", "u", "w"]}, camera="b")["v"]
+    found = gallery_of(views.values(), "b")
     assert (found.n_views, found.n_cameras) == (4, 2)
     first, second = found.shots
     assert (first.camera, first.n_tracklets, first.is_same_camera) == ("a", 2, False)

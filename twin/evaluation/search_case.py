@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from twin.events.codec import from_json
 from twin.events.envelope import FactEvent, ObservationEvent
 from twin.events.facts import TrackletAssigned
 from twin.events.ids import Micros, TrackletId, VehicleId
-from twin.events.observations import TrackletEmbedded
+from twin.events.observations import FrameObserved, TrackletEmbedded
 from twin.log.memory import MemoryLog
 from twin.log.port import FoldCommit
 from twin.projections.moment import Moment
@@ -100,15 +101,14 @@ class _TrackletIdentities:
         self._assigned = _assignments(_facts(run / "facts.jsonl"))
         self._tracklets: dict[TrackletId, Labelled] = {}
 
-    def add(self, event: object) -> None:
-        """Take one observation."""
-        payload, at = getattr(event, "payload", None), getattr(event, "occurred_at", 0)
-        boxes = [box.tracklet for box in getattr(payload, "boxes", ())]
-        for name in (*boxes, *getattr(payload, "unchanged", ())):
-            seen = self._tracklets.get(name)
-            if seen is None:
-                camera = payload.camera  # type: ignore[union-attr]
-                seen = self._tracklets[name] = Labelled(tracklet=name, camera=camera, first_at=at, last_at=at)
+    def add(self, event: ObservationEvent) -> None:
+        """Take one observation; what is no frame says nothing."""
+        frame, at = event.payload, event.occurred_at
+        if not isinstance(frame, FrameObserved):
+            return
+        for name in (*(box.tracklet for box in frame.boxes), *frame.unchanged):
+            if (seen := self._tracklets.get(name)) is None:
+                seen = self._tracklets[name] = Labelled(tracklet=name, camera=frame.camera, first_at=at, last_at=at)
                 seen.votes[str(self._assigned.get(name, ""))] += 1
             seen.first_at, seen.last_at = min(seen.first_at, at), max(seen.last_at, at)
 
@@ -127,7 +127,10 @@ def _observations(run: Path) -> Path:
 def _fused(site: Site, run: Path, path: Path, probes: Sequence[Probe], labels: str) -> list[FactEvent]:
     folder, fold = run / "search", Fold(site)
     names = sorted(name for probe in probes for name in probe.passage.tracklets)
-    wanted = msgspec.json.encode({"labels": labels, "fold": fold.version, "config": fold.config_hash, "without": names})
+    with path.open("rb") as observations:
+        digest = hashlib.file_digest(observations, "sha256").hexdigest()
+    of = {"labels": labels, "observations": digest, "fold": fold.version, "config": fold.config_hash}
+    wanted = msgspec.json.encode({**of, "without": names})
     note = folder / "probes.json"
     if not (note.exists() and note.read_bytes() == wanted and (folder / "facts.jsonl").exists()):
         prepare(folder)
