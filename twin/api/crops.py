@@ -53,11 +53,12 @@ ENDPOINTS = (
         method="PUT",
         status=201,
         handler=put_crop,
+        scope="ingest",
         about="Keep a picture of a tracklet; the same again changes nothing.",
         answer=CropStored,
         parameters=(Parameter(name="tracklet", about="Whose key seals it.", schema={"type": "string"}, is_required=True),),
         takes={"image/jpeg": {"type": "string", "format": "binary"}},
         refusals=(404, 410, 413, 422, 503, 507),
     ),
-    Endpoint(path=_PATH, handler=get_crop, about="A picture.", answer="image/jpeg", refusals=(404, 410, 503)),
+    Endpoint(path=_PATH, handler=get_crop, scope="read", about="A picture.", answer="image/jpeg", refusals=(404, 410, 503)),
 )

@@ -106,6 +106,7 @@ ENDPOINTS = (
         path="/v1/sites/{site}/decisions",
         method="POST",
         handler=post_decision,
+        scope="operate",
         about="Merge, split, close, reopen, waive or set_plate: a person's decision, which holds whatever is observed later.",
         answer=ReceiptView,
         body=DecisionGiven,
@@ -114,6 +115,7 @@ ENDPOINTS = (
     Endpoint(
         path="/v1/sites/{site}/sessions/{session}/plate",
         handler=read_plate,
+        scope="operate",
         about="The number plate that a person set for a stay: personal data, gone when its key is destroyed.",
         answer=PlateView,
         parameters=MOMENT,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
+
+Scope = Literal["ingest", "read", "search", "operate", "admin"]
+"""What a key may do at a site: give observations, read, search by picture, decide as a person does, or all and its settings."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -40,6 +43,7 @@ class Endpoint:
     """One method of one path.
 
     Attributes:
+        scope: what a key must have been given; None where anybody may ask.
         answer: a msgspec type for a JSON answer, a media type for any other, None where there is none.
         status: of the answer.
         takes: media types of the request's body, with their JSON Schema.
@@ -49,6 +53,7 @@ class Endpoint:
 
     path: str
     handler: Handler
+    scope: Scope | None
     about: str
     answer: Any
     method: str = "GET"

@@ -55,6 +55,6 @@ async def _log(services: Services) -> str | None:
 
 
 ENDPOINTS = (
-    Endpoint(path="/healthz", handler=healthz, about="Whether the service works.", answer=Health, refusals=(503,)),
-    Endpoint(path="/metrics", handler=metrics, about="Figures for Prometheus.", answer="text/plain"),
+    Endpoint(path="/healthz", handler=healthz, scope=None, about="Whether the service works.", answer=Health, refusals=(503,)),
+    Endpoint(path="/metrics", handler=metrics, scope="read", about="Figures for Prometheus.", answer="text/plain"),
 )

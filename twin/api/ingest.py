@@ -159,6 +159,7 @@ ENDPOINTS = (
         path="/v1/sites/{site}/observations",
         method="POST",
         handler=post_observations,
+        scope="ingest",
         about="Append observations, all or none; a resend of a device key gets the first position again.",
         answer=Receipts,
         takes={

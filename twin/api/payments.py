@@ -122,6 +122,7 @@ ENDPOINTS = (
         path="/v1/sites/{site}/payments",
         method="POST",
         handler=post_payment,
+        scope="ingest",
         about="Money for a stay: a fact says on whose account it is, whatever becomes of the stay.",
         answer=ReceiptView,
         body=PaymentGiven,
@@ -130,6 +131,7 @@ ENDPOINTS = (
     Endpoint(
         path="/v1/sites/{site}/sessions/{session}/due",
         handler=read_due,
+        scope="read",
         about="What a stay costs if it ends at a time, what of that is paid, and until when it may leave.",
         answer=DueView,
         parameters=(AT, KNOWN_AT),

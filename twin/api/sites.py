@@ -64,10 +64,11 @@ def _corners(site: Site, cameras: list[dict[str, Any]]) -> Iterator[Point]:
 
 
 ENDPOINTS = (
-    Endpoint(path="/v1/sites", handler=list_sites, about="Names of the sites served.", answer=Sites),
+    Endpoint(path="/v1/sites", handler=list_sites, scope="read", about="Names of the sites served.", answer=Sites),
     Endpoint(
         path="/v1/sites/{site}",
         handler=read_site,
+        scope="read",
         about="The model of a site, cameras with their footprints; metres in the site frame.",
         answer=SiteModel,
         refusals=(404,),

@@ -114,6 +114,7 @@ ENDPOINTS = (
     Endpoint(
         path=f"{_SITE}/state",
         handler=read_state,
+        scope="read",
         about="The whole state of a site at a moment.",
         answer=StateView,
         parameters=MOMENT,
@@ -122,6 +123,7 @@ ENDPOINTS = (
     Endpoint(
         path=f"{_SITE}/vehicles",
         handler=read_vehicles,
+        scope="read",
         about="Vehicles on the site at a moment.",
         answer=Vehicles,
         parameters=MOMENT,
@@ -130,6 +132,7 @@ ENDPOINTS = (
     Endpoint(
         path=f"{_SITE}/vehicles/{{vehicle}}",
         handler=read_vehicle,
+        scope="read",
         about="One vehicle at a moment, its history until then, and the tracklets it was seen as.",
         answer=VehicleTold,
         parameters=(
@@ -141,6 +144,7 @@ ENDPOINTS = (
     Endpoint(
         path=f"{_SITE}/occupancy",
         handler=read_occupancy,
+        scope="read",
         about="Zones, stalls and counters at a moment.",
         answer=OccupancyView,
         parameters=MOMENT,
@@ -149,6 +153,7 @@ ENDPOINTS = (
     Endpoint(
         path=f"{_SITE}/sessions",
         handler=read_sessions,
+        scope="read",
         about="Stays that had begun at a moment, in the order in which they did.",
         answer=Sessions,
         parameters=(
@@ -161,6 +166,7 @@ ENDPOINTS = (
     Endpoint(
         path=f"{_SITE}/ledger",
         handler=read_ledger,
+        scope="read",
         about="What stays cost: charges, and reversals of what was corrected, in the order in which they became known.",
         answer=Ledger,
         parameters=(
@@ -173,6 +179,7 @@ ENDPOINTS = (
     Endpoint(
         path=f"{_SITE}/facts",
         handler=read_facts,
+        scope="read",
         about="The fact log itself, in the order in which facts became known.",
         answer=Facts,
         parameters=(
