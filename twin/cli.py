@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,21 +14,25 @@ from twin.commands import (
     AsJson,
     DataDir,
     SiteName,
+    announcing,
     builtins,
     database_trouble,
     micros_of,
     print_json,
     say,
     saying_how_far,
+    served,
     settings,
     with_log,
 )
+from twin.doctor_cli import doctor
 from twin.errors import BadInput, TwinError
 from twin.eval_cli import evaluate
 from twin.learn_cli import learn_app
 from twin.log_cli import backup, db_app, log_app, restore
 from twin.rebuild_cli import rebuild_app
 from twin.refuse_cli import refuse
+from twin.structured_logging import set_up_logging
 
 app = typer.Typer(
     help="The twin service: what is true on a site, and what was known when.",
@@ -47,8 +50,12 @@ app.command()(backup)
 app.command()(restore)
 app.command("eval")(evaluate)
 app.command()(refuse)
+app.command()(doctor)
 
 At = Annotated[str | None, typer.Option("--at", help="Valid time, RFC 3339. Absent: everything known.")]
+Served = Annotated[
+    list[str] | None, typer.Option("--site", help="A site's folder or name; may be given several times (TWIN_SITE_DIRS).")
+]
 Out = Annotated[Path, typer.Option("--out", help="The run folder to write.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="TCP port; 0 takes a free one.")]
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on; only loopback is accepted.")]
@@ -124,7 +131,7 @@ def prove(
 
 @app.command()
 def serve(
-    site: Annotated[list[str], typer.Option("--site", help="A site's folder or name; may be given several times.")],
+    site: Served = None,
     data_dir: DataDir = None,
     host: Host = None,
     port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="TCP port (TWIN_PORT, else 8600).")] = None,
@@ -132,18 +139,20 @@ def serve(
     """The service: ingest, fusion, reads, live feed, map and search."""
     from twin.main import load_sites, serve_sites
 
-    asyncio.run(serve_sites(settings(data_dir, host=host, port=port), load_sites(site), announce=say))
+    told = settings(data_dir, host=host, port=port)
+    asyncio.run(serve_sites(told, load_sites(served(site, told)), announce=announcing(told)))
 
 
 @app.command()
 def work(
-    site: Annotated[list[str], typer.Option("--site", help="A site's folder or name; may be given several times.")],
+    site: Served = None,
     data_dir: DataDir = None,
 ) -> None:
     """A fusion worker beside others: folds those of the sites that the broker's consumer group gives it."""
     from twin.main import load_sites, work_on_sites
 
-    asyncio.run(work_on_sites(settings(data_dir), load_sites(site), announce=say))
+    told = settings(data_dir)
+    asyncio.run(work_on_sites(told, load_sites(served(site, told)), announce=announcing(told)))
 
 
 @app.command()
@@ -280,7 +289,7 @@ def main() -> None:
     """Run the command; an error raised on purpose, or a file or database that cannot be used, is one message, exit 1."""
     if sys.stderr is not None:  # it may have been closed
         faulthandler.enable()  # a page of a mapped file that a full disk cannot hold ends the process: say where
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    set_up_logging("WARNING", "text")
     try:
         app()
     except TwinError as wrong:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 
 from twin.errors import BadInput
 from twin.settings import Settings
+from twin.structured_logging import set_up_logging
 
 SiteName = Annotated[str, typer.Option("--site", help="A site's folder, or the name of a packaged site.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of logs and crops (TWIN_DATA_DIR, else ./twin-data).")]
@@ -24,6 +26,20 @@ def settings(data_dir: Path | None, *, host: str | None = None, port: int | None
     given = {"data_dir": data_dir, "host": host, "port": port}
     told = {name: value for name, value in given.items() if value is not None}
     return msgspec.structs.replace(Settings.from_environ(os.environ), **told)
+
+
+def announcing(told: Settings) -> Callable[[str], None]:
+    """Set the process's log up as the settings say, and give where to announce that it serves: in the log's own form."""
+    set_up_logging(told.log_level, told.log_format)
+    return say if told.log_format == "text" else logging.getLogger("twin").warning
+
+
+def served(sites: list[str] | None, told: Settings) -> list[str]:
+    """The sites that the command line names, else those of the settings; raises BadInput where there are none."""
+    names = sites or [str(folder) for folder in told.site_dirs]
+    if not names:
+        raise BadInput("no site is named; give --site DIR, or set TWIN_SITE_DIRS")
+    return names
 
 
 def with_logs(site: str, data_dir: Path | None, work: Any, *, read_only: bool) -> Any:

@@ -7,7 +7,7 @@ import random
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -227,6 +227,9 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
             checks={"parts": background.check},
             extra_routes=search.routes,
             version=version("spatial-twin"),
+            data_dir=settings.data_dir,
+            settings=settings.told(),
+            new_request_id=lambda: secrets.token_hex(8),
         )
 
 
@@ -255,7 +258,14 @@ async def serve_sites(
     with listener:
         async with opened(settings, sites, background) as services:
             app = create_app(services)
-            config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=5, ws="websockets-sansio")
+            config = uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,  # ours has ids, and leaves out what is of no interest
+                lifespan="off",
+                timeout_graceful_shutdown=5,
+                ws="websockets-sansio",
+            )
             server = Server(config)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             with stop_signals() as stopped:
@@ -270,7 +280,11 @@ async def serve_sites(
                     if beside is not None:
                         others.append(asyncio.create_task(beside(services, url)))
                     done, _ = await asyncio.wait([serving, *others], return_when=asyncio.FIRST_COMPLETED)
+                    if stopped.is_set():
+                        services.stopping.set()
+                        await _drain(stopped, settings.drain_s)
                 finally:
+                    services.stopping.set()
                     server.should_exit = True
                     for task in others:
                         task.cancel()
@@ -279,6 +293,13 @@ async def serve_sites(
                 task.result()
         if background.failure is not None:
             raise background.failure
+
+
+async def _drain(stopped: asyncio.Event, drain_s: float) -> None:
+    """Go on serving for a while, until whoever sends requests has seen that none should come; a second signal ends it."""
+    stopped.clear()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stopped.wait(), drain_s)
 
 
 async def work_on_sites(settings: Settings, sites: Mapping[SiteId, Site], *, announce: Callable[[str], None]) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,8 +15,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from twin.errors import SettingsError
+from twin.structured_logging import LogFormat
 
 PREFIX = "TWIN_"
+SECRETS = frozenset({"qdrant_api_key"})
+
+_WITHIN = re.compile(r"(://[^/:@]*:)[^@/]*@")  # a password in an address
 
 _Positive = Annotated[int, Meta(ge=1)]
 _PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
@@ -53,7 +58,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         qdrant_replication: copies of each site's points in the cluster, a majority of which acknowledges a write.
         embedder: the ONNX model that the cameras' crops were embedded with, for picture search; None is whichever of the
             built-in colour descriptor and the packaged model fits the views.
-        log_level: DEBUG, INFO, WARNING or ERROR.
+        log_level: DEBUG, INFO, WARNING or ERROR; what ``twin serve`` and ``twin work`` say on standard error.
+        log_format: text, or json: an object a line.
+        drain_s: seconds between a signal to stop, from when ``/readyz`` answers 503, and the end of new connections.
     """
 
     data_dir: Path = Path("twin-data")
@@ -80,11 +87,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     qdrant_replication: Annotated[int, Meta(ge=1, le=100)] = 1
     embedder: Path | None = None
     log_level: Annotated[str, Meta(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    log_format: LogFormat = "text"
+    drain_s: Annotated[float, Meta(ge=0, le=300)] = 0.0
 
     @property
     def log_location(self) -> str | Path:
         """What ``SqlLog.open`` takes."""
         return self.database_url or self.data_dir / "log.db"
+
+    def told(self) -> dict[str, Any]:
+        """Every setting as JSON has it, for people to read: secrets are left out, also the password within an address."""
+        values = msgspec.to_builtins(self, enc_hook=str)
+        for name in SECRETS & {name for name, value in values.items() if value is not None}:
+            values[name] = "(set)"
+        return {name: _WITHIN.sub(r"\1(set)@", value) if isinstance(value, str) else value for name, value in values.items()}
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +15,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ExceptionHandler
 
-from twin.api import crops, decisions, health, ingest, payments, sites, state, subscriptions
+from twin.api import crops, decisions, health, ingest, introspection, payments, sites, state, subscriptions
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json
 from twin.api.live import live
@@ -22,6 +23,7 @@ from twin.api.metrics import MeasureRequests
 from twin.api.openapi import document
 from twin.api.origin import RefuseOtherOrigins
 from twin.api.problem import on_disconnect, on_http_exception, on_twin_error, on_unforeseen
+from twin.api.requests import NameRequests
 from twin.api.services import Services
 from twin.errors import TwinError
 
@@ -36,6 +38,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *crops.ENDPOINTS,
     *subscriptions.ENDPOINTS,
     *health.ENDPOINTS,
+    *introspection.ENDPOINTS,
 )
 
 
@@ -49,10 +52,15 @@ def create_app(services: Services) -> Starlette:
             Route("/openapi.json", read_openapi),
             Route("/", _page("index.html")),
             Route("/explore", _page("explore.html")),
+            *(Route(path, _page("introspection.html")) for path in introspection.PAGES),
             Route("/favicon.ico", _page("favicon.svg")),
             Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
         ],
-        middleware=[Middleware(MeasureRequests, metrics=services.metrics), Middleware(RefuseOtherOrigins)],
+        middleware=[
+            Middleware(NameRequests, new_id=services.new_request_id, now_s=_now_s),
+            Middleware(MeasureRequests, metrics=services.metrics),
+            Middleware(RefuseOtherOrigins),
+        ],
         exception_handlers={
             TwinError: cast(ExceptionHandler, on_twin_error),
             HTTPException: on_http_exception,
@@ -69,6 +77,10 @@ def create_app(services: Services) -> Starlette:
 async def read_openapi(request: Request) -> Response:
     """The description of this interface, OpenAPI 3.1."""
     return json(request.app.state.openapi)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _page(name: str):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from math import nan
 
 from starlette.requests import Request
@@ -19,13 +21,12 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 async def healthz(request: Request) -> Response:
     """200 when every check is well, else 503 with what is wrong."""
-    services = services_of(request)
-    found = {"log": await _log(services)}
-    for name, check in sorted(services.checks.items()):
-        found[name] = await check()
-    is_well = all(wrong is None for wrong in found.values())
-    checks = {name: wrong or "ok" for name, wrong in found.items()}
-    return json({"status": "ok" if is_well else "failing", "checks": checks}, 200 if is_well else 503)
+    return _told(await _found(services_of(request)))
+
+
+async def readyz(request: Request) -> Response:
+    """200 while requests should come here: as ``healthz``, and every live feed has its state, and nothing is stopping."""
+    return _told(await _readiness(services_of(request)))
 
 
 async def metrics(request: Request) -> Response:
@@ -33,8 +34,32 @@ async def metrics(request: Request) -> Response:
     services = services_of(request)
     for site, hub in services.hubs.items():
         services.metrics.stands_at(site, await services.log.heads(site), await _lag(services, site), hub.n_clients)
+        services.metrics.delivering(site, hub.cameras())
+    free_bytes = nan if services.data_dir is None else float(shutil.disk_usage(services.data_dir).free)
+    services.metrics.stands(is_ready=not any((await _readiness(services)).values()), free_bytes=free_bytes)
     services.metrics.subscribed([one for of in services.subscriptions.values() for one in await of.standings()])
     return Response(services.metrics.text(), headers={"content-type": PROMETHEUS})
+
+
+async def _found(services: Services) -> dict[str, str | None]:
+    """What is wrong, by the name of the check."""
+    found = {"log": await _log(services)}
+    for name, check in sorted(services.checks.items()):
+        found[name] = await check()
+    return found
+
+
+async def _readiness(services: Services) -> dict[str, str | None]:
+    found = await _found(services)
+    for site, hub in sorted(services.hubs.items()):
+        found[f"live feed of {site}"] = None if hub.is_current else "reads the site's state from the log"
+    return found | {"serving": "stopping" if services.stopping.is_set() else None}
+
+
+def _told(found: Mapping[str, str | None]) -> Response:
+    is_well = all(wrong is None for wrong in found.values())
+    checks = {name: wrong or "ok" for name, wrong in found.items()}
+    return json({"status": "ok" if is_well else "failing", "checks": checks}, 200 if is_well else 503)
 
 
 async def _lag(services: Services, site: SiteId) -> float:
@@ -56,5 +81,13 @@ async def _log(services: Services) -> str | None:
 
 ENDPOINTS = (
     Endpoint(path="/healthz", handler=healthz, scope=None, about="Whether the service works.", answer=Health, refusals=(503,)),
+    Endpoint(
+        path="/readyz",
+        handler=readyz,
+        scope=None,
+        about="Whether requests should be sent here: not before it has caught up, nor once it is stopping.",
+        answer=Health,
+        refusals=(503,),
+    ),
     Endpoint(path="/metrics", handler=metrics, scope="read", about="Figures for Prometheus.", answer="text/plain"),
 )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twin.events.ids import SiteId
@@ -32,6 +32,12 @@ class Metrics:
         self._live = Gauge("twin_live_clients", "Clients of the live feed", ["site"], registry=self.registry)
         of_one = ["site", "subscription"]
         self._behind = Gauge("twin_subscription_lag", "Facts after the last acknowledged", of_one, registry=self.registry)
+        self._camera = Gauge(
+            "twin_camera_delivers", "1 while a camera delivers, else 0", ["site", "camera"], registry=self.registry
+        )
+        self._ready = Gauge("twin_ready", "1 while requests should be sent here", registry=self.registry)
+        self._free = Gauge("twin_disk_free_bytes", "Free where the data folder is", registry=self.registry)
+        ProcessCollector(registry=self.registry)
         self._parked = Gauge("twin_subscription_parked", "Facts that failed too often", of_one, registry=self.registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -59,6 +65,16 @@ class Metrics:
             of = one.subscription.site, one.subscription.name
             self._behind.labels(*of).set(one.lag)
             self._parked.labels(*of).set(one.tally.parked)
+
+    def stands(self, *, is_ready: bool, free_bytes: float) -> None:
+        """Note how the process stands."""
+        self._ready.set(is_ready)
+        self._free.set(free_bytes)
+
+    def delivering(self, site: SiteId, is_active: Mapping[str, bool]) -> None:
+        """Note which cameras of a site deliver."""
+        for camera, delivers in is_active.items():
+            self._camera.labels(site, camera).set(delivers)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -46,6 +49,10 @@ class Services:
         checks: for ``/healthz``, by name; whether the log answers is checked without being named here.
         extra_routes: routes of parts that the API does not know, such as search.
         reserved_devices: device names that nobody outside may use.
+        data_dir: whose disk is watched.
+        stopping: set when the process is about to end: nobody should send it anything new, and what waits is answered.
+        settings: what the process was told, secrets left out.
+        new_request_id: a name for a request that came without one.
     """
 
     log: Log
@@ -61,6 +68,10 @@ class Services:
     reserved_devices: frozenset[str] = frozenset({"twin-worker"})
     limits: ApiLimits = field(default_factory=ApiLimits)
     version: str = "0"
+    data_dir: Path | None = None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    new_request_id: Callable[[], str] = field(default_factory=lambda: map("request-{}".format, count(1)).__next__)
 
     def site(self, name: str) -> Site:
         """A site that is served; raises NotFound."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -15,12 +16,13 @@ from twin.api.exchange import body_of, json, services_of, site_of
 from twin.api.schemas import CloudEvent
 from twin.errors import BadInput, NotFound
 from twin.events.codec import rfc3339, to_cloudevent
-from twin.feeds.subscriptions import Standing, Subscriptions
+from twin.feeds.subscriptions import Lease, Standing, Subscriptions
 from twin.log.subscriptions import Delivery, Filter
 
 _BODY_BYTES = 1_000_000
 _MOST_PARKED = 1_000
 _MOST_LEASED = 1_000
+_LOOK_EVERY_S = 0.5  # whether the service is about to stop
 
 
 class Wanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -181,11 +183,25 @@ async def post_lease(request: Request) -> Response:
     _check_range("lease_s", wanted.lease_s, 1, 3600)
     _check_range("wait_s", wanted.wait_s, 0, 60)
     _check_range("the length of consumer", len(wanted.consumer), 0, 200)
-    lease = await _subscriptions(request).lease(
-        _name(request), limit=wanted.limit, lease_s=wanted.lease_s, wait_s=wanted.wait_s, consumer=wanted.consumer
-    )
+    lease = await _leased(request, wanted)
     told = [{"n_attempts": one.delivery.n_attempts, "event": to_cloudevent(one.fact)} for one in lease.handed]
     return json({"lease": lease.number, "until": rfc3339(lease.until), "deliveries": told})
+
+
+async def _leased(request: Request, wanted: LeaseWanted) -> Lease:
+    """A lease, or an empty one once the wait is over or the service is about to stop."""
+    stopping, now_s = services_of(request).stopping, asyncio.get_running_loop().time
+    until_s = now_s() + wanted.wait_s
+    while True:
+        lease = await _subscriptions(request).lease(
+            _name(request),
+            limit=wanted.limit,
+            lease_s=wanted.lease_s,
+            wait_s=max(0.0, min(until_s - now_s(), _LOOK_EVERY_S)),
+            consumer=wanted.consumer,
+        )
+        if lease.number or stopping.is_set() or now_s() >= until_s:
+            return lease
 
 
 async def post_acknowledgement(request: Request) -> Response:

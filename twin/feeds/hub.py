@@ -93,6 +93,15 @@ class Hub:
         """Whether a correction is being read back in, and nothing is published."""
         return self._present.is_stale
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it has read the state that it starts with, and no correction is being read back in."""
+        return self._started.is_set() and not self.is_behind
+
+    def cameras(self) -> dict[str, bool]:
+        """Whether each camera delivers, as was last published."""
+        return {one["camera"]: one["state"] == "active" for one in self._state["cameras"]}
+
     async def started(self) -> None:
         """Wait until ``run`` has read the state it starts with, or has ended."""
         await self._started.wait()

@@ -1,0 +1,94 @@
+"""``twin doctor``: what is well, what is not, and what to do."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from twin.doctor import examined
+from twin.log.clock import system_clock
+from twin.log.sql.log import SqlLog
+from twin.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def found(settings, *sites, clock=system_clock):
+    return {one.name: one for one in examined(settings, sites, clock)}
+
+
+@pytest.fixture
+def settings(tmp_path):
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return Settings(data_dir=tmp_path / "data", port=port)
+
+
+def test_a_machine_that_can_serve_has_nothing_that_fails(settings):
+    findings = found(settings, "demo_lot")
+    assert {one.verdict for one in findings.values()} <= {"ok", "warn"}
+    assert "5 cameras" in findings["site demo_lot"].words
+    assert "first `twin serve` makes it" in findings["log"].words
+    assert not settings.data_dir.exists()  # it looks, and changes nothing
+
+
+def test_a_site_with_faults_fails_with_the_first_of_them(settings, tmp_path):
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    (folder / "site.toml").write_text("name = ")
+    finding = found(settings, str(folder))[f"site {folder}"]
+    assert finding.verdict == "fail"
+    assert "site.toml" in finding.words
+    assert "neither a folder nor a packaged site" in found(settings, "nosuch")["site nosuch"].words
+
+
+def test_a_server_that_does_not_answer_fails_by_its_address(settings):
+    with closing(socket.socket()) as nobody:  # bound and not listening: refuses
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        told = Settings(data_dir=settings.data_dir, port=settings.port, kafka_brokers=f"127.0.0.1:{port}")
+        finding = found(told)["broker"]
+    assert finding.verdict == "fail"
+    assert f"127.0.0.1:{port}" in finding.words
+    assert "TWIN_KAFKA_BROKERS" in finding.words
+
+
+def test_a_port_with_something_else_on_it_fails(settings):
+    with closing(socket.socket()) as other:
+        other.bind(("127.0.0.1", settings.port))
+        other.listen()
+        finding = found(settings)["service"]
+    assert finding.verdict == "fail"
+    assert "something else" in finding.words
+
+
+def test_a_log_of_this_release_is_read_and_a_damaged_one_fails(settings):
+    settings.data_dir.mkdir()
+    asyncio.run(SqlLog.open(settings.data_dir / "log.db").aclose())
+    reading = [sys.executable, "-m", "twin.cli", "doctor", "--data-dir", str(settings.data_dir), "--port", str(settings.port)]
+    environ = {**os.environ, "PYTHONWARNINGS": ""}
+    done = subprocess.run([*reading, "--json"], capture_output=True, text=True, cwd=ROOT, env=environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = {one["name"]: one for one in json.loads(done.stdout)["findings"]}
+    assert told["log"]["verdict"] == "ok"
+
+    file = settings.data_dir / "log.db"
+    file.write_bytes(b"no database at all" * 500)
+    done = subprocess.run(reading, capture_output=True, text=True, cwd=ROOT, env=environ)
+    assert done.returncode == 1
+    assert "FAIL  log:" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_cannot_hold_data_fails(settings, tmp_path):
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    told = Settings(data_dir=in_the_way / "data", port=settings.port)
+    assert found(told)["data folder"].verdict == "fail"
