@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json, services_of
+from twin.api.guard import grant_of
 from twin.api.schemas import Health
 from twin.api.services import Services
 from twin.errors import Overloaded, TwinError
@@ -29,12 +30,14 @@ async def healthz(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """Figures for Prometheus."""
+    """Figures for Prometheus, of the sites that may be read."""
     services = services_of(request)
     for site, hub in services.hubs.items():
         services.metrics.stands_at(site, await services.log.heads(site), await _lag(services, site), hub.n_clients)
     services.metrics.subscribed([one for of in services.subscriptions.values() for one in await of.standings()])
-    return Response(services.metrics.text(), headers={"content-type": PROMETHEUS})
+    grant = grant_of(request)
+    text = services.metrics.text(lambda site: grant.allows("read", site))
+    return Response(text, headers={"content-type": PROMETHEUS})
 
 
 async def _lag(services: Services, site: SiteId) -> float:
