@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from twin.access.keys import parse_key
+from twin.access.store import AccessStore
 from twin.cli import app
 from twin.errors import BadInput, NotFound
 
@@ -58,6 +59,14 @@ def served(folder, *words):
         process.communicate(timeout=30)
 
 
+def recorded(folder):
+    store = AccessStore.open(folder / "access.db")
+    try:
+        return store.audit_page("demo_lot", after=0, limit=100)
+    finally:
+        store.close()
+
+
 def status(url, key=None):
     headers = {} if key is None else {"authorization": f"Bearer {key}"}
     return httpx2.get(url, headers=headers, timeout=10).status_code
@@ -74,17 +83,29 @@ def test_a_key_made_and_revoked_beside_a_service_counts_within_seconds(tmp_path)
     with served(tmp_path, "--host", "0.0.0.0") as url:
         assert status(f"{url}/healthz") == 200
         assert status(url + SITE) == 401
-        key = twin(tmp_path, "key", "create", "--site", "demo_lot", "--scope", "read,ingest", "--name", "a test").stdout.strip()
+        key = twin(
+            tmp_path, "key", "create", "--site", "demo_lot", "--scope", "read,operate", "--name", "a test"
+        ).stdout.strip()
         assert until(url + SITE, key, 200) == 200
         assert status(f"{url}/v1/sites/demo_lot/audit", key) == 403
         (told,) = json.loads(twin(tmp_path, "key", "list", "--json").stdout)["keys"]
-        assert (told["id"], told["state"], told["scopes"], told["name"]) == (
-            parse_key(key)[0],
-            "valid",
-            ["ingest", "read"],
-            "a test",
-        )
+        assert (told["id"], told["state"], told["name"]) == (parse_key(key)[0], "valid", "a test")
+        assert told["scopes"] == ["read", "operate"]
         assert told["used_at"] is not None
+        decision = {
+            "id": "d",
+            "decision": "waive",
+            "author": "Ann",
+            "reason": "r",
+            "at": "2026-01-01T12:00:00Z",
+            "session": "p",
+        }
+        for host, told_of in (("127.0.0.1", "203.0.113.9"), ("127.0.0.2", "127.0.0.2")):  # the first is a trusted proxy's
+            transport = httpx2.HTTPTransport(local_address=host)
+            with httpx2.Client(transport=transport, headers={"authorization": f"Bearer {key}"}) as http:
+                where, forwarded = f"{url}/v1/sites/demo_lot/decisions", {"x-forwarded-for": "203.0.113.9"}
+                http.post(where, json=decision, headers=forwarded).raise_for_status()
+            assert recorded(tmp_path)[-1].address == told_of
         twin(tmp_path, "key", "revoke", told["id"])
         assert until(url + SITE, key, 401) == 401
     files = [one for one in tmp_path.iterdir() if one.is_file()]

@@ -7,7 +7,8 @@ import logging
 
 from twin.access.keys import Grant, KeyId, KeyRecord, grant_of, is_secret_of, parse_key
 from twin.access.store import AccessStore
-from twin.errors import TwinError
+from twin.errors import Overloaded, TwinError
+from twin.events.ids import Micros
 from twin.log.clock import Clock
 
 FRESH_US = 1_000_000
@@ -24,9 +25,10 @@ class Authority:
         self._store = store
         self._clock = clock
         self._key_by_id: dict[KeyId, KeyRecord] = {}
-        self._read_at: int | None = None
+        self._read_at: Micros | None = None
+        self._failure: str | None = None  # why the last look failed
         self._reading = asyncio.Lock()
-        self._noted_at: dict[KeyId, int] = {}
+        self._noted_at: dict[KeyId, Micros] = {}
 
     async def by_text(self, text: str) -> Grant | None:
         """What a key gives; None for one that is wrong, revoked or expired. Raises Overloaded."""
@@ -44,10 +46,21 @@ class Authority:
         async with self._reading:
             now = self._clock()
             if self._read_at is None or abs(now - self._read_at) >= FRESH_US:
-                found = await asyncio.to_thread(self._store.standing_keys)
-                self._key_by_id, self._read_at = {one.id: one for one in found}, now
-                self._noted_at = {one: at for one, at in self._noted_at.items() if one in self._key_by_id}
-        return self._key_by_id.get(key)
+                await self._read(now)
+            if self._failure is not None:
+                raise Overloaded(self._failure)
+            return self._key_by_id.get(key)
+
+    async def _read(self, now: Micros) -> None:
+        try:
+            found = await asyncio.to_thread(self._store.standing_keys)
+        except Overloaded as wrong:
+            # Those that waited meanwhile are told the same at once: one after another they would wait for ever.
+            self._failure, self._read_at = str(wrong), self._clock()
+            return
+        self._failure, self._read_at = None, now
+        self._key_by_id = {one.id: one for one in found}
+        self._noted_at = {one: at for one, at in self._noted_at.items() if one in self._key_by_id}
 
     async def _granted(self, record: KeyRecord | None) -> Grant | None:
         now = self._clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,8 @@ from twin.errors import BadInput
 from twin.log.clock import Clock
 
 _SECRET_BYTES = 32
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,8 @@ async def open_access(
         if secret_file is not None:
             secret = await asyncio.to_thread(secret_in, secret_file, chance)
             sessions = BrowserSessions(secret, clock, lasts_s=session_s)
+            if not await asyncio.to_thread(store.standing_keys):
+                _logger.warning("there is no key yet to let anybody in: `twin key create --site '*' --scope admin` makes one")
             keyed = Keyed(authority=Authority(store, clock), sessions=sessions, tickets=Tickets(clock, chance))
         audit = Audit(store.append_audit, store.audit_page, store.trim_audit)
         yield Access(clock=clock, rates=Rates(rates, clock), keyed=keyed, audit=audit)

@@ -12,6 +12,7 @@ from twin.events.ids import Micros
 from twin.log.clock import Clock
 
 COOKIE = "twin_session"
+_SKEW_US = 60_000_000  # between the clocks of processes that issue and read
 
 
 class Session(NamedTuple):
@@ -45,4 +46,4 @@ class BrowserSessions:
         except (BadSignature, ValueError, TypeError):
             return None
         session = Session(KeyId(key), issued_at + self.lasts_s * 1_000_000)
-        return session if issued_at <= self._clock() < session.ends_at else None
+        return session if issued_at - _SKEW_US <= self._clock() < session.ends_at else None

@@ -177,7 +177,8 @@ def _record(row: Row[Any]) -> KeyRecord:
 
 
 def _postgresql(url: URL) -> Engine:
-    engine = create_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True)
+    waits = {"connect_timeout": _BUSY_TIMEOUT_S, "options": f"-c statement_timeout={_BUSY_TIMEOUT_S}s"}
+    engine = create_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True, connect_args=waits)
     return engine.execution_options(schema_translate_map={None: SCHEMA})
 
 

@@ -143,8 +143,6 @@ async def admitted(connection: HTTPConnection, scope: Scope) -> Admitted:
         return Admitted(ANYBODY)
     who = await known(connection, access.keyed)
     if who is None:
-        if "authorization" in connection.headers or "ticket" in connection.query_params:
-            access.rates.charge("failures", name_of_address(address_of(connection)))
         raise Unauthorized(f"this needs a key; {_HOW}")
     site = connection.path_params.get("site")
     if not who.grant.allows(scope, site):
@@ -188,7 +186,20 @@ def address_of(connection: HTTPConnection) -> str:
 
 
 async def known(connection: HTTPConnection, keyed: Keyed) -> Admitted | None:
-    """Who asks, whatever they may; None: nobody that is known. Raises Forbidden, and Overloaded while nobody can tell."""
+    """Who asks, whatever they may; None: nobody that is known.
+
+    Raises:
+        Forbidden: a browser's session, from a page that is not this service's.
+        RateLimited: too many wrong keys from there.
+        Overloaded: nobody can tell at the moment.
+    """
+    who = await _shown(connection, keyed)
+    if who is None and ("authorization" in connection.headers or "ticket" in connection.query_params):
+        services_of(connection).access.rates.charge("failures", name_of_address(address_of(connection)))
+    return who
+
+
+async def _shown(connection: HTTPConnection, keyed: Keyed) -> Admitted | None:
     if isinstance(connection, WebSocket) and (ticket := connection.query_params.get("ticket")) is not None:
         key = keyed.tickets.redeem(ticket, connection.path_params["site"])
         return None if key is None else await _granted(keyed, key)

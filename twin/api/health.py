@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json, services_of
-from twin.api.guard import grant_of
+from twin.api.guard import grant_of, is_known
 from twin.api.schemas import Health
 from twin.api.services import Services
 from twin.errors import Overloaded, TwinError
@@ -19,14 +19,22 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def healthz(request: Request) -> Response:
-    """200 when every check is well, else 503 with what is wrong."""
+    """200 when every check is well, else 503; with what is wrong, for those who are known."""
     services = services_of(request)
     found = {"log": await _log(services)}
     for name, check in sorted(services.checks.items()):
         found[name] = await check()
     is_well = all(wrong is None for wrong in found.values())
-    checks = {name: wrong or "ok" for name, wrong in found.items()}
+    is_told = await _may_know(request)  # what is wrong names sites
+    checks = {name: "ok" if wrong is None else wrong if is_told else "failing" for name, wrong in found.items()}
     return json({"status": "ok" if is_well else "failing", "checks": checks}, 200 if is_well else 503)
+
+
+async def _may_know(request: Request) -> bool:
+    try:
+        return await is_known(request)
+    except TwinError:
+        return False
 
 
 async def metrics(request: Request) -> Response:

@@ -13,7 +13,7 @@ SCHEMES: Mapping[str, Any] = {
     "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "A browser that has logged in."},
 }
 
-REFUSALS = (401, 403, 429)
+REFUSALS = (401, 403, 429, 503)
 """Statuses of what any route that takes a key may answer."""
 
 

@@ -11,8 +11,13 @@ from websockets.exceptions import InvalidStatus
 
 from retrieval.api import SearchRoutes
 from twin.access import SCOPES
+from twin.access.store import AccessStore
 from twin.api.app import ENDPOINTS
-from twin.errors import BadInput
+from twin.client import Client, ServiceError
+from twin.errors import BadInput, Overloaded
+from twin.events.codec import to_json
+from twin.events.envelope import DeviceKey, ObservationEvent
+from twin.events.observations import OperatorDecided
 
 OPEN = {"/", "/explore", "/login", "/favicon.ico", "/openapi.json", "/healthz", "/v1/session"}
 SEARCH = SearchRoutes(None, {}, None, None).routes  # the real routes, over no site
@@ -207,3 +212,72 @@ async def test_what_a_route_takes_is_documented(serve, doors):
                     scope = route.endpoint.scope
                     assert operation["security"] == ([{"key": [scope]}, {"session": [scope]}] if scope else [])
                     assert ({"401", "403", "429"} <= set(operation["responses"])) or scope is None
+
+
+async def test_a_persons_decision_among_observations_takes_the_scope_of_decisions_and_is_recorded(serve, doors, story):
+    payload = OperatorDecided(decision="waive", author="ann", reason="stuck", session="p1")
+    key = DeviceKey(device="desk", boot_epoch=1, sequence=1)
+    event = ObservationEvent(site="lot", key=key, occurred_at=story.noon, payload=payload)
+    async with doors() as doors, serve(access=doors.access) as running:
+        for scopes, status, n_stored in ((("ingest",), 403, 0), (("operate",), 403, 0), (("ingest", "operate"), 200, 1)):
+            shown = {"authorization": f"Bearer {doors.key(*scopes)}"}
+            told = await running.http.post("/v1/sites/lot/observations", content=to_json(event), headers=shown)
+            assert told.status_code == status, scopes
+            assert (await running.log.heads("lot")).observations == n_stored
+        (entry,) = await doors.access.audit.page("lot", after=0, limit=9)
+        assert (entry.action, entry.subject) == ("decision", "waive of p1, observation desk/1/1")
+
+
+async def test_what_is_wrong_is_told_to_those_with_a_key(serve, doors):
+    async def stalled():
+        return "worker of site 'lot' has not folded for 12 s"
+
+    async with doors() as doors, serve(access=doors.access, checks={"worker": stalled}) as running:
+        for key, told in ((None, "failing"), ("wrong", "failing"), (doors.key("read"), await stalled())):
+            health = await answer(running, "GET", "/healthz", key)
+            assert (health.status_code, health.json()["checks"]) == (503, {"log": "ok", "worker": told})
+
+
+async def test_while_nobody_can_tell_nobody_is_let_in_and_nobody_waits_for_the_others(serve, doors, monkeypatch):
+    async with doors() as doors, serve(access=doors.access) as running:
+        key, n_looks = doors.key("read"), []
+        assert (await answer(running, "GET", "/v1/sites", key)).status_code == 200
+
+        def stuck():
+            n_looks.append(1)
+            doors.later(10)  # of waiting for the database
+            raise Overloaded("the access database does not answer: locked")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(AccessStore, "standing_keys", lambda _: stuck())
+            doors.later(1)
+            told = await asyncio.gather(*(answer(running, "GET", "/v1/sites", key) for _ in range(20)))
+            assert {one.status_code for one in told} == {503}
+            assert len(n_looks) == 1
+        doors.later(1)
+        assert (await answer(running, "GET", "/v1/sites", key)).status_code == 200
+
+
+async def test_the_use_of_a_key_is_noted_once_an_hour(serve, doors):
+    async with doors() as doors, serve(access=doors.access) as running:
+        key, began = doors.key("read"), doors.now[0]
+
+        async def noted():
+            await answer(running, "GET", "/v1/sites", key)
+            (record,) = doors.store.all_keys()
+            return record.used_at - began
+
+        found = []
+        for seconds in (0, 3599, 1):
+            doors.later(seconds)
+            found.append(await noted())
+        assert found == [0, 0, 3_600_000_000]
+
+
+async def test_the_client_shows_its_key(serve, doors):
+    async with doors() as doors, serve(access=doors.access) as running:
+        client = Client("http://twin", site="lot", http=running.http, key=doors.key("read"))
+        assert (await client.request("PUT", "billing", {})).status_code == 200
+        stranger = Client("http://twin", site="lot", http=running.http).subscribe("billing")
+        with pytest.raises(ServiceError, match="401: this needs a key"):
+            await anext(stranger)

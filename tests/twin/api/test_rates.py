@@ -59,4 +59,6 @@ async def test_an_address_that_shows_wrong_keys_is_told_to_wait_and_right_keys_f
         assert await status(running, right) == 200
         told = await running.http.post("/v1/session", json={"key": "wrong"})
         assert (told.status_code, told.headers["retry-after"].isdigit()) == (429, True)
+        for page in ("/", "/v1/session"):  # where nothing is asked for but who it is
+            assert await status(running, "wrong", page) == 429
         assert (await running.http.get("/v1/sites")).status_code == 401  # nothing was shown
