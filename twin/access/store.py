@@ -193,6 +193,7 @@ def _sqlite(file: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:  # pyright: ignore[reportUnusedFunction]
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_mode = TRUNCATE")  # a rollback journal that need not be made and deleted each time
 
     return engine
 
