@@ -29,7 +29,9 @@ def key_create(
         str, typer.Option("--scope", help="Of ingest, read, search, operate, admin, separated by commas; admin is all of them.")
     ],
     name: Annotated[str, typer.Option("--name", help="Who or what it is for.")] = "",
-    expires_days: Annotated[float | None, typer.Option("--expires-days", min=0.001, max=36_500)] = None,
+    expires_days: Annotated[
+        float | None, typer.Option("--expires-days", min=0.001, max=36_500, help="Absent: it ends when it is revoked.")
+    ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from starlette.responses import Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from websockets.asyncio.client import connect
@@ -85,6 +87,26 @@ async def test_a_key_for_another_site_can_do_nothing_and_learns_nothing_of_this_
                     unknown = await answer(running, method, path.replace("/lot", "/nowhere", 1), key)
                     assert (told.status_code, told.content) == (403, unknown.content), (method, path)
                 assert '"lot"' not in told.text, (method, path)
+
+
+async def test_of_two_sites_that_are_served_the_key_of_one_opens_that_one_alone(serve, doors, lot):
+    async with doors() as doors, serve(access=doors.access, extra_routes=SEARCH) as running:
+        given = running.app.state.services
+        both = {
+            name: {**getattr(given, name), "yard": getattr(given, name)["lot"]}
+            for name in ("timelines", "hubs", "subscriptions")
+        }
+        sites = {"lot": lot, "yard": structs.replace(lot, name="yard")}
+        running.app.state.services = replace(given, sites=sites, **both)
+        for method, path, scope, is_of_site in asked(running.app):
+            for one in SCOPES if is_of_site else ():
+                key = doors.key(one, sites=("yard",))
+                assert (await answer(running, method, path, key)).status_code == 403, (method, path, one)
+                told = await answer(running, method, path.replace("/lot", "/yard", 1), key)
+                assert (told.status_code in (401, 403)) == (one not in (scope, "admin")), (method, path, one)
+        key = doors.key("read", sites=("yard",))
+        assert (await answer(running, "GET", "/v1/sites", key)).json() == {"sites": ["yard"]}
+        assert 'site="lot"' not in (await answer(running, "GET", "/metrics", key)).text
 
 
 async def test_a_key_without_the_scope_can_do_nothing(serve, doors):
