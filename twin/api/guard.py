@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, NamedTuple, cast
 
@@ -15,7 +16,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from twin.access.audit import Action, Entry
 from twin.access.keys import ANYBODY, SCOPES, Grant, KeyId, Scope
@@ -31,6 +32,7 @@ from twin.events.ids import Micros, SiteId
 Socket = Callable[[WebSocket], Awaitable[None]]
 
 RECHECK_S = 2.0  # how long a connection may outlive its key
+GOODBYE_S = 5.0  # how long a client that does not read may keep us from telling it why
 POLICY = 1008  # WebSocket: refused by policy
 
 _READING = ("GET", "HEAD", "OPTIONS")
@@ -79,7 +81,7 @@ def check_guarded(routes: Iterable[BaseRoute]) -> None:
     """Raises BadInput for a route that would be served without having said what it takes; static files are for all."""
     for route in routes:
         is_static = isinstance(route, Mount) and isinstance(route.app, StaticFiles)
-        if not is_static and not hasattr(getattr(route, "endpoint", None), "scope"):
+        if not is_static and not getattr(getattr(route, "endpoint", None), "is_guarded", False):
             raise BadInput(f"route '{getattr(route, 'path', route)}' is not behind `guarded`; see twin/api/guard.py")
 
 
@@ -97,8 +99,7 @@ def guarded(handler: Handler, scope: Scope | None, audit: Action | None = None) 
             await note(request, audit, _subject(request), n_results=getattr(request.state, "n_results", None))
         return response
 
-    guard.scope = scope  # type: ignore[attr-defined]
-    return guard
+    return _marked(guard, scope)
 
 
 def guarded_socket(path: str, socket: Socket, scope: Scope) -> WebSocketRoute:
@@ -107,6 +108,7 @@ def guarded_socket(path: str, socket: Socket, scope: Scope) -> WebSocketRoute:
     async def guard(websocket: WebSocket) -> None:
         who = await admitted(websocket, scope)
         websocket.state.grant = who.grant
+        services_of(websocket).access.rates.charge("reads", _name(websocket, who.grant))
         keyed = services_of(websocket).access.keyed
         if keyed is None:
             await socket(websocket)
@@ -123,10 +125,16 @@ def guarded_socket(path: str, socket: Socket, scope: Scope) -> WebSocketRoute:
         if is_over:
             serving.result()
         else:
-            await websocket.close(POLICY, "the key is not valid any more")
+            with suppress(TimeoutError, RuntimeError, WebSocketDisconnect):  # it does not read, or is gone
+                async with asyncio.timeout(GOODBYE_S):
+                    await websocket.close(POLICY, "the key is not valid any more")
 
-    guard.scope = scope  # type: ignore[attr-defined]
-    return WebSocketRoute(path, guard)
+    return WebSocketRoute(path, _marked(guard, scope))
+
+
+def _marked(guard: Any, scope: Scope | None) -> Any:
+    guard.scope, guard.is_guarded = scope, True
+    return guard
 
 
 async def admitted(connection: HTTPConnection, scope: Scope) -> Admitted:
@@ -236,7 +244,7 @@ async def _until_not_allowed(websocket: WebSocket, keyed: Keyed, who: Admitted, 
 def _metered(request: Request, scope: Scope, grant: Grant) -> Request:
     """Count a request, or its body: by the length that it declares, else while it is read. Raises RateLimited."""
     rates, kind = services_of(request).access.rates, _RATE.get(scope, "reads")
-    name = grant.key if grant is not ANYBODY else name_of_address(address_of(request))
+    name = _name(request, grant)
     if kind != "ingest":
         rates.charge(kind, name)
         return request
@@ -252,6 +260,11 @@ def _metered(request: Request, scope: Scope, grant: Grant) -> Request:
         return message
 
     return Request(request.scope, counted)
+
+
+def _name(connection: HTTPConnection, grant: Grant) -> str:
+    """What somebody is counted under."""
+    return grant.key if grant is not ANYBODY else name_of_address(address_of(connection))
 
 
 def _subject(request: Request) -> str:

@@ -15,6 +15,7 @@ from retrieval.api import SearchRoutes
 from twin.access import SCOPES
 from twin.access.store import AccessStore
 from twin.api.app import ENDPOINTS
+from twin.api.guard import check_guarded
 from twin.client import Client, ServiceError
 from twin.errors import BadInput, Overloaded
 from twin.events.codec import to_json
@@ -165,6 +166,18 @@ async def test_a_route_that_does_not_say_what_it_takes_is_refused_at_the_start(s
     with pytest.raises(BadInput, match=r"route '/v1/sites/\{site\}/new' does not say which scope"):
         async with serve(extra_routes=[Route("/v1/sites/{site}/new", told)]):
             pass
+
+
+async def test_a_route_that_only_says_what_it_takes_and_is_not_behind_it_is_refused(serve):
+    async def told(request):
+        return Response("")
+
+    told.scope = "read"
+    async with serve() as running:
+        check_guarded(running.app.routes)
+        for route in (Route("/new", told), WebSocketRoute("/new", told), Mount("/new", told)):
+            with pytest.raises(BadInput, match="route '/new' is not behind"):
+                check_guarded([*running.app.routes, route])
 
 
 async def test_a_key_for_one_of_two_sites_is_told_of_that_one_alone(serve, doors, lot):

@@ -1,7 +1,11 @@
 """How much one key, or one address, may ask for."""
 
+import asyncio
+
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 
 async def search(request):
@@ -27,6 +31,20 @@ async def test_one_key_that_asks_too_often_is_told_when_to_ask_again_and_others_
         assert told.headers["retry-after"] == "1"
         assert await status(running, greedy, "/v1/sites/lot/search") == 200
         assert await status(running, other) == 200
+
+
+async def test_connections_to_the_live_feed_are_counted_with_reads(serve, doors, listen):
+    async with doors(reads_per_s=2) as doors, serve(access=doors.access) as running, listen(running.app) as address:
+        shown = {"authorization": f"Bearer {doors.key()}"}
+
+        async def watch():
+            try:
+                async with connect(f"ws://{address}/v1/sites/lot/live", additional_headers=shown) as watcher:
+                    await watcher.recv()
+            except InvalidStatus as refusal:
+                return refusal.response.status_code, refusal.response.headers["retry-after"]
+
+        assert (429, "1") in await asyncio.gather(*(watch() for _ in range(12)))
 
 
 async def test_searches_are_counted_by_themselves(serve, doors):
