@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -87,7 +88,9 @@ def run(
         Path | None, typer.Option(help="With --plates: a text recognizer's .onnx; default: that of the extra 'plates'.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write observations to this .jsonl or .jsonl.zst file.")] = None,
-    log: Annotated[str | None, typer.Option(help="Send observations to the service at this address.")] = None,
+    log: Annotated[
+        str | None, typer.Option(help="Send observations to the service at this address; its key is in TWIN_API_KEY.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON summary on standard output.")] = False,
     realtime: Annotated[
         bool | None,
@@ -171,7 +174,7 @@ def run(
 
 @app.command()
 def send(
-    log: Annotated[str, typer.Option(help="Address of the service.")],
+    log: Annotated[str, typer.Option(help="Address of the service; its key is in TWIN_API_KEY.")],
     site: Annotated[str, typer.Option(help="Name of the site.")],
     spool: Annotated[Path, typer.Option(help="Folder of the spool.")] = DEFAULT_SPOOL,
     device: Annotated[str, typer.Option(help="Name of this edge.")] = "edge",
@@ -205,7 +208,7 @@ def fetch(
 @app.command()
 def simulate(
     site: Annotated[str, typer.Option(help="Folder of the site model, or the name of a packaged site.")],
-    log: Annotated[str, typer.Option(help="Send observations to the service at this address.")],
+    log: Annotated[str, typer.Option(help="Send observations to the service at this address; its key is in TWIN_API_KEY.")],
     seed: Annotated[int, typer.Option(help="Same seed, same traffic.")] = 1,
     profile: Annotated[str, typer.Option(help="clean, default or harsh noise.")] = "default",
     seconds: Annotated[float | None, typer.Option("--for", min=1.0, help="End after so many seconds.")] = None,
@@ -341,7 +344,7 @@ def _spool_sink(
 ) -> SpoolSink:
     spool = Spool(folder, site=site, device=DeviceId(device), max_bytes=spool_mb << 20, is_crossing=is_crossing)
     try:
-        sender = Sender(spool, url=log, site=site)
+        sender = Sender(spool, url=log, site=site, key=os.environ.get("TWIN_API_KEY") or None)
     except TwinError:
         spool.close()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from twin.events.ids import SiteId
 _BATCH_REFUSED = frozenset({400, 409, 413, 422})  # this batch, not this edge: find the item
 _CROP_REFUSED = frozenset({400, 409, 410, 413, 415, 422, 507})  # the crop is not wanted or has no room
 
+_logger = logging.getLogger(__name__)
+
 
 class _Receipt(Struct):
     outcome: str
@@ -32,12 +35,22 @@ class _Unavailable(Exception):
     """The service cannot be reached or cannot take more now; try later."""
 
 
+class _Barred(_Unavailable):
+    """The service does not let this edge in; somebody has to give it a key that is right. Try now and then."""
+
+
 class Sender:
     """Delivers a spool's items in order from a thread of its own.
 
     A service that is away is tried for ever, at growing intervals: the spool bounds what that costs. A batch that is
-    refused is halved until the item is found, which is parked in the spool's ``rejected.jsonl``. Any other refusal
-    stops the sender with ``BadInput``; what is spooled stays.
+    refused is halved until the item is found, which is parked in the spool's ``rejected.jsonl``. A service that does not let
+    the edge in, because its key is missing, wrong or for something else, is tried slowly, and said so: a key that is put
+    right a day late costs nothing that the spool has room for. Any other refusal stops the sender with ``BadInput``; what is
+    spooled stays.
+
+    Args:
+        key: API key with scope ``ingest`` for the site; None where access is open.
+        barred_s: seconds between two tries while the edge is not let in.
     """
 
     def __init__(
@@ -48,13 +61,16 @@ class Sender:
         site: SiteId,
         backoff: Backoff | None = None,
         timeout_s: float = 10.0,
+        key: str | None = None,
+        barred_s: float = 30.0,
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise BadInput(f"--log '{url}' is no address of a service; for instance --log http://127.0.0.1:8600")
         self._spool = spool
         self._base = f"{url.rstrip('/')}/v1/sites/{site}"
         self._backoff = backoff or Backoff(random.random, first_s=0.2, longest_s=15.0)
-        self._client = httpx2.Client(timeout=timeout_s)
+        self._client = httpx2.Client(timeout=timeout_s, headers=_shown(key))
+        self._barred_s = barred_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._failure: BaseException | None = None
@@ -98,8 +114,11 @@ class Sender:
                     n_failures, self.last_trouble = 0, None
                 except _Unavailable as wrong:
                     self._spool.release()
+                    is_barred = isinstance(wrong, _Barred)
+                    if is_barred and str(wrong) != self.last_trouble:
+                        _logger.warning("%s", wrong)
                     n_failures, self.last_trouble = n_failures + 1, str(wrong)
-                    self._stopping.wait(self._backoff.wait_s(n_failures))
+                    self._stopping.wait(self._barred_s if is_barred else self._backoff.wait_s(n_failures))
                     continue
                 if is_idle:
                     self._spool.wait(0.2)
@@ -176,6 +195,11 @@ class Sender:
             raise _Unavailable(f"{self._base} cannot be reached: {wrong or type(wrong).__name__}") from None
         except httpx2.InvalidURL as wrong:
             raise BadInput(f"'{self._base}' is no address: {wrong}; check --log") from None
+        if response.status_code in (401, 403):
+            raise _Barred(
+                f"{self._base} does not let this edge in ({response.status_code}: {_detail(response)}); put a key with scope"
+                " 'ingest' for this site into TWIN_API_KEY and start again. The spool keeps what was seen"
+            )
         is_full_of_crops = method == "PUT" and response.status_code == 507
         if response.status_code in (408, 425, 429) or (response.status_code >= 500 and not is_full_of_crops):
             raise _Unavailable(f"{self._base} answered {response.status_code}: {_detail(response)}")
@@ -186,6 +210,15 @@ class Sender:
             f"{response.url} answered {response.status_code}: {_detail(response)}; correct the address or the site."
             f" The spool '{self._spool.folder}' keeps {len(self._spool)} observations"
         )
+
+
+def _shown(key: str | None) -> dict[str, str]:
+    """The headers that show a key; raises BadInput for what cannot be in a header."""
+    if key is None:
+        return {}
+    if not key.strip().isascii() or not key.strip().isprintable():
+        raise BadInput("TWIN_API_KEY has characters that no key has; copy it anew")
+    return {"authorization": f"Bearer {key.strip()}"}
 
 
 def _detail(response: httpx2.Response) -> str:

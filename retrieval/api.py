@@ -26,6 +26,8 @@ from twin.log.port import Log
 from twin.projections.timeline import Timeline
 
 PATH = "/v1/sites/{site}/search"
+SCOPE = "search"
+"""What a key must have been given; the application that has these routes checks it, and records who searched."""
 
 _PICTURE = {"type": "string", "format": "binary"}
 _PARAMETERS = [
@@ -120,6 +122,7 @@ class SearchRoutes:
 
 def _described(endpoint: Any, openapi: Mapping[str, Any]) -> Any:
     endpoint.openapi = openapi
+    endpoint.scope = SCOPE
     return endpoint
 
 
@@ -139,4 +142,5 @@ def _answer(
     told: SearchAnswer = answered(
         site.timeline.site.name, found, known_at=known_at, pictures=subjects or (), following=following
     )
+    request.state.n_results = len(found.ranked)
     return Response(canonical_json(told), media_type="application/json")

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from retrieval.api import PATH, SearchedSite, SearchRoutes
+from retrieval.api import PATH, SCOPE, SearchedSite, SearchRoutes
 from retrieval.embedder import Embedder, Embedders
 from retrieval.finder import Finding, VehicleFinder
 from retrieval.galleries import GalleryIndex
@@ -159,3 +159,6 @@ def missing() -> MissingExtra:
 async def _refuse(request: Request) -> Response:
     """Search is not installed here."""
     raise missing()
+
+
+_refuse.scope = SCOPE  # type: ignore[attr-defined]

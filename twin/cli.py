@@ -28,6 +28,7 @@ from twin.commands import (
 from twin.doctor_cli import doctor
 from twin.errors import BadInput, TwinError
 from twin.eval_cli import evaluate
+from twin.key_cli import key_app
 from twin.learn_cli import learn_app
 from twin.log_cli import backup, db_app, log_app, restore
 from twin.rebuild_cli import rebuild_app
@@ -45,6 +46,7 @@ app.add_typer(site_app, name="site")
 app.add_typer(log_app, name="log")
 app.add_typer(db_app, name="db")
 app.add_typer(rebuild_app, name="rebuild")
+app.add_typer(key_app, name="key")
 app.add_typer(learn_app, name="learn")
 app.command()(backup)
 app.command()(restore)
@@ -58,7 +60,7 @@ Served = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", help="The run folder to write.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="TCP port; 0 takes a free one.")]
-Host = Annotated[str | None, typer.Option("--host", help="Address to listen on; only loopback is accepted.")]
+Host = Annotated[str | None, typer.Option("--host", help="Address to listen on; others than loopback need TWIN_ACCESS=keys.")]
 
 
 @app.command()

@@ -101,12 +101,22 @@ class Client:
         http: httpx2.AsyncClient | None = None,
         patience_s: float | None = None,
         backoff: Backoff | None = None,
+        key: str | None = None,
     ) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            key: API key with the scopes of what is asked, ``read`` for subscriptions; None where access is open.
+
+        Raises:
+            BadInput: the address is none.
+        """
         if not url.startswith(("http://", "https://")):
             raise BadInput(f"'{url}' is no address of a service; give for instance http://127.0.0.1:8600")
         self._base = f"{url.rstrip('/')}/v1/sites/{quote(site, safe='')}/subscriptions"
         self._http = http or httpx2.AsyncClient(timeout=_TIMEOUT_S)
         self._is_owner = http is None
+        self._headers = {} if key is None else {"authorization": f"Bearer {key}"}
         self._patience_s = patience_s
         self._backoff = backoff or Backoff(random.random, first_s=0.1, longest_s=10.0)
         self._subscriptions: list[Subscription] = []
@@ -164,7 +174,7 @@ class Client:
         content = None if body is None else msgspec.json.encode(body)
         while True:
             try:
-                response = await self._http.request(method, f"{self._base}/{path}", content=content)
+                response = await self._http.request(method, f"{self._base}/{path}", content=content, headers=self._headers)
                 if response.status_code not in _RETRIED:
                     return response
                 trouble = _told(response)

@@ -54,9 +54,11 @@ def run_demo(
     A data folder that holds an earlier log is renamed first: its traffic has nothing to do with the new one's.
 
     Raises:
-        BadInput: the site has no clips to play.
+        BadInput: the site has no clips to play, or keys are asked for.
         TwinError: a part failed, or the edge worker ended by itself.
     """
+    if settings.has_keys:
+        raise BadInput("the demo is open to this machine and makes no keys; unset TWIN_ACCESS, or use `twin serve`")
     sites = load_sites([site])
     (name,) = sites
     if simulated is None:

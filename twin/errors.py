@@ -177,3 +177,25 @@ class Forbidden(TwinError):
 
     status = 403
     slug = "forbidden"
+
+
+class Unauthorized(TwinError):
+    """Nobody is known by what was shown: no key, a wrong one, one that was revoked or has expired."""
+
+    status = 401
+    slug = "unauthorized"
+
+
+class RateLimited(TwinError):
+    """More than one key or address may ask for in a time.
+
+    Attributes:
+        wait_s: seconds after which it is worth trying again.
+    """
+
+    status = 429
+    slug = "rate-limited"
+
+    def __init__(self, message: str, *, wait_s: int) -> None:
+        self.wait_s = wait_s
+        super().__init__(message)

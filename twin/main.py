@@ -21,6 +21,8 @@ from retrieval.opened import QdrantServer, SearchModels, open_search
 from retrieval.weights_file import site_weights
 from site_models.load import load_site, resolve
 from site_models.schema import Site
+from twin.access.opened import Access, open_access
+from twin.access.rates import RateLimits
 from twin.api.app import create_app
 from twin.api.metrics import Metrics
 from twin.api.services import Services
@@ -31,6 +33,7 @@ from twin.feeds.hub import Hub
 from twin.feeds.publisher import FactPublisher
 from twin.feeds.subscriptions import Subscriptions
 from twin.log.blobs import BlobStore
+from twin.log.clock import system_clock
 from twin.log.port import Log
 from twin.log.sealing import SealingLog
 from twin.log.sql.keys import SqlKeyRing
@@ -189,6 +192,35 @@ async def _publish(settings: Settings, logs: Logs, kafka: KafkaLog, site: Site, 
     await FactPublisher(subscriptions, send, consumer=worker_id, backoff=backoff).run()
 
 
+def rate_limits(settings: Settings) -> RateLimits:
+    """What one key may ask for, or one address where access is open."""
+    reads, searches, ingest_mb = settings.reads_per_s, settings.searches_per_s, settings.ingest_mb_per_s
+    if settings.has_keys:
+        reads, searches, ingest_mb = reads or 200, searches or 20, ingest_mb or 64
+    return RateLimits(
+        reads_per_s=reads,
+        searches_per_s=searches,
+        ingest_bytes_per_s=ingest_mb and ingest_mb * 1_000_000,
+        failures_per_minute=30 if settings.has_keys else None,
+    )
+
+
+async def _opened_access(settings: Settings, stack: AsyncExitStack, background: Background) -> Access:
+    access = await stack.enter_async_context(
+        open_access(
+            settings.access_location,
+            settings.data_dir / "session.secret" if settings.has_keys else None,
+            rates=rate_limits(settings),
+            session_s=round(settings.session_hours * 3600),
+            clock=system_clock,
+            chance=secrets.token_bytes,
+        )
+    )
+    assert access.audit is not None
+    background.start("audit retention", access.audit.keep(settings.audit_days, system_clock))
+    return access
+
+
 @asynccontextmanager
 async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: Background) -> AsyncIterator[Services]:
     """Open every part for these sites, run what runs, and close all of it in reverse."""
@@ -208,6 +240,7 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
         search = await stack.enter_async_context(
             open_search(search_place(settings), log, keys, timelines, _search_models(settings, sites))
         )
+        access = await _opened_access(settings, stack, background)
         stack.push_async_callback(background.aclose)
         _start_fusion(settings, logs, sites, background)
         _start_retention(settings, logs, sites, background)
@@ -226,11 +259,15 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
             metrics=Metrics(),
             checks={"parts": background.check},
             extra_routes=search.routes,
+            access=access,
             version=version("spatial-twin"),
             data_dir=settings.data_dir,
             settings=settings.told(),
             new_request_id=lambda: secrets.token_hex(8),
         )
+
+
+_NO_KEY = " (access is open to every program on this machine; TWIN_ACCESS=keys asks for keys)"
 
 
 async def serve_sites(
@@ -247,11 +284,11 @@ async def serve_sites(
         beside: runs while the service does, given its parts and address; when it returns, the service stops.
 
     Raises:
-        Forbidden: the host is not a loopback address.
+        Forbidden: the host is not a loopback address, and no keys are asked for.
         BadInput: the port is taken.
         TwinError: what a part failed with.
     """
-    listener = listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port, has_keys=settings.has_keys)
     await asyncio.to_thread(warm_up)
     url = f"http://{settings.host}:{listener.getsockname()[1]}"
     background = Background()
@@ -265,6 +302,7 @@ async def serve_sites(
                 lifespan="off",
                 timeout_graceful_shutdown=5,
                 ws="websockets-sansio",
+                forwarded_allow_ips=settings.trusted_proxies,
             )
             server = Server(config)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -276,7 +314,7 @@ async def serve_sites(
                 try:
                     await server.answers.wait()
                     settle_memory()
-                    announce(f"{', '.join(sites)}: {url}")
+                    announce(f"{', '.join(sites)}: {url}{_NO_KEY if not settings.has_keys else ''}")
                     if beside is not None:
                         others.append(asyncio.create_task(beside(services, url)))
                     done, _ = await asyncio.wait([serving, *others], return_when=asyncio.FIRST_COMPLETED)

@@ -88,21 +88,22 @@ def stop_signals() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket on a loopback address.
+def listen(host: str, port: int, *, has_keys: bool = False) -> socket.socket:
+    """A listening socket, on a loopback address unless keys are asked for.
 
     Raises:
-        Forbidden: another address: everybody there could read and write.
+        Forbidden: another address without keys: everybody there could read and write.
         BadInput: the port is taken, or the host is no address.
     """
     try:
         is_loopback = host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         raise BadInput(f"host '{host}' is not an IP address; give 127.0.0.1") from None
-    if not is_loopback:
+    if not is_loopback and not has_keys:
         raise Forbidden(
-            f"host {host} can be reached from other machines, and there is no access control yet;"
-            " listen on 127.0.0.1 and put an authenticating proxy in front"
+            f"host {host} can be reached from other machines, and access is open: everybody there could read and write. Set"
+            " TWIN_ACCESS=keys, make a key with `twin key create --site '*' --scope admin`, and put a proxy with TLS in front;"
+            " or listen on 127.0.0.1"
         )
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)

@@ -21,6 +21,8 @@ PREFIX = "TWIN_"
 SECRETS = frozenset({"qdrant_api_key"})
 
 _WITHIN = re.compile(r"(://[^/:@]*:)[^@/]*@")  # a password in an address
+CLIENT_KEY = "TWIN_API_KEY"
+"""What programs that ask a service find their key in; the service itself has no use for it."""
 
 _Positive = Annotated[int, Meta(ge=1)]
 _PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
@@ -35,7 +37,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         data_dir: where the log, the keys, the crops and the search index are kept.
         database_url: ``postgresql://USER@HOST/NAME``; None keeps the log in ``data_dir``/log.db.
         site_dirs: folders of the sites to serve, each with a site.toml.
-        host: address to listen on; only loopback ones until access control exists.
+        host: address to listen on; others than loopback need ``access`` to be ``keys``.
         port: TCP port; 0 takes a free one.
         crop_quota_bytes: encrypted crops kept per site; the oldest go first.
         crop_limit_bytes: largest crop accepted.
@@ -58,6 +60,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         qdrant_replication: copies of each site's points in the cluster, a majority of which acknowledges a write.
         embedder: the ONNX model that the cameras' crops were embedded with, for picture search; None is whichever of the
             built-in colour descriptor and the packaged model fits the views.
+        access: ``keys``: nobody is let in without one; ``open`` or None: everybody on this machine is, and nobody else.
+        session_hours: after which a browser has to log in again.
+        trusted_proxies: addresses, separated by commas, whose word is taken for who asks and whether by HTTPS.
+        reads_per_s: requests that one key may make a second; None: 200 with keys, any number where access is open. The same of:
+        searches_per_s: image searches; 20.
+        ingest_mb_per_s: observations and crops; 64 MB.
+        audit_days: days after which is forgotten who searched, decided, and opened plates and pictures.
         log_level: DEBUG, INFO, WARNING or ERROR; what ``twin serve`` and ``twin work`` say on standard error.
         log_format: text, or json: an object a line.
         drain_s: seconds between a signal to stop, from when ``/readyz`` answers 503, and the end of new connections.
@@ -86,6 +95,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     qdrant_api_key: str | None = None
     qdrant_replication: Annotated[int, Meta(ge=1, le=100)] = 1
     embedder: Path | None = None
+    access: Annotated[str, Meta(pattern="^(open|keys)$")] | None = None
+    session_hours: Annotated[float, Meta(gt=0, le=8_760)] = 12.0
+    trusted_proxies: str = "127.0.0.1,::1"
+    reads_per_s: _Positive | None = None
+    searches_per_s: _Positive | None = None
+    ingest_mb_per_s: Annotated[int, Meta(ge=2)] | None = None
+    audit_days: _Days = 365.0
     log_level: Annotated[str, Meta(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     log_format: LogFormat = "text"
     drain_s: Annotated[float, Meta(ge=0, le=300)] = 0.0
@@ -102,6 +118,17 @@ class Settings(Struct, frozen=True, kw_only=True):
             values[name] = "(set)"
         return {name: _WITHIN.sub(r"\1(set)@", value) if isinstance(value, str) else value for name, value in values.items()}
 
+    @property
+    def has_keys(self) -> bool:
+        """Whether nobody is let in without a key."""
+        return self.access == "keys"
+
+    @property
+    def access_location(self) -> str | Path:
+        """What ``AccessStore.open`` takes: the database that processes share, or a file of its own."""
+        url = self.database_url
+        return url if url is not None and url.startswith("postgresql") else self.data_dir / "access.db"
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read settings from variables; the others keep their defaults.
@@ -109,7 +136,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Raises:
             SettingsError: a ``TWIN_`` variable that is not a setting, or a value out of its range; names all such.
         """
-        given = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
+        given = {name: text for name, text in environ.items() if name.startswith(PREFIX) and name != CLIENT_KEY}
         name_by_variable = {PREFIX + field.upper(): field for field in cls.__struct_fields__}
         faults = [f"{name} is not a setting" for name in given if name not in name_by_variable]
         values: dict[str, Any] = {}

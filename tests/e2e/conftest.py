@@ -79,6 +79,13 @@ def filmed(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield origin
 
 
+@pytest.fixture
+def keyed(chromium: str, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """The origin of a service that asks for keys, and its data folder."""
+    with _running(tmp_path, "serve", "--site", "demo_lot", TWIN_ACCESS="keys") as origin:
+        yield origin, tmp_path / "var"
+
+
 @pytest.fixture(scope="session")
 def comparable() -> Callable[[str], list[str]]:
     """``comparable(origin)``: tracklets that were taken for vehicles and can be searched with, once there are any."""
@@ -145,12 +152,12 @@ def _fault(message: ConsoleMessage) -> str:
 
 
 @contextmanager
-def _running(folder: Path, *words: str) -> Iterator[str]:
+def _running(folder: Path, *words: str, **environ: str) -> Iterator[str]:
     port, said = _free_port(), folder / f"{words[0]}.log"
     command = [sys.executable, "-m", "twin.cli", *words, "--port", str(port), "--data-dir", str(folder / "var")]
     with said.open("wb") as file:
         process = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, "PYTHONWARNINGS": ""}
+            command, stdout=file, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, "PYTHONWARNINGS": "", **environ}
         )
         try:
             origin = f"http://127.0.0.1:{port}"

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import logging
 
 import pytest
 from starlette.applications import Starlette
@@ -29,6 +30,7 @@ class Service:
         self.poison: set[int] = set()  # occurred_at that are refused with 422
         self.expired: set[int] = set()  # occurred_at of what was stored and cut
         self.crop_status = 201
+        self.shown: list[str | None] = []  # keys, one a request
         self.app = Starlette(
             routes=[
                 Route("/v1/sites/lot/observations", self.observations, methods=["POST"]),
@@ -37,6 +39,7 @@ class Service:
         )
 
     async def observations(self, request):
+        self.shown.append(request.headers.get("authorization"))
         lines = [line for line in (await request.body()).split(b"\n") if line]
         if self.faults:
             status = self.faults.pop(0)
@@ -64,6 +67,7 @@ class Service:
         return receipts
 
     async def crop(self, request):
+        self.shown.append(request.headers.get("authorization"))
         body = await request.body()
         name = request.path_params["id"]
         assert request.query_params["tracklet"] == "north:1:1"
@@ -166,7 +170,7 @@ def test_what_the_service_has_cut_since_is_dropped_and_counted_and_not_sent_agai
     assert (sink.delivery.delivered, sink.delivery.expired, sink.delivery.spooled, sink.delivery.rejected) == (1, 1, 0, 0)
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("status", [404, 405])
 def test_an_edge_that_is_refused_stops_with_the_services_words_and_keeps_its_spool(status, service, sink):
     service.faults = [status]
     service.served.start()
@@ -174,6 +178,45 @@ def test_an_edge_that_is_refused_stops_with_the_services_words_and_keeps_its_spo
     with pytest.raises(BadInput, match=rf"answered {status}: on purpose.*keeps 1 observations"):
         sink.close()
     assert sink.delivery.spooled == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_edge_that_is_not_let_in_says_so_keeps_its_spool_and_tries_again_until_it_is(status, service, tmp_path, caplog):
+    service.faults = [status] * 3
+    service.served.start()
+    spool = Spool(tmp_path / "barred", site="lot", device="edge")
+    sink = SpoolSink(spool, Sender(spool, url=service.served.url, site="lot", key="wrong", barred_s=0.02), drain_s=10)
+    with caplog.at_level(logging.WARNING):
+        sink.write([frame(1), frame(2)])
+        sink.close()
+    assert service.order == [1, 2]
+    assert (sink.delivery.delivered, sink.delivery.spooled, sink.delivery.rejected) == (2, 0, 0)
+    (told,) = [one.getMessage() for one in caplog.records if one.name == "perception.sender"]  # once, not at every try
+    assert f"does not let this edge in ({status}: on purpose)" in told
+    assert "TWIN_API_KEY" in told
+
+
+def test_an_edge_that_is_not_let_in_tries_slowly(service, tmp_path):
+    service.faults = [401] * 1_000
+    service.served.start()
+    spool = Spool(tmp_path / "barred", site="lot", device="edge")
+    sink = SpoolSink(spool, Sender(spool, url=service.served.url, site="lot", backoff=AT_ONCE), drain_s=0.5)
+    sink.write([frame(1)])
+    sink.close()
+    assert len(service.faults) == 999
+    assert sink.delivery.spooled == 1
+    assert "does not let this edge in" in sink.delivery.trouble
+
+
+def test_an_edge_shows_its_key_with_observations_and_crops(service, tmp_path):
+    service.served.start()
+    spool = Spool(tmp_path / "keyed", site="lot", device="edge")
+    sink = SpoolSink(spool, Sender(spool, url=service.served.url, site="lot", key=" twin_1_2\n"), drain_s=10)
+    sink.write([embedded(1)])
+    sink.close()
+    assert service.shown == ["Bearer twin_1_2"] * 2
+    with pytest.raises(BadInput, match="characters that no key has"):
+        Sender(spool, url=service.served.url, site="lot", key="twin\n1")
 
 
 def test_a_crop_without_room_is_a_declared_loss_and_its_event_arrives(service, sink):

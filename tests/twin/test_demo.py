@@ -9,3 +9,8 @@ def test_a_site_without_clips_is_told_of_the_demo_that_needs_none(tmp_path):
     with pytest.raises(BadInput, match=r"no clips at .*motorway.*twin demo --simulated"):
         run_demo(Settings(data_dir=tmp_path / "data"), site="motorway", simulated=None, seconds=1, say=lambda _: None)
     assert not (tmp_path / "data").exists()
+
+
+def test_the_demo_does_not_start_where_keys_are_asked_for(tmp_path):
+    with pytest.raises(BadInput, match="unset TWIN_ACCESS"):
+        run_demo(Settings(data_dir=tmp_path, access="keys"), site="demo_lot", simulated=None, seconds=1, say=print)

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from twin.errors import LogClosed
-from twin.process import Background
+from twin.errors import BadInput, Forbidden, LogClosed
+from twin.process import Background, listen
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,17 @@ async def test_a_part_that_fails_is_told_and_only_a_fault_with_where_it_was(fail
     assert record.getMessage() == f"fusion of lot failed: {failure}"
     assert (record.exc_info is not None) == has_traceback
     await background.aclose()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_an_address_that_others_can_reach_is_listened_on_with_keys_alone_and_a_refusal_says_how_to_make_one(host):
+    with pytest.raises(Forbidden, match=r"TWIN_ACCESS=keys, make a key with `twin key create"):
+        listen(host, 0)
+
+
+def test_with_keys_any_address_is_listened_on_and_loopback_also_without():
+    for host, has_keys in (("0.0.0.0", True), ("127.0.0.1", False), ("127.0.0.1", True)):
+        with listen(host, 0, has_keys=has_keys) as listener:
+            assert listener.getsockname()[0] == host
+    with pytest.raises(BadInput, match="is not an IP address"):
+        listen("example.org", 0, has_keys=True)

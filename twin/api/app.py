@@ -11,14 +11,29 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ExceptionHandler
 
-from twin.api import crops, decisions, health, ingest, introspection, payments, sites, state, subscriptions
+from twin.api import (
+    audit,
+    crops,
+    decisions,
+    health,
+    ingest,
+    introspection,
+    login,
+    payments,
+    sites,
+    state,
+    subscriptions,
+    tickets,
+)
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json
+from twin.api.guard import check_guarded, guarded_others, guarded_route, guarded_socket, open_route
 from twin.api.live import live
+from twin.api.login import for_known
 from twin.api.metrics import MeasureRequests
 from twin.api.openapi import document
 from twin.api.origin import RefuseOtherOrigins
@@ -37,6 +52,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *payments.ENDPOINTS,
     *crops.ENDPOINTS,
     *subscriptions.ENDPOINTS,
+    *tickets.ENDPOINTS,
+    *audit.ENDPOINTS,
+    *login.ENDPOINTS,
     *health.ENDPOINTS,
     *introspection.ENDPOINTS,
 )
@@ -46,14 +64,15 @@ def create_app(services: Services) -> Starlette:
     """The application over services that are open and stay so while it runs; it starts and closes none of them."""
     app = Starlette(
         routes=[
-            *(Route(one.path, one.handler, methods=[one.method]) for one in ENDPOINTS),
-            *services.extra_routes,
-            WebSocketRoute("/v1/sites/{site}/live", live),
-            Route("/openapi.json", read_openapi),
-            Route("/", _page("index.html")),
-            Route("/explore", _page("explore.html")),
-            *(Route(path, _page("introspection.html")) for path in introspection.PAGES),
-            Route("/favicon.ico", _page("favicon.svg")),
+            *map(guarded_route, ENDPOINTS),
+            *guarded_others(services.extra_routes),
+            guarded_socket("/v1/sites/{site}/live", live, "read"),
+            open_route("/openapi.json", read_openapi),
+            open_route("/", for_known(_page("index.html"))),
+            open_route("/explore", for_known(_page("explore.html"))),
+            *(open_route(path, for_known(_page("introspection.html"))) for path in introspection.PAGES),
+            open_route("/login", _page("login.html")),
+            open_route("/favicon.ico", _page("favicon.svg")),
             Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
         ],
         middleware=[
@@ -68,6 +87,7 @@ def create_app(services: Services) -> Starlette:
             Exception: on_unforeseen,
         },
     )
+    check_guarded(app.routes)
     app.state.services = services
     app.state.models = {}
     app.state.openapi = document(ENDPOINTS, services.extra_routes, version=services.version)

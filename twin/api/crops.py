@@ -60,5 +60,13 @@ ENDPOINTS = (
         takes={"image/jpeg": {"type": "string", "format": "binary"}},
         refusals=(404, 410, 413, 422, 503, 507),
     ),
-    Endpoint(path=_PATH, handler=get_crop, scope="read", about="A picture.", answer="image/jpeg", refusals=(404, 410, 503)),
+    Endpoint(
+        path=_PATH,
+        handler=get_crop,
+        scope="read",
+        about="A picture.",
+        answer="image/jpeg",
+        refusals=(404, 410, 503),
+        audit="crop",
+    ),
 )

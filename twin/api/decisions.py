@@ -14,6 +14,7 @@ from starlette.responses import Response
 from twin.api.bodies import Time, read_json
 from twin.api.endpoint import MOMENT, Endpoint
 from twin.api.exchange import body_of, json, moment_of, services_of, site_of
+from twin.api.guard import note
 from twin.api.ingest import told_once
 from twin.api.schemas import ReceiptView
 from twin.errors import BadInput
@@ -86,6 +87,8 @@ async def post_decision(request: Request) -> Response:
     epoch = int.from_bytes(blake2b(given.id.encode(), digest_size=7).digest(), "big")
     key = DeviceKey(device=DESK, boot_epoch=epoch, sequence=1)
     event = ObservationEvent(site=site.name, key=key, occurred_at=at, payload=payload)
+    about = given.session or given.vehicle or "?"
+    await note(request, "decision", f"{given.decision} of {about}, decision {given.id}")  # before it has an effect
     (receipt,) = await services.log.append([event])
     services.metrics.ingested(site.name, [receipt])
     return json(told_once(receipt, f"decision '{given.id[:80]}'"))
@@ -120,5 +123,6 @@ ENDPOINTS = (
         answer=PlateView,
         parameters=MOMENT,
         refusals=(404, 410, 422, 503),
+        audit="plate",
     ),
 )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-Scope = Literal["ingest", "read", "search", "operate", "admin"]
-"""What a key may do at a site: give observations, read, search by picture, decide as a person does, or all and its settings."""
+from twin.access.audit import Action
+from twin.access.keys import Scope as Scope
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -49,6 +49,7 @@ class Endpoint:
         takes: media types of the request's body, with their JSON Schema.
         body: a msgspec type for a body in JSON.
         refusals: statuses of the problems it can answer with.
+        audit: as what an answer is recorded, with who asked; None: it is not.
     """
 
     path: str
@@ -62,3 +63,4 @@ class Endpoint:
     takes: Mapping[str, Mapping[str, Any]] | None = None
     body: type[Struct] | None = None
     refusals: tuple[int, ...] = ()
+    audit: Action | None = None

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json, services_of
+from twin.api.guard import grant_of, is_known
 from twin.api.schemas import Health
 from twin.api.services import Services
 from twin.errors import Overloaded, TwinError
@@ -20,17 +21,24 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def healthz(request: Request) -> Response:
-    """200 when every check is well, else 503 with what is wrong."""
-    return _told(await _found(services_of(request)))
+    """200 when every check is well, else 503; with what is wrong, for those who are known."""
+    return await _told(request, await _found(services_of(request)))
 
 
 async def readyz(request: Request) -> Response:
     """200 while requests should come here: as ``healthz``, and every live feed has its state, and nothing is stopping."""
-    return _told(await _readiness(services_of(request)))
+    return await _told(request, await _readiness(services_of(request)))
+
+
+async def _may_know(request: Request) -> bool:
+    try:
+        return await is_known(request)
+    except TwinError:
+        return False
 
 
 async def metrics(request: Request) -> Response:
-    """Figures for Prometheus."""
+    """Figures for Prometheus, of the sites that may be read."""
     services = services_of(request)
     for site, hub in services.hubs.items():
         services.metrics.stands_at(site, await services.log.heads(site), await _lag(services, site), hub.n_clients)
@@ -38,7 +46,9 @@ async def metrics(request: Request) -> Response:
     free_bytes = nan if services.data_dir is None else float(shutil.disk_usage(services.data_dir).free)
     services.metrics.stands(is_ready=not any((await _readiness(services)).values()), free_bytes=free_bytes)
     services.metrics.subscribed([one for of in services.subscriptions.values() for one in await of.standings()])
-    return Response(services.metrics.text(), headers={"content-type": PROMETHEUS})
+    grant = grant_of(request)
+    text = services.metrics.text(lambda site: grant.allows("read", site))
+    return Response(text, headers={"content-type": PROMETHEUS})
 
 
 async def _found(services: Services) -> dict[str, str | None]:
@@ -51,14 +61,15 @@ async def _found(services: Services) -> dict[str, str | None]:
 
 async def _readiness(services: Services) -> dict[str, str | None]:
     found = await _found(services)
-    for site, hub in sorted(services.hubs.items()):
-        found[f"live feed of {site}"] = None if hub.is_current else "reads the site's state from the log"
+    behind = sorted(site for site, hub in services.hubs.items() if not hub.is_current)
+    found["live feeds"] = f"those of {', '.join(behind)} read their state from the log" if behind else None
     return found | {"serving": "stopping" if services.stopping.is_set() else None}
 
 
-def _told(found: Mapping[str, str | None]) -> Response:
+async def _told(request: Request, found: Mapping[str, str | None]) -> Response:
     is_well = all(wrong is None for wrong in found.values())
-    checks = {name: wrong or "ok" for name, wrong in found.items()}
+    is_told = await _may_know(request)  # what is wrong names sites
+    checks = {name: "ok" if wrong is None else wrong if is_told else "failing" for name, wrong in found.items()}
     return json({"status": "ok" if is_well else "failing", "checks": checks}, 200 if is_well else 503)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -12,9 +12,10 @@ from starlette.responses import Response
 from site_models.schema import Site
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import body_of, json, services_of, site_of
+from twin.api.guard import grant_of, note
 from twin.api.outside import check_observation
 from twin.api.schemas import Receipts
-from twin.errors import BadInput, CodecError, ContentConflict, TooLarge
+from twin.errors import BadInput, CodecError, ContentConflict, Forbidden, TooLarge
 from twin.events.codec import from_cloudevent
 from twin.events.envelope import FactEvent, ObservationEvent
 from twin.events.observations import ClockTicked, OperatorDecided, PlateRead, RefuseRequested, TrackletEmbedded
@@ -32,9 +33,22 @@ async def post_observations(request: Request) -> Response:
     services, site = services_of(request), site_of(request)
     body = await body_of(request, most_bytes=services.limits.ingest_bytes)
     events = read_events(body, site, most=services.limits.ingest_events, reserved=services.reserved_devices)
+    await _check_decisions(request, events)
     receipts = await services.log.append(events)
     services.metrics.ingested(site.name, receipts)
     return json({"receipts": [told(receipt) for receipt in receipts]})
+
+
+async def _check_decisions(request: Request, events: Sequence[ObservationEvent]) -> None:
+    """A person's decision is one by whichever way it comes: it takes the scope of decisions, and is recorded as one."""
+    grant = grant_of(request)
+    for event in events:
+        if isinstance(decided := event.payload, OperatorDecided):
+            if not grant.allows("operate", event.site):
+                raise Forbidden(f"key '{grant.key}' may not decide as a person does; it takes scope 'operate' for this site")
+            about = decided.session or decided.vehicle or "?"
+            key = f"{event.key.device}/{event.key.boot_epoch}/{event.key.sequence}"
+            await note(request, "decision", f"{decided.decision} of {about}, observation {key}")
 
 
 def told(receipt: Receipt) -> dict[str, str]:

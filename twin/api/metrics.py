@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twin.events.ids import SiteId
@@ -76,9 +77,22 @@ class Metrics:
         for camera, delivers in is_active.items():
             self._camera.labels(site, camera).set(delivers)
 
-    def text(self) -> bytes:
-        """In Prometheus' text format."""
-        return generate_latest(self.registry)
+    def text(self, may_read: Callable[[str], bool] = lambda _: True) -> bytes:
+        """In Prometheus' text format; of sites, of those that may be read alone."""
+        return generate_latest(cast(CollectorRegistry, _Readable(self.registry, may_read)))
+
+
+class _Readable:
+    """What a registry collects, without samples of sites that are not to be told."""
+
+    def __init__(self, registry: CollectorRegistry, may_read: Callable[[str], bool]) -> None:
+        self._registry = registry
+        self._may_read = may_read
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [one for one in metric.samples if "site" not in one.labels or self._may_read(one.labels["site"])]
+            yield metric
 
 
 class MeasureRequests:

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 from starlette.routing import BaseRoute, Route
 
-from twin.api.endpoint import Endpoint, Parameter
+from twin.api.endpoint import Endpoint, Parameter, Scope
 from twin.api.problem import MEDIA_TYPE, Problem
+from twin.api.security import REFUSALS, SCHEMES, security
 
 _REF = "#/components/schemas/{name}"
 
@@ -33,7 +34,7 @@ def document(endpoints: Sequence[Endpoint], extra_routes: Iterable[BaseRoute], *
         "openapi": "3.1.0",
         "info": {"title": "Spatial Twin", "version": version, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
         "paths": dict(sorted(paths.items())),
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": SCHEMES},
     }
 
 
@@ -52,7 +53,8 @@ def _operation(endpoint: Endpoint, schema_by_type: dict[int, Any]) -> dict[str, 
         "operationId": endpoint.handler.__name__,
         "summary": endpoint.about,
         "parameters": [*_path_parameters(endpoint.path), *(_parameter(one) for one in endpoint.parameters)],
-        "responses": answers | _problems(endpoint.refusals),
+        "responses": answers | _problems(_refusals(endpoint.scope, endpoint.refusals)),
+        "security": security(endpoint.scope),
     }
     takes = dict(endpoint.takes or {})
     if endpoint.body is not None:
@@ -66,11 +68,13 @@ def _operation(endpoint: Endpoint, schema_by_type: dict[int, Any]) -> dict[str, 
 def _undescribed(route: Route) -> dict[str, Any]:
     """A route of another part: what its docstring, or an ``openapi`` mapping on its function, says."""
     words = getdoc(route.endpoint) or route.name
+    scope = getattr(route.endpoint, "scope", None)
     operation = {
         "operationId": route.name,
         "summary": words.splitlines()[0],
         "parameters": _path_parameters(_plain(route.path)),
-        "responses": {"200": {"description": "OK"}} | _problems((404, 422)),
+        "responses": {"200": {"description": "OK"}} | _problems(_refusals(scope, (404, 422))),
+        "security": security(scope),
         **getattr(route.endpoint, "openapi", {}),
     }
     return {method.lower(): operation for method in sorted((route.methods or set()) - {"HEAD"})}
@@ -94,6 +98,10 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
 def _problems(statuses: Iterable[int]) -> dict[str, Any]:
     content = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}}
     return {str(status): {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def _refusals(scope: Scope | None, refusals: Iterable[int]) -> list[int]:
+    return sorted({*refusals, *(REFUSALS if scope is not None else ())})
 
 
 def _plain(path: str) -> str:

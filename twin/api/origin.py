@@ -1,6 +1,7 @@
 """A page of another website may neither write here nor watch the live feed with its visitor's browser.
 
-Browsers send ``Origin`` with every such request; programs do not, and are not concerned.
+Browsers send ``Origin`` with every such request; programs do not, and are not concerned. Nor is a WebSocket with a ticket where
+keys are asked for: then the ticket counts, and nothing that a browser adds.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -26,7 +27,7 @@ class RefuseOtherOrigins:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
-        if scope["type"] == "lifespan" or scope.get("method") in READING or _is_own(Headers(scope=scope)):
+        if scope["type"] == "lifespan" or scope.get("method") in READING or is_own(Headers(scope=scope)) or _has_ticket(scope):
             await self._app(scope, receive, send)
             return
         error = Forbidden(f"a page of '{Headers(scope=scope)['origin'][:80]}' may not do this; use this service's own pages")
@@ -36,6 +37,13 @@ class RefuseOtherOrigins:
             await response(scope, receive, send)
 
 
-def _is_own(headers: Headers) -> bool:
+def is_own(headers: Headers, *, may_be_absent: bool = True) -> bool:
+    """Whether a request comes from a page of this host, or, if that may be, from no page."""
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+    return may_be_absent if origin is None else urlsplit(origin).netloc == headers.get("host")
+
+
+def _has_ticket(scope: Scope) -> bool:
+    if scope["type"] != "websocket" or scope["app"].state.services.access.keyed is None:
+        return False
+    return "ticket" in HTTPConnection(scope).query_params

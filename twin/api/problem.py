@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
-from twin.errors import TwinError
+from twin.errors import RateLimited, TwinError, Unauthorized
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -46,12 +46,19 @@ async def on_twin_error(connection: HTTPConnection, error: Exception) -> Respons
     assert isinstance(error, TwinError)
     if error.status >= 500:
         _logger.warning("%s %s: %s", type(error).__name__, connection.url.path, error)
-    headers = {"retry-after": str(RETRY_AFTER_S)} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    response = problem(error.status, error.slug, str(error), headers)
+    response = problem(error.status, error.slug, str(error), _headers(error))
     if isinstance(connection, WebSocket):
         await connection.send_denial_response(response)
         return None
     return response
+
+
+def _headers(error: TwinError) -> dict[str, str] | None:
+    if isinstance(error, Unauthorized):
+        return {"www-authenticate": 'Bearer realm="spatial twin"'}
+    if isinstance(error, RateLimited):
+        return {"retry-after": str(error.wait_s)}
+    return {"retry-after": str(RETRY_AFTER_S)} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

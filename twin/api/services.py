@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from site_models.schema import Site
+from twin.access.opened import Access, open_to_all
 from twin.api.metrics import Metrics
 from twin.errors import NotFound
 from twin.events.ids import SiteId
 from twin.feeds.hub import Hub
 from twin.feeds.subscriptions import Subscriptions
 from twin.log.blobs import BlobStore
+from twin.log.clock import system_clock
 from twin.log.keys import KeyRing
 from twin.log.port import Log
 from twin.projections.timeline import Timeline
@@ -47,7 +49,7 @@ class Services:
         keys: what personal data in the log is sealed with.
         timelines, hubs, subscriptions: one for each site; ``hubs`` are run by whoever opened them.
         checks: for ``/healthz``, by name; whether the log answers is checked without being named here.
-        extra_routes: routes of parts that the API does not know, such as search.
+        extra_routes: routes of parts that the API does not know, such as search; their functions have a ``scope``.
         reserved_devices: device names that nobody outside may use.
         data_dir: whose disk is watched.
         stopping: set when the process is about to end: nobody should send it anything new, and what waits is answered.
@@ -67,6 +69,7 @@ class Services:
     extra_routes: Sequence[BaseRoute] = ()
     reserved_devices: frozenset[str] = frozenset({"twin-worker"})
     limits: ApiLimits = field(default_factory=ApiLimits)
+    access: Access = field(default_factory=lambda: open_to_all(system_clock))
     version: str = "0"
     data_dir: Path | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -12,14 +12,16 @@ from starlette.responses import Response
 from site_models.schema import Camera, Level, Pinhole, Point, Site
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json, services_of, site_of
+from twin.api.guard import grant_of
 from twin.api.schemas import SiteModel, Sites
 from twin.events.codec import canonical_json
 from twin.spatial.camera import GroundCamera
 
 
 async def list_sites(request: Request) -> Response:
-    """Names, sorted."""
-    return json({"sites": sorted(services_of(request).sites)})
+    """Names of those that may be read, sorted."""
+    grant = grant_of(request)
+    return json({"sites": sorted(one for one in services_of(request).sites if grant.allows("read", one))})
 
 
 async def read_site(request: Request) -> Response:
@@ -64,7 +66,13 @@ def _corners(site: Site, cameras: list[dict[str, Any]]) -> Iterator[Point]:
 
 
 ENDPOINTS = (
-    Endpoint(path="/v1/sites", handler=list_sites, scope="read", about="Names of the sites served.", answer=Sites),
+    Endpoint(
+        path="/v1/sites",
+        handler=list_sites,
+        scope="read",
+        about="Names of the sites that the key may read.",
+        answer=Sites,
+    ),
     Endpoint(
         path="/v1/sites/{site}",
         handler=read_site,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -14,6 +16,10 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
+from twin.access.keys import SCOPES, KeyRecord, new_key
+from twin.access.opened import Access, open_access
+from twin.access.rates import RateLimits
+from twin.access.store import AccessStore
 from twin.api import Services, create_app
 from twin.api.metrics import Metrics
 from twin.feeds.hub import Hub, Limits
@@ -72,6 +78,55 @@ def serve(lot, story, tmp_path) -> Callable[..., AbstractAsyncContextManager[Run
             await log.aclose()
 
     return serving
+
+
+@dataclass
+class Doors:
+    """Access with keys, whose clock a test sets."""
+
+    access: Access
+    store: AccessStore
+    now: list[int]
+
+    def later(self, seconds: float) -> None:
+        """Let time pass; after a second, keys are read again."""
+        self.now[0] += round(seconds * 1_000_000)
+
+    def key(self, *scopes: str, sites: tuple[str, ...] = ("lot",), lasts_s: float | None = None) -> str:
+        """A new key, which counts at once; without scopes it has all but admin."""
+        made, at = new_key(os.urandom), self.now[0]
+        expires_at = None if lasts_s is None else at + round(lasts_s * 1_000_000)
+        given = scopes or tuple(one for one in SCOPES if one != "admin")
+        record = KeyRecord(
+            id=made.id, name="a test", sites=sites, scopes=given, digest=made.digest, made_at=at, expires_at=expires_at
+        )
+        self.store.add_key(record)
+        self.later(1)
+        return made.text
+
+    def revoke(self, key: str) -> None:
+        """Close a key, and let every process hear of it."""
+        self.store.revoke(key.split("_")[1], self.now[0])
+        self.later(1)
+
+
+@pytest.fixture
+def doors(tmp_path, story) -> Callable[..., AbstractAsyncContextManager[Doors]]:
+    """``async with doors() as doors``: give ``serve`` its ``access``; names go to ``RateLimits``."""
+
+    @asynccontextmanager
+    async def opened(**rates: int) -> AsyncIterator[Doors]:
+        now, place, store = [story.noon], tmp_path / "access.db", AccessStore.open(tmp_path / "access.db")
+        secret: Path = tmp_path / "session.secret"
+        try:
+            async with open_access(
+                place, secret, rates=RateLimits(**rates), session_s=3600, clock=lambda: now[0], chance=os.urandom
+            ) as access:
+                yield Doors(access=access, store=store, now=now)
+        finally:
+            store.close()
+
+    return opened
 
 
 @pytest.fixture

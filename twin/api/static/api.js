@@ -1,5 +1,7 @@
 /** The public HTTP API, read as any other client reads it. */
 
+import { logIn } from "./session.js";
+
 /** A refusal by the API, with the problem's own words (application/problem+json). */
 export class Problem extends Error {
   constructor(status, title, detail) {
@@ -83,6 +85,7 @@ export class Api {
     const query = given.length ? `?${new URLSearchParams(given)}` : "";
     const headers = { accept: "application/json", ...request.headers };
     const answer = await fetch(`${this.origin}${path}${query}`, { ...request, headers }).catch(unreachable);
+    if (answer.status === 401) logIn();
     if (!answer.ok) throw await problemOf(answer);
     return answer.json();
   }

@@ -6,11 +6,14 @@
  * broken connection it resumes at {epoch, seq}, and takes a snapshot where the service no longer can.
  */
 
+import { logIn } from "./session.js";
+
 const STALE_AFTER_MS = 20_000; // the service pings more often than this
 const GIVE_UP_AFTER_MS = 40_000; // silent this long, the connection is dead even if TCP has not noticed
 const WATCH_EVERY_MS = 2_000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
+const NOT_ALLOWED = 1008; // the session has ended, or its key was revoked
 
 export class LiveFeed {
   #addressOf;
@@ -54,7 +57,8 @@ export class LiveFeed {
     socket.addEventListener("message", (message) => {
       if (socket === this.#socket) this.#take(JSON.parse(message.data));
     });
-    socket.addEventListener("close", () => {
+    socket.addEventListener("close", ({ code }) => {
+      if (socket === this.#socket && code === NOT_ALLOWED) logIn();
       if (socket === this.#socket) this.#reconnect();
     });
   }

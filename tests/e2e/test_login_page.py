@@ -1,0 +1,51 @@
+"""A browser where keys are asked for: led to the login, let in, and out again."""
+
+import os
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from twin.access.keys import KeyRecord, new_key
+from twin.access.store import AccessStore
+from twin.log.clock import system_clock
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_person_logs_in_by_keyboard_watches_and_is_out_when_the_key_is_revoked(browser: Browser, keyed, weak_text):
+    origin, folder = keyed
+    store, made = AccessStore.open(folder / "access.db"), new_key(os.urandom)
+    store.add_key(
+        KeyRecord(id=made.id, name="Ann", sites=("demo_lot",), scopes=("read",), digest=made.digest, made_at=system_clock())
+    )
+    context = browser.new_context(base_url=origin, color_scheme="dark")
+    page = context.new_page()
+    page.goto("/explore?site=demo_lot")
+    expect(page).to_have_url(f"{origin}/login?next=%2Fexplore%3Fsite%3Ddemo_lot")
+    expect(page.get_by_label("API key")).to_be_focused()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(weak_text) == []
+    page.keyboard.type("wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text(
+        "this key is not valid: mistyped, revoked or expired; ask whoever gave it to you"
+    )
+    assert page.evaluate(weak_text) == []
+    page.keyboard.type(made.text)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{origin}/explore?site=demo_lot")
+    assert page.evaluate("document.cookie") == ""
+
+    page.goto("/")
+    page.wait_for_selector("#connection[data-status=live]")
+    expect(page.get_by_role("button", name="Log out")).to_have_attribute("title", "Logged in as Ann")
+    page.get_by_role("button", name="Log out").click()
+    expect(page).to_have_url(f"{origin}/login?next=%2F%3Fsite%3Ddemo_lot")
+    page.get_by_label("API key").fill(made.text)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_selector("#connection[data-status=live]")
+    store.revoke(made.id, system_clock())
+    page.wait_for_url(f"{origin}/login?**", timeout=15_000)
+    context.close()
+    store.close()
