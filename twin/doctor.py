@@ -10,7 +10,9 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import closing
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -20,6 +22,7 @@ from msgspec import Struct
 from sqlalchemy.exc import DBAPIError
 
 from site_models.load import check_site, resolve
+from twin.access.store import AccessStore
 from twin.errors import TwinError
 from twin.events.codec import rfc3339
 from twin.log.clock import Clock
@@ -64,6 +67,7 @@ async def examine(settings: Settings, sites: Sequence[str], clock: Clock) -> Asy
         yield _site(name)
     for finding in _neighbours(settings):
         yield finding
+    yield _access(settings)
     async for finding in _log(settings, clock):
         yield finding
     yield await _service(settings)
@@ -141,6 +145,24 @@ def _listening(name: str, host: str, port: int, setting: str) -> Finding:
         words = f"nothing answers at {host}:{port} ({wrong.strerror or wrong}); start it, or correct {setting}"
         return Finding(name=name, verdict="fail", words=words)
     return Finding(name=name, verdict="ok", words=f"{host}:{port} answers")
+
+
+def _access(settings: Settings) -> Finding:
+    """Whether whoever can reach the service has to show a key, and whether there is one."""
+    if not settings.has_keys:
+        words = "open to every program on this machine; TWIN_ACCESS=keys asks for keys"
+        is_loopback = settings.host == "localhost" or ip_address(settings.host).is_loopback
+        return _judged("access", is_loopback, words, f"{settings.host} can be reached from others, and is refused without keys")
+    try:
+        place = settings.access_location
+        if isinstance(place, Path) and not place.exists():
+            n_keys = 0
+        else:
+            with closing(AccessStore.open(place)) as store:
+                n_keys = len(store.standing_keys())
+    except TwinError as wrong:
+        return Finding(name="access", verdict="fail", words=str(wrong))
+    return _judged("access", n_keys > 0, f"{n_keys} keys stand", "`twin key create` makes one", bad="warn")
 
 
 async def _log(settings: Settings, clock: Clock) -> AsyncIterator[Finding]:

@@ -87,6 +87,15 @@ def test_a_log_of_this_release_is_read_and_a_damaged_one_fails(settings):
     assert "Traceback" not in done.stderr
 
 
+def test_keys_are_asked_for_before_anybody_else_can_reach_the_service(settings):
+    assert found(settings)["access"].verdict == "ok"
+    for_all = Settings(data_dir=settings.data_dir, port=settings.port, host="0.0.0.0")
+    assert found(for_all)["access"].verdict == "fail"
+    asking = Settings(data_dir=settings.data_dir, port=settings.port, host="0.0.0.0", access="keys")
+    assert found(asking)["access"].verdict == "warn"
+    assert "twin key create" in found(asking)["access"].words
+
+
 def test_a_folder_that_cannot_hold_data_fails(settings, tmp_path):
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
