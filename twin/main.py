@@ -22,6 +22,7 @@ from retrieval.weights_file import site_weights
 from site_models.load import load_site, resolve
 from site_models.schema import Site
 from twin.api.app import create_app
+from twin.api.live_protocol import WEBSOCKETS
 from twin.api.metrics import Metrics
 from twin.api.services import Services
 from twin.backoff import Backoff
@@ -255,7 +256,7 @@ async def serve_sites(
     with listener:
         async with opened(settings, sites, background) as services:
             app = create_app(services)
-            config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=5, ws="websockets-sansio")
+            config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=5, **WEBSOCKETS)
             server = Server(config)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             with stop_signals() as stopped:

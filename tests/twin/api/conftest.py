@@ -15,6 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from twin.api import Services, create_app
+from twin.api.live_protocol import WEBSOCKETS
 from twin.api.metrics import Metrics
 from twin.feeds.hub import Hub, Limits
 from twin.feeds.subscriptions import Subscriptions
@@ -85,7 +86,8 @@ def listen() -> Callable[[Starlette], AbstractAsyncContextManager[str]]:
             free.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)  # a client that does not read is soon noticed
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-            server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error", timeout_graceful_shutdown=1))
+            config = uvicorn.Config(app, lifespan="off", log_level="error", timeout_graceful_shutdown=1, **WEBSOCKETS)
+            server = uvicorn.Server(config)
             serving = asyncio.create_task(server.serve(sockets=[free]))
             async with asyncio.timeout(10):
                 while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
