@@ -16,7 +16,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request
 
 FRAMES = "twin.frames"
-SEND_BUFFER_BYTES = 131_072  # in the kernel; what it takes by itself, megabytes on a fast network, hides a stalled client
+SEND_BUFFER_BYTES = 65_536  # in the kernel, which doubles it; by itself it takes megabytes, in which a stalled client hides
+WRITE_BUFFER_BYTES = 32_768  # in the process, from which on a connection has no room
 ABORT_S = 5.0  # from the end of a connection's application until what was not read is dropped
 PING_S, PONG_S = 20.0, 20.0  # a peer that vanished is noticed within both together
 MOST_BYTES = 4_096  # of a client's message, which is of no interest
@@ -26,8 +27,9 @@ class LiveProtocol(WebSocketsSansIOProtocol):
     """One connection."""
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Bound what waits in the kernel."""
+        """Bound what waits to be read."""
         super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._abort_timer: asyncio.TimerHandle | None = None
         connected: socket.socket | None = transport.get_extra_info("socket")
         if connected is not None:
@@ -41,10 +43,8 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             extensions[FRAMES] = self.write_frame
 
     def write_frame(self, frame: bytes) -> bool:
-        """Put a whole frame on the connection; False where it has no room, is not open, or compresses what it sends."""
-        if not self.writable.is_set() or not self.handshake_complete or self.close_sent or self.conn.extensions:
-            return False
-        if self.transport.is_closing():
+        """Put a whole frame on an accepted connection; False where it has no room, is closing, or compresses what it sends."""
+        if not self.writable.is_set() or self.close_sent or self.conn.extensions or self.transport.is_closing():
             return False
         self.transport.write(frame)
         return True

@@ -59,7 +59,7 @@ class Subscriber:
         self._soft_limit = soft_limit
         self._hard_limit = hard_limit
         self._write = write
-        self._is_waiting = False  # whoever takes has sent all that it took
+        self._direct: Write | None = None  # while whoever takes has sent all that it took, and nothing is queued
         self._messages: deque[str] = deque()
         self._n_untaken = 0
         self._woken = asyncio.Event()
@@ -69,11 +69,11 @@ class Subscriber:
         """Queue the deltas that a returning client missed after ``seq``; they do not count against the limits."""
         self.seq = seq
         self._messages.extend(messages)
-        self._woken.set()
+        self._wake()
 
     def offer(self, message: str, frame: bytes) -> None:
         """Send a delta, of which ``frame`` is the same for a connection, or queue it; never waits."""
-        if self._is_written(frame):
+        if self._direct is not None and self._direct(frame):
             self.seq = self._source.seq
             return
         self._n_untaken += 1
@@ -85,25 +85,25 @@ class Subscriber:
                 self.n_conflated += 1
                 self._messages.clear()
                 self.is_conflated = True
-        self._woken.set()
+        self._wake()
 
     def ping(self, message: str, frame: bytes) -> None:
         """Break a silence; somebody who has not even taken what there is needs no ping."""
-        if not self._is_written(frame) and self._is_waiting and not self.has_news():
+        if not self.has_news() and not self._n_untaken and (self._direct is None or not self._direct(frame)):
             self._messages.append(message)
-            self._woken.set()
+            self._wake()
 
     def want_snapshot(self) -> None:
         """Owe the client a snapshot in place of what is queued."""
         self._messages.clear()
         self.wants_snapshot = True
-        self._woken.set()
+        self._wake()
 
     def close(self, why: Close) -> None:
         """End the subscription; what is queued is dropped."""
         self.closed = self.closed or why
         self._messages.clear()
-        self._woken.set()
+        self._wake()
         self._ended.set()
 
     async def until_closed(self) -> None:
@@ -115,11 +115,11 @@ class Subscriber:
         if self.has_news():
             return
         self._woken.clear()
-        self._is_waiting = True
+        self._direct = self._write
         try:
             await self._woken.wait()
         finally:
-            self._is_waiting = False
+            self._direct = None
 
     @property
     def n_queued(self) -> int:
@@ -148,6 +148,7 @@ class Subscriber:
             return [self._source.since(self.seq) or self._source.snapshot()]
         return list(self._messages)
 
-    def _is_written(self, frame: bytes) -> bool:
-        """Whether a frame could be put on the connection, behind everything that was given before."""
-        return self._write is not None and self._is_waiting and not self.has_news() and self._write(frame)
+    def _wake(self) -> None:
+        """Have what is owed taken; nothing may be written past it."""
+        self._direct = None
+        self._woken.set()
