@@ -43,7 +43,7 @@ class Channel:
         self._ring: deque[Ringed] = deque(maxlen=n_ring)
         self._snapshot: tuple[int, str, str] | None = None
         self._since: dict[int, str] = {}
-        self._subscribers: set[Subscriber] = set()
+        self._subscribers: dict[Subscriber, None] = {}  # in order, so that a simulation can be repeated
         self.start(state, now_s)
 
     @property
@@ -64,12 +64,12 @@ class Channel:
             subscriber.want_snapshot()
         else:
             subscriber.prime(seq, [one.text for one in self._after(seq)])
-        self._subscribers.add(subscriber)
+        self._subscribers[subscriber] = None
         self.n_idle = 0
 
     def discard(self, subscriber: Subscriber) -> None:
         """Let a client go."""
-        self._subscribers.discard(subscriber)
+        self._subscribers.pop(subscriber, None)
 
     def publish(self, state: State, difference: Mapping[str, Any], now_s: float) -> None:
         """Tell every client the difference, or what fits of it, that led to this state."""
