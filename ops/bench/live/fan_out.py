@@ -75,17 +75,19 @@ def sample(wanted: Sizes) -> str:
 def _watched(server: Server, wanted: Sizes, folder: Path) -> Watched:
     out = folder / "watched.npz"
     given = (str(server.port), server.path, str(wanted.clients), str(wanted.seconds + WARM_UP_S), str(out))
-    child = subprocess.Popen([sys.executable, str(Path(__file__).with_name("watchers.py")), *given], stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    if child.stdout.readline() != b"ready\n":
-        raise RuntimeError(f"clients of {server.side} could not connect; what the server said is {server.said()}")
-    time.sleep(WARM_UP_S)
-    begin_s, used_s = time.monotonic(), server.cpu_s()
-    time.sleep(wanted.seconds * 0.95)
-    end_s, used_s = time.monotonic(), server.cpu_s() - used_s
-    if child.wait(60):
-        raise RuntimeError(f"clients of {server.side} were cut off; what the server said is {server.said()}")
-    found = np.load(out)
+    command = [sys.executable, str(Path(__file__).with_name("watchers.py")), *given]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        if child.stdout.readline() != b"ready\n":
+            raise RuntimeError(f"clients of {server.side} could not connect; what the server said is {server.said()}")
+        time.sleep(WARM_UP_S)
+        begin_s, used_s = time.monotonic(), server.cpu_s()
+        time.sleep(wanted.seconds * 0.95)
+        end_s, used_s = time.monotonic(), server.cpu_s() - used_s
+        if child.wait(60):
+            raise RuntimeError(f"clients of {server.side} were cut off; what the server said is {server.said()}")
+    with np.load(out) as saved:
+        found = dict(saved)
     at_s = server.published()
     ms = [
         (received_s - at_s[int(seq)]) * 1_000
