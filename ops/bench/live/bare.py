@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ async def publish() -> None:
         if IS_LOOP:
             message = {"type": "websocket.send", "text": text}
             for send in list(sends.values()):
-                await send(message)
+                with suppress(Exception):  # each server has its own error for a client that is gone
+                    await send(message)
         for queue in queues:
             queue.put_nowait(text)
         note(seq, started_s)
@@ -67,7 +69,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         while (text := await queue.get()) is not None:
             await send({"type": "websocket.send", "text": text})
     except Exception:
-        pass  # each server has its own error for a client that is gone
+        pass
     finally:
         del sends[id(queue)]
         queues.discard(queue)

@@ -92,10 +92,10 @@ def _watched(server: Server, wanted: Sizes, folder: Path) -> Watched:
     ms = [
         (received_s - at_s[int(seq)]) * 1_000
         for seq, received_s in found["rows"]
-        if begin_s <= at_s.get(int(seq), 0.0) < end_s - 0.5
+        if begin_s <= received_s < end_s and int(seq) in at_s
     ]
     if not ms:
-        raise RuntimeError(f"{server.side} told its clients nothing of {len(at_s)} messages; it said {server.said()}")
+        raise RuntimeError(f"{server.side} told its clients none of {len(at_s)} messages in time; it said {server.said()}")
     n_all = len(found["rows"])
     n_told = sum(begin_s <= one < end_s for one in at_s.values()) * wanted.clients
     return Watched(ms, int(found["n_gaps"]), used_s / max(1, n_told) * 1e6, float(found["cpu_s"]) / max(1, n_all) * 1e6)
