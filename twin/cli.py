@@ -87,7 +87,9 @@ def demo(
 def bench(
     name: Annotated[
         str,
-        typer.Argument(help="Of ops/bench: fusion, fusion_quality, gate, log, noise, perception, search, storage, traffic."),
+        typer.Argument(
+            help="Of ops/bench: fusion, fusion_quality, gate, live, log, noise, perception, search, storage, traffic."
+        ),
     ],
     as_json: AsJson = False,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Alternating repeats; the median counts.")] = 5,

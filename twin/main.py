@@ -24,6 +24,7 @@ from site_models.schema import Site
 from twin.access.opened import Access, open_access
 from twin.access.rates import RateLimits
 from twin.api.app import create_app
+from twin.api.live_protocol import WEBSOCKETS
 from twin.api.metrics import Metrics
 from twin.api.services import Services
 from twin.backoff import Backoff
@@ -301,8 +302,8 @@ async def serve_sites(
                 access_log=False,  # ours has ids, and leaves out what is of no interest
                 lifespan="off",
                 timeout_graceful_shutdown=5,
-                ws="websockets-sansio",
                 forwarded_allow_ips=settings.trusted_proxies,
+                **WEBSOCKETS,
             )
             server = Server(config)
             serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -1,6 +1,7 @@
 """The parts of a serving process, and what is said of one that ends."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -40,3 +41,19 @@ def test_with_keys_any_address_is_listened_on_and_loopback_also_without():
             assert listener.getsockname()[0] == host
     with pytest.raises(BadInput, match="is not an IP address"):
         listen("example.org", 0, has_keys=True)
+
+
+async def test_a_connection_sends_what_is_written_at_once():
+    """Nagle's algorithm would hold the second write of an answer, its body, until the first is acknowledged: 40 ms."""
+    accepted = asyncio.get_running_loop().create_future()
+
+    class Accepting(asyncio.Protocol):
+        def connection_made(self, transport):
+            accepted.set_result(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            transport.close()
+
+    listener = listen("127.0.0.1", 0)
+    async with await asyncio.get_running_loop().create_server(Accepting, sock=listener):
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        assert await asyncio.wait_for(accepted, 5) != 0
+        writer.close()

@@ -1,4 +1,8 @@
-"""The live feed over a WebSocket: a snapshot, then deltas; ``?epoch=&seq=`` goes on where an earlier connection broke off."""
+"""The live feed over a WebSocket: a snapshot, then deltas; ``?epoch=&seq=`` goes on where an earlier connection broke off.
+
+``?zones=&kinds=`` choose a part of the site. A client that keeps up is written to by the hub; its task here waits, and sends
+only what the client was owed at first or was too slow for.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,24 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from twin.api.exchange import services_of, site_of
+from twin.api.live_protocol import FRAMES
 from twin.errors import BadInput
 from twin.feeds.hub import Hub
-from twin.feeds.subscriber import Close, Subscriber
+from twin.feeds.subscriber import Close, Subscriber, Write
+from twin.feeds.view import live_filter
 
 GOODBYE_S = 5.0  # how long a client that does not read may keep us from telling it why
 
 
 async def live(websocket: WebSocket) -> None:
-    """Feed one client until it leaves, falls behind or the service stops. An unknown site is refused before the handshake."""
-    hub = services_of(websocket).hubs[site_of(websocket).name]
-    with hub.subscribe(*_place(websocket)) as subscriber:
+    """Feed one client until it leaves, falls behind or the service stops.
+
+    An unknown site, zone or kind is refused before the handshake.
+    """
+    site = site_of(websocket)
+    hub = services_of(websocket).hubs[site.name]
+    wanted = live_filter(site, zones=websocket.query_params.get("zones"), kinds=websocket.query_params.get("kinds"))
+    with hub.subscribe(*_place(websocket), wanted=wanted, write=_write(websocket)) as subscriber:
         await websocket.accept()
         await _until_first(_send(websocket, hub, subscriber), _leave(websocket), subscriber.until_closed())
     if subscriber.closed is not None:
@@ -33,6 +44,11 @@ def _place(websocket: WebSocket) -> tuple[str | None, int | None]:
     if not (seq.isascii() and seq.isdigit() and len(seq) <= 18):
         raise BadInput(f"seq='{seq[:60]}' is no sequence number; give the epoch and seq of the last message, or neither")
     return websocket.query_params.get("epoch"), int(seq)
+
+
+def _write(websocket: WebSocket) -> Write | None:
+    """The server's way to put frames on this connection; None of a server that has none."""
+    return websocket.scope.get("extensions", {}).get(FRAMES)
 
 
 async def _send(websocket: WebSocket, hub: Hub, subscriber: Subscriber) -> None:

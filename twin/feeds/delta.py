@@ -1,7 +1,7 @@
 """The messages of the live feed: a snapshot, and deltas from one state to the next.
 
 A client holds the last state and its ``seq``. It takes a delta whose ``epoch`` is its own and whose ``prev`` is its ``seq``;
-anything else means that it missed something and has to ask for a snapshot.
+anything else means that it missed something and has to ask for a snapshot. ``ops/docs/live.md`` has the whole protocol.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class LiveDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="delta"
     """What changed since ``prev``: whole members, replaced by their id.
 
     Attributes:
-        left: vehicles that are no longer on the site.
-        counters: absent when unchanged.
+        left: vehicles that are no longer on the site, or no longer fit the filter.
+        counters: absent when unchanged; of the whole site, whatever the filter.
     """
 
     epoch: str
@@ -83,6 +83,24 @@ def merge(state: State, delta: Mapping[str, Any]) -> State:
         "position": delta["position"],
         "at": delta["at"],
     }
+
+
+def conflated(deltas: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several differences in a row as one: of each member what was last said."""
+    vehicles: dict[str, Any] = {}
+    left: set[str] = set()
+    lists: dict[str, dict[str, Any]] = {name: {} for name in LISTS}
+    rest: dict[str, Any] = {}
+    for delta in deltas:
+        for name in delta["left"]:
+            vehicles.pop(name, None)
+        left |= set(delta["left"])
+        vehicles |= {one["vehicle"]: one for one in delta["vehicles"]}
+        for name, key in LISTS.items():
+            lists[name] |= {one[key]: one for one in delta[name]}
+        rest |= {key: delta[key] for key in ("position", "at", "counters") if key in delta}
+    changed = {name: list(members.values()) for name, members in lists.items()}
+    return {**rest, "vehicles": list(vehicles.values()), "left": sorted(left - set(vehicles)), **changed}
 
 
 def _replaced(members: Iterable[dict[str, Any]], changed: Iterable[dict[str, Any]], key: str) -> list[dict[str, Any]]:

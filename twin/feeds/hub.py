@@ -1,26 +1,25 @@
-"""The live feed of one site: follows its fact log, and tells every client the same bytes.
+"""The live feed of one site: follows its fact log, and tells every client what changed.
 
-Each period in which something changed makes one delta, encoded once. The last of them stay in a ring, so that a client
-that was cut off can go on from its sequence number; one that the ring no longer reaches gets a snapshot.
+Each period in which something changed makes one delta for the whole feed, and one for each filter of which something fits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from twin.errors import Overloaded, TwinError
 from twin.events.ids import SiteId
+from twin.feeds.channel import Channel
 from twin.feeds.delta import difference
 from twin.feeds.present import SETTLE, Present
-from twin.feeds.subscriber import HARD_LIMIT, SOFT_LIMIT, Close, Subscriber
+from twin.feeds.subscriber import HARD_LIMIT, SOFT_LIMIT, Close, Subscriber, Write
+from twin.feeds.view import EVERYTHING, LiveFilter, View
 from twin.graph.model import site_graph
 from twin.graph.snapshot import restore
 from twin.log.port import Log
@@ -42,6 +41,8 @@ class Limits(Struct, frozen=True, kw_only=True):
         ping_s: longest silence on a connection.
         n_ring: deltas that a client may have missed and still resume.
         n_clients: clients at once; the next one is refused.
+        n_views: different filters at once; the next one is refused. One that nobody follows is kept as long as the ring
+            reaches, for those who come back, and makes room.
         soft_limit, hard_limit: see ``Subscriber``.
     """
 
@@ -49,6 +50,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     ping_s: float = 15.0
     n_ring: int = 100
     n_clients: int = 2_500
+    n_views: int = 64
     soft_limit: int = SOFT_LIMIT
     hard_limit: int = HARD_LIMIT
 
@@ -57,31 +59,41 @@ DEFAULT_LIMITS = Limits()
 
 
 class Hub:
-    """One site's live feed.
-
-    Attributes:
-        epoch: names this run of the hub; sequence numbers of another epoch mean nothing here.
-        seq: number of the last delta; 0 is the state that the hub started with.
-    """
+    """One site's live feed."""
 
     def __init__(self, log: Log, timeline: Timeline, *, epoch: str, limits: Limits = DEFAULT_LIMITS) -> None:
         self.site: SiteId = timeline.site.name
-        self.epoch = epoch
-        self.seq = 0
         self._log = log
         self._timeline = timeline
         self._limits = limits
         self._present = Present(timeline.site)
+        self._cameras_by_zone = self._present.cameras_by_zone()
         self._state: dict[str, Any] = self._present.state()
-        self._ring: deque[str] = deque(maxlen=limits.n_ring)
-        self._snapshot: tuple[int, str] | None = None
-        self._subscribers: set[Subscriber] = set()
+        self._whole = Channel(epoch, self._state, n_ring=limits.n_ring, now_s=0.0)
+        self._views: dict[LiveFilter, Channel] = {}
+        self._n_views_made = 0
+        self._n_clients = 0
         self._started = asyncio.Event()
+
+    @property
+    def epoch(self) -> str:
+        """Names this run of the hub; sequence numbers of another epoch mean nothing here."""
+        return self._whole.epoch
+
+    @property
+    def seq(self) -> int:
+        """Number of the last delta of the whole feed; 0 is the state that the hub started with."""
+        return self._whole.seq
 
     @property
     def n_clients(self) -> int:
         """Clients connected now."""
-        return len(self._subscribers)
+        return self._n_clients
+
+    @property
+    def n_views(self) -> int:
+        """Filters that deltas are made for."""
+        return len(self._views)
 
     @property
     def position(self) -> int:
@@ -115,89 +127,101 @@ class Hub:
         try:
             await self._load()
             self._state = self._present.state()
+            for channel in self._channels():
+                channel.start(self._state, asyncio.get_running_loop().time())
             self._started.set()
             await self._follow_and_publish()
         finally:
             self._started.set()
-            for subscriber in self._subscribers:
-                subscriber.close(Close.STOPPING)
+            for channel in self._channels():
+                channel.close(Close.STOPPING)
 
     @contextmanager
-    def subscribe(self, epoch: str | None = None, seq: int | None = None) -> Iterator[Subscriber]:
+    def subscribe(
+        self,
+        epoch: str | None = None,
+        seq: int | None = None,
+        *,
+        wanted: LiveFilter = EVERYTHING,
+        write: Write | None = None,
+    ) -> Iterator[Subscriber]:
         """A client's place in the feed, from a sequence number of an epoch where the ring still reaches it.
 
+        Args:
+            wanted: which part of the site; a place in the feed of one filter is none in that of another.
+            write: puts frames on the client's connection, while it is waited in ``messages`` for what comes next.
+
         Raises:
-            Overloaded: as many clients as allowed are connected.
+            Overloaded: as many clients, or different filters, as allowed are connected.
         """
-        if len(self._subscribers) >= self._limits.n_clients:
-            raise Overloaded(f"the live feed of site '{self.site}' has {self.n_clients} clients, its limit; try again later")
-        subscriber = Subscriber(soft_limit=self._limits.soft_limit, hard_limit=self._limits.hard_limit)
-        self._prime(subscriber, epoch, seq)
-        self._subscribers.add(subscriber)
+        if self._n_clients >= self._limits.n_clients:
+            raise Overloaded(f"the live feed of site '{self.site}' has {self._n_clients} clients, its limit; try again later")
+        channel = self._channel(wanted)
+        limits = self._limits
+        subscriber = Subscriber(channel, soft_limit=limits.soft_limit, hard_limit=limits.hard_limit, write=write)
+        channel.add(subscriber, epoch, seq)
+        self._n_clients += 1
         try:
             yield subscriber
         finally:
-            self._subscribers.discard(subscriber)
+            self._n_clients -= 1
+            channel.discard(subscriber)
 
     async def messages(self, subscriber: Subscriber) -> AsyncIterator[str]:
-        """What to send to a client, until its subscription is closed; a ping where nothing happens."""
+        """What to send to a client, until its subscription is closed; what was written to its connection is not among it."""
         await self._started.wait()
         if not subscriber.has_news():
             yield PING  # a client that resumed and missed nothing learns that it is up to date
         while subscriber.closed is None:
-            if not await subscriber.ready(self._limits.ping_s):
-                yield PING
-                continue
-            for message in self.take(subscriber):
+            await subscriber.ready()
+            for message in subscriber.take():
                 yield message
-
-    def take(self, subscriber: Subscriber) -> list[str]:
-        """What a client is owed now, in order: a snapshot if it is owed one, and the deltas after it."""
-        if subscriber.wants_snapshot:
-            subscriber.take()
-            return [self.snapshot()]
-        return subscriber.take()
-
-    def snapshot(self) -> str:
-        """The snapshot message at ``seq``, encoded once for all who want it."""
-        if self._snapshot is None or self._snapshot[0] != self.seq:
-            message = {
-                "type": "snapshot",
-                "epoch": self.epoch,
-                "seq": self.seq,
-                "position": self._state["position"],
-                "state": self._state,
-            }
-            self._snapshot = (self.seq, msgspec.json.encode(message).decode())
-        return self._snapshot[1]
 
     def publish(self) -> None:
         """Give every client the difference to what was last published, if there is one."""
         if self._present.is_stale or self._present.position == int(self._state["position"]):
             return
         before, self._state = self._state, self._present.state()
-        self.seq += 1
-        message = {
-            "type": "delta",
-            "epoch": self.epoch,
-            "prev": self.seq - 1,
-            "seq": self.seq,
-            **difference(before, self._state),
-        }
-        encoded = msgspec.json.encode(message).decode()
-        self._ring.append(encoded)
-        for subscriber in self._subscribers:
-            subscriber.offer(encoded)
+        changed, now_s = difference(before, self._state), asyncio.get_running_loop().time()
+        for channel in self._channels():
+            channel.publish(self._state, changed, now_s)
+        for wanted, view in list(self._views.items()):
+            if view.n_idle > self._limits.n_ring:
+                del self._views[wanted]
 
-    def _prime(self, subscriber: Subscriber, epoch: str | None, seq: int | None) -> None:
-        oldest = self.seq - len(self._ring)
-        if epoch != self.epoch or seq is None or not oldest <= seq <= self.seq:
-            subscriber.want_snapshot()
-        else:
-            subscriber.prime(list(self._ring)[seq - oldest :])
+    def _channels(self) -> list[Channel]:
+        return [self._whole, *self._views.values()]
+
+    def _channel(self, wanted: LiveFilter) -> Channel:
+        """The sequence of a filter. One that is made anew has an epoch of its own: its numbers begin again."""
+        if wanted == EVERYTHING:
+            return self._whole
+        if wanted not in self._views:
+            self._make_room()
+            self._n_views_made += 1
+            self._views[wanted] = Channel(
+                f"{self.epoch}.{self._n_views_made}",
+                self._state,
+                n_ring=self._limits.n_ring,
+                now_s=asyncio.get_running_loop().time(),
+                view=View(self._timeline.site, wanted, self._cameras_by_zone),
+            )
+        return self._views[wanted]
+
+    def _make_room(self) -> None:
+        if len(self._views) < self._limits.n_views:
+            return
+        idle = [(view.n_idle, wanted) for wanted, view in self._views.items() if not view.n_clients]
+        if not idle:
+            raise Overloaded(
+                f"the live feed of site '{self.site}' is followed by {len(self._views)} different filters, its limit;"
+                " try again later, or take the feed without zones= and kinds="
+            )
+        del self._views[max(idle, key=lambda one: one[0])[1]]
 
     async def _follow_and_publish(self) -> None:
-        tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._publish_for_ever())]
+        works = (self._follow(), self._publish_for_ever(), self._ping_for_ever())
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
@@ -211,6 +235,17 @@ class Hub:
         while True:
             await asyncio.sleep(self._limits.period_s)
             self.publish()
+
+    async def _ping_for_ever(self) -> None:
+        """Break every silence; one timer for all clients."""
+        loop = asyncio.get_running_loop()
+        while True:
+            now_s = loop.time()
+            for channel in self._channels():
+                if channel.quiet_since_s + self._limits.ping_s <= now_s:
+                    channel.ping(PING, now_s)
+            quiet_since_s = min(channel.quiet_since_s for channel in self._channels())
+            await asyncio.sleep(quiet_since_s + self._limits.ping_s - now_s)
 
     async def _follow(self) -> None:
         failures = 0

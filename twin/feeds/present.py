@@ -52,6 +52,11 @@ class Present:
         """Facts kept apart."""
         return len(self._recent)
 
+    def cameras_by_zone(self) -> dict[str, frozenset[str]]:
+        """Which cameras see a part of each zone."""
+        pieces = self._graph.pieces_by_zone
+        return {zone: frozenset[str]().union(*pieces[zone]) for zone in pieces}
+
     def load(self, facts: Sequence[RecordedFact], *, settled: bytes | None, settled_at: Micros | None, position: int) -> None:
         """Start from a packed graph that stands at ``settled_at`` and the net facts that occurred later."""
         restore(self._settled, self._blank if settled is None else settled)

@@ -21,6 +21,7 @@ from twin.access.opened import Access, open_access
 from twin.access.rates import RateLimits
 from twin.access.store import AccessStore
 from twin.api import Services, create_app
+from twin.api.live_protocol import WEBSOCKETS
 from twin.api.metrics import Metrics
 from twin.feeds.hub import Hub, Limits
 from twin.feeds.subscriptions import Subscriptions
@@ -130,17 +131,18 @@ def doors(tmp_path, story) -> Callable[..., AbstractAsyncContextManager[Doors]]:
 
 
 @pytest.fixture
-def listen() -> Callable[[Starlette], AbstractAsyncContextManager[str]]:
-    """``async with listen(app) as address``: a real server on a free port, as ``host:port``."""
+def listen() -> Callable[..., AbstractAsyncContextManager[str]]:
+    """``async with listen(app) as address``: a real server on a free port, as ``host:port``; further names go to uvicorn."""
 
     @asynccontextmanager
-    async def listening(app: Starlette) -> AsyncIterator[str]:
+    async def listening(app: Starlette, *, port: int = 0, **given: Any) -> AsyncIterator[str]:
         with socket.socket() as free:
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             free.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)  # a client that does not read is soon noticed
-            free.bind(("127.0.0.1", 0))
+            free.bind(("127.0.0.1", port))
             port = free.getsockname()[1]
-            server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error", timeout_graceful_shutdown=1))
+            config = uvicorn.Config(app, lifespan="off", log_level="error", timeout_graceful_shutdown=1, **WEBSOCKETS | given)
+            server = uvicorn.Server(config)
             serving = asyncio.create_task(server.serve(sockets=[free]))
             async with asyncio.timeout(10):
                 while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it

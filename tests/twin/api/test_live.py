@@ -55,6 +55,8 @@ async def test_a_watcher_that_was_cut_off_goes_on(serve, listen, story):
     [
         ("/v1/sites/elsewhere/live", {}, 404),
         ("/v1/sites/lot/live?epoch=e1&seq=first", {}, 422),
+        ("/v1/sites/lot/live?zones=row_z", {}, 422),
+        ("/v1/sites/lot/live?kinds=vehicle,car", {}, 422),
         ("/v1/sites/lot/live", {"origin": "https://evil.example"}, 403),
     ],
 )
@@ -126,3 +128,39 @@ async def test_when_the_service_stops_watchers_are_told_to_come_back(serve, list
         async with asyncio.timeout(5):
             while running.hub.n_clients:  # noqa: ASYNC110 - the server's side ends on its own
                 await asyncio.sleep(0.01)
+
+
+async def test_a_filtered_watcher_is_told_what_fits(serve, listen, story):
+    async with serve(story.events(story.confirmed())) as running, listen(running.app) as address:
+        url = f"ws://{address}/v1/sites/lot/live?zones=row_a&kinds=vehicle,stall"
+        async with connect(url) as watcher:
+            ((snapshot,), _) = await following(watcher, 1)
+            assert (snapshot["state"]["vehicles"], snapshot["state"]["zones"]) == ([], [])
+            await story.add(running.log, [story.event(2, story.moved(x=9.0), at=2)])
+            await story.add(running.log, [story.event(3, story.parked(), at=3)])
+            messages, state = await following_on(watcher, 3, snapshot["state"])
+            assert [one["type"] for one in messages] == ["delta"]
+            assert [one["vehicle"] for one in state["vehicles"]] == ["v1"]
+
+
+async def following_on(watcher, until, state):
+    """Go on from a state until the position is reached."""
+    messages = []
+    async with asyncio.timeout(10):
+        while state["position"] != str(until):
+            messages.append(json.loads(await watcher.recv()))
+            state = merge(state, messages[-1])
+    return messages, state
+
+
+async def test_what_a_watcher_says_is_ignored_and_a_long_message_ends_its_connection(serve, listen):
+    async with serve() as running, listen(running.app) as address:
+        url = f"ws://{address}/v1/sites/lot/live"
+        async with connect(url) as watcher:
+            await watcher.recv()
+            for _ in range(50):
+                await watcher.send("hello" * 100)
+            await watcher.ping()
+            assert running.hub.n_clients == 1
+            await watcher.send("x" * 5_000)
+            assert (await goodbye(watcher)).code == 1009

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+import shutil
 import sqlite3
+import subprocess
 import sys
 import time
 from contextlib import asynccontextmanager, closing
@@ -14,11 +16,19 @@ from twin.events.facts import GateDecided
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "ops" / "docs"
+NODE = ["node", "--experimental-websocket"]  # which newer ones need not be told
 
 
-def program(page: str) -> str:
-    (found,) = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+def program(page: str, language: str = "python") -> str:
+    (found,) = re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
     return found
+
+
+def has_websockets_in_node() -> bool:
+    return (
+        shutil.which("node") is not None
+        and b"function" in subprocess.run([*NODE, "-p", "typeof WebSocket"], capture_output=True).stdout
+    )
 
 
 @pytest.fixture
@@ -27,14 +37,15 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
     @asynccontextmanager
-    async def running(page, address):
-        text = program(page)
+    async def running(page, address, language="python"):
+        text = program(page, language)
         assert "127.0.0.1:8600" in text
         assert "demo_lot" in text
-        file = tmp_path / "program.py"
+        file = tmp_path / {"python": "program.py", "js": "program.mjs"}[language]
         file.write_text(text.replace("127.0.0.1:8600", address).replace("demo_lot", "lot"))
+        command = [sys.executable, "-u"] if language == "python" else NODE
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-u", str(file), cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *command, str(file), cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
         try:
             yield process
@@ -119,3 +130,30 @@ async def test_the_barrier_is_raised_once_for_what_is_open_and_in_time(serve, li
         assert (await running.http.put("/v1/sites/lot/subscriptions/barrier-exit", json=made)).is_success
         async with run("gates.md", address) as process, asyncio.timeout(60):
             assert await process.stdout.readline() == b"up: d4\n"
+
+
+async def told(process, position: int) -> bytes:
+    """The line that tells a position."""
+    while not (line := await process.stdout.readline()).startswith(b"position %d:" % position):
+        assert line, await process.stderr.read()
+    return line.partition(b": ")[2]
+
+
+@pytest.mark.parametrize("language", ["python", "js"])
+async def test_the_watcher_goes_on_where_it_was_when_the_service_was_away(serve, listen, story, run, language):
+    if language == "js" and not has_websockets_in_node():
+        pytest.skip("no node with WebSocket")
+    async with serve(story.events(story.confirmed(), story.stall(state="free"))) as running, asyncio.timeout(60):
+        before = listen(running.app)
+        address = await before.__aenter__()
+        async with run("live.md", address, language) as process:
+            assert await told(process, 2) == b"1 vehicles, 1 stalls free\n"
+            await story.add(running.log, [story.event(3, story.stall("s2", "free"), at=3)])
+            assert await told(process, 3) == b"1 vehicles, 2 stalls free\n"
+            await before.__aexit__(None, None, None)
+            await story.add(running.log, [story.event(4, story.left(), at=4)])
+            await story.add(running.log, [story.event(5, story.stall("s2", "occupied"), at=5)])
+            while running.hub.position < 5:  # noqa: ASYNC110 - it has no event for a test
+                await asyncio.sleep(0.01)
+            async with listen(running.app, port=int(address.split(":")[1])):
+                assert await told(process, 5) == b"0 vehicles, 1 stalls free\n"

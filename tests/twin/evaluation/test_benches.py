@@ -5,9 +5,8 @@ from twin.evaluation.benches import bench_names, bench_text, run_bench
 
 
 def test_the_checkout_has_benchmarks_of_the_log_and_of_perception():
-    assert {"fusion", "fusion_quality", "gate", "log", "noise", "perception", "search", "storage", "traffic"} == set(
-        bench_names()
-    )
+    names = {"fusion", "fusion_quality", "gate", "live", "log", "noise", "perception", "search", "storage", "traffic"}
+    assert names == set(bench_names())
 
 
 def test_a_benchmark_is_run_with_its_repeats(tmp_path):
@@ -54,3 +53,21 @@ def test_the_search_bench_finds_the_nearest_and_compares_with_the_bare_store(mon
     monkeypatch.setenv("BENCH_SEARCH_SIDES", "elastic")
     with pytest.raises(BadInput, match="there are ours, qdrant_edge"):
         run_bench("search", 1)
+
+
+def test_the_live_bench_tells_every_client_everything_beside_a_bare_server(monkeypatch):
+    small = {"CLIENTS": "5", "SECONDS": "1.5", "STALLED": "3", "HZ": "20", "SIDES": "ours,uvicorn"}
+    for name, value in small.items():
+        monkeypatch.setenv(f"BENCH_LIVE_{name}", value)
+    report = run_bench("live", 1)
+    assert report["schema"] == "twin.bench/1"
+    for side in (report["ours"], *report["reference"].values()):
+        assert (side["n_missed"], side["n_messages"] >= 5) == (0, True)
+    assert set(report["ratio"]) == {"uvicorn"}
+    assert report["ours"]["ingest"]["with"]["n"] == report["ours"]["ingest"]["without"]["n"] == 75
+    told = bench_text("live", report)
+    assert "| ours |" in told
+    assert "| with |" in told
+    monkeypatch.setenv("BENCH_LIVE_SIDES", "nginx")
+    with pytest.raises(BadInput, match="there are ours, uvicorn"):
+        run_bench("live", 1)

@@ -11,6 +11,7 @@ from twin.feeds import hub as hub_module
 from twin.feeds.delta import LiveMessage, merge
 from twin.feeds.hub import Hub, Limits
 from twin.feeds.subscriber import Close
+from twin.feeds.view import LiveFilter
 from twin.projections.naive import replay
 from twin.projections.timeline import Timeline
 
@@ -61,8 +62,8 @@ async def caught_up(hub, log):
     hub.publish()
 
 
-def drain(hub, subscriber, client):
-    for message in hub.take(subscriber):
+def drain(subscriber, client):
+    for message in subscriber.take():
         client.take(message)
 
 
@@ -81,9 +82,9 @@ def test_a_client_that_applies_what_it_gets_has_the_servers_state_at_its_sequenc
                     done += len(batch)
                     await caught_up(hub, log)
                     if takes:
-                        drain(hub, subscriber, client)
+                        drain(subscriber, client)
                         assert client.state == await replay(log, lot)
-                drain(hub, subscriber, client)
+                drain(subscriber, client)
                 assert client.state == await replay(log, lot)
                 assert client.seq == hub.seq
 
@@ -95,10 +96,10 @@ async def test_a_client_gets_a_snapshot_then_deltas(lot, story):
     async with running(log, lot) as hub:
         with hub.subscribe() as subscriber:
             client = Client()
-            drain(hub, subscriber, client)
+            drain(subscriber, client)
             await story.add(log, [story.event(2, story.moved(), at=2)])
             await caught_up(hub, log)
-            drain(hub, subscriber, client)
+            drain(subscriber, client)
             assert client.kinds == ["snapshot", "delta"]
 
 
@@ -106,11 +107,11 @@ async def test_all_clients_are_given_the_same_text(lot, story):
     log = await story.log(story.events(story.confirmed()))
     async with running(log, lot) as hub:
         with hub.subscribe() as one, hub.subscribe() as other:
-            first, second = hub.take(one), hub.take(other)
+            first, second = one.take(), other.take()
             assert first[0] is second[0]
             await story.add(log, [story.event(2, story.moved(), at=2)])
             await caught_up(hub, log)
-            assert hub.take(one)[0] is hub.take(other)[0]
+            assert one.take()[0] is other.take()[0]
 
 
 async def test_a_returning_client_gets_only_what_it_missed(lot, story):
@@ -118,12 +119,12 @@ async def test_a_returning_client_gets_only_what_it_missed(lot, story):
     async with running(log, lot) as hub:
         client = Client()
         with hub.subscribe() as subscriber:
-            drain(hub, subscriber, client)
+            drain(subscriber, client)
         for number in range(2, 6):
             await story.add(log, [story.event(number, story.moved(x=number), at=number)])
             await caught_up(hub, log)
         with hub.subscribe(client.epoch, client.seq) as subscriber:
-            drain(hub, subscriber, client)
+            drain(subscriber, client)
         assert client.kinds == ["snapshot", "delta", "delta", "delta", "delta"]
         assert client.state == await replay(log, lot)
 
@@ -134,7 +135,7 @@ async def test_a_client_that_cannot_go_on_gets_a_snapshot(lot, story, epoch, seq
     async with running(log, lot) as hub:
         with hub.subscribe(epoch, seq) as subscriber:
             client = Client()
-            drain(hub, subscriber, client)
+            drain(subscriber, client)
             assert client.kinds == ["snapshot"]
 
 
@@ -146,21 +147,21 @@ async def test_a_client_that_the_ring_no_longer_reaches_gets_a_snapshot(lot, sto
             await caught_up(hub, log)
         for seq, kinds in ((1, ["snapshot"]), (2, ["delta", "delta"])):
             with hub.subscribe("e1", seq) as subscriber:
-                assert [msgspec.json.decode(text)["type"] for text in hub.take(subscriber)] == kinds
+                assert [msgspec.json.decode(text)["type"] for text in subscriber.take()] == kinds
 
 
-async def test_a_slow_client_is_owed_a_snapshot_and_costs_no_memory(lot, story):
+async def test_a_slow_client_is_owed_one_delta_for_many_and_costs_no_memory(lot, story):
     log = await story.log(story.events(story.confirmed()))
     async with running(log, lot, Limits(period_s=3600.0, soft_limit=3, hard_limit=100)) as hub:
         with hub.subscribe() as subscriber:
             client = Client()
-            drain(hub, subscriber, client)
+            drain(subscriber, client)
             for number in range(2, 12):
                 await story.add(log, [story.event(number, story.moved(x=number), at=number)])
                 await caught_up(hub, log)
             assert subscriber.n_queued == 0
-            drain(hub, subscriber, client)
-            assert client.kinds == ["snapshot", "snapshot"]
+            drain(subscriber, client)
+            assert client.kinds == ["snapshot", "delta"]
             assert client.state == await replay(log, lot)
 
 
@@ -233,3 +234,148 @@ async def test_a_log_that_keeps_failing_ends_the_hub_with_its_error(lot, story, 
     hub = Hub(log, Timeline(log, lot), epoch="e1")
     with pytest.raises(LogClosed, match="the disk is gone"):
         await asyncio.wait_for(hub.run(), 5)
+
+
+AISLE = LiveFilter(zones=("aisle",))
+STALLS = LiveFilter(kinds=("stall",))
+
+
+class Connection:
+    """Where frames are written, as long as there is room."""
+
+    def __init__(self):
+        self.has_room = True
+        self.frames = []
+
+    def write(self, frame):
+        if self.has_room:
+            self.frames.append(frame)
+        return self.has_room
+
+
+@asynccontextmanager
+async def fed(hub, subscriber, client, gate):
+    """Somebody sends the client what it is owed, while the gate is open."""
+
+    async def send():
+        async for message in hub.messages(subscriber):
+            await gate.wait()
+            client.take(message)
+
+    task = asyncio.create_task(send())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def settled():
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_who_keeps_up_is_written_to_and_who_does_not_is_told_in_order_by_its_task(lot, story):
+    log = await story.log(story.events(story.confirmed()))
+    connection, client, gate = Connection(), Client(), asyncio.Event()
+    gate.set()
+    async with running(log, lot) as hub:
+        with hub.subscribe(write=connection.write) as subscriber:
+            async with fed(hub, subscriber, client, gate):
+                await settled()
+                await moved_to(hub, log, story, 2)
+                client.take(unframed(connection.frames.pop()))
+                connection.has_room = False
+                gate.clear()
+                await moved_to(hub, log, story, 3)
+                await settled()
+                connection.has_room = True
+                await moved_to(hub, log, story, 4)
+                assert connection.frames == []  # the one before is still being sent: this one must not pass it
+                gate.set()
+                await settled()
+                assert client.kinds == ["snapshot", "delta", "delta", "delta"]
+                assert client.state == await replay(log, lot)
+
+
+async def moved_to(hub, log, story, number):
+    await story.add(log, [story.event(number, story.moved(x=number), at=number)])
+    await caught_up(hub, log)
+
+
+def unframed(frame):
+    """The text of an unmasked text frame, RFC 6455 5.2."""
+    assert frame[0] == 0x81
+    length = frame[1]
+    begin = {126: 4, 127: 10}.get(length, 2)
+    told = int.from_bytes(frame[2:begin], "big") if begin > 2 else length
+    assert told == len(frame) - begin
+    return frame[begin:].decode()
+
+
+async def test_a_filtered_client_is_told_what_fits_and_resumes_with_the_same_filter_alone(lot, story):
+    log = await story.log(story.events(story.confirmed(), story.confirmed("v2", zone="road")))
+    async with running(log, lot) as hub:
+        client = Client()
+        with hub.subscribe(wanted=AISLE) as subscriber:
+            drain(subscriber, client)
+            assert [one["vehicle"] for one in client.state["vehicles"]] == ["v1"]
+        for number, move in enumerate(
+            (story.moved("v2", zone="road"), story.moved(x=9.0), story.moved(x=50.0, zone="road")), 3
+        ):
+            await story.add(log, [story.event(number, move, at=number)])
+            await caught_up(hub, log)
+        with hub.subscribe(client.epoch, client.seq, wanted=AISLE) as subscriber:
+            drain(subscriber, client)
+        assert client.kinds == ["snapshot", "delta", "delta"]
+        assert client.state["vehicles"] == []
+        for other in (STALLS, LiveFilter()):
+            with hub.subscribe(client.epoch, client.seq, wanted=other) as subscriber:
+                (message,) = subscriber.take()
+                assert msgspec.json.decode(message)["type"] == "snapshot"
+
+
+async def test_all_clients_of_a_filter_are_given_the_same_text(lot, story):
+    log = await story.log(story.events(story.confirmed()))
+    async with running(log, lot) as hub:
+        with hub.subscribe(wanted=AISLE) as one, hub.subscribe(wanted=LiveFilter(zones=("aisle",))) as other:
+            assert one.take()[0] is other.take()[0]
+            await story.add(log, [story.event(2, story.moved(), at=2)])
+            await caught_up(hub, log)
+            assert one.take()[0] is other.take()[0]
+            assert hub.n_views == 1
+
+
+async def test_one_filter_more_than_allowed_is_refused_and_those_that_nobody_follows_make_room(lot, story):
+    async with running(await story.log(), lot, Limits(period_s=3600.0, n_views=1)) as hub:
+        with hub.subscribe(wanted=AISLE), pytest.raises(Overloaded, match="followed by 1 different filters, its limit"):
+            hub.subscribe(wanted=STALLS).__enter__()
+        with hub.subscribe(wanted=STALLS):
+            assert (hub.n_views, hub.n_clients) == (1, 1)
+
+
+async def test_a_filter_that_nobody_follows_is_kept_as_long_as_the_ring_reaches(lot, story):
+    log = await story.log(story.events(story.confirmed()))
+    async with running(log, lot, Limits(period_s=3600.0, n_ring=2)) as hub:
+        with hub.subscribe(wanted=AISLE) as subscriber:
+            client = Client()
+            drain(subscriber, client)
+        kept = []
+        for number in range(2, 6):
+            await story.add(log, [story.event(number, story.moved(), at=number)])
+            await caught_up(hub, log)
+            kept.append(hub.n_views)
+        assert kept == [1, 1, 0, 0]
+        with hub.subscribe(client.epoch, client.seq, wanted=AISLE) as subscriber:  # its numbers began anew
+            drain(subscriber, client)
+        assert client.kinds == ["snapshot", "snapshot"]
+        assert client.state == merge_free(await replay(log, lot))
+
+
+def merge_free(state):
+    """What the aisle's view shows of a lot with one vehicle, in the aisle."""
+    return {
+        **state,
+        "stalls": [],
+        "zones": [one for one in state["zones"] if one["zone"] == "aisle"],
+    }

@@ -1,0 +1,190 @@
+"""The live feed for programs: the state of a site, as it changes.
+
+    async for live in LiveFeed("http://127.0.0.1:8600", site="demo_lot", kinds=["stall"]):
+        print(live.seq, sum(stall.state == "free" for stall in live.state.stalls))
+
+Every state that it gives is one that the service had, whole. After a cut it goes on where it was, and where the service no
+longer can, or a message does not fit the one before, it begins again with a snapshot. What the loop's body is too slow for is
+told together, later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+from msgspec import UNSET, Struct
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus, WebSocketException
+
+from twin.backoff import Backoff
+from twin.client import ServiceError
+from twin.errors import BadInput
+from twin.feeds.delta import LISTS, LiveDelta, LiveMessage, LivePing, LiveSnapshot
+from twin.graph.query import StateView
+
+SILENT_S = 40.0  # the service pings every 15 s where nothing happens
+MOST_BYTES = 64 * 2**20
+_RETRIED = frozenset({429, 500, 502, 503, 504})
+
+_logger = logging.getLogger(__name__)
+
+
+class Live(Struct, frozen=True, kw_only=True):
+    """The state of a site at a place in its feed.
+
+    Attributes:
+        epoch, seq: the place; see ``ops/docs/live.md``.
+    """
+
+    epoch: str
+    seq: int
+    state: StateView
+
+    @property
+    def position(self) -> int:
+        """Position of the fact log that the state is at."""
+        return int(self.state.position)
+
+
+class LiveFeed:
+    """An async iterator of ``Live``, for one task at a time; it ends only by being left.
+
+    Attributes:
+        n_gaps: messages that did not fit the one before, after each of which it began again. None, of a correct service.
+        n_connections: connections that were made.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        site: str,
+        zones: Iterable[str] | None = None,
+        kinds: Iterable[str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        patience_s: float | None = None,
+        silent_s: float = SILENT_S,
+        backoff: Backoff | None = None,
+    ) -> None:
+        """Name what to follow.
+
+        Args:
+            zones, kinds: which part of the site; None: all of it.
+            headers: sent with each handshake, such as an Authorization.
+            patience_s: how long the service may be away (None: for ever).
+            silent_s: how long a connection may be silent before it is taken for dead.
+        """
+        if not url.startswith(("http://", "https://")):
+            raise BadInput(f"'{url}' is no address of a service; give for instance http://127.0.0.1:8600")
+        self._address = f"ws{url.removeprefix('http').rstrip('/')}/v1/sites/{quote(site, safe='')}/live"
+        self._wanted = {name: ",".join(given) for name, given in (("zones", zones), ("kinds", kinds)) if given is not None}
+        self._headers = dict(headers or {})
+        self._patience_s = patience_s
+        self._silent_s = silent_s
+        self._backoff = backoff or Backoff(random.random, first_s=0.1, longest_s=10.0)
+        self._now: Live | None = None
+        self._heard_s = 0.0
+        self.n_gaps = 0
+        self.n_connections = 0
+
+    async def __aiter__(self) -> AsyncGenerator[Live, None]:
+        """The state, and again after each change; raises ServiceError where the service refuses, or is away for too long."""
+        self._heard_s = _now_s()
+        n_failures = 0
+        while True:
+            before_s = self._heard_s
+            try:
+                async with aclosing(self._connected()) as lives:
+                    async for live in lives:
+                        yield live
+                trouble = "it closed the connection"
+            except InvalidStatus as refused:
+                trouble = self._told(refused)
+            except (OSError, TimeoutError, WebSocketException) as wrong:
+                trouble = f"{type(wrong).__name__}: {wrong}"
+            n_failures = 1 if self._heard_s > before_s else n_failures + 1
+            await self._pause(n_failures, trouble)
+
+    async def _connected(self) -> AsyncGenerator[Live, None]:
+        """What one connection tells, until it ends or does not fit."""
+        async with connect(
+            self._there(), additional_headers=self._headers, max_size=MOST_BYTES, max_queue=4, compression=None
+        ) as connection:
+            self.n_connections += 1
+            while True:
+                async with asyncio.timeout(self._silent_s):
+                    message = await _next(connection)
+                if message is None:
+                    return
+                self._heard_s = _now_s()
+                if isinstance(message, LivePing):
+                    continue
+                self._now = self._after(message)
+                if self._now is None:
+                    return
+                yield self._now
+
+    def _there(self) -> str:
+        place = {} if self._now is None else {"epoch": self._now.epoch, "seq": str(self._now.seq)}
+        query = urlencode({**self._wanted, **place}, safe=",")
+        return f"{self._address}?{query}" if query else self._address
+
+    def _after(self, message: LiveSnapshot | LiveDelta) -> Live | None:
+        """Where a message leads; None where it does not fit: nothing is known then but that something was missed."""
+        if isinstance(message, LiveSnapshot):
+            return Live(epoch=message.epoch, seq=message.seq, state=message.state)
+        now = self._now
+        if now is None or (message.epoch, message.prev) != (now.epoch, now.seq):
+            self.n_gaps += 1
+            return None
+        return Live(epoch=message.epoch, seq=message.seq, state=changed(now.state, message))
+
+    async def _pause(self, n_failures: int, trouble: str) -> None:
+        if self._patience_s is not None and _now_s() - self._heard_s > self._patience_s:
+            raise ServiceError(f"the live feed at {self._address} was not heard for {self._patience_s} s: {trouble}")
+        if n_failures == 1:
+            _logger.info("the live feed at %s broke off, trying again: %s", self._address, trouble)
+        await asyncio.sleep(self._backoff.wait_s(n_failures))
+
+    def _told(self, refused: InvalidStatus) -> str:
+        """What a refusal says; raises ServiceError where it would be said again."""
+        status, body = refused.response.status_code, bytes(refused.response.body or b"")
+        try:
+            detail = msgspec.json.decode(body, type=dict[str, Any])["detail"]
+        except (msgspec.DecodeError, msgspec.ValidationError, KeyError):
+            detail = body.decode(errors="replace")[:200]
+        if status not in _RETRIED:
+            raise ServiceError(f"{status}: {detail}") from None
+        return f"{status}: {detail}"
+
+
+def changed(state: StateView, delta: LiveDelta) -> StateView:
+    """The state after a delta: members that it names are replaced, vehicles that left are gone."""
+    gone = set(delta.left)
+    vehicles = {one.vehicle: one for one in state.vehicles if one.vehicle not in gone}
+    vehicles |= {one.vehicle: one for one in delta.vehicles}
+    lists: dict[str, Any] = {"vehicles": [vehicles[name] for name in sorted(vehicles)]}
+    for name, key in LISTS.items():
+        new = {getattr(one, key): one for one in getattr(delta, name)}
+        lists[name] = [new.get(getattr(one, key), one) for one in getattr(state, name)]
+    counters = state.counters if delta.counters is UNSET else delta.counters
+    return msgspec.structs.replace(state, **lists, counters=counters, position=delta.position, at=delta.at)
+
+
+async def _next(connection: ClientConnection) -> LiveSnapshot | LiveDelta | LivePing | None:
+    """The next message; None where the service closed the connection with a word."""
+    async for text in connection:
+        return msgspec.json.decode(text, type=LiveMessage)
+    return None
+
+
+def _now_s() -> float:
+    """The event loop's clock."""
+    return asyncio.get_running_loop().time()
