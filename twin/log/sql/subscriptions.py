@@ -96,6 +96,7 @@ def _load(connection: Connection, site: SiteId, name: str) -> Subscription | Non
     values: dict[str, Any] = dict(row._mapping)
     until, resume = values.pop("replay_until"), values.pop("replay_resume")
     values["filter"] = msgspec.json.decode(values["filter"], type=Filter)
+    values["pauses_s"] = msgspec.json.decode(values["pauses_s"] or "[]", type=tuple[float, ...])
     return Subscription(
         **values,
         replay=None if until is None else Replay(until=until, resume=resume),
@@ -128,6 +129,7 @@ def _save(connection: Connection, before: Subscription | None, after: Subscripti
     values = {name: getattr(after, name) for name in _s.keys() if name in after.__struct_fields__}  # noqa: SIM118
     values |= {
         "filter": msgspec.json.encode(after.filter).decode(),
+        "pauses_s": msgspec.json.encode(after.pauses_s).decode() if after.pauses_s else None,
         "replay_until": after.replay and after.replay.until,
         "replay_resume": after.replay and after.replay.resume,
     }
