@@ -11,6 +11,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import cast
 
 import httpcore2
 from msgspec import Struct
@@ -75,7 +76,7 @@ class Receivers:
         """
         self._allowed = allowed
         self._resolve = resolve
-        self._network = network or httpcore2.AnyIOBackend()
+        self._network = network or cast(httpcore2.AsyncNetworkBackend, httpcore2.AnyIOBackend())
         self._tls = tls
 
     async def check(self, target: Target) -> list[str]:

@@ -11,14 +11,18 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
 
+from msgspec.structs import replace
 from standardwebhooks import Webhook as Signer
 
+from twin.errors import Conflict
 from twin.events.codec import canonical_json, rfc3339, to_json
 from twin.events.envelope import RecordedFact
 from twin.events.ids import SECOND, EventId, Micros, SiteId
 from twin.feeds.receivers import Answer
+from twin.log.webhooks import Secret
 
 SECRET_BYTES = 32
+MOST_SECRETS = 4
 PAUSES_S = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
 """After the first failure, the second, …; the first attempt is at once."""
 MOST_ATTEMPTS = len(PAUSES_S) + 1
@@ -48,7 +52,7 @@ def message_of(fact: RecordedFact) -> Message:
     return Message(fact.event.id, to_json(fact))
 
 
-def test_message(site: SiteId, webhook: str, at: Micros) -> Message:
+def message_of_test(site: SiteId, webhook: str, at: Micros) -> Message:
     """What a test delivery sends; no fact."""
     attributes = {
         "specversion": "1.0",
@@ -108,3 +112,22 @@ def _retry_after_us(text: str | None, now: Micros) -> Micros:
         except (ValueError, OverflowError):
             return 0
     return min(max(wanted, 0), LONGEST_RETRY_AFTER_S * SECOND)
+
+
+def signing(secrets: Sequence[Secret], now: Micros) -> list[Secret]:
+    """Those that sign at a time."""
+    return [one for one in secrets if one.until is None or one.until > now]
+
+
+def rotated(secrets: Sequence[Secret], new: Secret, *, now: Micros, until: Micros) -> tuple[Secret, ...]:
+    """A new secret before those that still sign, of which none does so for longer than ``until``.
+
+    Raises:
+        Conflict: so many sign already.
+    """
+    still = signing(secrets, now)
+    if len(still) >= MOST_SECRETS:
+        ends = min(one.until for one in still if one.until is not None)
+        raise Conflict(f"{len(still)} secrets sign already, the most; rotate again after {rfc3339(ends)}")
+    kept = [replace(one, until=until if one.until is None else min(one.until, until)) for one in still]
+    return (new, *(one for one in kept if one.until is not None and one.until > now))
