@@ -53,6 +53,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         qdrant_replication: copies of each site's points in the cluster, a majority of which acknowledges a write.
         embedder: the ONNX model that the cameras' crops were embedded with, for picture search; None is whichever of the
             built-in colour descriptor and the packaged model fits the views.
+        webhook_allow: receivers of webhooks that are not public, or not behind TLS, separated by commas: HOST, HOST:PORT, or a
+            range of addresses such as 10.0.0.0/8; None: webhooks reach public addresses over https alone.
         log_level: DEBUG, INFO, WARNING or ERROR.
     """
 
@@ -79,6 +81,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     qdrant_api_key: str | None = None
     qdrant_replication: Annotated[int, Meta(ge=1, le=100)] = 1
     embedder: Path | None = None
+    webhook_allow: str | None = None
     log_level: Annotated[str, Meta(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
 
     @property

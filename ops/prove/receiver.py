@@ -30,12 +30,16 @@ class Request(NamedTuple):
 
 
 class Reaction(NamedTuple):
-    """An answer after ``after_s``; ``status`` None: the connection is cut without one."""
+    """An answer after ``after_s``; ``status`` None: the connection is cut without one.
+
+    ``is_had``: whether the event had its effect; None: where the status says so.
+    """
 
     status: int | None = 200
     headers: Mapping[str, str] = {}
     body: bytes = b""
     after_s: float = 0.0
+    is_had: bool | None = None
 
 
 React = Callable[[Request], Reaction]
@@ -55,12 +59,14 @@ class Receiver:
 
     Attributes:
         react: what the next request is answered with.
+        had: those that had their effect, again and again where they came again.
         n_connections: how many were made.
     """
 
     def __init__(self, react: React = lambda request: Reaction()) -> None:
         self.react = react
         self.requests: list[Request] = []
+        self.had: list[Request] = []
         self.n_connections = 0
         self.came = asyncio.Event()
         self._n_by_id: dict[str, int] = {}
@@ -87,21 +93,13 @@ class Receiver:
                 await self.came.wait()
         return self.requests
 
-    def had(self) -> list[int]:
-        """Positions in the order in which they were first answered with 2xx."""
-        return list(dict.fromkeys(self._had))
-
-    @property
-    def _had(self) -> list[int]:
-        return [int(one.event["position"]) for one in self.requests if one.headers.get("had")]
-
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.n_connections += 1
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         try:
-            with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
                 while await self._answer(reader, writer):
                     pass
         finally:
@@ -111,8 +109,9 @@ class Receiver:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         request = await self._read(reader)
         reaction = self.react(request)
-        is_had = reaction.status is not None and 200 <= reaction.status < 300
-        self.requests.append(request._replace(headers={**request.headers, **({"had": "yes"} if is_had else {})}))
+        self.requests.append(request)
+        if reaction.is_had or (reaction.is_had is None and reaction.status is not None and 200 <= reaction.status < 300):
+            self.had.append(request)
         self.came.set()
         if reaction.after_s:
             await asyncio.sleep(reaction.after_s)

@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ExceptionHandler
 
-from twin.api import crops, decisions, health, ingest, payments, sites, state, subscriptions
+from twin.api import crops, decisions, health, ingest, payments, sites, state, subscriptions, webhooks
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json
 from twin.api.live import live
@@ -35,6 +35,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *payments.ENDPOINTS,
     *crops.ENDPOINTS,
     *subscriptions.ENDPOINTS,
+    *webhooks.ENDPOINTS,
     *health.ENDPOINTS,
 )
 

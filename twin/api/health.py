@@ -34,6 +34,7 @@ async def metrics(request: Request) -> Response:
     for site, hub in services.hubs.items():
         services.metrics.stands_at(site, await services.log.heads(site), await _lag(services, site), hub.n_clients)
     services.metrics.subscribed([one for of in services.subscriptions.values() for one in await of.standings()])
+    services.metrics.webhooks_stand([one for of in services.webhooks.values() for one in await of.standings()])
     return Response(services.metrics.text(), headers={"content-type": PROMETHEUS})
 
 

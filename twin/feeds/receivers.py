@@ -68,16 +68,19 @@ class Receivers:
         resolve: Resolve = resolve,
         network: httpcore2.AsyncNetworkBackend | None = None,
         tls: ssl.SSLContext | None = None,
+        timeout_s: float = TOTAL_S,
     ) -> None:
         """
         Args:
             network: what makes connections, given addresses alone.
             tls: what receivers' certificates are checked by; None: what the machine trusts.
+            timeout_s: from the beginning of a request to the end of its answer.
         """
         self._allowed = allowed
         self._resolve = resolve
         self._network = network or cast(httpcore2.AsyncNetworkBackend, httpcore2.AnyIOBackend())
         self._tls = tls
+        self._timeout_s = timeout_s
 
     async def check(self, target: Target) -> list[str]:
         """The addresses of a receiver, all of which may be reached.
@@ -93,7 +96,7 @@ class Receivers:
         """Requests to an endpoint, so many at once; raises BadInput. Loads what the machine trusts, once: milliseconds."""
         if self._tls is None:
             self._tls = httpcore2.default_ssl_context()
-        return Receiver(target_of(url), self, self._network, self._tls, n_at_once)
+        return Receiver(target_of(url), self, self._network, self._tls, n_at_once=n_at_once, timeout_s=self._timeout_s)
 
     async def _addresses(self, target: Target) -> list[str]:
         if read_address(target.host) is not None:
@@ -111,8 +114,16 @@ class Receiver:
     """One endpoint; end it with ``aclose``."""
 
     def __init__(
-        self, target: Target, receivers: Receivers, network: httpcore2.AsyncNetworkBackend, tls: ssl.SSLContext, n_at_once: int
+        self,
+        target: Target,
+        receivers: Receivers,
+        network: httpcore2.AsyncNetworkBackend,
+        tls: ssl.SSLContext,
+        *,
+        n_at_once: int,
+        timeout_s: float,
     ) -> None:
+        self._timeout_s = timeout_s
         self._target = target
         self._receivers = receivers
         self._pinned = _Pinned(network)
@@ -125,11 +136,11 @@ class Receiver:
         loop = asyncio.get_running_loop()
         start_s, head, error = loop.time(), _Head(), ""
         try:
-            async with asyncio.timeout(TOTAL_S):
+            async with asyncio.timeout(self._timeout_s):
                 self._pinned.addresses = await self._receivers.check(self._target)
                 await self._post(body, headers, head)
         except TimeoutError:
-            error = f"no answer within {TOTAL_S:.0f} s"
+            error = f"no answer within {self._timeout_s:g} s"
         except Forbidden as refused:
             error = str(refused)
         except _BROKEN as broken:
@@ -146,7 +157,7 @@ class Receiver:
         one = self._target
         url = httpcore2.URL(scheme=one.scheme.encode(), host=one.host.encode(), port=one.port, target=one.path.encode())
         sent = {"host": one.authority, "content-length": str(len(body)), **headers}
-        limits = {"timeout": {"connect": CONNECT_S, "read": TOTAL_S, "write": TOTAL_S, "pool": TOTAL_S}}
+        limits = {"timeout": {"connect": CONNECT_S, **dict.fromkeys(("read", "write", "pool"), self._timeout_s)}}
         async with self._pool.stream("POST", url, headers=list(sent.items()), content=body, extensions=limits) as answer:
             head.status = answer.status
             head.retry_after = next((v.decode("latin-1") for k, v in answer.headers if k.lower() == b"retry-after"), None)

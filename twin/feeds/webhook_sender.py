@@ -121,6 +121,7 @@ class _Endpoint:
         self._room = asyncio.Semaphore(AT_ONCE)
         self._receiver: tuple[str, Receiver] | None = None
         self._done: Batched[tuple[int, Attempt]] = Batched(self._acknowledge)
+        self._lost: set[int] = set()  # leases that others have taken facts of
 
     async def run(self) -> None:
         """Lease and send until the webhook is paused, disabled or deleted; raises NotFound then."""
@@ -163,6 +164,7 @@ class _Endpoint:
             keeping.cancel()
             with suppress(NotFound):
                 await self._subscriptions.release(self._subscription, lease.number)
+            self._lost.discard(lease.number)
             self._free.put_nowait(consumer)
 
     async def _keep(self, lease: Lease) -> None:
@@ -176,7 +178,7 @@ class _Endpoint:
             async with self._room:
                 webhook = await self._active()
                 at = self._clock()
-                if webhook is None or webhook.held_until > at:
+                if webhook is None or webhook.held_until > at or lease.number in self._lost:
                     return
                 answer = await self._post(webhook, one)
             if not await self._settle(lease, one, answer, at):
@@ -235,6 +237,7 @@ class _Endpoint:
             positions = [attempt.position for _, attempt in of_lease]
             again = await self._subscriptions.acknowledge(self._subscription, number, positions)
             if again:
+                self._lost.add(number)
                 _logger.warning("%d facts are sent twice to webhook %s: their lease had ended", len(again), self._name)
         await self._note([attempt for _, attempt in done])
 

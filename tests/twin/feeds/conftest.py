@@ -34,6 +34,7 @@ class Place:
     log: MemoryLog
     lot: Any
     now: int = NOON
+    timeout_s: float = 15.0
     store: MemoryWebhooks = field(default_factory=MemoryWebhooks)
     subscribed: MemorySubscriptions = field(default_factory=MemorySubscriptions)
     keys: MemoryKeyRing = field(default_factory=MemoryKeyRing)
@@ -41,7 +42,7 @@ class Place:
 
     def __post_init__(self) -> None:
         numbers = itertools.count(1)
-        self.receivers = Receivers(allowed_of("127.0.0.0/8"))
+        self.receivers = Receivers(allowed_of("127.0.0.0/8"), timeout_s=self.timeout_s)
         self.subscriptions = Subscriptions(self.log, self.subscribed, self.lot, clock=lambda: self.now)
         secrets = WebhookSecrets(self.keys, "lot", lambda n: next(numbers).to_bytes(n, "big"))
         self.webhooks = Webhooks(self.subscriptions, self.store, secrets, self.receivers, "lot", clock=lambda: self.now)
@@ -89,10 +90,10 @@ def place(lot, story, monkeypatch) -> Callable[..., AbstractAsyncContextManager[
     monkeypatch.setattr(subscriptions_module, "_LOOK_EVERY_S", 0.02)
 
     @asynccontextmanager
-    async def opened(events=()) -> AsyncIterator[Place]:
+    async def opened(events=(), **given: Any) -> AsyncIterator[Place]:
         log = await story.log(events)
         try:
-            yield Place(log, lot)
+            yield Place(log, lot, **given)
         finally:
             await log.aclose()
 

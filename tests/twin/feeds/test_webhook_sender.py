@@ -8,7 +8,6 @@ import pytest
 
 from twin.evaluation.proofs import part
 from twin.events.codec import to_json
-from twin.feeds import receivers as receivers_module
 from twin.feeds.webhook_messages import PAUSES_S
 from twin.log.subscriptions import Filter
 
@@ -176,7 +175,7 @@ async def test_an_endpoint_that_asks_for_time_is_given_it_within_bounds(
             await here.until_acknowledged("x", 4)
 
 
-async def test_a_failing_endpoint_and_one_that_hangs_hold_up_no_other(place, stays, reaction, monkeypatch):
+async def test_a_failing_endpoint_and_one_that_hangs_hold_up_no_other(place, stays, reaction):
     failing, hanging, well = (part("receiver").Receiver() for _ in range(3))
     failing.react = lambda one: reaction(500)
     hanging.react = lambda one: reaction(after_s=60.0)
@@ -195,15 +194,14 @@ async def test_a_failing_endpoint_and_one_that_hangs_hold_up_no_other(place, sta
 
 
 async def test_an_answer_that_takes_too_long_is_a_failure_and_a_long_body_is_not_read_to_its_end(
-    place, stays, receiver, reaction, monkeypatch
+    place, stays, receiver, reaction
 ):
-    monkeypatch.setattr(receivers_module, "TOTAL_S", 0.3)
-    async with place(stays[:2]) as here, receiver.listening() as address:
+    async with place(stays[:2], timeout_s=0.3) as here, receiver.listening() as address:
         body = b"x" * 10_000_000
         receiver.react = lambda one: reaction(after_s=9.0) if one.event["position"] == "1" else reaction(200, body=body)
         await put(here, address)
         async with here.sending():
-            assert (await here.failed(1)).reason == "no answer within 0 s"
+            assert (await here.failed(1)).reason == "no answer within 0.3 s"
             await here.until(lambda one: one.standing.subscription.n_acknowledged == 1)
 
 
