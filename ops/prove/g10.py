@@ -45,10 +45,7 @@ def prove(runs: int, seed: int) -> Outcome:
     """Each run delivers forty facts of eight sessions."""
     seeds = range(seed, seed + runs)
     with quiet("twin.client", "twin.api.problem", "httpx2"):
-        failures = tried(
-            seeds,
-            lambda one: _KIND_BY_PLACE.get(one % 30, _delivered_once)(one),
-        )
+        failures = tried(seeds, lambda one: _KIND_BY_PLACE.get(one % 30, _delivered_once)(one))
         control = tried(seeds[:10], lambda one: _delivered(one, has_inbox=False))
     return Outcome(runs, failures, "a consumer that does not store event ids", len(control))
 

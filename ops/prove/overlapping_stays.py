@@ -30,3 +30,11 @@ def overlapping_stays(draw: random.Random) -> list[FactEvent]:
         FactEvent(site=SITE, fold_version="1", cause=cause, ordinal=0, occurred_at=cause, payload=payload)
         for cause, payload in enumerate(payloads, 1)
     ]
+
+
+def first_stay() -> FactEvent:
+    """One fact: a stay is opened."""
+    payload = SessionOpened(
+        session=SessionId("s0"), vehicle=VehicleId("v0"), portal=PortalId("gate"), entry_at=0, confidence=1.0
+    )
+    return FactEvent(site=SITE, fold_version="1", cause=1, ordinal=0, occurred_at=1, payload=payload)

@@ -129,5 +129,6 @@ def _of_network(text: str, draw: random.Random, port: int) -> list[Case]:
         Case("mixed answer", url, ((public, inside),)),
         Case("mixed answer", url, ((inside, *PUBLIC),)),
         Case("rebinding at once", url, ((public,), (inside,))),
+        Case("rebinding in between", url, ((public,), (public,), (inside,))),
         Case("rebinding later", url, ((public,), (public,), (public,), (inside,))),
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -88,7 +89,7 @@ class _Lives:
         self._facts = overlapping_stays(self._draw)
         self._n_committed = 0
         self._receiver = Receiver(self._react)
-        self._receivers = Receivers(allowed_of("127.0.0.0/8"), timeout_s=_TIMEOUT_S)
+        self._receivers = Receivers(allowed_of("127.0.0.0/8"), timeout_s=_TIMEOUT_S, tls=ssl.create_default_context())
         self._secret = ""
         self._fault_rate = self._draw.choice((0.1, 0.3, 0.5))
 
