@@ -91,7 +91,7 @@ class _Lives:
         self._receiver = Receiver(self._react)
         self._receivers = Receivers(allowed_of("127.0.0.0/8"), timeout_s=_TIMEOUT_S, tls=ssl.create_default_context())
         self._secret = ""
-        self._fault_rate = self._draw.choice((0.1, 0.3, 0.5))
+        self._fault_rate = self._draw.choice((0.2, 0.4, 0.6))
 
     async def refuted(self) -> str | None:
         """Lives until all is delivered; then what is wrong."""

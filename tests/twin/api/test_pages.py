@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import sqlite3
 import sys
 import time
@@ -27,12 +28,14 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
     @asynccontextmanager
-    async def running(page, address):
+    async def running(page, address, *changes):
         text = program(page)
         assert "127.0.0.1:8600" in text
         assert "demo_lot" in text
         file = tmp_path / "program.py"
-        file.write_text(text.replace("127.0.0.1:8600", address).replace("demo_lot", "lot"))
+        for before, after in (("127.0.0.1:8600", address), ("demo_lot", "lot"), *changes):
+            text = text.replace(before, after)
+        file.write_text(text)
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-u", str(file), cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
@@ -89,6 +92,28 @@ async def test_the_biller_bills_each_stay_once_also_when_it_is_killed(serve, lis
             await until_billed(tmp_path, 20, process)
             async with asyncio.timeout(60):
                 while (await running.http.get(subscription)).json()["acknowledged_to"] != "40":
+                    assert process.returncode is None
+                    await asyncio.sleep(0.05)
+    assert sorted(bills(tmp_path)) == sorted(f"p{n}" for n in range(1, 21))
+
+
+async def test_the_receiver_bills_each_stay_once_also_when_it_is_killed(serve, listen, story, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("twin.feeds.webhook_messages.PAUSES_S", (0.05,))
+    monkeypatch.setattr("twin.feeds.webhooks.PAUSES_S", (0.05,))
+    monkeypatch.setattr("twin.feeds.webhooks.MOST_ATTEMPTS", 100)
+    monkeypatch.setattr("twin.feeds.subscriptions._LOOK_EVERY_S", 0.05)
+    stays = [story.event(n, story.closed(f"p{n}", f"v{n}")) for n in range(1, 21)]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    webhook = "/v1/sites/lot/webhooks/bills"
+    async with serve(stays) as running, listen(running.app) as address:
+        async with run("webhooks.md", address, ("8700", str(port))) as process:
+            await until_billed(tmp_path, 1, process)
+        await running.http.post(f"{webhook}/replay", json={"after": "0", "until": "20"})
+        async with run("webhooks.md", address, ("8700", str(port))) as process:
+            await until_billed(tmp_path, 20, process)
+            async with asyncio.timeout(60):
+                while (await running.http.get(webhook)).json()["acknowledged_to"] != "20":
                     assert process.returncode is None
                     await asyncio.sleep(0.05)
     assert sorted(bills(tmp_path)) == sorted(f"p{n}" for n in range(1, 21))
