@@ -98,8 +98,7 @@ async def test_the_biller_bills_each_stay_once_also_when_it_is_killed(serve, lis
 
 
 async def test_the_receiver_bills_each_stay_once_also_when_it_is_killed(serve, listen, story, run, tmp_path, monkeypatch):
-    monkeypatch.setattr("twin.feeds.webhook_messages.PAUSES_S", (0.05,))
-    monkeypatch.setattr("twin.feeds.webhooks.PAUSES_S", (0.05,))
+    monkeypatch.setattr("twin.feeds.webhooks.PAUSES_S", (0.5,))
     monkeypatch.setattr("twin.feeds.webhooks.MOST_ATTEMPTS", 100)
     monkeypatch.setattr("twin.feeds.subscriptions._LOOK_EVERY_S", 0.05)
     stays = [story.event(n, story.closed(f"p{n}", f"v{n}")) for n in range(1, 21)]
