@@ -98,7 +98,7 @@ async def test_a_name_that_is_bound_anew_between_two_requests_is_refused_at_the_
         second = await one.post(b"{}", {"webhook-id": "e2"})
         await one.aclose()
     assert (first.status, second.status, len(receiver.requests)) == (200, None, 1)
-    assert "10.0.0.1, which is not public but private" in second.error
+    assert "has an address that is not public but private" in second.error
 
 
 async def test_the_next_address_is_tried_where_nobody_answers_at_the_first(receiver):

@@ -262,3 +262,16 @@ async def test_a_url_that_changes_is_used_from_the_next_request_on(place, stays,
             await here.webhooks.replay("x", after=0)
             await other.until(2)
         assert len(receiver.requests) == 2
+
+
+async def test_two_processes_share_a_webhook_and_a_session_is_with_one_of_them_at_a_time(place, story, receiver, reaction):
+    facts = [story.event(n, story.moved(f"v{n % 12}", x=float(n))) for n in range(1, 201)]
+    async with place(facts) as here, receiver.listening() as address:
+        receiver.react = lambda one: reaction(after_s=0.002)
+        await put(here, address)
+        async with here.sending("one"), here.sending("two"):
+            await here.until_acknowledged("x", 200)
+        assert sorted(positions(receiver.requests)) == list(range(1, 201))  # each once
+        for vehicle in range(12):
+            of_vehicle = [position for position in positions(receiver.requests) if position % 12 == vehicle]
+            assert of_vehicle == sorted(of_vehicle)
