@@ -169,7 +169,7 @@ ENDPOINTS = (
         scope="read",
         about="How far a webhook is, and what it has parked.",
         answer=WebhookView,
-        refusals=(404,),
+        refusals=(404, 422),
     ),
     Endpoint(
         path=_ONE,
@@ -179,7 +179,7 @@ ENDPOINTS = (
         about="Forget it, its secrets and what it had not delivered.",
         answer=None,
         status=204,
-        refusals=(404,),
+        refusals=(404, 422),
     ),
     Endpoint(
         path=f"{_ONE}/pause",
@@ -188,7 +188,7 @@ ENDPOINTS = (
         scope="admin",
         about="Send nothing until it is resumed; what fits waits.",
         answer=WebhookView,
-        refusals=(404,),
+        refusals=(404, 422),
     ),
     Endpoint(
         path=f"{_ONE}/resume",
@@ -197,7 +197,7 @@ ENDPOINTS = (
         scope="admin",
         about="Send again, also to an endpoint that had answered 410, and at once what waits after a failure.",
         answer=WebhookView,
-        refusals=(404,),
+        refusals=(404, 422),
     ),
     Endpoint(
         path=f"{_ONE}/secret",
@@ -216,7 +216,7 @@ ENDPOINTS = (
         scope="admin",
         about="Send a signed `webhook.test` event now, and tell what the endpoint answered.",
         answer=AttemptView,
-        refusals=(404, 410),
+        refusals=(404, 410, 422),
     ),
     Endpoint(
         path=f"{_ONE}/replay",

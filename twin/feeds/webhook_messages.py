@@ -30,6 +30,7 @@ LONGEST_RETRY_AFTER_S = 3_600
 TEST_TYPE = "webhook.test"
 MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
 _ASKS_FOR_TIME = (429, 503)
+_LONGEST_REASON = 500
 
 
 class Message(NamedTuple):
@@ -88,7 +89,7 @@ def secret_text(random: bytes) -> str:
 def verdict_of(answer: Answer, now: Micros) -> Verdict:
     """Only 2xx is success, 410 ends the webhook, 429 and 503 may ask for time."""
     if answer.status is None:
-        return Verdict("failed", answer.error)
+        return Verdict("failed", _printable(answer.error))
     if 200 <= answer.status < 300:
         return Verdict("delivered")
     if answer.status == 410:
@@ -97,6 +98,11 @@ def verdict_of(answer: Answer, now: Micros) -> Verdict:
         return Verdict("failed", f"the endpoint answered {answer.status}; redirects are not followed: give the address itself")
     hold_us = _retry_after_us(answer.retry_after, now) if answer.status in _ASKS_FOR_TIME else 0
     return Verdict("failed", f"the endpoint answered {answer.status}", hold_us)
+
+
+def _printable(text: str) -> str:
+    """What a receiver may have had its hand in, as every database takes it."""
+    return "".join(one if one.isprintable() else " " for one in text[:_LONGEST_REASON])
 
 
 def _retry_after_us(text: str | None, now: Micros) -> Micros:

@@ -70,6 +70,12 @@ class WebhookSender:
     async def run(self) -> None:
         """Until cancelled. Leases are given back then, and what was being sent is sent again by whoever comes next."""
         running: dict[str, asyncio.Task[None]] = {}
+        try:
+            await self._run(running)
+        except BaseExceptionGroup as failed:
+            raise _first(failed) from failed  # whoever runs the service is told one thing, in words
+
+    async def _run(self, running: dict[str, asyncio.Task[None]]) -> None:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._webhooks.changed.clear()
@@ -162,6 +168,7 @@ class _Endpoint:
                     group.create_task(self._send_in_order(lease, together))
         finally:
             keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
             with suppress(NotFound):
                 await self._subscriptions.release(self._subscription, lease.number)
             self._lost.discard(lease.number)
@@ -245,6 +252,12 @@ class _Endpoint:
         for one in attempts:
             self._told(self._name, one)
         await self._webhooks.note(self._name, attempts)
+
+
+def _first(failed: BaseException) -> BaseException:
+    while isinstance(failed, BaseExceptionGroup):
+        failed = failed.exceptions[0]
+    return failed
 
 
 def _by_order(handed: Sequence[Handed]) -> list[list[Handed]]:

@@ -21,7 +21,7 @@ from twin.feeds.webhook_messages import MOST_ATTEMPTS, PAUSES_S, Message, messag
 from twin.feeds.webhook_secrets import WebhookSecrets
 from twin.log.clock import Clock, system_clock
 from twin.log.subscriptions import Filter
-from twin.log.webhooks import Attempt, Webhook, WebhookStore, subscription_of
+from twin.log.webhooks import Attempt, Secret, Webhook, WebhookStore, subscription_of
 
 T = TypeVar("T")
 
@@ -159,16 +159,17 @@ class Webhooks:
         now = self._clock()
         until = now + round(overlap_s * SECOND)
 
-        def rotate(there: Webhook) -> tuple[Webhook, Webhook]:
-            after = replace(there, secrets=webhook_messages.rotated(there.secrets, made, now=now, until=until))
-            return after, there
+        def rotate(there: Webhook) -> tuple[Webhook, list[Secret]]:
+            after = webhook_messages.rotated(there.secrets, made, now=now, until=until)
+            kept = {one.key_id for one in after}
+            return replace(there, secrets=after), [one for one in there.secrets if one.key_id not in kept]
 
         try:
-            before = await self._change(name, rotate)
+            over = await self._change(name, rotate)
         except (NotFound, Conflict):
             await self._secrets.destroy((made,))
             raise
-        await self._secrets.destroy([one for one in before.secrets if one.until is not None and one.until <= now])
+        await self._secrets.destroy(over)
         return text
 
     async def replay(self, name: str, *, after: int, until: int | None = None) -> None:

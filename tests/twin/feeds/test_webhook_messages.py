@@ -82,3 +82,9 @@ def test_there_is_an_end_to_how_many_sign():
     with pytest.raises(Conflict, match="4 secrets sign already"):
         rotated(many, secret("new"), now=0, until=200)
     assert len(rotated(many, secret("new"), now=100, until=200)) == MOST_SECRETS
+
+
+def test_what_an_endpoint_made_of_an_error_can_be_kept_in_every_database():
+    verdict = verdict_of(Answer(status=None, error="bad \x00 line\n" + "x" * 1_000), NOON)
+    assert verdict.reason.startswith("bad   line x")
+    assert len(verdict.reason) == 500

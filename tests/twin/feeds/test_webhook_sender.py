@@ -6,9 +6,11 @@ import asyncio
 
 import pytest
 
+from twin.errors import LogClosed
 from twin.evaluation.proofs import part
 from twin.events.codec import to_json
 from twin.feeds.webhook_messages import PAUSES_S
+from twin.feeds.webhook_sender import WebhookSender
 from twin.log.subscriptions import Filter
 
 S = 1_000_000
@@ -275,3 +277,17 @@ async def test_two_processes_share_a_webhook_and_a_session_is_with_one_of_them_a
         for vehicle in range(12):
             of_vehicle = [position for position in positions(receiver.requests) if position % 12 == vehicle]
             assert of_vehicle == sorted(of_vehicle)
+
+
+async def test_a_log_that_is_closed_ends_the_sender_with_what_closed_it(place, stays, receiver):
+    class Closed:
+        async def change(self, *given):
+            raise LogClosed("the disk is full")
+
+    async with place(stays) as here, receiver.listening() as address:
+        await put(here, address)
+        here.subscriptions._store.change = Closed().change
+        sender = WebhookSender(here.webhooks, here.subscriptions, here.receivers, "lot", consumer="here")
+        with pytest.raises(LogClosed, match="the disk is full"):
+            async with asyncio.timeout(10):
+                await sender.run()

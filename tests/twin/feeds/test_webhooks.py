@@ -73,3 +73,13 @@ async def test_a_rotation_of_none_leaves_no_key_behind(place):
         with pytest.raises(NotFound, match="no webhook 'x'; PUT it first"):
             await here.webhooks.rotate("x", overlap_s=1)
         assert all(key is None for key in here.keys._keys.values())
+
+
+async def test_a_secret_that_is_replaced_at_once_is_destroyed_at_once(place):
+    async with place() as here:
+        await here.webhooks.put("x", URL, Filter())
+        (first,) = (await here.webhooks.load("x")).secrets
+        await here.webhooks.rotate("x", overlap_s=0)
+        (second,) = (await here.webhooks.load("x")).secrets
+        assert await here.keys.decrypt("lot", first.key_id, first.ciphertext, (b"webhook", b"x")) is None
+        assert await here.keys.decrypt("lot", second.key_id, second.ciphertext, (b"webhook", b"x")) is not None

@@ -67,7 +67,12 @@ class Resumed(Struct, frozen=True, kw_only=True):
 
 
 def reconcile(connection: Connection) -> list[Resumed]:
-    """Fit the subscriptions of a restored log to it: nobody holds a lease any more, and no cursor is beyond the log."""
+    """Fit the subscriptions of a restored log to it: nobody holds a lease any more, and no cursor is beyond the log.
+
+    Webhooks are paused: the log may be a copy beside the one that still sends to the same endpoints.
+    """
+    hooks, paused = schema.webhooks, {"state": "paused", "reason": "restored from a backup; resume it here if nowhere else"}
+    connection.execute(update(hooks).where(hooks.c.state == "active").values(paused))
     free = {"state": "waiting", "until": 0, "holder": ""}
     connection.execute(update(schema.deliveries).where(_d.state == "leased").values(free))
     heads = connection.execute(select(schema.heads.c.site, schema.heads.c.facts)).all()
