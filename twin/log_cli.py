@@ -248,12 +248,15 @@ def restore(
 ) -> None:
     """Verify a backup and put it where there is no log yet; the search index is built anew from it."""
     from twin.log.backup import CROPS, restore_backup
+    from twin.log.webhooks import PREFIX
 
     told = settings(data_dir)
     restored = restore_backup(folder, told.log_location, told.data_dir / CROPS)
     manifest = restored.manifest
     for one in restored.subscriptions:
         say(f"{one.site}: subscription '{one.name}' goes on after position {one.acknowledged_to} of {one.head}")
+        if one.name.startswith(PREFIX):
+            say(f"{one.site}: webhook '{one.name.removeprefix(PREFIX)}' is paused; resume it if nothing else sends for it")
     _tell(manifest, as_json, f"restored what was known at {manifest.made_at}; later observations that devices sent are lost")
 
 

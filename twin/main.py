@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,7 +33,12 @@ from twin.errors import BadInput, MissingExtra
 from twin.events.ids import SiteId
 from twin.feeds.hub import Hub
 from twin.feeds.publisher import FactPublisher
+from twin.feeds.receiver_address import allowed_of
+from twin.feeds.receivers import Receivers
 from twin.feeds.subscriptions import Subscriptions
+from twin.feeds.webhook_secrets import WebhookSecrets
+from twin.feeds.webhook_sender import WebhookSender
+from twin.feeds.webhooks import Webhooks
 from twin.log.blobs import BlobStore
 from twin.log.clock import system_clock
 from twin.log.port import Log
@@ -40,6 +46,7 @@ from twin.log.sealing import SealingLog
 from twin.log.sql.keys import SqlKeyRing
 from twin.log.sql.log import SqlLog
 from twin.log.sql.subscriptions import SqlSubscriptions
+from twin.log.sql.webhooks import SqlWebhooks
 from twin.process import Background, Server, listen, settle_memory, stop_signals
 from twin.projections.runner import SnapshotRunner
 from twin.projections.timeline import Timeline
@@ -51,6 +58,10 @@ from twin.settings import Settings
 
 if TYPE_CHECKING:
     from twin.log.kafka.log import KafkaLog
+
+
+WEBHOOKS_LOOK_EVERY_S = 5.0
+"""How often a process looks for webhooks that another one changed."""
 
 
 def load_sites(names: list[str]) -> dict[SiteId, Site]:
@@ -222,6 +233,30 @@ async def _opened_access(settings: Settings, stack: AsyncExitStack, background: 
     return access
 
 
+def _start_webhooks(
+    settings: Settings, logs: Logs, subscriptions: Mapping[SiteId, Subscriptions], metrics: Metrics, background: Background
+) -> dict[SiteId, Webhooks]:
+    """Every site's webhooks, each site with what sends them."""
+    receivers = Receivers(allowed_of(settings.webhook_allow))
+    is_alone = settings.database_url is None  # SQLite has one process that writes: what it held before a restart is its own
+    consumer = "webhooks" if is_alone else f"webhooks-{socket.gethostname()}-{secrets.token_hex(3)}"
+    found: dict[SiteId, Webhooks] = {}
+    for name, of in subscriptions.items():
+        of_site = WebhookSecrets(logs.keys, name, secrets.token_bytes)
+        found[name] = Webhooks(of, SqlWebhooks(logs.sql), of_site, receivers, name)
+        sender = WebhookSender(
+            found[name],
+            of,
+            receivers,
+            name,
+            consumer=consumer,
+            look_every_s=None if is_alone else WEBHOOKS_LOOK_EVERY_S,
+            told=partial(metrics.sent, name),
+        )
+        background.start(f"webhooks of {name}", sender.run())
+    return found
+
+
 @asynccontextmanager
 async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: Background) -> AsyncIterator[Services]:
     """Open every part for these sites, run what runs, and close all of it in reverse."""
@@ -245,6 +280,8 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
         stack.push_async_callback(background.aclose)
         _start_fusion(settings, logs, sites, background)
         _start_retention(settings, logs, sites, background)
+        metrics, subscriptions = Metrics(), {name: Subscriptions(log, store, site) for name, site in sites.items()}
+        webhooks = _start_webhooks(settings, logs, subscriptions, metrics, background)
         for name in sites:
             background.start(f"live feed of {name}", hubs[name].run())
             background.start(f"snapshots of {name}", SnapshotRunner(log, timelines[name]).run())
@@ -255,9 +292,10 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
             sites=sites,
             timelines=timelines,
             hubs=hubs,
-            subscriptions={name: Subscriptions(log, store, site) for name, site in sites.items()},
+            subscriptions=subscriptions,
+            webhooks=webhooks,
             crops=blobs,
-            metrics=Metrics(),
+            metrics=metrics,
             checks={"parts": background.check},
             extra_routes=search.routes,
             access=access,

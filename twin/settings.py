@@ -60,6 +60,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         qdrant_replication: copies of each site's points in the cluster, a majority of which acknowledges a write.
         embedder: the ONNX model that the cameras' crops were embedded with, for picture search; None is whichever of the
             built-in colour descriptor and the packaged model fits the views.
+        webhook_allow: receivers of webhooks that are not public, or not behind TLS, separated by commas: HOST, HOST:PORT, or a
+            range of addresses such as 10.0.0.0/8; None: webhooks reach public addresses over https alone.
         access: ``keys``: nobody is let in without one; ``open`` or None: everybody on this machine is, and nobody else.
         session_hours: after which a browser has to log in again.
         trusted_proxies: addresses, separated by commas, whose word is taken for who asks and whether by HTTPS.
@@ -102,6 +104,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     searches_per_s: _Positive | None = None
     ingest_mb_per_s: Annotated[int, Meta(ge=2)] | None = None
     audit_days: _Days = 365.0
+    webhook_allow: str | None = None
     log_level: Annotated[str, Meta(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     log_format: LogFormat = "text"
     drain_s: Annotated[float, Meta(ge=0, le=300)] = 0.0

@@ -2,8 +2,9 @@
 
 A run is one consumer's life over a service that answers 503, loses requests and answers, hangs, and restarts, while facts are
 still being committed; the consumer is killed and started again at random, and some of its effects fail. It stores its effects
-beside the ids of the events. Time passes with every request. Every thirtieth seed is a subscriber in a process of its own that
-is killed five times while two thousand facts flow. Control: a consumer that does not store the ids.
+beside the ids of the events. Time passes with every request. Of thirty seeds one is a subscriber in a process of its own that
+is killed five times while two thousand facts flow, and two are a webhook's sender (``webhook_lives``). Control: a consumer that
+does not store the ids.
 """
 
 from __future__ import annotations
@@ -19,26 +20,24 @@ from starlette.applications import Starlette
 from twin.backoff import Backoff
 from twin.client import Client
 from twin.events.codec import subject_of
-from twin.events.envelope import FactEvent
-from twin.events.facts import SessionClosed, SessionOpened
-from twin.events.ids import PortalId, SessionId, VehicleId
 from twin.feeds.subscriptions import Subscriptions
 from twin.log.memory import MemoryLog
 from twin.log.port import FoldCommit
 from twin.log.subscriptions import MemorySubscriptions
 
-from . import killed_subscriber
+from . import killed_subscriber, webhook_lives
 from .effects import PLACE, Effects, app_of
 from .outcome import Outcome, tried
+from .overlapping_stays import overlapping_stays
 from .quiet import quiet
 from .sim.loop import run
 from .workload import SITE, observation
 
 RUNS, FULL_RUNS = 60, 5_000
-_SESSIONS, _STEPS = 8, 5
 _US = 1_000_000
 _LOST, _FAILING, _LONGEST_LIFE, _LIVES = 0.2, 0.05, 12, 2_000
 _EFFECT_S = (0.0, 0.0, 0.02, 0.3)
+_KIND_BY_PLACE = {9: webhook_lives.refuted, 19: webhook_lives.refuted, 29: killed_subscriber.refuted}
 _AT_ONCE = Backoff(lambda: 0.0, first_s=0.0, longest_s=0.0)
 
 
@@ -46,12 +45,13 @@ def prove(runs: int, seed: int) -> Outcome:
     """Each run delivers forty facts of eight sessions."""
     seeds = range(seed, seed + runs)
     with quiet("twin.client", "twin.api.problem", "httpx2"):
-        failures = tried(
-            seeds,
-            lambda one: killed_subscriber.refuted(one) if one % 30 == 29 else _delivered(one, has_inbox=True),
-        )
+        failures = tried(seeds, lambda one: _KIND_BY_PLACE.get(one % 30, _delivered_once)(one))
         control = tried(seeds[:10], lambda one: _delivered(one, has_inbox=False))
     return Outcome(runs, failures, "a consumer that does not store event ids", len(control))
+
+
+def _delivered_once(seed: int) -> str | None:
+    return _delivered(seed, has_inbox=True)
 
 
 def _delivered(seed: int, *, has_inbox: bool) -> str | None:
@@ -75,7 +75,7 @@ class _Run:
         self._log, self._store = MemoryLog(clock=lambda: self.now), MemorySubscriptions()
         self._engine = create_engine("sqlite://", poolclass=StaticPool)
         self._effects = Effects(self._engine, has_inbox=has_inbox)
-        self._facts = _facts(self.draw)
+        self._facts = overlapping_stays(self.draw)
         self._n_committed = 0
 
     async def refuted(self) -> str | None:
@@ -167,22 +167,3 @@ class _Faulty(httpx2.AsyncBaseTransport):
     def _cut(self, request: httpx2.Request, error: httpx2.RequestError) -> BaseException:
         error.request = request
         return error if self._left > 0 else _Killed()
-
-
-def _facts(draw: random.Random) -> list[FactEvent]:
-    """Stays, each opened and closed, then closed anew again and again; they overlap as they come."""
-    payloads: list[SessionOpened | SessionClosed] = []
-    steps = [number for number in range(_SESSIONS) for _ in range(_STEPS)]
-    draw.shuffle(steps)
-    for at, number in enumerate(steps):
-        session, vehicle, portal = SessionId(f"s{number}"), VehicleId(f"v{number}"), PortalId("gate")
-        if number not in steps[:at]:
-            payloads.append(SessionOpened(session=session, vehicle=vehicle, portal=portal, entry_at=0, confidence=1.0))
-        else:
-            payloads.append(
-                SessionClosed(session=session, vehicle=vehicle, portal=portal, entry_at=0, exit_at=at, confidence=1.0)
-            )
-    return [
-        FactEvent(site=SITE, fold_version="1", cause=cause, ordinal=0, occurred_at=cause, payload=payload)
-        for cause, payload in enumerate(payloads, 1)
-    ]

@@ -28,6 +28,7 @@ from twin.api import (
     state,
     subscriptions,
     tickets,
+    webhooks,
 )
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json
@@ -55,6 +56,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *tickets.ENDPOINTS,
     *audit.ENDPOINTS,
     *login.ENDPOINTS,
+    *webhooks.ENDPOINTS,
     *health.ENDPOINTS,
     *introspection.ENDPOINTS,
 )

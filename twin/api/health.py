@@ -46,6 +46,7 @@ async def metrics(request: Request) -> Response:
     free_bytes = nan if services.data_dir is None else float(shutil.disk_usage(services.data_dir).free)
     services.metrics.stands(is_ready=not any((await _readiness(services)).values()), free_bytes=free_bytes)
     services.metrics.subscribed([one for of in services.subscriptions.values() for one in await of.standings()])
+    services.metrics.webhooks_stand([one for of in services.webhooks.values() for one in await of.standings()])
     grant = grant_of(request)
     text = services.metrics.text(lambda site: grant.allows("read", site))
     return Response(text, headers={"content-type": PROMETHEUS})

@@ -9,9 +9,11 @@ from typing import cast
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from twin.events.ids import SiteId
+from twin.events.ids import SECOND, SiteId
 from twin.feeds.subscriptions import Standing
+from twin.feeds.webhooks import WebhookStanding
 from twin.log.port import Heads, Receipt
+from twin.log.webhooks import Attempt
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")  # a label of its own for each; clients may invent more
 
@@ -40,6 +42,14 @@ class Metrics:
         self._free = Gauge("twin_disk_free_bytes", "Free where the data folder is", registry=self.registry)
         ProcessCollector(registry=self.registry)
         self._parked = Gauge("twin_subscription_parked", "Facts that failed too often", of_one, registry=self.registry)
+        of_hook = ["site", "webhook"]
+        self._sent = Counter(
+            "twin_webhook_attempts", "Requests to webhooks' endpoints", [*of_hook, "outcome"], registry=self.registry
+        )
+        self._send_s = Histogram("twin_webhook_seconds", "Time to an endpoint's answer", of_hook, registry=self.registry)
+        self._hook_lag = Gauge("twin_webhook_lag", "Facts after the last delivered", of_hook, registry=self.registry)
+        self._hook_parked = Gauge("twin_webhook_parked", "Facts that failed too often", of_hook, registry=self.registry)
+        self._hook_off = Gauge("twin_webhook_disabled", "1: its endpoint wants no more", of_hook, registry=self.registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; ``route`` is its path's pattern."""
@@ -76,6 +86,21 @@ class Metrics:
         """Note which cameras of a site deliver."""
         for camera, delivers in is_active.items():
             self._camera.labels(site, camera).set(delivers)
+
+    def sent(self, site: SiteId, webhook: str, attempt: Attempt) -> None:
+        """Count and time one request to a webhook's endpoint."""
+        self._sent.labels(site, webhook, attempt.outcome).inc()
+        self._send_s.labels(site, webhook).observe(attempt.duration_us / SECOND)
+
+    def webhooks_stand(self, standings: Iterable[WebhookStanding]) -> None:
+        """Note how far all webhooks are; one that is not among them is not told any more."""
+        for gauge in (self._hook_lag, self._hook_parked, self._hook_off):
+            gauge.clear()
+        for one in standings:
+            of = one.webhook.site, one.webhook.name
+            self._hook_lag.labels(*of).set(one.standing.lag)
+            self._hook_parked.labels(*of).set(one.standing.tally.parked)
+            self._hook_off.labels(*of).set(one.webhook.state == "disabled")
 
     def text(self, may_read: Callable[[str], bool] = lambda _: True) -> bytes:
         """In Prometheus' text format; of sites, of those that may be read alone."""

@@ -18,6 +18,7 @@ from twin.errors import NotFound
 from twin.events.ids import SiteId
 from twin.feeds.hub import Hub
 from twin.feeds.subscriptions import Subscriptions
+from twin.feeds.webhooks import Webhooks
 from twin.log.blobs import BlobStore
 from twin.log.clock import system_clock
 from twin.log.keys import KeyRing
@@ -48,6 +49,7 @@ class Services:
         sites: sites served; a log may hold others.
         keys: what personal data in the log is sealed with.
         timelines, hubs, subscriptions: one for each site; ``hubs`` are run by whoever opened them.
+        webhooks: for each site that sends them.
         checks: for ``/healthz``, by name; whether the log answers is checked without being named here.
         extra_routes: routes of parts that the API does not know, such as search; their functions have a ``scope``.
         reserved_devices: device names that nobody outside may use.
@@ -65,6 +67,7 @@ class Services:
     subscriptions: Mapping[SiteId, Subscriptions]
     crops: BlobStore
     metrics: Metrics
+    webhooks: Mapping[SiteId, Webhooks] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     extra_routes: Sequence[BaseRoute] = ()
     reserved_devices: frozenset[str] = frozenset({"twin-worker"})

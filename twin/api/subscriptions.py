@@ -14,10 +14,11 @@ from twin.api.bodies import StructT, read_json
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import body_of, json, services_of, site_of
 from twin.api.schemas import CloudEvent
-from twin.errors import BadInput, NotFound
+from twin.errors import BadInput, Conflict, NotFound
 from twin.events.codec import rfc3339, to_cloudevent
 from twin.feeds.subscriptions import Lease, Standing, Subscriptions
 from twin.log.subscriptions import Delivery, Filter
+from twin.log.webhooks import PREFIX
 
 _BODY_BYTES = 1_000_000
 _MOST_PARKED = 1_000
@@ -157,9 +158,9 @@ async def put_subscription(request: Request) -> Response:
     """Make one, or change its filter."""
     wanted = await _body(request, Wanted)
     standing = await _subscriptions(request).put(
-        _name(request),
+        _own_name(request),
         Filter(types=wanted.types, zones=wanted.zones, subjects=wanted.subjects),
-        after=None if wanted.after is None else _position("after", wanted.after),
+        after=None if wanted.after is None else position_of("after", wanted.after),
         most_attempts=wanted.most_attempts,
     )
     return json(_view(standing))
@@ -172,17 +173,17 @@ async def read_subscription(request: Request) -> Response:
 
 async def delete_subscription(request: Request) -> Response:
     """Forget one."""
-    await _subscriptions(request).delete(_name(request))
+    await _subscriptions(request).delete(_own_name(request))
     return Response(status_code=204)
 
 
 async def post_lease(request: Request) -> Response:
     """Take what is to be done next."""
     wanted = await _body(request, LeaseWanted)
-    _check_range("limit", wanted.limit, 1, _MOST_LEASED)
-    _check_range("lease_s", wanted.lease_s, 1, 3600)
-    _check_range("wait_s", wanted.wait_s, 0, 60)
-    _check_range("the length of consumer", len(wanted.consumer), 0, 200)
+    check_range("limit", wanted.limit, 1, _MOST_LEASED)
+    check_range("lease_s", wanted.lease_s, 1, 3600)
+    check_range("wait_s", wanted.wait_s, 0, 60)
+    check_range("the length of consumer", len(wanted.consumer), 0, 200)
     lease = await _leased(request, wanted)
     told = [{"n_attempts": one.delivery.n_attempts, "event": to_cloudevent(one.fact)} for one in lease.handed]
     return json({"lease": lease.number, "until": rfc3339(lease.until), "deliveries": told})
@@ -194,7 +195,7 @@ async def _leased(request: Request, wanted: LeaseWanted) -> Lease:
     until_s = now_s() + wanted.wait_s
     while True:
         lease = await _subscriptions(request).lease(
-            _name(request),
+            _own_name(request),
             limit=wanted.limit,
             lease_s=wanted.lease_s,
             wait_s=max(0.0, min(until_s - now_s(), _LOOK_EVERY_S)),
@@ -207,49 +208,49 @@ async def _leased(request: Request, wanted: LeaseWanted) -> Lease:
 async def post_acknowledgement(request: Request) -> Response:
     """These are done."""
     done = await _body(request, Acknowledged)
-    positions = [_position("positions", one) for one in done.positions]
-    lost = await _subscriptions(request).acknowledge(_name(request), done.lease, positions)
+    positions = [position_of("positions", one) for one in done.positions]
+    lost = await _subscriptions(request).acknowledge(_own_name(request), done.lease, positions)
     return json({"lost": [str(position) for position in lost]})
 
 
 async def post_refusal(request: Request) -> Response:
     """This one could not be done."""
     refused = await _body(request, Refused)
-    position = _position("position", refused.position)
-    held = await _subscriptions(request).refuse(_name(request), refused.lease, position, refused.reason)
+    position = position_of("position", refused.position)
+    held = await _subscriptions(request).refuse(_own_name(request), refused.lease, position, refused.reason)
     return json({"lost": [] if held else [refused.position]})
 
 
 async def post_release(request: Request) -> Response:
     """Give a lease back untried."""
-    await _subscriptions(request).release(_name(request), (await _body(request, Held)).lease)
+    await _subscriptions(request).release(_own_name(request), (await _body(request, Held)).lease)
     return Response(status_code=204)
 
 
 async def post_extension(request: Request) -> Response:
     """Hold a lease for longer."""
     held = await _body(request, Held)
-    _check_range("lease_s", held.lease_s, 1, 3600)
-    return json({"is_held": await _subscriptions(request).extend(_name(request), held.lease, held.lease_s)})
+    check_range("lease_s", held.lease_s, 1, 3600)
+    return json({"is_held": await _subscriptions(request).extend(_own_name(request), held.lease, held.lease_s)})
 
 
 async def post_replay(request: Request) -> Response:
     """Deliver a range again."""
     wanted = await _body(request, ReplayWanted)
-    until = None if wanted.until is None else _position("until", wanted.until)
-    await _subscriptions(request).replay(_name(request), after=_position("after", wanted.after), until=until)
+    until = None if wanted.until is None else position_of("until", wanted.until)
+    await _subscriptions(request).replay(_own_name(request), after=position_of("after", wanted.after), until=until)
     return Response(status_code=204)
 
 
 async def post_retry(request: Request) -> Response:
     """Deliver a parked fact again."""
-    await _subscriptions(request).retry(_name(request), _position("position", request.path_params["position"]))
+    await _subscriptions(request).retry(_own_name(request), position_of("position", request.path_params["position"]))
     return Response(status_code=204)
 
 
 async def delete_parked(request: Request) -> Response:
     """Give a parked fact up."""
-    await _subscriptions(request).discard(_name(request), _position("position", request.path_params["position"]))
+    await _subscriptions(request).discard(_own_name(request), position_of("position", request.path_params["position"]))
     return Response(status_code=204)
 
 
@@ -265,18 +266,27 @@ def _name(request: Request) -> str:
     return request.path_params["name"]
 
 
+def _own_name(request: Request) -> str:
+    """The name of a subscription that a consumer may take from and change; raises Conflict for a webhook's."""
+    name = _name(request)
+    if name.startswith(PREFIX):
+        raise Conflict(f"subscription '{name[:80]}' is a webhook's own; use webhooks/{name[len(PREFIX) :][:80]} of this site")
+    return name
+
+
 async def _body(request: Request, kind: type[StructT]) -> StructT:
     body = await body_of(request, most_bytes=_BODY_BYTES)
     return read_json(body or b"{}", kind, what="the body", see="/openapi.json")
 
 
-def _position(name: str, text: str) -> int:
+def position_of(name: str, text: str) -> int:
+    """A position from a request; raises BadInput."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise BadInput(f"{name}='{text[:60]}' is no position; give digits")
     return int(text)
 
 
-def _check_range(name: str, given: float, least: int, most: int) -> None:
+def check_range(name: str, given: float, least: int, most: int) -> None:
     if not least <= given <= most:
         raise BadInput(f"{name}={given} cannot be used; give {least} to {most}")
 
@@ -299,11 +309,12 @@ def _view(standing: Standing) -> dict[str, Any]:
         "n_acknowledged": one.n_acknowledged,
         "n_discarded": one.n_discarded,
         "is_full": standing.is_full,
-        "parked": [_parked_view(delivery) for delivery in parked],
+        "parked": [parked_view(delivery) for delivery in parked],
     }
 
 
-def _parked_view(one: Delivery) -> dict[str, Any]:
+def parked_view(one: Delivery) -> dict[str, Any]:
+    """What ``ParkedView`` tells."""
     return {"position": str(one.position), "order": one.order, "n_attempts": one.n_attempts, "reason": one.reason}
 
 
@@ -311,7 +322,7 @@ _ALL = "/v1/sites/{site}/subscriptions"
 _ONE = f"{_ALL}/{{name}}"
 
 
-_LEASED = (404, 422)
+_LEASED = (404, 409, 422)
 
 ENDPOINTS = (
     Endpoint(
@@ -343,7 +354,7 @@ ENDPOINTS = (
         about="Forget it.",
         answer=None,
         status=204,
-        refusals=(404,),
+        refusals=(404, 409),
     ),
     Endpoint(
         path=f"{_ONE}/lease",

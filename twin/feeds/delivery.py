@@ -11,15 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import NamedTuple
+from zlib import crc32
 
 from msgspec.structs import replace
 
 from twin.errors import Conflict, NotFound
-from twin.events.ids import Micros
+from twin.events.ids import SECOND, Micros
 from twin.log.subscriptions import Delivery, Replay, Subscription
 
 FIRST_BACKOFF_US = 1_000_000
 LONGEST_BACKOFF_US = 60_000_000
+JITTER = 0.1  # of a scheduled pause: so much longer at most, that what failed together does not come back together
 _SHRINK = 4
 _NO_ANSWER = "its lease ended without an answer"
 
@@ -91,10 +93,15 @@ def acknowledge(subscription: Subscription, number: int, positions: Iterable[int
     return replace(subscription, queue=queue, n_acknowledged=subscription.n_acknowledged + n_taken), lost
 
 
-def refuse(subscription: Subscription, number: int, position: int, reason: str, now: Micros) -> tuple[Subscription, bool]:
+def refuse(
+    subscription: Subscription, number: int, position: int, reason: str, now: Micros, *, least_pause_us: Micros = 0
+) -> tuple[Subscription, bool]:
     """A consumer failed at a fact: deliver it again later, or park it; gives whether the lease held it.
 
     Later facts of its order in the same lease were not tried: they count no attempt.
+
+    Args:
+        least_pause_us: it waits at least so long, whatever its subscription says.
     """
     failed = subscription.queue.get(position)
     if failed is None or failed.lease != number or failed.state != "leased":
@@ -104,7 +111,8 @@ def refuse(subscription: Subscription, number: int, position: int, reason: str, 
         for one in subscription.queue.values()
         if one.order == failed.order and one.position > position and one.state == "leased" and one.lease == number
     ]
-    return _with(subscription, [_failed(failed, subscription.most_attempts, reason, now), *behind]), True
+    pause = max(pause_us(subscription, position, failed.n_attempts), least_pause_us)
+    return _with(subscription, [_failed(failed, subscription.most_attempts, reason, now + pause), *behind]), True
 
 
 def release(subscription: Subscription, number: int) -> Subscription:
@@ -152,11 +160,30 @@ def replay(subscription: Subscription, *, after: int, until: int | None) -> Subs
 def settled(subscription: Subscription, now: Micros, holder: str = "") -> Subscription:
     """What the time has decided: leases that ended, and those of ``holder``, give back what they held, or park it."""
     ended = [
-        _failed(one, 2 * subscription.most_attempts, _NO_ANSWER, now, n_free=1)
+        _failed(one, 2 * subscription.most_attempts, _NO_ANSWER, now + pause_us(subscription, one.position, one.n_attempts - 1))
         for one in subscription.queue.values()
         if one.state == "leased" and (one.until <= now or (holder and one.holder == holder))
     ]
     return _with(subscription, ended)
+
+
+def hastened(subscription: Subscription) -> Subscription:
+    """What waits after a failure is delivered at once."""
+    return _with(subscription, [replace(one, until=0) for one in subscription.queue.values() if one.state == "waiting"])
+
+
+def pause_us(subscription: Subscription, position: int, n_failures: int) -> Micros:
+    """How long a fact waits after so many failures: as its subscription says and up to a tenth longer, else 1, 2, 4 … 60 s.
+
+    How much longer follows from the fact, so that the same history gives the same times.
+    """
+    if n_failures <= 0:
+        return 0
+    if not subscription.pauses_s:
+        return min(FIRST_BACKOFF_US << (n_failures - 1), LONGEST_BACKOFF_US)
+    scheduled_s = subscription.pauses_s[min(n_failures, len(subscription.pauses_s)) - 1]
+    share = crc32(f"{subscription.name} {position} {n_failures}".encode()) / 2**32
+    return round(scheduled_s * SECOND * (1.0 + JITTER * share))
 
 
 def next_change_at(subscription: Subscription) -> Micros | None:
@@ -204,13 +231,11 @@ def _together(delivery: Delivery, limit: int, most_attempts: int) -> int:
     return 1 if delivery.n_attempts + 1 >= most_attempts else max(1, limit // _SHRINK**delivery.n_attempts)
 
 
-def _failed(delivery: Delivery, most_attempts: int, reason: str, now: Micros, *, n_free: int = 0) -> Delivery:
-    """Parked, or to be delivered again after a pause that doubles; the first ``n_free`` times at once."""
+def _failed(delivery: Delivery, most_attempts: int, reason: str, until: Micros) -> Delivery:
+    """Parked, or to be delivered again from ``until`` on."""
     if delivery.n_attempts >= most_attempts:
         return replace(delivery, state="parked", until=0, reason=reason)
-    n_pauses = delivery.n_attempts - n_free
-    pause = min(FIRST_BACKOFF_US << (n_pauses - 1), LONGEST_BACKOFF_US) if n_pauses > 0 else 0
-    return replace(delivery, state="waiting", until=now + pause, reason=reason)
+    return replace(delivery, state="waiting", until=until, reason=reason)
 
 
 def _untried(delivery: Delivery) -> Delivery:

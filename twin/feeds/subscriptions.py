@@ -90,10 +90,18 @@ class Subscriptions:
         self._clock = clock
         self._zone_by_stall = {str(stall.id): str(stall.zone) for stall in site.stalls}
 
-    async def put(self, name: str, wanted: Filter, *, after: int | None = None, most_attempts: int = 5) -> Standing:
+    async def put(
+        self,
+        name: str,
+        wanted: Filter,
+        *,
+        after: int | None = None,
+        most_attempts: int = 5,
+        pauses_s: tuple[float, ...] = (),
+    ) -> Standing:
         """Make a subscription to what follows position ``after`` (None: to what is still to come), or change one's filter.
 
-        A changed filter holds for what was not read yet; ``after`` is not looked at then.
+        A changed filter holds for what was not read yet; ``after`` is not looked at then. ``pauses_s``: see ``Subscription``.
 
         Raises:
             BadInput: a name, type, zone, or number that cannot be.
@@ -113,7 +121,7 @@ class Subscriptions:
 
         def put(there: Subscription | None) -> tuple[Subscription, None]:
             if there is not None:
-                return replace(there, filter=wanted, most_attempts=most_attempts), None
+                return replace(there, filter=wanted, most_attempts=most_attempts, pauses_s=pauses_s), None
             new = Subscription(
                 site=self._site.name,
                 name=name,
@@ -121,6 +129,7 @@ class Subscriptions:
                 most_attempts=most_attempts,
                 created_at=self._clock(),
                 read_to=start,
+                pauses_s=pauses_s,
             )
             return new, None
 
@@ -185,8 +194,32 @@ class Subscriptions:
 
     async def refuse(self, name: str, number: int, position: int, reason: str) -> bool:
         """This one could not be done; gives whether the lease held it. Raises NotFound."""
+        return await self.fail(name, number, position, reason) is not None
+
+    async def fail(self, name: str, number: int, position: int, reason: str, *, least_pause_us: Micros = 0) -> Delivery | None:
+        """As ``refuse``; gives when it is delivered again, or that it is parked; None where the lease had lost it."""
         now = self._clock()
-        return await self._change(name, lambda there: delivery.refuse(there, number, position, reason[:500], now))
+
+        def fail(there: Subscription) -> tuple[Subscription, Delivery | None]:
+            after, held = delivery.refuse(there, number, position, reason[:500], now, least_pause_us=least_pause_us)
+            return after, after.queue[position] if held else None
+
+        return await self._change(name, fail)
+
+    async def reclaim(self, name: str, consumers: Sequence[str]) -> None:
+        """Take back what these consumers hold: they are no more. Raises NotFound."""
+        now = self._clock()
+
+        def reclaim(there: Subscription) -> tuple[Subscription, None]:
+            for consumer in consumers:
+                there = delivery.settled(there, now, consumer)
+            return there, None
+
+        await self._change(name, reclaim)
+
+    async def hasten(self, name: str) -> None:
+        """Deliver at once what waits after a failure; raises NotFound."""
+        await self._change(name, lambda there: (delivery.hastened(there), None))
 
     async def release(self, name: str, number: int) -> None:
         """Give a lease back untried; raises NotFound."""

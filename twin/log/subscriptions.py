@@ -66,6 +66,8 @@ class Subscription(Struct, frozen=True, kw_only=True):
 
     Attributes:
         most_attempts: after so many failed deliveries a fact is parked.
+        pauses_s: how long a fact waits after its first failure, its second, …; the last holds for all that follow. Empty: 1, 2,
+            4 … 60 s.
         read_to: facts up to here were looked at: they are in the queue, acknowledged, or do not fit.
         n_leases: leases are numbered; a later one takes over what an earlier one lost.
         queue: what is not acknowledged, by position.
@@ -77,6 +79,7 @@ class Subscription(Struct, frozen=True, kw_only=True):
     most_attempts: int
     created_at: Micros
     read_to: int
+    pauses_s: tuple[float, ...] = ()
     replay: Replay | None = None
     n_leases: int = 0
     n_acknowledged: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -24,12 +25,18 @@ from twin.api import Services, create_app
 from twin.api.live_protocol import WEBSOCKETS
 from twin.api.metrics import Metrics
 from twin.feeds.hub import Hub, Limits
+from twin.feeds.receiver_address import allowed_of
+from twin.feeds.receivers import Receivers
 from twin.feeds.subscriptions import Subscriptions
+from twin.feeds.webhook_secrets import WebhookSecrets
+from twin.feeds.webhook_sender import WebhookSender
+from twin.feeds.webhooks import Webhooks
 from twin.log.blobs import BlobStore
 from twin.log.keys import MemoryKeyRing
 from twin.log.memory import MemoryLog
 from twin.log.sealing import SealingLog
 from twin.log.subscriptions import MemorySubscriptions
+from twin.log.webhooks import MemoryWebhooks
 from twin.projections.timeline import Timeline
 
 QUICK = Limits(period_s=0.01)
@@ -57,17 +64,22 @@ def serve(lot, story, tmp_path) -> Callable[..., AbstractAsyncContextManager[Run
         timeline = Timeline(sealing, lot)
         hub = Hub(sealing, timeline, epoch="e1", limits=live)
         crops = BlobStore(tmp_path / "crops", keys, quota_bytes=1_000_000)
+        subscriptions = Subscriptions(sealing, MemorySubscriptions(), lot)
+        receivers, random = Receivers(allowed_of("127.0.0.0/8")), WebhookSecrets(keys, "lot", secrets.token_bytes)
+        webhooks = Webhooks(subscriptions, MemoryWebhooks(), random, receivers, "lot")
+        sender = WebhookSender(webhooks, subscriptions, receivers, "lot", consumer="here")
         services = Services(
             log=sealing,
             keys=keys,
             sites={"lot": lot},
             timelines={"lot": timeline},
             hubs={"lot": hub},
-            subscriptions={"lot": Subscriptions(sealing, MemorySubscriptions(), lot)},
+            subscriptions={"lot": subscriptions},
+            webhooks={"lot": webhooks},
             **{"crops": crops, "metrics": Metrics(), **given},
         )
         app = create_app(services)
-        feeding = asyncio.create_task(hub.run())
+        feeding, sending = asyncio.create_task(hub.run()), asyncio.create_task(sender.run())
         await hub.started()
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         try:
@@ -75,7 +87,8 @@ def serve(lot, story, tmp_path) -> Callable[..., AbstractAsyncContextManager[Run
                 yield Running(app=app, http=http, log=log, keys=keys, hub=hub)
         finally:
             feeding.cancel()
-            await asyncio.gather(feeding, return_exceptions=True)
+            sending.cancel()
+            await asyncio.gather(feeding, sending, return_exceptions=True)
             await log.aclose()
 
     return serving

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -37,12 +38,14 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
     @asynccontextmanager
-    async def running(page, address, language="python"):
+    async def running(page, address, *changes, language="python"):
         text = program(page, language)
         assert "127.0.0.1:8600" in text
         assert "demo_lot" in text
         file = tmp_path / {"python": "program.py", "js": "program.mjs"}[language]
-        file.write_text(text.replace("127.0.0.1:8600", address).replace("demo_lot", "lot"))
+        for before, after in (("127.0.0.1:8600", address), ("demo_lot", "lot"), *changes):
+            text = text.replace(before, after)
+        file.write_text(text)
         command = [sys.executable, "-u"] if language == "python" else NODE
         process = await asyncio.create_subprocess_exec(
             *command, str(file), cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -105,6 +108,27 @@ async def test_the_biller_bills_each_stay_once_also_when_it_is_killed(serve, lis
     assert sorted(bills(tmp_path)) == sorted(f"p{n}" for n in range(1, 21))
 
 
+async def test_the_receiver_bills_each_stay_once_also_when_it_is_killed(serve, listen, story, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("twin.feeds.webhooks.PAUSES_S", (0.5,))
+    monkeypatch.setattr("twin.feeds.webhooks.MOST_ATTEMPTS", 100)
+    monkeypatch.setattr("twin.feeds.subscriptions._LOOK_EVERY_S", 0.05)
+    stays = [story.event(n, story.closed(f"p{n}", f"v{n}")) for n in range(1, 21)]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    webhook = "/v1/sites/lot/webhooks/bills"
+    async with serve(stays) as running, listen(running.app) as address:
+        async with run("webhooks.md", address, ("8700", str(port))) as process:
+            await until_billed(tmp_path, 1, process)
+        await running.http.post(f"{webhook}/replay", json={"after": "0", "until": "20"})
+        async with run("webhooks.md", address, ("8700", str(port))) as process:
+            await until_billed(tmp_path, 20, process)
+            async with asyncio.timeout(60):
+                while (await running.http.get(webhook)).json()["acknowledged_to"] != "20":
+                    assert process.returncode is None
+                    await asyncio.sleep(0.05)
+    assert sorted(bills(tmp_path)) == sorted(f"p{n}" for n in range(1, 21))
+
+
 async def test_the_barrier_is_raised_once_for_what_is_open_and_in_time(serve, listen, story, run):
     def decided(n, answer, expires_at, portal="exit"):
         return GateDecided(
@@ -146,7 +170,7 @@ async def test_the_watcher_goes_on_where_it_was_when_the_service_was_away(serve,
     async with serve(story.events(story.confirmed(), story.stall(state="free"))) as running, asyncio.timeout(60):
         before = listen(running.app)
         address = await before.__aenter__()
-        async with run("live.md", address, language) as process:
+        async with run("live.md", address, language=language) as process:
             assert await told(process, 2) == b"1 vehicles, 1 stalls free\n"
             await story.add(running.log, [story.event(3, story.stall("s2", "free"), at=3)])
             assert await told(process, 3) == b"1 vehicles, 2 stalls free\n"

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from twin.errors import Conflict, NotFound
 from twin.feeds import delivery
@@ -196,3 +197,54 @@ def test_whatever_consumers_do_each_fact_stays_until_it_is_acknowledged_in_order
     for order in range(n_orders):
         mine = [position for position in acknowledged if position % n_orders == order]
         assert mine == sorted(mine)
+
+
+SCHEDULE = (5.0, 300.0, 7200.0)
+
+
+def scheduled(*orders, most_attempts=4):
+    return replace(subscription(*orders, most_attempts=most_attempts), pauses_s=SCHEDULE)
+
+
+def test_a_subscription_with_pauses_of_its_own_waits_for_so_long_and_up_to_a_tenth_longer():
+    one, now = scheduled("a"), 0
+    for pause_s in SCHEDULE:
+        one, number, positions = lease(one, now)
+        assert positions == [1]
+        one, _ = delivery.refuse(one, number, 1, "503", now)
+        until = one.queue[1].until
+        assert pause_s * S <= until - now <= pause_s * S * (1 + delivery.JITTER)
+        assert lease(one, until - 1)[2] == []
+        now = until
+    one, number, _ = lease(one, now)
+    one, _ = delivery.refuse(one, number, 1, "503", now)
+    assert one.queue[1].state == "parked"
+
+
+def test_the_last_pause_holds_for_all_failures_that_follow():
+    one = scheduled("a", most_attempts=9)
+    assert delivery.pause_us(one, 1, 8) >= 7200 * S
+    assert delivery.pause_us(one, 1, 0) == 0
+
+
+def test_facts_that_failed_together_do_not_come_back_together():
+    pauses = {delivery.pause_us(scheduled("a"), position, 2) for position in range(100)}
+    assert len(pauses) == 100
+    assert max(pauses) - min(pauses) > 0.08 * 300 * S
+
+
+def test_a_consumer_may_ask_for_a_longer_pause_but_not_for_a_shorter_one():
+    one, number, _ = lease(scheduled("a", "b"))
+    one, _ = delivery.refuse(one, number, 1, "429", 0, least_pause_us=60 * S)
+    one, _ = delivery.refuse(one, number, 2, "429", 0, least_pause_us=1)
+    assert one.queue[1].until == 60 * S
+    assert one.queue[2].until >= 5 * S
+
+
+def test_what_waits_after_a_failure_can_be_hastened_and_what_is_parked_stays():
+    one, number, _ = lease(scheduled("a", "b", most_attempts=2))
+    one, _ = delivery.refuse(one, number, 1, "503", 0)
+    assert lease(one, 1)[2] == []
+    assert lease(delivery.hastened(one), 1)[2] == [1]
+    one, _ = delivery.refuse(replace(one, most_attempts=1), number, 2, "503", 0)
+    assert delivery.hastened(one).queue[2].state == "parked"

@@ -17,7 +17,9 @@ from twin.log.sql import SqlKeyRing, SqlLog, schema
 from twin.log.sql.packing import unpacked
 from twin.log.sql.subscriptions import SqlSubscriptions
 from twin.log.sql.verify import verify
+from twin.log.sql.webhooks import SqlWebhooks
 from twin.log.subscriptions import Filter
+from twin.log.webhooks import Webhook
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -219,3 +221,19 @@ def test_a_folder_that_is_no_backup_is_refused(tmp_path, manifest, error):
         (tmp_path / MANIFEST).write_bytes(manifest)
     with pytest.raises(error):
         restore_backup(tmp_path, tmp_path / "new" / "log.db", tmp_path / "new" / CROPS)
+
+
+async def test_a_restored_webhook_is_paused_since_its_endpoint_may_still_be_sent_to(places, make, tmp_path):
+    log = await filled(places("old"), make)
+    for name, state in (("bills", "active"), ("audit", "disabled")):
+        webhook = Webhook(site="lot", name=name, url="https://hooks.example/", created_at=1, secrets=(), state=state)
+        await SqlWebhooks(log).change("lot", name, lambda _, kept=webhook: (kept, None))
+    make_backup(places("old"), None, tmp_path / "backup")
+    assert {one.name: one.state for one in await SqlWebhooks(log).all("lot")} == {"bills": "active", "audit": "disabled"}
+    await log.aclose()
+    restore_backup(tmp_path / "backup", places("new"), tmp_path / "data" / CROPS)
+    log = SqlLog.open(places("new"))
+    audit, bills = await SqlWebhooks(log).all("lot")
+    assert (audit.state, bills.state) == ("disabled", "paused")
+    assert "restored from a backup" in bills.reason
+    await log.aclose()

@@ -40,6 +40,7 @@ async def test_what_is_kept_is_read_back_whole(store):
         n_leases=9,
         n_acknowledged=5,
         n_discarded=1,
+        pauses_s=(0.0, 5.0, 300.0),
         queue={one.position: one for one in deliveries},
     )
     await store.change("lot", "billing", keep(whole))

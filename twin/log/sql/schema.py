@@ -218,6 +218,7 @@ subscriptions = Table(
     _number("n_leases"),
     _number("n_acknowledged"),
     _number("n_discarded"),
+    Column("pauses_s", Text),  # JSON; NULL: doubling ones
 )
 
 deliveries = Table(
@@ -235,3 +236,35 @@ deliveries = Table(
     Column("reason", Text, nullable=False),
 )
 """What subscriptions have not acknowledged; facts between a subscription's ``read_to`` and here are done."""
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("reason", Text, nullable=False),
+    _number("created_at"),
+    _number("held_until"),
+    _number("n_attempts"),
+    Column("secrets", LargeBinary, nullable=False),  # msgpack; sealed
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("webhook", String(255), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    _number("position"),
+    Column("event_id", String(255), nullable=False),
+    Column("n_attempts", Integer, nullable=False),
+    _number("at"),
+    Column("outcome", String(12), nullable=False),
+    Column("status", Integer),
+    Column("error", Text, nullable=False),
+    _number("duration_us"),
+    Column("next_at", BigInteger),
+)
+"""The last attempts of each webhook."""

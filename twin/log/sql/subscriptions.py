@@ -67,7 +67,12 @@ class Resumed(Struct, frozen=True, kw_only=True):
 
 
 def reconcile(connection: Connection) -> list[Resumed]:
-    """Fit the subscriptions of a restored log to it: nobody holds a lease any more, and no cursor is beyond the log."""
+    """Fit the subscriptions of a restored log to it: nobody holds a lease any more, and no cursor is beyond the log.
+
+    Webhooks are paused: the log may be a copy beside the one that still sends to the same endpoints.
+    """
+    hooks, paused = schema.webhooks, {"state": "paused", "reason": "restored from a backup; resume it here if nowhere else"}
+    connection.execute(update(hooks).where(hooks.c.state == "active").values(paused))
     free = {"state": "waiting", "until": 0, "holder": ""}
     connection.execute(update(schema.deliveries).where(_d.state == "leased").values(free))
     heads = connection.execute(select(schema.heads.c.site, schema.heads.c.facts)).all()
@@ -96,6 +101,7 @@ def _load(connection: Connection, site: SiteId, name: str) -> Subscription | Non
     values: dict[str, Any] = dict(row._mapping)
     until, resume = values.pop("replay_until"), values.pop("replay_resume")
     values["filter"] = msgspec.json.decode(values["filter"], type=Filter)
+    values["pauses_s"] = msgspec.json.decode(values["pauses_s"] or "[]", type=tuple[float, ...])
     return Subscription(
         **values,
         replay=None if until is None else Replay(until=until, resume=resume),
@@ -128,6 +134,7 @@ def _save(connection: Connection, before: Subscription | None, after: Subscripti
     values = {name: getattr(after, name) for name in _s.keys() if name in after.__struct_fields__}  # noqa: SIM118
     values |= {
         "filter": msgspec.json.encode(after.filter).decode(),
+        "pauses_s": msgspec.json.encode(after.pauses_s).decode() if after.pauses_s else None,
         "replay_until": after.replay and after.replay.until,
         "replay_resume": after.replay and after.replay.resume,
     }

@@ -1,0 +1,169 @@
+"""What webhooks are asked for and answered with, over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from twin.api.bodies import Time
+from twin.api.subscriptions import ParkedView, parked_view
+from twin.events.codec import rfc3339
+from twin.events.ids import SECOND
+from twin.feeds.webhooks import WebhookStanding
+from twin.log.webhooks import Attempt
+
+_MOST_PARKED = 1_000
+
+
+class WebhookWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A webhook as it is put; ``after`` is a position (digits), absent: from now on."""
+
+    url: str
+    types: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    after: str | None = None
+
+
+class RotationWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For how long, in seconds, the secrets so far sign beside the new one."""
+
+    overlap_s: float = 86_400.0
+
+
+class WebhookReplayWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to send again: positions (digits) after ``after`` up to ``until``, or what was recorded from one time to another.
+
+    Absent ``until`` and ``until_at``: all that was read.
+    """
+
+    after: str | None = None
+    until: str | None = None
+    from_at: Time | None = None
+    until_at: Time | None = None
+
+
+class WebhookView(Struct, frozen=True, kw_only=True):
+    """A webhook and how far it is.
+
+    Attributes:
+        state: "active"; "paused" by a person; "disabled" since its endpoint answered 410.
+        held_until: its endpoint asked for no request before.
+        old_secrets_until: when each secret before the newest ends to sign.
+        acknowledged_to: every fact that fits, up to here, is delivered or discarded.
+        lag: positions of the log after ``acknowledged_to``.
+        n_blocked: of those waiting, how many stand behind one that is being sent, has failed or is parked.
+    """
+
+    name: str
+    url: str
+    types: tuple[str, ...]
+    zones: tuple[str, ...]
+    subjects: tuple[str, ...]
+    state: str
+    reason: str
+    created_at: str
+    held_until: str | None
+    old_secrets_until: list[str]
+    acknowledged_to: str
+    head: str
+    lag: int
+    n_waiting: int
+    n_blocked: int
+    n_leased: int
+    n_parked: int
+    n_acknowledged: int
+    n_discarded: int
+    is_full: bool
+    parked: list[ParkedView]
+
+
+class WebhookMade(WebhookView, frozen=True, kw_only=True):
+    """A webhook as it stands; ``secret`` is told when it was made, and never again."""
+
+    secret: str | None
+
+
+class WebhookList(Struct, frozen=True, kw_only=True):
+    """A site's webhooks."""
+
+    webhooks: list[WebhookView]
+
+
+class SecretView(Struct, frozen=True, kw_only=True):
+    """The new secret, which is told only here."""
+
+    secret: str
+
+
+class AttemptView(Struct, frozen=True, kw_only=True):
+    """One request to the endpoint.
+
+    Attributes:
+        position: of the fact; null for a test.
+        event_id: the header ``webhook-id``.
+        outcome: "delivered", "failed", "parked" or "disabled".
+        status: of the answer; null where none came.
+        next_at: when it is sent again; null: never, or when the webhook is resumed.
+    """
+
+    position: str | None
+    event_id: str
+    n_attempts: int
+    at: str
+    outcome: str
+    status: int | None
+    error: str
+    duration_s: float
+    next_at: str | None
+
+
+class AttemptList(Struct, frozen=True, kw_only=True):
+    """The last requests, the newest first."""
+
+    deliveries: list[AttemptView]
+
+
+def webhook_view(of: WebhookStanding) -> dict[str, Any]:
+    """What ``WebhookView`` tells."""
+    webhook, standing = of.webhook, of.standing
+    one, tally = standing.subscription, standing.tally
+    parked = [delivery for delivery in one.queue.values() if delivery.state == "parked"][:_MOST_PARKED]
+    return {
+        "name": webhook.name,
+        "url": webhook.url,
+        **msgspec.to_builtins(one.filter),
+        "state": webhook.state,
+        "reason": webhook.reason,
+        "created_at": rfc3339(webhook.created_at),
+        "held_until": rfc3339(webhook.held_until) if webhook.held_until else None,
+        "old_secrets_until": [rfc3339(secret.until) for secret in webhook.secrets if secret.until is not None],
+        "acknowledged_to": str(standing.acknowledged_to),
+        "head": str(standing.head),
+        "lag": standing.lag,
+        "n_waiting": tally.waiting,
+        "n_blocked": tally.blocked,
+        "n_leased": tally.leased,
+        "n_parked": tally.parked,
+        "n_acknowledged": one.n_acknowledged,
+        "n_discarded": one.n_discarded,
+        "is_full": standing.is_full,
+        "parked": [parked_view(delivery) for delivery in parked],
+    }
+
+
+def attempt_view(one: Attempt) -> dict[str, Any]:
+    """What ``AttemptView`` tells."""
+    return {
+        "position": str(one.position) if one.position else None,
+        "event_id": one.event_id,
+        "n_attempts": one.n_attempts,
+        "at": rfc3339(one.at),
+        "outcome": one.outcome,
+        "status": one.status,
+        "error": one.error,
+        "duration_s": one.duration_us / SECOND,
+        "next_at": None if one.next_at is None else rfc3339(one.next_at),
+    }
