@@ -98,7 +98,6 @@ class Member:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.n_kills += 1
-        self.run()
 
 
 @dataclass
@@ -192,7 +191,8 @@ async def play(day: Day, http, clock: VirtualClock, url: str, desk: str, kills: 
     killing: list[asyncio.Task] = []
     for number, at in enumerate(range(START_AT + STEP, day.end_at + STEP, STEP)):
         if number in kills:
-            killing.append(asyncio.create_task(killed(kills[number], draw.uniform(0.0, 0.3))))
+            after_s = draw.uniform(0.0, 0.3)
+            killing.append(asyncio.create_task(killed(http, desk, kills[number], after_s, f"amid-{number}")))
         if frames := day.frames_until(at):
             await until_taken(http, f"{url}/observations", content=frames, headers={"content-type": "application/x-ndjson"})
         clock.move(at)
@@ -205,13 +205,19 @@ async def play(day: Day, http, clock: VirtualClock, url: str, desk: str, kills: 
         if number % 40 == 39:
             n_paid += await pay(http, url, at, n_paid)
         await asyncio.sleep(0.015)
-    await asyncio.gather(*killing)
+    answers += [one for one in await asyncio.gather(*killing) if one is not None]
     return answers, waits_ms, n_paid
 
 
-async def killed(member: Member, after_s: float) -> None:
+async def killed(http, desk: str, member: Member, after_s: float, question: str) -> dict | None:
+    """Killed and started again; while the service is away somebody wants to leave, and gets an answer."""
     await asyncio.sleep(after_s)
     await asyncio.to_thread(member.kill)
+    answer = None
+    if member.name == "service":
+        answer = (await until_taken(http, f"{desk}/gates/exit/loop", json={"id": question})).json()
+    member.run()
+    return answer
 
 
 async def pay(http, url: str, at: int, number: int) -> int:
@@ -295,7 +301,7 @@ async def a_day(processes, tmp_path) -> str:
     n_steps = (day.end_at - START_AT) // STEP
     steps = draw.sample(range(n_steps // 10, n_steps), KILLS)
     kills = {step: members[number % len(members)] for number, step in enumerate(steps)}
-    n_questions = len(day.questions)
+    n_amid = sum(one.name == "service" for one in kills.values())
     async with httpx2.AsyncClient(timeout=30) as http, listening(relay, ports["relay"]):
         await all_answer(http, url, desk, processes)
         began_s = time.monotonic()
@@ -315,7 +321,7 @@ async def a_day(processes, tmp_path) -> str:
         assert member.process is not None
         member.process.send_signal(signal.SIGTERM)
     clock.close()
-    gates_are_right(questions, answers, relay, facts, n_questions)
+    gates_are_right(questions, answers, relay, facts, len(day.questions) + n_amid)
     reconciliation_is_clean(json.loads(told), n_paid)
     n_right = money_is_right(json.loads(invoices), day, stays)
     waits_ms.sort()
@@ -351,6 +357,7 @@ def gates_are_right(questions, answers, relay: Relay, facts, n_asked: int) -> No
     decided = Counter(one["data"]["asked"] for one in facts if one["type"] == "gate.decided.v1")
     assert decided == Counter(one["question"] for one in questions), "the twin answers every question once"
     without = {one["question"] for one in questions if one["by"] != "twin"}
+    assert without, "somebody asked while the service was away"
     changed = {one["data"]["asked"] for one in facts if one["type"] == "gate.changed.v1" and one["data"].get("by")}
     assert without <= changed, "what was decided without the twin is in its history"
 
