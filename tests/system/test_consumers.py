@@ -1,6 +1,9 @@
 """A day of traffic through the service, billing and an entry system, each a process that is killed again and again.
 
-CONSUMER_SEED=1 CONSUMER_SECONDS=1200 CONSUMER_KILLS=40 pytest tests/system/test_consumers.py -s
+Longer ones:
+
+    CONSUMER_SEED=1 CONSUMER_SECONDS=1200 CONSUMER_KILLS=40 pytest tests/system/test_consumers.py -k killed -s
+    CONSUMER_QUESTIONS=1000 pytest tests/system/test_consumers.py -k real_time -s
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ from twin.service import TICKER
 
 SEED = int(os.environ.get("CONSUMER_SEED", "4"))
 SECONDS = int(os.environ.get("CONSUMER_SECONDS", "150"))  # simulated
+QUESTIONS = int(os.environ.get("CONSUMER_QUESTIONS", "40"))  # four a second, in real time
 KILLS = int(os.environ.get("CONSUMER_KILLS", "6"))
 START_AT = 1_767_582_000 * SECOND
 STEP = SECOND // 2
@@ -386,3 +390,59 @@ def money_is_right(invoices: list[dict], day: Day, stays: list[dict]) -> int:
 
 def is_same(one: tuple[int, int], other: tuple[int, int]) -> bool:
     return all(abs(a - b) < SAME_US for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.timeout(200 + QUESTIONS)
+async def test_every_question_at_a_gate_is_answered_once_in_real_time(processes, tmp_path, capsys):
+    ports = {name: free_port() for name in ("service", "entry")}
+    base, desk = (f"http://127.0.0.1:{ports[name]}" for name in ("service", "entry"))
+    url, data_dir = f"{base}/v1/sites/demo_lot", str(tmp_path / "data")
+    serve = ("twin.cli", "serve", "--site", "demo_lot", "--data-dir", data_dir, "--port", str(ports["service"]))
+    service = processes.spawn(*serve, name="service")
+    entry = ("ops.examples.entry", "run", "--url", base, "--site", "demo_lot", "--database", f"sqlite:///{tmp_path / 'e.db'}")
+    processes.spawn(*entry, "--port", str(ports["entry"]), name="entry")
+    async with httpx2.AsyncClient(timeout=30) as http:
+        await all_answer(http, url, desk, processes)
+        cameras = ("perception.cli", "simulate", "--site", "demo_lot", "--log", base, "--spool", str(tmp_path / "spool"))
+        processes.spawn(*cameras, "--for", str(5 + QUESTIONS // 4), name="cameras")
+        asking = [asyncio.create_task(asked_at(http, desk, number)) for number in range(QUESTIONS)]
+        answers = await asyncio.gather(*asking)
+        latency = (await http.get(f"{desk}/latency")).json()
+        await all_decided(http, url, QUESTIONS)
+    service.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(service.wait, 30) == 0, processes.errors("service")
+    tail = ("twin.cli", "log", "tail", "--site", "demo_lot", "--data-dir", data_dir, "--no-follow")
+    asked = {one["id"]: one for one in told(processes.command(*tail)) if one["type"] == "loop.tripped.v1"}
+    decided = [one for one in told(processes.command(*tail, "--facts")) if one["type"] == "gate.decided.v1"]
+    assert len({one["question"] for one in answers}) == QUESTIONS
+    assert Counter(one["data"]["asked"] for one in decided) == Counter(dict.fromkeys(asked, 1))
+    assert asked.keys() == {one["question"] for one in answers}
+    waits_ms = sorted(
+        (micros(one["recordedtime"]) - micros(asked[one["data"]["asked"]]["recordedtime"])) / 1000 for one in decided
+    )
+    with capsys.disabled():
+        p50, p99 = (waits_ms[min(len(waits_ms) - 1, int(share * len(waits_ms)))] for share in (0.5, 0.99))
+        by = dict(Counter(one["by"] for one in answers))
+        print(
+            f"\n{QUESTIONS} questions in real time, answered by {by}: commit to commit p50 {p50:.0f} ms, p99 {p99:.0f} ms;"
+            f" to the entry system {latency}"
+        )
+
+
+async def asked_at(http, desk: str, number: int) -> dict:
+    await asyncio.sleep(3 + number / 4)
+    portal = ("entry", "exit")[number % 2]
+    return (await until_taken(http, f"{desk}/gates/{portal}/loop", json={"id": f"q{number}"})).json()
+
+
+async def all_decided(http, url: str, n_asked: int) -> None:
+    """Until the twin has answered every question, also those that came to it late."""
+    end_s, facts = time.monotonic() + 60, []
+    while sum(one["type"] == "gate.decided.v1" for one in facts) < n_asked:
+        assert time.monotonic() < end_s, "the twin did not answer every question within a minute"
+        await asyncio.sleep(0.2)
+        facts += await facts_after(http, url, len(facts))
+
+
+def told(lines: str) -> list[dict]:
+    return [json.loads(line) for line in lines.splitlines()]
