@@ -319,7 +319,19 @@ async def a_day(processes, tmp_path) -> str:
         *("ops.examples.billing", "reconcile", *of_twin, "--database", book, "--tariff", str(tmp_path / "plan.toml"), "--json")
     )
     invoices = processes.command(
-        *("ops.examples.billing", "invoice", "close", "--period", "day", "--until", until, "--database", book, "--json")
+        *(
+            "ops.examples.billing",
+            "invoice",
+            "close",
+            "--period",
+            "day",
+            "--until",
+            until,
+            "--bill-doubtful",
+            "--database",
+            book,
+            "--json",
+        )
     )
     for member in members:
         assert member.process is not None
