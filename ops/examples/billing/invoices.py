@@ -77,7 +77,7 @@ def of_period(connection: Connection, period: str) -> list[Invoice]:
 
 def is_held(connection: Connection, stay: Stay) -> bool:
     """Whether a person must look at a stay before it is invoiced."""
-    if not stay.is_doubtful:
+    if not (stay.is_doubtful and stay.is_over):
         return False
     reviewed = select(reviews.c.author).where(reviews.c.session == stay.session, reviews.c.version == stay.version)
     return connection.execute(reviewed).first() is None

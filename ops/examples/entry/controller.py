@@ -54,7 +54,7 @@ class Controller:
         self._engine, self._device, self._actuator = engine, device, actuator
         self._now, self._wake, self._lists, self._terms = now, wake, lists, terms
         self._gates: Mapping[str, Gate] = {}
-        self._answered: dict[str, asyncio.Event] = {}
+        self._ruled = asyncio.Event()  # of the next ruling, whichever question it is about
         self._tasks: set[asyncio.Task[None]] = set()
 
     def know(self, gates: Mapping[str, Gate]) -> None:
@@ -94,8 +94,7 @@ class Controller:
         elif is_new:
             self._start(self._expect(question))
         while (question := self._question(name)).answer is None:
-            await self._answered.setdefault(name, asyncio.Event()).wait()
-        self._answered.pop(name, None)
+            await self._ruled.wait()
         return question
 
     def decide(self, event: Event) -> None:
@@ -179,29 +178,29 @@ class Controller:
         question = self._question(name)
         if question.order == "pending":
             self._start(self._order(question))
-        if name in self._answered:
-            self._answered[name].set()
+        self._ruled.set()
+        self._ruled = asyncio.Event()
 
     async def _order(self, question: Row[Any]) -> None:
-        is_taken = await self._open(question.portal, question.question, question.ruled_at)
+        """Order an opening until the gate takes it, or it is too late for that: a gate that takes none is a fault."""
+        until_at, n_tries, is_taken = question.ruled_at + round(self._terms.stale_s * SECOND), 0, False
+        while not is_taken and self._now() < until_at:
+            n_tries += 1
+            is_taken = await self._opens(question)
         with self._engine.begin() as connection:
             journal.note(connection, question.question, order="taken" if is_taken else "failed")
-            if not is_taken:
+            if n_tries and not is_taken:
                 journal.tell(connection, "gate.state.v1", self._now(), portal=question.portal, state="fault")
         self._wake()
 
-    async def _open(self, portal: str, opening: str, from_at: Micros) -> bool:
-        """Order an opening until the gate takes it, or it is too late for that."""
-        until_at = from_at + round(self._terms.stale_s * SECOND)
-        while self._now() < until_at:
-            try:
-                await self._actuator.open(portal, opening)
-            except GateAway as away:
-                _logger.warning("%s", away)
-                await asyncio.sleep(_TRIES_EVERY_S)
-            else:
-                return True
-        return False
+    async def _opens(self, question: Row[Any]) -> bool:
+        try:
+            await self._actuator.open(question.portal, question.question)
+        except GateAway as away:
+            _logger.warning("%s", away)
+            await asyncio.sleep(_TRIES_EVERY_S)
+            return False
+        return True
 
     def _check(self, portal: str) -> None:
         if self._gates and portal not in self._gates:

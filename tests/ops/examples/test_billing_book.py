@@ -279,6 +279,14 @@ def test_a_stay_in_doubt_is_invoiced_where_that_is_wanted_or_a_person_decided_at
     assert closed(engine, "day-2", until=61)["day-2/casual/EUR"].total_minor == 300
 
 
+def test_what_is_credited_for_a_stay_that_was_none_is_not_held(engine, teller):
+    book = teller()
+    book.closed("p1", amount=200, exit=60)
+    closed(engine, "day-1", until=60)
+    book.amended("p1", status="void", flags=("unverified",))
+    assert closed(engine, "day-2", until=120)["day-2/casual/EUR"].total_minor == -200
+
+
 def test_periods_are_closed_once_and_in_order(engine, teller):
     teller().closed("p1", exit=60)
     closed(engine, "day-1", until=60)

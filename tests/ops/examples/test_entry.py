@@ -323,6 +323,21 @@ async def test_a_gate_that_takes_no_order_in_time_is_told_to_the_twin_as_a_fault
     assert place.told()[-1] == {"portal": "exit", "state": "fault"}
 
 
+async def test_an_order_that_is_long_over_after_a_restart_opens_nothing_and_is_no_fault_of_the_gate(patient):
+    patient.gate.is_away = True
+    asking = patient.asks()
+    patient.answer((await patient.question()).question)
+    await asking
+    await patient.controller.aclose()
+    patient.gate.is_away, patient.at = False, patient.at + 3600 * SECOND
+    patient.start()
+    patient.controller.resume()
+    await patient.acted()
+    assert (await patient.question()).order == "failed"
+    assert patient.openings == {}
+    assert patient.told() == []
+
+
 @asynccontextmanager
 async def sending(place, answer):
     """A sender to a service that answers as told; gives what reached it."""
