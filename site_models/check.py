@@ -61,6 +61,8 @@ def _references(site: Site, faults: Faults) -> None:
                 _feature(stall.id), f"zone '{stall.zone}' does not exist; draw it, or name the zone that holds the stall"
             )
     for portal in site.portals:
+        if portal.if_unreachable is not None and portal.role != "boundary":
+            faults.add(_feature(portal.id), "if_unreachable is of gates, which stand at portals of role boundary; take it out")
         if (portal.role == "level") != (portal.to_level is not None):
             faults.add(
                 _feature(portal.id), "a portal of role level names to_level, and no other role does; add it, or take it out"

@@ -26,6 +26,7 @@ from site_models.schema import (
     Ring,
     Site,
     Stall,
+    Unreachable,
     Zone,
     ZoneKind,
 )
@@ -73,6 +74,7 @@ class PortalFeature(_Feature, frozen=True, tag="portal"):
     role: PortalRole
     direction: PortalDirection
     to_level: str | None = None
+    if_unreachable: Unreachable | None = None
 
 
 class LandmarkFeature(_Feature, frozen=True, tag="landmark"):

@@ -27,6 +27,7 @@ PortalDirection = Literal["in", "out", "both"]
 LandmarkKind = Literal["sign", "arrow", "lamp", "post", "marking", "other"]
 ClockSource = Literal["ptp", "ntp", "stream", "file", "simulated", "unsynced"]
 GateAnswer = Literal["open", "ask", "refuse"]
+Unreachable = Literal["open", "closed"]
 
 
 class Datum(Struct, frozen=True, kw_only=True):
@@ -81,6 +82,10 @@ class Portal(Struct, frozen=True, kw_only=True):
     Crossing from the right of the line (start to end) to its left is "in".
     Roles: ``boundary`` of the site (opens and closes sessions), ``level`` (a ramp to ``to_level``),
     ``blind`` (into an area that no camera sees; "in" enters it), ``count`` (only counted).
+
+    Attributes:
+        if_unreachable: of a boundary: what its gate does with whoever asks while the twin cannot be reached. None: it stays
+            closed to who wants in, and opens to who wants out.
     """
 
     id: PortalId
@@ -89,6 +94,7 @@ class Portal(Struct, frozen=True, kw_only=True):
     direction: PortalDirection
     line_m: tuple[Point, Point]
     to_level: LevelId | None = None
+    if_unreachable: Unreachable | None = None
 
 
 class Landmark(Struct, frozen=True, kw_only=True):

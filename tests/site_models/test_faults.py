@@ -48,6 +48,8 @@ def test_a_site_with_three_broken_features_lists_all_three(files):
         ("in", {"role": "level", "to_level": "attic"}, "to_level 'attic' is not in site.toml"),
         ("in", {"role": "level", "to_level": "ground"}, "from level 'ground' to itself"),
         ("in", {"direction": "out"}, "lane 'up' crosses it in"),
+        ("in", {"if_unreachable": "ajar"}, "if_unreachable"),
+        ("in", {"role": "count", "if_unreachable": "open"}, "if_unreachable is of gates"),
         ("fence", {"height_m": -1.0}, "height_m"),
         ("fence", {"id": "a/b"}, "id"),
         ("fence", {"id": "\ud800"}, "id"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from shapely import Polygon
 
 from site_models.camera_entries import fit_homography
@@ -301,3 +302,10 @@ def test_a_fault_of_the_gates_is_said(folder, given, message):
     path.write_text(path.read_text() + given)
     _, faults = check_site(folder)
     assert any(message in fault for fault in faults)
+
+
+def test_what_a_gate_does_without_the_twin_comes_back_as_it_was(folder, tmp_path):
+    site = load_site(folder)
+    portals = tuple(replace(one, if_unreachable="open") if one.role == "boundary" else one for one in site.portals)
+    dump_site(replace(site, portals=portals), tmp_path / "again")
+    assert load_site(tmp_path / "again").portals == portals

@@ -32,6 +32,7 @@ def check_observation(payload: Observation, site: Site) -> None:
             _check_direction(_gate(payload.portal, site), payload)
         case GateReported():
             _gate(payload.portal, site)
+            _check_author(payload)
         case FrameObserved() | TrackletEmbedded():
             _check_camera(payload.camera, site)
         case PaymentReceived():
@@ -77,6 +78,13 @@ def _check_direction(portal: Portal, asked: LoopTripped) -> None:
         raise BadInput(f"portal '{portal.id}' is passed both ways; say which: direction 'in' or 'out'")
     if portal.direction != "both" and asked.direction not in (None, portal.direction):
         raise BadInput(f"portal '{portal.id}' is passed '{portal.direction}' only; leave direction out, or ask at another")
+
+
+def _check_author(told: GateReported) -> None:
+    if told.by == "attendant" and (told.author is None or told.reason is None):
+        raise BadInput("what an attendant decided at a gate has an 'author' and a 'reason'; add who it was, and why")
+    if told.by is None and (told.author, told.reason, told.asked) != (None, None, None):
+        raise BadInput("'author', 'reason' and 'asked' are of what was decided 'by' somebody; add 'by', or leave them out")
 
 
 def _check_currency(currency: str, site: Site) -> None:

@@ -26,7 +26,7 @@ from twin.events.ids import (
     VehicleId,
     ZoneId,
 )
-from twin.events.observations import Decision, GateState, VehicleKind
+from twin.events.observations import Decision, GateDecider, GateState, VehicleKind
 from twin.events.observations import Direction as Direction
 from twin.events.of_observing import CameraBiasEstimated as CameraBiasEstimated
 from twin.events.of_observing import CameraLinkEstimated as CameraLinkEstimated
@@ -372,11 +372,19 @@ class PaymentBooked(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=T
     observation: EventId
 
 
-class GateChanged(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="gate.changed.v1"):
-    """A gate's barrier is otherwise than it was."""
+class GateChanged(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="gate.changed.v1"):
+    """A gate's barrier is otherwise than it was, or somebody other than the twin decided how it is.
+
+    Attributes:
+        by, author, reason, asked: as of ``gate.state.v1``.
+    """
 
     portal: PortalId
     state: GateState
+    by: GateDecider | None = None
+    author: str | None = None
+    reason: str | None = None
+    asked: EventId | None = None
 
 
 class GateDecided(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="gate.decided.v1"):

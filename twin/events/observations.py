@@ -11,7 +11,19 @@ from typing import Annotated, Generic, Literal, TypeVar
 from msgspec import Meta, Struct
 
 from site_models.schema import CameraGeometry, ClockSource
-from twin.events.ids import CameraId, CropId, LevelId, Micros, PaymentId, PortalId, SessionId, StallId, TrackletId, VehicleId
+from twin.events.ids import (
+    CameraId,
+    CropId,
+    EventId,
+    LevelId,
+    Micros,
+    PaymentId,
+    PortalId,
+    SessionId,
+    StallId,
+    TrackletId,
+    VehicleId,
+)
 
 VehicleKind = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle"]
 Colour = Literal["white", "grey", "black", "red", "orange", "yellow", "green", "blue", "brown"]
@@ -19,6 +31,9 @@ Colour = Literal["white", "grey", "black", "red", "orange", "yellow", "green", "
 Decision = Literal["merge", "split", "close", "reopen", "waive", "set_plate"]
 Direction = Literal["in", "out"]
 GateState = Literal["closed", "open", "moving", "held_open", "fault"]
+GateDecider = Literal["attendant", "list", "unreachable"]
+"""Who let a vehicle pass or not other than by the twin's answer: a person, the gate's own list, or the rule for the case that
+the twin cannot be reached."""
 Edge = Literal["left", "top", "right", "bottom"]
 Word = TypeVar("Word", bound=str)
 
@@ -200,15 +215,23 @@ class InvoiceClosed(Struct, frozen=True, kw_only=True, gc=False, tag_field="type
     until_at: Micros
 
 
-class GateReported(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="gate.state.v1"):
-    """A gate's own controller says how its barrier is.
+class GateReported(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="gate.state.v1"):
+    """A gate's own controller says how its barrier is, and who decided so where that was not the twin.
 
     Attributes:
         state: "held_open": it stays open for everybody; "fault": it does not move.
+        by: who decided it; None: the twin's answer, or nobody says.
+        author: the person, where one decided; else the part that applied a rule or a list.
+        reason: why, in words.
+        asked: the observation by which the vehicle asked that this is about; None: nobody asked.
     """
 
     portal: PortalId
     state: GateState
+    by: GateDecider | None = None
+    author: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    reason: Annotated[str, Meta(min_length=1, max_length=1_000)] | None = None
+    asked: EventId | None = None
 
 
 class LoopTripped(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="loop.tripped.v1"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from msgspec import Struct, field
@@ -84,7 +85,7 @@ class Fold:
         Their names are part of the configuration, their code is not."""
         self.site = site
         self._tariffs = TariffBook.of(site.tariffs) if tariffs is None else TariffBook(tariffs)
-        configuration = {"site": msgspec.to_builtins(site), "parameters": msgspec.to_builtins(parameters)}
+        configuration = {"site": _of_facts(site), "parameters": msgspec.to_builtins(parameters)}
         if tariffs is not None:
             configuration["tariffs"] = [[one.name, one.from_us] for one in tariffs]
         if placing is not None:
@@ -323,3 +324,11 @@ class Fold:
             from_at = max(at, order.closed_at - self._parameters.horizon_us)
             window = marked(window, from_at, order.closed_at, self._parameters)
         return replace(core, fusion=calibrate(core.fusion, at, payload)), window
+
+
+def _of_facts(site: Site) -> dict[str, Any]:
+    """What facts depend on: what a gate does when it cannot reach the twin is none of it."""
+    terms = msgspec.to_builtins(site)
+    for portal in terms["portals"]:
+        del portal["if_unreachable"]
+    return terms

@@ -51,13 +51,20 @@ class Verdict(Struct, frozen=True):
 
 
 def report(state: GatesState, at: Micros, told: GateReported) -> tuple[GatesState, Told]:
-    """A gate's state as its controller says; one that is older than what is known changes nothing."""
+    """A gate's state as its controller says; one that is older than what is known changes nothing.
+
+    What somebody other than the twin decided is told in any case: of a gate that was cut off it comes late.
+    """
     known = state.barriers.get(told.portal)
-    if known is not None and at < known.at:
-        return state, []
+    is_old = known is not None and at < known.at
     changed: list[tuple[Micros, Fact]] = []
-    if known is None or known.state != told.state:
-        changed = [(at, GateChanged(portal=told.portal, state=told.state))]
+    if told.by is not None or not (is_old or (known is not None and known.state == told.state)):
+        fact = GateChanged(
+            portal=told.portal, state=told.state, by=told.by, author=told.author, reason=told.reason, asked=told.asked
+        )
+        changed = [(at, fact)]
+    if is_old:
+        return state, changed
     return replace(state, barriers={**state.barriers, told.portal: Barrier(at, told.state)}), changed
 
 

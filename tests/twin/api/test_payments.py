@@ -76,6 +76,8 @@ async def test_money_that_cannot_be_for_a_stay_is_refused_where_it_comes_in(bill
         LoopTripped(portal="exit"),
         LoopTripped(portal="entry", direction="in"),
         GateReported(portal="exit", state="held_open"),
+        GateReported(portal="exit", state="open", by="attendant", author="ann", reason="paid in cash", asked="o1"),
+        GateReported(portal="exit", state="closed", by="unreachable"),
         PaymentReceived(payment="p", session="p1", amount_minor=1, currency="EUR"),
     ],
 )
@@ -105,6 +107,8 @@ async def test_the_gates_pages_question_gets_the_receipt_of_the_page(billing):
         (LoopTripped(portal="nowhere"), "'nowhere' is no boundary"),
         (LoopTripped(portal="exit", direction="in"), "passed 'out' only"),
         (GateReported(portal="nowhere", state="open"), "there are entry, exit"),
+        (GateReported(portal="exit", state="open", by="attendant", author="ann"), "an 'author' and a 'reason'"),
+        (GateReported(portal="exit", state="open", reason="paid"), "add 'by'"),
         (PaymentReceived(payment="p", session="p1", amount_minor=1, currency="CHF"), "'CHF' is that of no tariff"),
     ],
 )

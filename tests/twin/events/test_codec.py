@@ -26,8 +26,16 @@ from twin.events.codec import (
     unpack_observation,
 )
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded
-from twin.events.facts import SessionClosed
-from twin.events.observations import Attribute, ClockTicked, DetectedBox, FrameObserved, Personal, TrackletEmbedded
+from twin.events.facts import GateChanged, SessionClosed
+from twin.events.observations import (
+    Attribute,
+    ClockTicked,
+    DetectedBox,
+    FrameObserved,
+    GateReported,
+    Personal,
+    TrackletEmbedded,
+)
 from twin.events.upcast import UPCASTERS
 
 AT = 1_767_225_600_000_001
@@ -238,3 +246,12 @@ def test_a_word_that_is_none_of_those_allowed_is_told_with_them_however_deep():
 def test_times_that_could_not_be_written_down_again_are_no_times(time):
     with pytest.raises(ValueError, match="is of no year from 1000 to 8999"):
         micros(time)
+
+
+@pytest.mark.parametrize(
+    ("payload", "name"), [(GateReported, "gate.state.v1"), (GateChanged, "gate.changed.v1")], ids=["observation", "fact"]
+)
+def test_how_a_gate_is_is_packed_as_before_where_nobody_decided_instead_of_the_twin(payload, name):
+    # a resend of what an older release stored has the same bytes, or it would be refused as another event
+    before = msgspec.msgpack.encode({"type": name, "portal": "exit", "state": "open"})
+    assert pack(payload(portal="exit", state="open")) == before

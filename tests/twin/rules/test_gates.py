@@ -246,6 +246,23 @@ def test_a_gate_that_does_not_move_is_for_an_attendant_until_it_does_again(gate)
     assert lot.asks(6).answer == "open"
 
 
+def test_who_decided_instead_of_the_twin_is_a_fact_also_where_the_barrier_is_as_before_or_it_comes_late(gate):
+    lot = gate()
+    why = {"by": "attendant", "author": "ann", "reason": "paid in cash", "asked": "o1"}
+    lot.tell(5, GateReported(portal="exit", state="fault"))
+    assert lot.tell(6, GateReported(portal="exit", state="fault", **why)) == [GateChanged(portal="exit", state="fault", **why)]
+    late = GateReported(portal="exit", state="open", by="unreachable")
+    assert lot.tell(7, late, after_s=-300) == [GateChanged(portal="exit", state="open", by="unreachable")]
+    lot.enters(0, "v1")
+    lot.tracks = [standing(1, 77.0)]
+    assert lot.asks(7).reasons == ("gate_fault",), "what was so minutes ago is not so now"
+
+
+def test_what_a_gate_does_without_the_twin_changes_nothing_that_facts_depend_on(lot):
+    portals = tuple(replace(portal, if_unreachable="open") for portal in lot.portals)
+    assert Fold(replace(lot, portals=portals)).config_hash == Fold(lot).config_hash
+
+
 def test_what_is_known_of_gates_and_payments_is_saved_with_the_fold(gate):
     lot = gate()
     session = lot.enters(0, "v1")

@@ -19,7 +19,8 @@ const SAYINGS = {
   "session.amended.v1": ({ status, reason, flags }) => `Session amended: ${status}, ${words(reason).toLowerCase()}${doubts(flags)}`,
   "payment.booked.v1": ({ amount_minor, currency, fate }) => `${money(amount_minor, currency)} received: ${words(fate).toLowerCase()}`,
   "gate.decided.v1": ({ portal, answer, reasons }) => `Gate ${portal}: ${answer} (${reasons.map((one) => words(one).toLowerCase()).join(", ")})`,
-  "gate.changed.v1": ({ portal, state }) => `Gate ${portal} is ${words(state).toLowerCase()}`,
+  "gate.changed.v1": ({ portal, state, by, author }) =>
+    `Gate ${portal} is ${words(state).toLowerCase()}${by ? `, decided by ${by === "attendant" ? author : words(by).toLowerCase()}` : ""}`,
   "session.orphaned.v1": ({ portal }) => `Exit at ${portal} without an entry`,
 };
 
