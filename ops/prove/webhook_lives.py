@@ -139,7 +139,7 @@ class _Lives:
         for one in mortals:
             one.is_dead = self._draw.random() < 0.5
         running.cancel()
-        with suppress(asyncio.CancelledError, BaseExceptionGroup):
+        with suppress(asyncio.CancelledError, LogClosed):
             await running
 
     async def _commit(self) -> None:
