@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 DOCS = (ROOT / "ops/docs/proofs.md").read_text()
 
 
-SHORT = {"G1": 40, "G3": 1, "G4": 20, "G8": 2, "G9": 2, "G10": 20, "G12": 2, "G13": 12, "INVARIANTS": 3, "PLANTED": 3, "SIMULATION": 4}
+SHORT = {"G1": 40, "G3": 1, "G4": 20, "G8": 2, "G9": 2, "G10": 20, "G13": 12, "INVARIANTS": 3, "PLANTED": 3, "SIMULATION": 4}
 """Fewer runs than `twin prove` makes when it is not told how many: these come with every change."""
 
 
