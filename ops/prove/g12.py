@@ -32,7 +32,7 @@ from .sim.loop import run
 from .site_day import PROOF_SITE
 from .workload import observation
 
-RUNS, FULL_RUNS = 4, 500
+RUNS, FULL_RUNS = 2, 500
 CLIENTS = 20
 _SECONDS, _FACTS_AT_ONCE = 30.0, 6
 _LIMITS = Limits(period_s=0.1, ping_s=1.0, n_ring=6, n_views=3, soft_limit=3, hard_limit=12)

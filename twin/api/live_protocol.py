@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from asyncio.transports import BaseTransport
 from typing import Any
 
@@ -21,6 +22,7 @@ WRITE_BUFFER_BYTES = 32_768  # in the process, from which on a connection has no
 ABORT_S = 5.0  # from the end of a connection's application until what was not read is dropped
 PING_S, PONG_S = 20.0, 20.0  # a peer that vanished is noticed within both together
 MOST_BYTES = 4_096  # of a client's message, which is of no interest
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class LiveProtocol(WebSocketsSansIOProtocol):
@@ -52,13 +54,20 @@ class LiveProtocol(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         """Nobody is there to read what is buffered."""
         super().keepalive_timeout()
+        self.drop()
+
+    def drop(self) -> None:
+        """End the connection at once, and what waits in the kernel with it, where it would wait for minutes."""
+        connected: socket.socket | None = self.transport.get_extra_info("socket")
+        if connected is not None and not self.disconnected:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.transport.abort()
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """The application is done; the client has a while to read the rest."""
         super().on_task_complete(task)
         if not self.disconnected:
-            self._abort_timer = self.loop.call_later(ABORT_S, self.transport.abort)
+            self._abort_timer = self.loop.call_later(ABORT_S, self.drop)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is left to abort."""

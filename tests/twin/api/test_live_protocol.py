@@ -29,6 +29,11 @@ async def silent(address):
     return there
 
 
+async def read_to_its_end(there):
+    while await asyncio.get_running_loop().sock_recv(there, 65_536):
+        pass
+
+
 async def until(holds):
     async with asyncio.timeout(20):
         while not holds():  # noqa: ASYNC110 - the server's side has no event for a test
@@ -64,7 +69,7 @@ async def test_the_connection_of_a_client_that_never_reads_is_let_go(serve, list
     everybody = story.events(*(story.confirmed(f"v{n:03}") for n in range(100)))
     limits = Limits(period_s=0.001, soft_limit=2, hard_limit=8)
     async with serve(everybody, live=limits) as running, listen(running.app) as address:
-        with await silent(address):
+        with await silent(address) as there:
             await until(lambda: running.hub.n_clients == 1)
             n_given = 100
             async with asyncio.timeout(20):
@@ -75,6 +80,8 @@ async def test_the_connection_of_a_client_that_never_reads_is_let_go(serve, list
                     n_given += 100
                     await until(lambda head=n_given: running.hub.position == head)
             await until(lambda: protocols[0].disconnected)
+            with pytest.raises(ConnectionResetError):  # what was in the kernel is gone as well
+                await read_to_its_end(there)
 
 
 @pytest.mark.parametrize("is_compressed", [True, False])
