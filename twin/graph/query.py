@@ -183,9 +183,9 @@ def _counters(graph: SiteGraph) -> dict[str, int]:
     return {
         "entries": graph.tally.n_opened - graph.tally.n_void,
         "exits": graph.tally.n_closed,
-        "inside": len(graph.ids.get("vehicle", {})),
+        "inside": graph.n_of("vehicle"),
         "orphans": graph.tally.n_orphaned,
-        "sessions_open": len(graph.ids.get("session", {})),
+        "sessions_open": graph.n_of("session"),
     }
 
 

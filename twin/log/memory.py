@@ -32,7 +32,7 @@ from twin.log.cuts import (
 )
 from twin.log.devices import Devices
 from twin.log.fencing import check_commit
-from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt, Refusal, Snapshot, at_positions
+from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt, Refusal, Snapshot, Superseded, at_positions
 from twin.log.tail import BATCH, Wakeups, tail
 
 _SnapshotKey = tuple[str, str, int, Micros]
@@ -205,6 +205,18 @@ class MemoryLog:
         return any(fact.event.occurred_at <= at for fact in told) or any(
             fact.event.id in corrected and fact.event.occurred_at <= at for fact in facts
         )
+
+    async def facts_superseded(self, site: SiteId, *, after: int, until: int) -> list[Superseded]:
+        """See ``twin.log.port.Log``."""
+        facts = self._sites.get(site, _SiteLog()).facts
+        told = facts[bisect_right(facts, after, key=_position) : bisect_right(facts, until, key=_position)]
+        wanted = {one for fact in told for one in fact.event.supersedes}
+        stored = {fact.event.id: fact for fact in facts if fact.event.id in wanted}
+        found = [(by.position, stored[one]) for by in told for one in dict.fromkeys(by.event.supersedes) if one in stored]
+        return [
+            Superseded(position=fact.position, occurred_at=fact.event.occurred_at, by_position=by)
+            for by, fact in sorted(found, key=lambda pair: (pair[0], pair[1].position))
+        ]
 
     async def position_at(self, site: SiteId, recorded_at: Micros) -> int:
         """See ``twin.log.port.Log``."""

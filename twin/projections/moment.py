@@ -7,6 +7,7 @@ from msgspec import Struct
 from twin.errors import BadInput, Cut, NotFound
 from twin.events.codec import micros, rfc3339
 from twin.events.ids import Micros, SiteId
+from twin.log.cuts import Cuts
 from twin.log.port import Log
 
 FOREVER: Micros = 2**62
@@ -55,11 +56,12 @@ async def known_position(log: Log, site: SiteId, known_at: int | None) -> int:
     return known_at
 
 
-async def check_moment(log: Log, site: SiteId, moment: Moment) -> None:
-    """Raise Cut where the state at a moment rests on movement that retention took."""
-    made = (await log.cuts(site)).thinning
+async def check_moment(log: Log, site: SiteId, moment: Moment) -> Cuts:
+    """Raise Cut where the state at a moment rests on movement that retention took; gives what it took."""
+    cuts = await log.cuts(site)
+    made = cuts.thinning
     if made is None or (moment.until_at >= made.from_at and moment.known_at >= made.position):
-        return
+        return cuts
     at = "the latest time" if moment.at is None else rfc3339(moment.at)
     raise Cut(
         f"the movement of site '{site}' is kept from {rfc3339(made.from_at)} and fact position {made.position} on; its "

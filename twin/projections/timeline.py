@@ -21,6 +21,7 @@ from twin.graph.snapshot import pack, restore, version_of
 from twin.log.port import Log, Snapshot
 from twin.projections.moment import BEFORE_ALL, Moment, check_moment, known_position
 from twin.projections.net import net_facts
+from twin.projections.strips.index import StripIndex
 
 KIND = "graph"
 RUNGS = 32
@@ -37,9 +38,10 @@ class Timeline:
     history which a correction has disturbed is folded from the start once, and not at every read.
     """
 
-    def __init__(self, log: Log, site: Site, *, rung_facts: int = RUNG_FACTS) -> None:
+    def __init__(self, log: Log, site: Site, *, rung_facts: int = RUNG_FACTS, strips: StripIndex | None = None) -> None:
         self.site = site
         self.version = version_of(site)
+        self.strips = strips or StripIndex(log, site, self.version)
         self._log = log
         self._rung_facts = rung_facts
         self._rungs: dict[tuple[Micros, int], bytes] = {}
@@ -58,6 +60,10 @@ class Timeline:
             Cut: retention took movement that the answer would need.
         """
         moment = Moment(at=at, known_at=await known_position(self._log, self.site.name, known_at))
+        cuts = await check_moment(self._log, self.site.name, moment)
+        found = await self.strips.graph(moment, cuts)
+        if found is not None:
+            return state(found, at=at, position=moment.known_at)
         async with self._folded(moment) as graph:
             return state(graph, at=at, position=moment.known_at)
 

@@ -111,7 +111,7 @@ async def test_a_second_read_of_a_disturbed_past_folds_only_what_the_first_did_n
 async def test_remembered_graphs_are_bounded(lot, story):
     log = await story.log([story.event(n, story.moved(), at=n) for n in range(1, 300)])
     timeline = Timeline(log, lot, rung_facts=2)
-    await timeline.state()
+    await timeline.packed(Moment(at=None, known_at=299))
     assert len(timeline._rungs) == RUNGS
 
 

@@ -1,0 +1,112 @@
+"""A strip: the facts of a stretch of valid time, and what each thing was at its beginning, by what was known.
+
+Each fact says from which position on it is known and from which on it is not any more. What a thing was at the beginning is a
+row for each answer that there ever was: the position from which on that was the answer, and the answer. So a strip gives the
+state at any time in it as known at any position, and late facts do not make it useless: they add rows.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import zstandard
+from msgspec import Struct
+
+from twin.errors import CodecError
+from twin.events.facts import (
+    CameraStateChanged,
+    IdentitiesMerged,
+    SessionAmended,
+    SessionClosed,
+    SessionOpened,
+    StallChanged,
+    VehicleConfirmed,
+    VehicleDismissed,
+    VehicleHidden,
+    VehicleLeft,
+    VehicleMoved,
+    VehicleParked,
+)
+from twin.events.ids import Micros
+from twin.graph.nodes import CameraNow, SessionNow, StallNow, VehicleNow
+
+Shown = (
+    VehicleConfirmed
+    | VehicleMoved
+    | VehicleParked
+    | VehicleHidden
+    | VehicleLeft
+    | VehicleDismissed
+    | IdentitiesMerged
+    | StallChanged
+    | CameraStateChanged
+    | SessionOpened
+    | SessionClosed
+    | SessionAmended
+)
+"""Facts that change one thing each."""
+
+Thing = tuple[str, str]
+"""Kind and id."""
+
+NEVER = 2**62
+"""A position that no log reaches."""
+
+_LEVEL = 3
+_LARGEST = 256 * 2**20
+
+
+class Held(Struct, frozen=True, array_like=True, gc=False):
+    """A fact in a strip; known from ``position`` on, until (without) ``until``.
+
+    Attributes:
+        payload: None where it changes nothing but the time of the newest fact.
+    """
+
+    occurred_at: Micros
+    position: int
+    until: int
+    payload: Shown | None
+
+    def is_known(self, position: int) -> bool:
+        """Whether it was true as known at a position."""
+        return self.position <= position < self.until
+
+
+class Strip(Struct, frozen=True, array_like=True, kw_only=True):
+    """A stretch of valid time: after ``at``, until and with ``until_at``. It is right for every position from ``position`` on.
+
+    Rows are sorted by id and position; the first of a thing is at ``position``, if it was any. Facts are sorted by
+    (occurred_at, position).
+
+    Attributes:
+        newest: the time of the newest fact until ``at``, by what was known.
+        built_to: the last fact position that is in it.
+    """
+
+    at: Micros
+    until_at: Micros
+    position: int
+    built_to: int
+    newest: list[tuple[int, Micros]]
+    vehicles: list[tuple[str, int, VehicleNow | None]]
+    stalls: list[tuple[str, int, StallNow | None]]
+    cameras: list[tuple[str, int, CameraNow | None]]
+    sessions: list[tuple[str, int, SessionNow | None]]
+    facts: list[Held]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Strip).decode
+
+
+def pack_strip(strip: Strip) -> bytes:
+    """As bytes."""
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(_encode(strip))
+
+
+def unpack_strip(packed: bytes) -> Strip:
+    """From bytes; raises CodecError where they are no strip."""
+    try:
+        return _decode(zstandard.ZstdDecompressor().decompress(packed, max_output_size=_LARGEST))
+    except (zstandard.ZstdError, msgspec.DecodeError, msgspec.ValidationError, MemoryError) as wrong:
+        raise CodecError(f"a strip of the past cannot be read: {wrong}; it will be made again") from None
