@@ -208,15 +208,13 @@ class MemoryLog:
 
     async def facts_superseded(self, site: SiteId, *, after: int, until: int) -> list[Superseded]:
         """See ``twin.log.port.Log``."""
-        facts = self._sites.get(site, _SiteLog()).facts
-        told = facts[bisect_right(facts, after, key=_position) : bisect_right(facts, until, key=_position)]
-        wanted = {one for fact in told for one in fact.event.supersedes}
-        stored = {fact.event.id: fact for fact in facts if fact.event.id in wanted}
-        found = [(by.position, stored[one]) for by in told for one in dict.fromkeys(by.event.supersedes) if one in stored]
-        return [
+        kept = self._sites.get(site, _SiteLog())
+        found = [
             Superseded(position=fact.position, occurred_at=fact.event.occurred_at, by_position=by)
-            for by, fact in sorted(found, key=lambda pair: (pair[0], pair[1].position))
+            for fact in kept.facts
+            if after < (by := kept.superseded_by.get(fact.event.id, 0)) <= until
         ]
+        return sorted(found, key=lambda one: (one.by_position, one.position))
 
     async def position_at(self, site: SiteId, recorded_at: Micros) -> int:
         """See ``twin.log.port.Log``."""

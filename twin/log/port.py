@@ -87,7 +87,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
 
 class Superseded(Struct, frozen=True, kw_only=True, gc=False):
-    """A fact that is stored, and the position of one that supersedes it."""
+    """A fact that is stored, and the position of the first that supersedes it."""
 
     position: int
     occurred_at: Micros
@@ -188,7 +188,7 @@ class Log(Protocol):
         ...
 
     async def facts_superseded(self, site: SiteId, *, after: int, until: int) -> list[Superseded]:
-        """Facts that facts in positions (``after``, ``until``] supersede, by (by_position, position)."""
+        """Facts that were net until a fact in positions (``after``, ``until``] superseded them, by (by_position, position)."""
         ...
 
     async def position_at(self, site: SiteId, recorded_at: Micros) -> int:

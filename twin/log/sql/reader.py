@@ -165,7 +165,9 @@ def facts_superseded(connection: Connection, site: SiteId, after: int, until: in
         schema.supersessions, and_(_s.site == _f.site, _s.position == _f.position)
     )
     told = query.where(_s.site == site, _s.by_position > after, _s.by_position <= until)
-    rows = connection.execute(told.order_by(_s.by_position, _f.position))
+    other = schema.supersessions.alias()
+    before = exists().where(other.c.site == site, other.c.position == _s.position, other.c.by_position < _s.by_position)
+    rows = connection.execute(told.where(~before).order_by(_s.by_position, _f.position))
     return [Superseded(position=position, occurred_at=at, by_position=by) for position, at, by in rows]
 
 

@@ -7,6 +7,8 @@ positions; a block that is wholly before both times is one sum.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
 from msgspec import Struct
@@ -40,7 +42,7 @@ class Block:
         self.first_at, self.last_at = int(notes[:, 1].min()), int(notes[:, 1].max())
         self.total = np.bincount(notes[:, 2], notes[:, 3], n_counts)
 
-    def until(self, at: Micros, position: int, n_counts: int) -> NDArray[np.float64] | None:
+    def until(self, at: Micros, position: int, n_counts: int) -> NDArray[Any] | None:
         """The sums; None where they are 0."""
         if self.first > position or self.first_at > at:
             return None

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict, defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -22,18 +23,21 @@ from twin.graph.apply import change
 from twin.graph.flat import FlatGraph
 from twin.graph.model import site_graph
 from twin.log.cuts import Cuts
-from twin.log.port import Log
+from twin.log.port import Log, Superseded
 from twin.projections.moment import BEFORE_ALL, FOREVER, Moment
 from twin.projections.strips.counts import Block, Counts, Note
 from twin.projections.strips.loose import Carried, Loose
-from twin.projections.strips.shelf import EMPTY, Directory, Shelf, Window
-from twin.projections.strips.strip import NEVER, Held, Strip
+from twin.projections.strips.shelf import EMPTY, Changed, Directory, Shelf, Window
+from twin.projections.strips.strip import NEVER, Held, Strip, pack_strip, unpack_strip
 from twin.projections.strips.things import held
 
 STRIP_FACTS = 2_000
 SETTLE: Micros = 75 * SECOND
-MOST_BEHIND = 20_000
+MOST_BEHIND = 10_000
 BATCH = 100_000
+_MOST_DEFERRED = 50_000
+_MOST_UNSAVED = 64
+_RECENT = 4
 _PAGE = 5_000
 _REMEMBERED = 8
 _BEGINNING = 64  # facts before a strip; the middle one of their positions is where it begins to be right
@@ -75,7 +79,11 @@ class StripIndex:
         self._known_at: Micros = BEFORE_ALL  # strips after this valid time are not saved yet
         self._counts = Counts(self._blank)
         self._filled: list[tuple[int, Block]] = []
-        self._changed: dict[Micros, Strip] = {}
+        self._changed: dict[Micros, Changed] = {}
+        self._written = set[Micros]()  # since the directory was saved
+        self._read_to = 0
+        self._deferred: list[Held] = []
+        self._deferred_until: list[Superseded] = []
         self._read: OrderedDict[Micros, Strip] = OrderedDict()
 
     @property
@@ -112,7 +120,8 @@ class StripIndex:
                 directory = await self._present(cuts)
                 if directory.built_to == 0 < self._saved_to:
                     raise CodecError("retention took what they begin with")
-                await self._advance(directory, min(head, directory.built_to + BATCH))
+                to = min(head, max(directory.built_to, self._read_to) + BATCH)
+                await self._advance(directory, to, defers=to < head, saves=True)
                 await self._save()
                 return self.built_to < head
             except (_Moved, CodecError) as damaged:
@@ -210,40 +219,66 @@ class StripIndex:
 
     async def _strip(self, directory: Directory, n: int) -> Strip:
         window = directory.windows[n]
-        strip = self._changed.get(window.at) or self._read.get(window.at)
+        strip = self._read.get(window.at)
         if strip is None:
-            strip = EMPTY if window.at == BEFORE_ALL and not directory.built_to else await self._shelf.strip(window)
-            self._read[window.at] = strip
-            while len(self._read) > _REMEMBERED:
-                self._read.popitem(last=False)
+            strip = await self._kept(window)
+            self._remember(strip)
         ends = directory.windows[n + 1].at if n + 1 < len(directory.windows) else FOREVER
         if strip.until_at != ends:
             raise _Moved(f"the one at {window.at} ends at {strip.until_at}, not at {ends}")
         return strip
 
-    async def _advance(self, directory: Directory, to: int) -> None:
-        """Take facts in up to a position."""
+    async def _kept(self, window: Window) -> Strip:
+        if (changed := self._changed.get(window.at)) is not None:
+            return unpack_strip(changed.packed)
+        return EMPTY if window.at == BEFORE_ALL and not self._saved_to else await self._shelf.strip(window)
+
+    async def _advance(self, directory: Directory, to: int, *, defers: bool = False, saves: bool = False) -> None:
+        """Take facts in up to a position.
+
+        Args:
+            defers: leave those for strips of long ago for later, so that each strip is opened once for many of them; until
+                then the strips count as built to where they were.
+            saves: strips that changed may be kept at once.
+        """
+        try:
+            after = max(directory.built_to, self._read_to)
+            facts, notes = await self._facts(after, to)
+            corrected = await self._log.facts_superseded(self._site.name, after=after, until=to)
+            notes += await self._taken_back({one.position: one.by_position for one in reversed(corrected)})
+            facts, corrected = self._deferred + facts, self._deferred_until + corrected
+            self._deferred, self._deferred_until = [], []
+            if defers and len(facts) - (to - after) < _MOST_DEFERRED:
+                facts, corrected = self._later(directory, facts, corrected)
+            fresh, until = _by_window(directory, facts, corrected)
+            windows = await self._change(directory, fresh, until, to, saves=saves)
+            is_whole = not self._deferred and not self._deferred_until
+            self._directory = replace(directory, built_to=to if is_whole else directory.built_to, windows=tuple(windows))
+            self._read_to = to
+            number = len(self._counts.blocks)
+            self._filled += enumerate(self._counts.note(sorted(notes)), number)
+        except BaseException:  # half of it is done: go on from what is saved
+            self._forget()
+            raise
+
+    async def _facts(self, after: int, to: int) -> tuple[list[Held], list[Note]]:
         facts, notes = list[Held](), list[Note]()
-        after = directory.built_to
         while after < to:
             page = await self._log.facts(self._site.name, after=after, limit=min(_PAGE, to - after), thinned=True)
             page = [one for one in page if one.position <= to]
             facts += (held(one, self._blank) for one in page)
             notes += (note for one in page for note in self._notes(one))
             after = page[-1].position if page else to
-        corrected = await self._log.facts_superseded(self._site.name, after=directory.built_to, until=to)
-        notes += await self._taken_back({one.position: one.by_position for one in reversed(corrected)})
-        until = defaultdict[int, dict[int, int]](dict)
-        fresh = defaultdict[int, list[Held]](list)
-        for one in corrected:
-            until[_window_of(directory, one.occurred_at)].setdefault(one.position, one.by_position)
-        for one in facts:
-            fresh[_window_of(directory, one.occurred_at)].append(one)
-        if -1 in until or -1 in fresh:
-            raise CodecError("a fact came of before what retention left")
-        await self._change(directory, fresh, until, to)
-        first_number = len(self._counts.blocks)
-        self._filled += enumerate(self._counts.note(sorted(notes)), first_number)
+        return facts, notes
+
+    def _later(
+        self, directory: Directory, facts: list[Held], corrected: list[Superseded]
+    ) -> tuple[list[Held], list[Superseded]]:
+        """Defer what is of long ago; gives the rest."""
+        begins = directory.windows[max(0, len(directory.windows) - _RECENT)].at
+        self._deferred = [one for one in facts if one.occurred_at <= begins]
+        self._deferred_until = [one for one in corrected if one.occurred_at <= begins]
+        return [one for one in facts if one.occurred_at > begins], [one for one in corrected if one.occurred_at > begins]
 
     def _notes(self, one: RecordedFact) -> list[Note]:
         at = one.event.occurred_at
@@ -259,31 +294,42 @@ class StripIndex:
         return found
 
     async def _change(
-        self, directory: Directory, fresh: dict[int, list[Held]], until: dict[int, dict[int, int]], built_to: int
-    ) -> None:
-        self._directory = directory
+        self,
+        directory: Directory,
+        fresh: Mapping[int, list[Held]],
+        until: Mapping[int, dict[int, int]],
+        built_to: int,
+        *,
+        saves: bool,
+    ) -> list[Window]:
+        """Take facts into the strips of their times; gives the directory's strips as they are then."""
         waiting = sorted(fresh.keys() | until.keys(), reverse=True)
         carried: Carried | None = None
-        n = -1
-        windows = list(directory.windows)
+        n, windows = -1, list(directory.windows)
         while carried is not None or waiting:
             n = n + 1 if carried is not None else waiting[-1]
             if waiting and waiting[-1] == n:
                 waiting.pop()
             strip = await self._strip(directory, n)
-            loose, is_last = Loose(strip, self._scratch), n == len(directory.windows) - 1
-            before = Loose(strip, self._scratch)
-            touched = loose.begin(carried) if carried is not None else set()
-            touched |= loose.take(fresh.get(n, ()), until.get(n, {}))
-            carried = None
-            if is_last:
-                windows[n:] = self._cut_up(loose, windows[n], built_to)
+            loose = Loose(strip, self._scratch)
+            told, ends = fresh.get(n, []), until.get(n, {})
+            if n == len(directory.windows) - 1:
+                loose.begin(carried)
+                loose.take(told, ends)
+                windows[n:], carried = self._cut_up(loose, windows[n], built_to), None
             else:
-                begins = windows[n + 1].position
-                carried = loose.carried(touched, begins).unlike(before.carried(touched, begins))
-                self._put(loose.strip(built_to))
+                begins, touched = windows[n + 1].position, loose.touched(carried, told, ends)
+                before = loose.carried(touched, begins)
+                loose.begin(carried)
+                loose.take(told, ends)
+                after = loose.carried(touched, begins)
+                # One that a writer left half way may hold these facts already, and the next one not.
+                carried = after if self._is_ahead(strip) else after.unlike(before)
+                self._put(windows[n], loose.strip(built_to))
+            if saves and len(self._changed) > _MOST_UNSAVED:
+                await self._save_strips()
             await asyncio.sleep(0)
-        self._directory = replace(directory, built_to=built_to, windows=tuple(windows))
+        return windows
 
     def _cut_up(self, loose: Loose, window: Window, built_to: int) -> list[Window]:
         """The last strip, as one or, where it has facts enough, as several."""
@@ -298,7 +344,7 @@ class StripIndex:
 
     def _as_window(self, loose: Loose, built_to: int) -> Window:
         window = Window(loose.at, loose.position, min((one.position for one in loose.facts), default=NEVER))
-        self._put(loose.strip(built_to))
+        self._put(window, loose.strip(built_to))
         return window
 
     def _n_settled(self, loose: Loose) -> int | None:
@@ -311,9 +357,22 @@ class StripIndex:
             return None
         return bisect_right(facts, at, key=lambda one: one.occurred_at)
 
-    def _put(self, strip: Strip) -> None:
-        self._read.pop(strip.at, None)
-        self._changed[strip.at] = strip
+    def _is_ahead(self, strip: Strip) -> bool:
+        return strip.built_to > self._saved_to and strip.at not in self._written
+
+    def _put(self, window: Window, strip: Strip) -> None:
+        self._written.add(strip.at)
+        self._changed[strip.at] = Changed(window, pack_strip(strip))
+        self._remember(strip)
+
+    def _remember(self, strip: Strip) -> None:
+        self._read[strip.at] = strip
+        while len(self._read) > _REMEMBERED:
+            self._read.popitem(last=False)
+
+    async def _save_strips(self) -> None:
+        await self._shelf.save_strips(self._changed.values(), self._known_at)
+        self._changed = {}
 
     async def _save(self) -> None:
         """Keep what changed."""
@@ -323,14 +382,27 @@ class StripIndex:
         stored = await self._shelf.directory()
         if (0 if stored is None else stored.built_to) != self._saved_to:
             raise _Moved("another process writes them, too")
-        directory = replace(
-            directory, n_blocks=len(self._counts.blocks), notes=[(one[0], one[1], one[2], one[3]) for one in self._counts.open]
-        )
-        await self._shelf.save(directory, self._changed.values(), self._filled, self._known_at)
+        await self._save_strips()
+        directory = replace(directory, n_blocks=len(self._counts.blocks), notes=list(self._counts.open))
+        await self._shelf.save(directory, self._filled)
         if directory.windows[0].position:
             await self._shelf.drop(below=directory.windows[0].position)
-        self._saved_to, self._known_at = directory.built_to, directory.windows[-1].at
-        self._changed, self._filled = {}, []
+        self._saved_to, self._known_at, self._filled = directory.built_to, directory.windows[-1].at, []
+        self._written = set()
+
+
+def _by_window(
+    directory: Directory, facts: list[Held], corrected: list[Superseded]
+) -> tuple[Mapping[int, list[Held]], Mapping[int, dict[int, int]]]:
+    """Facts, and from where on which are not true any more, by the strip that they are of."""
+    fresh, until = defaultdict[int, list[Held]](list), defaultdict[int, dict[int, int]](dict)
+    for one in facts:
+        fresh[_window_of(directory, one.occurred_at)].append(one)
+    for one in corrected:
+        until[_window_of(directory, one.occurred_at)].setdefault(one.position, one.by_position)
+    if -1 in until or -1 in fresh:
+        raise CodecError("a fact came of before what retention left")
+    return fresh, until
 
 
 def _window_of(directory: Directory, at: Micros) -> int:

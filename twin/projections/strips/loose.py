@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from msgspec.structs import replace
 
 from twin.events.ids import Micros
 from twin.graph.flat import BLANK, FlatGraph
-from twin.projections.strips.strip import Held, Strip, Thing
+from twin.projections.strips.strip import NEVER, Held, Strip, Thing
 from twin.projections.strips.things import Rows, newest_after, rows_after, thing_of, trimmed
 
 _KINDS = {"vehicle": "vehicles", "stall": "stalls", "camera": "cameras", "session": "sessions"}
@@ -45,29 +44,31 @@ class Loose:
                 found[one].append((position, now))
             self.rows |= {(kind, one): tuple(rows) for one, rows in found.items()}
 
-    def begin(self, carried: Carried) -> set[Thing]:
+    def touched(self, carried: Carried | None, facts: Iterable[Held], until: Mapping[int, int]) -> set[Thing]:
+        """The things that these change."""
+        found = set(carried.rows) if carried is not None else set[Thing]()
+        found |= {thing_of(one.payload) for one in facts if one.payload is not None}
+        if until:
+            found |= {thing_of(one.payload) for one in self.facts if one.position in until and one.payload is not None}
+        return found
+
+    def begin(self, carried: Carried | None) -> None:
         """Set what these things are at the beginning."""
+        if carried is None:
+            return
         for thing, rows in carried.rows.items():
             self._set(thing, rows)
         self.newest = carried.newest
-        return set(carried.rows)
 
-    def take(self, facts: Iterable[Held], until: Mapping[int, int]) -> set[Thing]:
-        """Take facts in, and from which positions on others are not true any more; gives the things that they change."""
+    def take(self, facts: Iterable[Held], until: Mapping[int, int]) -> None:
+        """Take facts in, and from which positions on which are not true any more."""
         stored = {one.position for one in self.facts}
-        fresh = [one for one in facts if one.position not in stored]
-        if len(fresh) > 8:
-            self.facts = sorted([*self.facts, *fresh], key=_order)
-        else:
-            for one in fresh:
-                insort(self.facts, one, key=_order)
-        touched = {thing_of(one.payload) for one in fresh if one.payload is not None}
+        self.facts += (one for one in facts if one.position not in stored)
+        self.facts.sort(key=_order)
         if until:
-            for place, one in enumerate(self.facts):
-                if (by := until.get(one.position)) is not None and by < one.until:
-                    self.facts[place] = replace(one, until=by)
-                    touched |= {thing_of(one.payload)} if one.payload is not None else set()
-        return touched
+            self.facts = [
+                replace(one, until=by) if (by := until.get(one.position, NEVER)) < one.until else one for one in self.facts
+            ]
 
     def carried(self, things: Iterable[Thing], begins: int, facts: Sequence[Held] | None = None) -> Carried:
         """What these things are after the strip's facts (or these), for positions from ``begins`` on."""

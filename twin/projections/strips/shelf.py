@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +14,7 @@ from twin.events.ids import Micros, SiteId
 from twin.log.port import Log, Snapshot
 from twin.projections.moment import BEFORE_ALL, FOREVER
 from twin.projections.strips.counts import Block, Note, pack_block, unpack_block
-from twin.projections.strips.strip import NEVER, Strip, pack_strip, unpack_strip
+from twin.projections.strips.strip import NEVER, Strip, unpack_strip
 
 STRIP_KIND = "graph.strip"
 COUNTS_KIND = "graph.counts"
@@ -35,6 +35,13 @@ class Window(NamedTuple):
     at: Micros
     position: int
     first: int
+
+
+class Changed(NamedTuple):
+    """A strip that is not kept yet, packed."""
+
+    window: Window
+    packed: bytes
 
 
 class Directory(Struct, frozen=True, kw_only=True, array_like=True):
@@ -107,19 +114,18 @@ class Shelf:
             raise CodecError("blocks of counts are not there or damaged; they will be made again")
         return [unpack_block(by_number[number].body, n_counts) for number in range(n_blocks)]
 
-    async def save(
-        self, directory: Directory, strips: Iterable[Strip], blocks: Sequence[tuple[int, Block]], known: int
-    ) -> None:
-        """Write strips, later ones first so that none ends where no other begins, blocks, and last the directory.
+    async def save_strips(self, strips: Iterable[Changed], known: Micros) -> None:
+        """Write strips, later ones first, so that none ends where no other begins.
 
         Args:
-            blocks: with their numbers.
             known: strips after this valid time are new.
         """
-        ordered = sorted(strips, key=lambda one: one.at)
-        fresh, old = [one for one in ordered if one.at > known], [one for one in ordered if one.at <= known]
-        for some in (fresh, old):
-            await asyncio.gather(*(self._save_strip(one) for one in some))
+        found = list(strips)
+        for some in ([one for one in found if one.window.at > known], [one for one in found if one.window.at <= known]):
+            await asyncio.gather(*(self._save(STRIP_KIND, one.window.position, one.window.at, one.packed) for one in some))
+
+    async def save(self, directory: Directory, blocks: Iterable[tuple[int, Block]]) -> None:
+        """Write blocks of counts with their numbers, and then the directory; its strips are written before."""
         for number, block in blocks:
             await self._save(COUNTS_KIND, block.last, number, pack_block(block))
         await self._save(DIRECTORY_KIND, 0, 0, _encode(directory))
@@ -131,9 +137,6 @@ class Shelf:
             return
         for kind in (DIRECTORY_KIND, STRIP_KIND, COUNTS_KIND):
             await self._log.drop_snapshots(self._site, kind, below=_EVERY)
-
-    async def _save_strip(self, strip: Strip) -> None:
-        await self._save(STRIP_KIND, strip.position, strip.at, pack_strip(strip))
 
     async def _save(self, kind: str, position: int, at: Micros, body: bytes) -> None:
         one = Snapshot(site=self._site, kind=kind, version=self._version, position=position, at=at, body=body)
