@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ExceptionHandler
 
-from twin.api import crops, decisions, health, ingest, payments, sites, state, subscriptions
+from twin.api import crops, decisions, health, history, ingest, payments, sites, state, subscriptions
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json
 from twin.api.live import live
@@ -30,6 +30,7 @@ STATIC = Path(__file__).parent / "static"
 ENDPOINTS: tuple[Endpoint, ...] = (
     *sites.ENDPOINTS,
     *state.ENDPOINTS,
+    *history.ENDPOINTS,
     *ingest.ENDPOINTS,
     *decisions.ENDPOINTS,
     *payments.ENDPOINTS,

@@ -128,6 +128,12 @@ def state(graph: SiteGraph, *, at: Micros | None = None, position: int | None = 
     }
 
 
+def counts(graph: SiteGraph, zone: str | None = None) -> dict[str, Any]:
+    """The state's zones (or one of them) and counters."""
+    zones = [one for one in _zones(graph) if zone in (None, one["zone"])]
+    return {"zones": zones, "counters": _counters(graph)}
+
+
 def _vehicles(graph: SiteGraph) -> list[dict[str, Any]]:
     session_by_vehicle = {now.vehicle: name for name, now in graph.each("session")}
     return [_vehicle(name, now, session_by_vehicle.get(name)) for name, now in graph.each("vehicle")]

@@ -36,12 +36,12 @@ async def read_moment(log: Log, site: SiteId, *, at: str | None, known_at: str |
         BadInput: a time that is neither RFC 3339 nor, for ``known_at``, a position.
         NotFound: ``known_at`` is a position that the fact log has not reached.
     """
-    valid = None if at is None else _time("at", at)
+    valid = None if at is None else read_time("at", at)
     if known_at is None:
         return Moment(at=valid, known_at=(await log.heads(site)).facts)
     if known_at.isascii() and known_at.isdigit():
         return Moment(at=valid, known_at=await known_position(log, site, _position(known_at)))
-    return Moment(at=valid, known_at=await log.position_at(site, _time("known_at", known_at)))
+    return Moment(at=valid, known_at=await log.position_at(site, read_time("known_at", known_at)))
 
 
 async def known_position(log: Log, site: SiteId, known_at: int | None) -> int:
@@ -76,7 +76,8 @@ def _position(text: str) -> int:
     return int(text)
 
 
-def _time(name: str, text: str) -> Micros:
+def read_time(name: str, text: str) -> Micros:
+    """A time from the text of a query; raises BadInput."""
     wanted = "an RFC 3339 time such as 2026-01-01T09:00:00Z" + (" or a fact position" if name == "known_at" else "")
     try:
         return micros(text)

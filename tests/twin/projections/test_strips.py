@@ -1,14 +1,12 @@
 import asyncio
+import contextlib
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from twin.events.codec import canonical_json
-from twin.log.sql import SqlLog
 from twin.projections.naive import replay
-from twin.projections.strips import index as index_module
 from twin.projections.strips.index import StripIndex
 from twin.projections.strips.shelf import COUNTS_KIND, DIRECTORY_KIND, STRIP_KIND
 from twin.projections.timeline import Timeline
@@ -101,10 +99,8 @@ def test_a_build_that_is_cut_off_anywhere_leaves_strips_that_can_be_gone_on_with
             await save(snapshot)
 
         log.save_snapshot = failing
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await built(timeline_of(log, lot))
-        except asyncio.CancelledError:
-            pass
         log.save_snapshot = save
         fresh = timeline_of(log, lot)
         await check(log, lot, fresh, moments(story, asked, len(events)))

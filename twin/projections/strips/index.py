@@ -53,20 +53,31 @@ class _Moved(Exception):
 class StripIndex:
     """One site's strips.
 
-    What changed stays in memory until ``build`` saves it, of ``MOST_BEHIND`` facts at most where nobody builds; beside that the
+    What changed stays in memory until ``build`` saves it, of ``most_behind`` facts at most where nobody builds; beside that the
     last few strips that were read.
 
     Args:
         strip_facts: how many facts are in a strip, at least.
         settle: a strip ends so long before the newest fact, at least: later facts are rarely of before.
+        most_behind: a read takes so many facts in that are not saved yet, at most.
     """
 
-    def __init__(self, log: Log, site: Site, version: str, *, strip_facts: int = STRIP_FACTS, settle: Micros = SETTLE) -> None:
+    def __init__(
+        self,
+        log: Log,
+        site: Site,
+        version: str,
+        *,
+        strip_facts: int = STRIP_FACTS,
+        settle: Micros = SETTLE,
+        most_behind: int = MOST_BEHIND,
+    ) -> None:
         self._log = log
         self._site = site
         self._shelf = Shelf(log, site.name, version)
         self._strip_facts = strip_facts
         self._settle = settle
+        self._most_behind = most_behind
         self._blank = FlatGraph(site_graph(site))
         self._scratch = self._blank.copy()
         self._is_busy = False
@@ -115,7 +126,7 @@ class StripIndex:
         """
         async with self._lock:
             head, cuts = (await self._log.heads(self._site.name)).facts, await self._log.cuts(self._site.name)
-            self._is_busy = head - self.built_to > MOST_BEHIND
+            self._is_busy = head - self.built_to > self._most_behind
             try:
                 directory = await self._present(cuts)
                 if directory.built_to == 0 < self._saved_to:
@@ -141,10 +152,10 @@ class StripIndex:
         async with self._lock:
             try:
                 directory = await self._present(cuts)
-                if position - self._saved_to > MOST_BEHIND:  # another process may have saved more
+                if position - self._saved_to > self._most_behind:  # another process may have saved more
                     self._forget()
                     directory = await self._present(cuts)
-                if position - directory.built_to > MOST_BEHIND:
+                if position - directory.built_to > self._most_behind:
                     return None
                 if directory.built_to < position:
                     await self._advance(directory, position)
