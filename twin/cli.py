@@ -78,7 +78,9 @@ def demo(
 def bench(
     name: Annotated[
         str,
-        typer.Argument(help="Of ops/bench: fusion, fusion_quality, gate, log, noise, perception, search, storage, traffic."),
+        typer.Argument(
+            help="Of ops/bench: fusion, fusion_quality, gate, log, noise, perception, search, storage, timetravel, traffic."
+        ),
     ],
     as_json: AsJson = False,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Alternating repeats; the median counts.")] = 5,

@@ -10,6 +10,7 @@ import heapq
 import random
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -30,10 +31,11 @@ from twin.events.facts import (
     VehicleMoved,
     VehicleParked,
 )
-from twin.events.ids import SECOND, DeviceId, Micros
+from twin.events.ids import SECOND, DeviceId, Micros, SessionId, SiteId, TrackletId, VehicleId
 from twin.events.observations import FrameObserved
 from twin.log.port import FoldCommit, Log
 
+SITE = SiteId("lot")
 N_STALLS = N_INSIDE = 500
 N_MOVES = 40
 STAY_S = 5_400.0
@@ -47,7 +49,7 @@ _COVARIANCE = (0.04, 0.003, 0.05)
 
 def car_park() -> Site:
     """20 cameras, 500 stalls on two levels."""
-    return replace(generate(n_cameras=20, n_stalls=N_STALLS, n_levels=2, overlap=0.2, seed=7), name="lot")
+    return replace(generate(n_cameras=20, n_stalls=N_STALLS, n_levels=2, overlap=0.2, seed=7), name=SITE)
 
 
 def facts(site: Site, n_facts: int, seed: int = 1) -> Iterator[FactEvent]:
@@ -90,9 +92,9 @@ async def fill(log: Log, site: Site, n_facts: int) -> None:
 
 
 def _event(cause: int, at: Micros, payload: Fact, corrects: tuple[int, ...]) -> FactEvent:
-    event = FactEvent(site="lot", fold_version="1", cause=cause, ordinal=0, occurred_at=at, payload=payload)
+    event = FactEvent(site=SITE, fold_version="1", cause=cause, ordinal=0, occurred_at=at, payload=payload)
     if corrects:
-        wrong = FactEvent(site="lot", fold_version="1", cause=corrects[0], ordinal=0, occurred_at=at, payload=payload)
+        wrong = FactEvent(site=SITE, fold_version="1", cause=corrects[0], ordinal=0, occurred_at=at, payload=payload)
         return replace(event, supersedes=(wrong.id,))
     return event
 
@@ -114,21 +116,23 @@ def _stall_life(site: Site, n: int, draw: random.Random) -> Iterator[tuple[Micro
     if n < len(site.cameras):
         yield at, (next(order), CameraStateChanged(camera=site.cameras[n].id, state="active"))
     for visit in count():
-        for at, fact in _visit(site, n, f"{n:03d}{visit:05d}", at, draw):
+        last_at = at
+        for fact_at, fact in _visit(site, n, f"{n:03d}{visit:05d}", last_at, draw):
+            at = fact_at
             yield at, (next(order), fact)
 
 
 def _visit(site: Site, n: int, name: str, at: Micros, draw: random.Random) -> Iterator[tuple[Micros, Fact]]:
-    stall, vehicle, session, entry_at = site.stalls[n], f"v-{name}", f"p-{name}", at
+    stall, vehicle, session, entry_at = site.stalls[n], VehicleId(f"v-{name}"), SessionId(f"p-{name}"), at
     x, y = _middle(stall.ring_m)
     level, lane, camera = stall.level, next(one.id for one in site.zones if one.level == stall.level), site.cameras[n % 20].id
     entry, leave = (next(p.id for p in site.portals if p.direction == way and p.role == "boundary") for way in ("in", "out"))
-    where = {"level": level, "covariance_m2": _COVARIANCE}
+    where: dict[str, Any] = {"level": level, "covariance_m2": _COVARIANCE}
     yield at, VehicleConfirmed(vehicle=vehicle, kind="car", position_m=(0.0, 0.0), zone=lane, **where)
     yield at, PortalCrossed(vehicle=vehicle, portal=entry, direction="in", position_m=(0.0, 0.0), speed_mps=2.0)
     yield at, SessionOpened(session=session, vehicle=vehicle, portal=entry, entry_at=at, confidence=0.97)
     for way in ("in", "out"):
-        yield at, TrackletAssigned(tracklet=f"{camera}:1:{name}{way}", camera=camera, vehicle=vehicle)
+        yield at, TrackletAssigned(tracklet=TrackletId(f"{camera}:1:{name}{way}"), camera=camera, vehicle=vehicle)
         for step in range(N_MOVES):
             at += SECOND + draw.randrange(-40_000, 40_000)
             share = (step + 1) / N_MOVES if way == "in" else 1 - step / N_MOVES

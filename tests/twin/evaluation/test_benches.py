@@ -5,9 +5,18 @@ from twin.evaluation.benches import bench_names, bench_text, run_bench
 
 
 def test_the_checkout_has_benchmarks_of_the_log_and_of_perception():
-    assert {"fusion", "fusion_quality", "gate", "log", "noise", "perception", "search", "storage", "traffic"} == set(
-        bench_names()
-    )
+    assert {
+        "fusion",
+        "fusion_quality",
+        "gate",
+        "log",
+        "noise",
+        "perception",
+        "search",
+        "storage",
+        "timetravel",
+        "traffic",
+    } == set(bench_names())
 
 
 def test_a_benchmark_is_run_with_its_repeats(tmp_path):

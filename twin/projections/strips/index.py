@@ -10,8 +10,7 @@ import asyncio
 import logging
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -28,7 +27,17 @@ from twin.projections.moment import BEFORE_ALL, FOREVER, Moment
 from twin.projections.strips.counts import Block, Counts, Note
 from twin.projections.strips.loose import Carried, Loose
 from twin.projections.strips.shelf import EMPTY, Changed, Directory, Shelf, Window
-from twin.projections.strips.strip import NEVER, Held, Strip, pack_strip, unpack_strip
+from twin.projections.strips.strip import (
+    NEVER,
+    CameraRow,
+    Held,
+    SessionRow,
+    StallRow,
+    Strip,
+    VehicleRow,
+    pack_strip,
+    unpack_strip,
+)
 from twin.projections.strips.things import held
 
 STRIP_FACTS = 2_000
@@ -81,6 +90,7 @@ class StripIndex:
         self._blank = FlatGraph(site_graph(site))
         self._scratch = self._blank.copy()
         self._is_busy = False
+        self._is_damaged = False
         self._lock = asyncio.Lock()
         self._forget()
 
@@ -108,14 +118,18 @@ class StripIndex:
         Args:
             cuts: of the site, as they are now.
         """
-        for _ in range(_TRIES):
-            directory = await self._reaching(moment.known_at, cuts)
-            if directory is None:
-                return None
+        wrong: Exception | None = None
+        for _ in range(0 if self._is_damaged else _TRIES):
+            directory = self._directory
             try:
-                return await self._graph(directory, moment)
-            except (_Moved, CodecError) as wrong:
-                await self._lose(directory, wrong)
+                directory = await self._reaching(moment.known_at, cuts)
+                return None if directory is None else await self._graph(directory, moment)
+            except (_Moved, CodecError) as error:  # another process may have made them again
+                wrong = error
+                await self._lose(directory)
+        if wrong is not None:
+            self._is_damaged = True
+            _logger.warning("site '%s': %s; until then facts are folded", self._site.name, wrong)
         return None
 
     async def build(self) -> bool:
@@ -128,6 +142,8 @@ class StripIndex:
             head, cuts = (await self._log.heads(self._site.name)).facts, await self._log.cuts(self._site.name)
             self._is_busy = head - self.built_to > self._most_behind
             try:
+                if self._is_damaged:
+                    raise CodecError("what was found to be damaged is dropped")
                 directory = await self._present(cuts)
                 if directory.built_to == 0 < self._saved_to:
                     raise CodecError("retention took what they begin with")
@@ -139,6 +155,7 @@ class StripIndex:
                 _logger.warning("site '%s': strips of the past are made again: %s", self._site.name, damaged)
                 self._forget()
                 await self._shelf.drop()
+                self._is_damaged = False
                 return True
             finally:
                 self._is_busy = False
@@ -150,26 +167,20 @@ class StripIndex:
         if self._is_busy:
             return None
         async with self._lock:
-            try:
-                directory = await self._present(cuts)
-                if position - self._saved_to > self._most_behind:  # another process may have saved more
-                    self._forget()
-                    directory = await self._present(cuts)
-                if position - directory.built_to > self._most_behind:
-                    return None
-                if directory.built_to < position:
-                    await self._advance(directory, position)
-                return self._directory
-            except (_Moved, CodecError) as damaged:
-                _logger.warning("site '%s': %s", self._site.name, damaged)
+            directory = await self._present(cuts)
+            if position - self._saved_to > self._most_behind:  # another process may have saved more
                 self._forget()
+                directory = await self._present(cuts)
+            if position - directory.built_to > self._most_behind:
                 return None
+            if directory.built_to < position:
+                await self._advance(directory, position)
+            return self._directory
 
-    async def _lose(self, directory: Directory, wrong: Exception) -> None:
+    async def _lose(self, directory: Directory | None) -> None:
         """Read everything anew, if nobody did so meanwhile."""
         async with self._lock:
             if self._directory is directory:
-                _logger.warning("site '%s': strips of the past are read again: %s", self._site.name, wrong)
                 self._forget()
 
     async def _present(self, cuts: Cuts) -> Directory:
@@ -422,21 +433,21 @@ def _window_of(directory: Directory, at: Micros) -> int:
 
 def _begin(graph: FlatGraph, strip: Strip, known_at: int) -> None:
     """What things were at a strip's beginning."""
-    rows: tuple[tuple[str, list[tuple[str, int, Any]]], ...] = (
-        ("vehicle", strip.vehicles),
-        ("stall", strip.stalls),
-        ("camera", strip.cameras),
-        ("session", strip.sessions),
-    )
-    for kind, told in rows:
+    told: dict[str, Sequence[VehicleRow | StallRow | CameraRow | SessionRow]] = {
+        "vehicle": strip.vehicles,
+        "stall": strip.stalls,
+        "camera": strip.cameras,
+        "session": strip.sessions,
+    }
+    for kind, rows in told.items():
         nodes = graph.nodes[kind]
-        for name, position, now in told:
-            if position > known_at:
+        for row in rows:
+            if row.position > known_at:
                 continue
-            if now is None:
-                nodes.pop(name, None)
+            if row.now is None:
+                nodes.pop(row.name, None)
             else:
-                nodes[name] = now
+                nodes[row.name] = row.now
     for position, at in strip.newest:
         if position <= known_at:
             graph.at = at

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from twin.events.ids import Micros
 from twin.graph.flat import BLANK, FlatGraph
-from twin.projections.strips.strip import NEVER, Held, Strip, Thing
+from twin.projections.strips.strip import NEVER, CameraRow, Held, SessionRow, StallRow, Strip, Thing, VehicleRow
 from twin.projections.strips.things import Rows, newest_after, rows_after, thing_of, trimmed
 
 _KINDS = {"vehicle": "vehicles", "stall": "stalls", "camera": "cameras", "session": "sessions"}
+_ROWS: dict[str, Any] = {"vehicle": VehicleRow, "stall": StallRow, "camera": CameraRow, "session": SessionRow}
 
 
 class Carried:
@@ -40,8 +41,8 @@ class Loose:
         self._scratch = scratch
         for kind, name in _KINDS.items():
             found = defaultdict[str, list[tuple[int, Any]]](list)
-            for one, position, now in getattr(strip, name):
-                found[one].append((position, now))
+            for row in getattr(strip, name):
+                found[row.name].append((row.position, row.now))
             self.rows |= {(kind, one): tuple(rows) for one, rows in found.items()}
 
     def touched(self, carried: Carried | None, facts: Iterable[Held], until: Mapping[int, int]) -> set[Thing]:
@@ -102,9 +103,9 @@ class Loose:
 
     def strip(self, built_to: int) -> Strip:
         """Together again."""
-        by_kind: dict[str, list[tuple[str, int, Any]]] = {kind: [] for kind in _KINDS}
+        by_kind: dict[str, list[Any]] = {kind: [] for kind in _KINDS}
         for (kind, name), rows in sorted(self.rows.items(), key=_thing):
-            by_kind[kind] += ((name, position, now) for position, now in rows)
+            by_kind[kind] += (_ROWS[kind](name, position, now) for position, now in rows)
         return Strip(
             at=self.at,
             until_at=self.until_at,

@@ -72,6 +72,38 @@ class Held(Struct, frozen=True, array_like=True, gc=False):
         return self.position <= position < self.until
 
 
+class VehicleRow(Struct, frozen=True, array_like=True, gc=False):
+    """What a vehicle was, as known from ``position`` on; None: not on the site."""
+
+    name: str
+    position: int
+    now: VehicleNow | None
+
+
+class StallRow(Struct, frozen=True, array_like=True, gc=False):
+    """What a stall was, likewise."""
+
+    name: str
+    position: int
+    now: StallNow
+
+
+class CameraRow(Struct, frozen=True, array_like=True, gc=False):
+    """What a camera was, likewise."""
+
+    name: str
+    position: int
+    now: CameraNow
+
+
+class SessionRow(Struct, frozen=True, array_like=True, gc=False):
+    """What an open stay was, likewise; None: none."""
+
+    name: str
+    position: int
+    now: SessionNow | None
+
+
 class Strip(Struct, frozen=True, array_like=True, kw_only=True):
     """A stretch of valid time: after ``at``, until and with ``until_at``. It is right for every position from ``position`` on.
 
@@ -88,10 +120,10 @@ class Strip(Struct, frozen=True, array_like=True, kw_only=True):
     position: int
     built_to: int
     newest: list[tuple[int, Micros]]
-    vehicles: list[tuple[str, int, VehicleNow | None]]
-    stalls: list[tuple[str, int, StallNow | None]]
-    cameras: list[tuple[str, int, CameraNow | None]]
-    sessions: list[tuple[str, int, SessionNow | None]]
+    vehicles: list[VehicleRow]
+    stalls: list[StallRow]
+    cameras: list[CameraRow]
+    sessions: list[SessionRow]
     facts: list[Held]
 
 
