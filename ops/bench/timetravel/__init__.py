@@ -152,11 +152,9 @@ def text(report: Mapping[str, Any]) -> str:
         **({"naive fold": reference} if reference else {}),
     }
     lines += [f"| {name} | {one['p50']} | {one['p95']} | {one['p99']} |" for name, one in rows.items()]
-    lines += [
-        "",
-        f"answers of some {ours['answer_bytes']:,} bytes; the log {ours['file_bytes']:,} bytes,"
-        f" {ours['strips_bytes']:,} of them strips ({ours['strips_bytes_a_day']:,} a day); filled in {ours['filled_s']} s, strips built in {ours['built_s']} s",
-    ]
+    size, took = "answers of some {answer_bytes:,} bytes; the log {file_bytes:,} bytes", "filled in {filled_s} s"
+    size += ", {strips_bytes:,} of them strips ({strips_bytes_a_day:,} a day)"
+    lines += ["", f"{size}; {took}, strips built in {{built_s}} s".format(**ours)]
     return "\n".join(lines) + "\n"
 
 
