@@ -62,6 +62,7 @@ class Counts:
         self._scratch = model.copy()
         self.blocks: list[Block] = []
         self.open: list[Note] = []
+        self._newest: tuple[int, Block | None] = (0, None)
 
     def changes(self, payload: Fact) -> list[tuple[int, int]]:
         """Which counts a fact changes, and by how much."""
@@ -88,11 +89,19 @@ class Counts:
         self.blocks += filled
         return filled
 
+    def _open(self) -> Block | None:
+        """The notes that fill no block yet."""
+        place = BLOCK * len(self.blocks) + len(self.open)  # it only grows
+        if self._newest[0] != place:
+            made = Block(np.array(self.open, dtype=np.int64), self.n_counts) if self.open else None
+            self._newest = place, made
+        return self._newest[1]
+
     def put(self, graph: FlatGraph, at: Micros, position: int) -> None:
         """Set the counts of a graph."""
         sums = np.zeros(self.n_counts)
-        blocks = [*self.blocks, *([Block(np.array(self.open, dtype=np.int64), self.n_counts)] if self.open else [])]
-        for block in blocks:
+        newest = self._open()
+        for block in [*self.blocks, newest] if newest is not None else self.blocks:
             if (found := block.until(at, position, self.n_counts)) is not None:
                 sums += found
         counts = [int(one) for one in sums]

@@ -31,14 +31,18 @@ from twin.projections.strips.strip import (
     NEVER,
     CameraRow,
     Held,
+    ReadStrip,
+    Sealed,
     SessionRow,
     StallRow,
     Strip,
     VehicleRow,
     pack_strip,
+    shown_in,
+    unpack_read,
     unpack_strip,
 )
-from twin.projections.strips.things import held
+from twin.projections.strips.things import held, thing_of
 
 STRIP_FACTS = 2_000
 SETTLE: Micros = 75 * SECOND
@@ -51,6 +55,7 @@ _PAGE = 5_000
 _REMEMBERED = 8
 _BEGINNING = 64  # facts before a strip; the middle one of their positions is where it begins to be right
 _TRIES = 3
+_EMPTY = pack_strip(EMPTY)
 
 _logger = logging.getLogger(__name__)
 
@@ -105,7 +110,7 @@ class StripIndex:
         self._read_to = 0
         self._deferred: list[Held] = []
         self._deferred_until: list[Superseded] = []
-        self._read: OrderedDict[Micros, Strip] = OrderedDict()
+        self._read: OrderedDict[Micros, ReadStrip] = OrderedDict()
 
     @property
     def built_to(self) -> int:
@@ -214,7 +219,7 @@ class StripIndex:
         self._counts.open = [(one[0], one[1], one[2], one[3]) for one in directory.notes]
         self._saved_to = directory.built_to
         windows = list(directory.windows)
-        while windows and (last := await self._shelf.strip(windows[-1])).until_at < FOREVER:
+        while windows and (last := unpack_strip(await self._shelf.packed(windows[-1]))).until_at < FOREVER:
             windows.append(await self._after(last))  # written, but the directory was not
         self._known_at = windows[-1].at if windows else BEFORE_ALL
         self._directory = replace(directory, windows=tuple(windows))
@@ -232,7 +237,7 @@ class StripIndex:
         chosen = [place, *(n for n in range(place + 1, end) if windows[n].first <= known_at)]
         graph = self._blank.copy()
         for n in chosen:
-            strip = await self._strip(directory, n)
+            strip = await self._opened(directory, n)
             if n == place:
                 _begin(graph, strip, known_at)
             _go_on(graph, strip.facts, at, known_at)
@@ -240,20 +245,27 @@ class StripIndex:
         return graph
 
     async def _strip(self, directory: Directory, n: int) -> Strip:
+        """A strip to be changed."""
+        strip = unpack_strip(await self._packed(directory.windows[n]))
+        _check(directory, n, strip)
+        return strip
+
+    async def _opened(self, directory: Directory, n: int) -> ReadStrip:
+        """A strip to be read; the last few are remembered."""
         window = directory.windows[n]
         strip = self._read.get(window.at)
         if strip is None:
-            strip = await self._kept(window)
-            self._remember(strip)
-        ends = directory.windows[n + 1].at if n + 1 < len(directory.windows) else FOREVER
-        if strip.until_at != ends:
-            raise _Moved(f"the one at {window.at} ends at {strip.until_at}, not at {ends}")
+            strip = unpack_read(await self._packed(window))
+            self._read[window.at] = strip
+            while len(self._read) > _REMEMBERED:
+                self._read.popitem(last=False)
+        _check(directory, n, strip)
         return strip
 
-    async def _kept(self, window: Window) -> Strip:
+    async def _packed(self, window: Window) -> bytes:
         if (changed := self._changed.get(window.at)) is not None:
-            return unpack_strip(changed.packed)
-        return EMPTY if window.at == BEFORE_ALL and not self._saved_to else await self._shelf.strip(window)
+            return changed.packed
+        return _EMPTY if window.at == BEFORE_ALL and not self._saved_to else await self._shelf.packed(window)
 
     async def _advance(self, directory: Directory, to: int, *, defers: bool = False, saves: bool = False) -> None:
         """Take facts in up to a position.
@@ -385,12 +397,7 @@ class StripIndex:
     def _put(self, window: Window, strip: Strip) -> None:
         self._written.add(strip.at)
         self._changed[strip.at] = Changed(window, pack_strip(strip))
-        self._remember(strip)
-
-    def _remember(self, strip: Strip) -> None:
-        self._read[strip.at] = strip
-        while len(self._read) > _REMEMBERED:
-            self._read.popitem(last=False)
+        self._read.pop(strip.at, None)
 
     async def _save_strips(self) -> None:
         await self._shelf.save_strips(self._changed.values(), self._known_at)
@@ -431,7 +438,7 @@ def _window_of(directory: Directory, at: Micros) -> int:
     return bisect_left(directory.windows, at, key=lambda one: one.at) - 1
 
 
-def _begin(graph: FlatGraph, strip: Strip, known_at: int) -> None:
+def _begin(graph: FlatGraph, strip: ReadStrip, known_at: int) -> None:
     """What things were at a strip's beginning."""
     told: dict[str, Sequence[VehicleRow | StallRow | CameraRow | SessionRow]] = {
         "vehicle": strip.vehicles,
@@ -453,12 +460,43 @@ def _begin(graph: FlatGraph, strip: Strip, known_at: int) -> None:
             graph.at = at
 
 
-def _go_on(graph: FlatGraph, facts: list[Held], at: Micros, known_at: int) -> None:
-    """Fold in a strip's facts that occurred until a time and were known at a position."""
+def _go_on(graph: FlatGraph, facts: list[Sealed], at: Micros, known_at: int) -> None:
+    """Fold in a strip's facts that occurred until a time and were known at a position.
+
+    Of a vehicle's moves in a row the first says since when it moves, and the last all else: others need not be looked at.
+    """
+    moving: dict[str, Sealed | None] = {}
     for one in facts:
         if one.occurred_at > at:
             break
-        if one.position <= known_at < one.until:
-            graph.at = max(graph.at, one.occurred_at)
-            if one.payload is not None:
-                change(graph, one.payload, one.occurred_at)
+        if not one.position <= known_at < one.until:
+            continue
+        graph.at = max(graph.at, one.occurred_at)
+        if one.moves and one.moves in moving:
+            moving[one.moves] = one
+            continue
+        payload = shown_in(one)
+        if payload is None:
+            continue
+        kind, name = thing_of(payload)
+        if kind == "vehicle" and (last := moving.pop(name, None)) is not None:
+            _apply(graph, last)
+        if one.moves:
+            moving[name] = None
+        change(graph, payload, one.occurred_at)
+    for last in moving.values():
+        if last is not None:
+            _apply(graph, last)
+
+
+def _apply(graph: FlatGraph, one: Sealed) -> None:
+    payload = shown_in(one)
+    if payload is not None:
+        change(graph, payload, one.occurred_at)
+
+
+def _check(directory: Directory, n: int, strip: Strip | ReadStrip) -> None:
+    """Raise _Moved where a strip does not end where the directory says."""
+    ends = directory.windows[n + 1].at if n + 1 < len(directory.windows) else FOREVER
+    if strip.until_at != ends:
+        raise _Moved(f"the one at {strip.at} ends at {strip.until_at}, not at {ends}")

@@ -16,6 +16,7 @@ from twin.events.facts import (
     SessionClosed,
     SessionOpened,
     StallChanged,
+    VehicleMoved,
 )
 from twin.events.ids import Micros
 from twin.graph.apply import change
@@ -47,7 +48,8 @@ def held(recorded: RecordedFact, model: FlatGraph) -> Held:
             shown = None
     if shown is not None and getattr(shown, "evidence", ()):
         shown = replace(shown, evidence=())
-    return Held(recorded.event.occurred_at, recorded.position, NEVER, shown)
+    moves = shown.vehicle if isinstance(shown, VehicleMoved) else ""
+    return Held(recorded.event.occurred_at, recorded.position, NEVER, moves, shown)
 
 
 def rows_after(thing: Thing, rows: Rows, facts: Sequence[Held], begins: int, scratch: FlatGraph) -> Rows:
