@@ -62,7 +62,9 @@ class Timeline:
             NotFound: ``known_at`` is beyond the fact log's head.
             Cut: retention took movement that the answer would need.
         """
-        moment = Moment(at=at, known_at=await known_position(self._log, self.site.name, known_at))
+        if known_at is None or not 0 <= known_at <= self.strips.built_to:  # else the log has reached it
+            known_at = await known_position(self._log, self.site.name, known_at)
+        moment = Moment(at=at, known_at=known_at)
         cuts = await check_moment(self._log, self.site.name, moment)
         found = await self.strips.graph(moment, cuts)
         if found is not None:
