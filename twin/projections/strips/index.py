@@ -230,6 +230,7 @@ class StripIndex:
 
     async def _graph(self, directory: Directory, moment: Moment) -> FlatGraph | None:
         windows, at, known_at = directory.windows, moment.until_at, moment.known_at
+        counts = self._counts
         end = bisect_right(windows, at, key=lambda one: one.at)
         place = min(end, bisect_right(windows, known_at, key=lambda one: one.position)) - 1
         if place < 0:
@@ -241,7 +242,9 @@ class StripIndex:
             if n == place:
                 _begin(graph, strip, known_at)
             _go_on(graph, strip.facts, at, known_at)
-        self._counts.put(graph, at, known_at)
+        if self._counts is not counts:  # all was forgotten meanwhile, and with it what was not saved of these strips
+            raise _Moved("they are read again")
+        counts.put(graph, at, known_at)
         return graph
 
     async def _strip(self, directory: Directory, n: int) -> Strip:
