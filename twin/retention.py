@@ -30,6 +30,7 @@ from twin.log.port import Log, Snapshot
 from twin.log.subscriptions import SubscriptionStore
 from twin.projections.moment import FOREVER, Moment
 from twin.projections.net import net_facts
+from twin.projections.strips.shelf import STRIP_KIND
 from twin.projections.timeline import KIND as GRAPH_KIND
 from twin.refusal import is_asked, state_at
 
@@ -199,7 +200,8 @@ class Retention:
         left = await self._left(until, from_at)
         if not dry_run:
             await self._log.cut_facts(self._site, until=until, from_at=from_at, left=left)
-            await self._log.drop_snapshots(self._site, GRAPH_KIND, below=until)
+            for kind in (GRAPH_KIND, STRIP_KIND):
+                await self._log.drop_snapshots(self._site, kind, below=until)
         return Trimmed(site=self._site, observations=seen, movement=until, from_at=from_at, n_left=len(left), held_by=held_by)
 
     async def _movement_until(self, before: Micros, most: int) -> tuple[int, str | None]:

@@ -53,7 +53,7 @@ async def _refuted(seed: int, *, asks: bool) -> str | None:
     keys, fold = MemoryKeyRing(), Fold(PROOF_SITE)
     log = cast(Log, SealingLog(MemoryLog(), keys))
     try:
-        return await _told(log, keys, fold, _arriving(events, draw, asks=asks), draw, expected)
+        return await _told(log, keys, fold, arriving(events, draw, asks=asks), draw, expected)
     except TwinError as noticed:
         return f"the log or the worker noticed: {noticed}"
     finally:
@@ -67,7 +67,7 @@ async def _told(
     half = len(events) // 2
     for part in (events[:half], events[half:]):
         await _appended(log, part)
-        await _worked(log, keys, fold, draw)
+        await worked(log, keys, fold, draw)
         facts = await log.facts(PROOF_SITE.name, limit=1_000_000)
         texts = [to_json(fact.event) for fact in facts]
         if texts[: len(published)] != published:
@@ -84,7 +84,7 @@ def _difference(expected: list[str], found: list[str]) -> str | None:
     return f"{len(missing)} of {len(expected)} net facts are missing, {len(extra)} are too many: {missing[:1]}, {extra[:1]}"
 
 
-def _arriving(events: list[ObservationEvent], draw: random.Random, *, asks: bool) -> list[ObservationEvent]:
+def arriving(events: list[ObservationEvent], draw: random.Random, *, asks: bool) -> list[ObservationEvent]:
     """By arrival, with a clock and with what people ask."""
     late = [
         (at + draw.randint(0, _MOST_LATE), event) if draw.random() < _LATE else (at, event)
@@ -130,7 +130,7 @@ async def _appended(log: Log, events: list[ObservationEvent]) -> None:
         await log.append(events[start : start + _PAGE])
 
 
-async def _worked(log: Log, keys: MemoryKeyRing, fold: Fold, draw: random.Random) -> None:
+async def worked(log: Log, keys: MemoryKeyRing, fold: Fold, draw: random.Random) -> None:
     worker = FusionWorker(
         log,
         keys,

@@ -24,6 +24,8 @@ from twin.log.subscriptions import Filter, MemorySubscriptions, Subscription
 from twin.projections.moment import FOREVER, Moment
 from twin.projections.naive import replay
 from twin.projections.sessions import sessions
+from twin.projections.strips.index import StripIndex
+from twin.projections.strips.shelf import STRIP_KIND
 from twin.projections.timeline import Timeline
 from twin.refusal import state_at
 from twin.retention import Keep, Retention
@@ -145,6 +147,49 @@ async def test_every_state_that_is_still_known_is_the_one_that_was_known_before(
                     await read
         for moment in (Moment(at=begin + 60 * SECOND, known_at=head), Moment(at=FOREVER, known_at=made.position // 2)):
             assert await sessions(day.log, day.site.name, moment) == await sessions(whole.log, day.site.name, moment)
+
+
+async def test_strips_of_what_is_cut_are_gone_and_those_of_what_is_left_still_serve(store, whole):
+    clock, draw = Clock(), random.Random(3)
+    day, before = Day(store(clock), clock), Timeline(whole.log, whole.site)
+
+    def small():
+        made = Timeline(day.log, day.site)
+        made.strips = StripIndex(day.log, day.site, made.version, strip_facts=100, settle=0)
+        return made
+
+    async def strips():
+        return await day.log.load_snapshots(day.site.name, STRIP_KIND, lasting.version, until_position=2**62, limit=999)
+
+    async def build(timeline):
+        while await timeline.strips.build():
+            pass
+
+    try:
+        lasting, end, lived, n_dropped = small(), day.events[-1].occurred_at, 0, 0
+        for share, cut_share in ((0.6, 0.2), (0.8, 0.5), (1.0, 0.6)):
+            until = round(share * len(day.events))
+            await day.live(lived, until)
+            lived = until
+            await build(lasting)
+            built = await strips()
+            at = day.events[0].occurred_at + round(cut_share * SECONDS * SECOND)
+            await day.retention.trim(before=at, movement_before=at)
+            made, head = (await day.log.cuts(day.site.name)).thinning, (await day.log.heads(day.site.name)).facts
+            assert made is not None
+            kept = await strips()
+            assert kept
+            n_dropped += len(built) - len(kept)
+            assert all(one.position >= made.position for one in kept)
+            for timeline in (lasting, small()):
+                for _ in range(10):
+                    at, known_at = draw.randrange(made.from_at, end + SECOND), draw.randint(made.position, head)
+                    expected = canonical_json(await replay(day.log, day.site, at=at, known_at=known_at))
+                    assert canonical_json(await timeline.state(at, known_at)) == expected
+                    assert canonical_json(await before.state(at, known_at)) == expected
+        assert n_dropped > 0
+    finally:
+        await day.store.aclose()
 
 
 @settings(max_examples=3, deadline=None)

@@ -20,6 +20,7 @@ from twin.api import (
     crops,
     decisions,
     health,
+    history,
     ingest,
     introspection,
     login,
@@ -48,6 +49,7 @@ STATIC = Path(__file__).parent / "static"
 ENDPOINTS: tuple[Endpoint, ...] = (
     *sites.ENDPOINTS,
     *state.ENDPOINTS,
+    *history.ENDPOINTS,
     *ingest.ENDPOINTS,
     *decisions.ENDPOINTS,
     *payments.ENDPOINTS,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any, cast, get_args
 
@@ -23,7 +23,7 @@ from twin.events.upcast import UPCASTERS, upcast
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_YEAR, _LAST_YEAR = 1000, 8999
-_TO_OFFSET = len("1970-01-01T00:00:00.000000")
+_TO_SECOND = len("1970-01-01T00:00:")
 
 
 def _table(union: Any) -> Mapping[str, type[msgspec.Struct]]:
@@ -177,7 +177,15 @@ def rfc3339(at: Micros) -> str:
     >>> rfc3339(1_767_225_600_000_001)
     '2026-01-01T00:00:00.000001Z'
     """
-    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds")[:_TO_OFFSET] + "Z"
+    seconds, rest = divmod(at, 1_000_000)
+    minutes, second = divmod(seconds, 60)
+    return f"{_minute(minutes)}{second:02d}.{rest:06d}Z"
+
+
+@lru_cache(maxsize=4_096)  # a state names some thousand times, most of the last hours
+def _minute(minutes: int) -> str:
+    """A minute since the epoch, up to where its seconds come."""
+    return (_EPOCH + timedelta(minutes=minutes)).isoformat(timespec="seconds")[:_TO_SECOND]
 
 
 def micros(text: str) -> Micros:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from twin.events.envelope import RecordedFact
 from twin.events.facts import (
     CameraStateChanged,
+    Fact,
     IdentitiesMerged,
     PortalCrossed,
     SessionAmended,
@@ -40,11 +41,16 @@ STILL = (0.0, 0.0)
 def apply(graph: SiteGraph, recorded: RecordedFact) -> None:
     """Fold one fact in; a type that the graph does not show only moves ``position`` and ``at``."""
     event = recorded.event
-    change = _CHANGES.get(type(event.payload))
-    if change is not None:
-        change(graph, event.payload, event.occurred_at)
+    change(graph, event.payload, event.occurred_at)
     graph.position = max(graph.position, recorded.position)
     graph.at = max(graph.at, event.occurred_at)
+
+
+def change(graph: SiteGraph, payload: Fact, at: Micros) -> None:
+    """Fold in what a fact says, apart from where it stands in the log."""
+    changing = _CHANGES.get(type(payload))
+    if changing is not None:
+        changing(graph, payload, at)
 
 
 def _confirmed(graph: SiteGraph, fact: VehicleConfirmed, at: Micros) -> None:
@@ -61,9 +67,7 @@ def _confirmed(graph: SiteGraph, fact: VehicleConfirmed, at: Micros) -> None:
         updated_at=at,
     )
     _set(graph, fact.vehicle, now)
-    for session, open_now in graph.each("session"):
-        if open_now.vehicle == fact.vehicle:
-            graph.link(("session", session), ("vehicle", fact.vehicle), "of")
+    graph.link_stays(fact.vehicle)
 
 
 def _moved(graph: SiteGraph, fact: VehicleMoved, at: Micros) -> None:
@@ -118,25 +122,16 @@ def _hidden(graph: SiteGraph, fact: VehicleHidden, at: Micros) -> None:
 
 
 def _left(graph: SiteGraph, fact: VehicleLeft, at: Micros) -> None:
-    _drop(graph, fact.vehicle)
+    graph.drop_vehicle(fact.vehicle)
 
 
 def _dismissed(graph: SiteGraph, fact: VehicleDismissed, at: Micros) -> None:
-    _drop(graph, fact.vehicle)
+    graph.drop_vehicle(fact.vehicle)
 
 
 def _merged(graph: SiteGraph, fact: IdentitiesMerged, at: Micros) -> None:
     """The merged one goes; its tracklets and stays are said anew."""
-    _drop(graph, fact.merged)
-
-
-def _drop(graph: SiteGraph, vehicle: VehicleId) -> None:
-    if graph.now("vehicle", vehicle) is None:
-        return
-    for kind, name in list(graph.net.predecessors(("vehicle", vehicle))):
-        if kind == "tracklet":
-            graph.drop(kind, name)
-    graph.drop("vehicle", vehicle)
+    graph.drop_vehicle(fact.merged)
 
 
 def _set(graph: SiteGraph, vehicle: VehicleId, now: VehicleNow) -> None:

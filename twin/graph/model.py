@@ -87,6 +87,25 @@ class SiteGraph:
         if self.net.has_edge(source, target):
             self.net.remove_edge(source, target)
 
+    def drop_vehicle(self, name: str) -> None:
+        """Remove a vehicle with its tracklets; one that is missing is left so."""
+        if self.now("vehicle", name) is None:
+            return
+        for kind, tracklet in list(self.net.predecessors(("vehicle", name))):
+            if kind == "tracklet":
+                self.drop(kind, tracklet)
+        self.drop("vehicle", name)
+
+    def link_stays(self, vehicle: str) -> None:
+        """Link open stays of a vehicle that began before it was on the site."""
+        for session, now in self.each("session"):
+            if now.vehicle == vehicle:
+                self.link(("session", session), ("vehicle", vehicle), "of")
+
+    def n_of(self, kind: str) -> int:
+        """How many nodes of a kind there are."""
+        return len(self.ids.get(kind, {}))
+
     def clear(self) -> None:
         """Back to before the first fact; what stands still stays."""
         for kind in CHANGING:

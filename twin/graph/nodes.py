@@ -15,7 +15,7 @@ VehicleState = Literal["moving", "parked", "hidden"]
 SeenState = Literal["active", "idle", "unseen"]
 
 
-class VehicleNow(Struct, frozen=True, kw_only=True, array_like=True):
+class VehicleNow(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A vehicle on the site, as its last fact left it.
 
     Attributes:
@@ -40,7 +40,7 @@ class VehicleNow(Struct, frozen=True, kw_only=True, array_like=True):
     is_inferred: bool = False
 
 
-class StallNow(Struct, frozen=True, kw_only=True, array_like=True):
+class StallNow(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A stall; ``since_at`` is None until the first fact of it, and ``certainty`` where it is unknown."""
 
     state: StallState = "unknown"
@@ -49,35 +49,35 @@ class StallNow(Struct, frozen=True, kw_only=True, array_like=True):
     certainty: float | None = None
 
 
-class CameraNow(Struct, frozen=True, kw_only=True, array_like=True):
+class CameraNow(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A camera; ``unseen`` until it first delivers."""
 
     state: SeenState = "unseen"
     since_at: Micros | None = None
 
 
-class PortalNow(Struct, frozen=True, kw_only=True, array_like=True):
+class PortalNow(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """How often a portal was crossed."""
 
     n_in: int = 0
     n_out: int = 0
 
 
-class SessionNow(Struct, frozen=True, kw_only=True, array_like=True):
+class SessionNow(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """An open session; a closed one is only counted."""
 
     vehicle: VehicleId
     entry_at: Micros
 
 
-class TrackletNow(Struct, frozen=True, kw_only=True, array_like=True):
+class TrackletNow(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Which vehicle a camera's tracklet belongs to, while that vehicle is on the site."""
 
     vehicle: VehicleId
     camera: CameraId
 
 
-class Tally(Struct, frozen=True, kw_only=True, array_like=True):
+class Tally(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Counts since the log began: sessions opened and closed, exits without an entry, and stays that were others."""
 
     n_opened: int = 0

@@ -128,6 +128,12 @@ def state(graph: SiteGraph, *, at: Micros | None = None, position: int | None = 
     }
 
 
+def counts(graph: SiteGraph, zone: str | None = None) -> dict[str, Any]:
+    """The state's zones (or one of them) and counters."""
+    zones = [one for one in _zones(graph) if zone in (None, one["zone"])]
+    return {"zones": zones, "counters": _counters(graph)}
+
+
 def _vehicles(graph: SiteGraph) -> list[dict[str, Any]]:
     session_by_vehicle = {now.vehicle: name for name, now in graph.each("session")}
     return [_vehicle(name, now, session_by_vehicle.get(name)) for name, now in graph.each("vehicle")]
@@ -183,9 +189,9 @@ def _counters(graph: SiteGraph) -> dict[str, int]:
     return {
         "entries": graph.tally.n_opened - graph.tally.n_void,
         "exits": graph.tally.n_closed,
-        "inside": len(graph.ids.get("vehicle", {})),
+        "inside": graph.n_of("vehicle"),
         "orphans": graph.tally.n_orphaned,
-        "sessions_open": len(graph.ids.get("session", {})),
+        "sessions_open": graph.n_of("session"),
     }
 
 

@@ -32,7 +32,7 @@ from twin.log.cuts import (
 )
 from twin.log.devices import Devices
 from twin.log.fencing import check_commit
-from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt, Refusal, Snapshot, at_positions
+from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt, Refusal, Snapshot, Superseded, at_positions
 from twin.log.tail import BATCH, Wakeups, tail
 
 _SnapshotKey = tuple[str, str, int, Micros]
@@ -205,6 +205,16 @@ class MemoryLog:
         return any(fact.event.occurred_at <= at for fact in told) or any(
             fact.event.id in corrected and fact.event.occurred_at <= at for fact in facts
         )
+
+    async def facts_superseded(self, site: SiteId, *, after: int, until: int) -> list[Superseded]:
+        """See ``twin.log.port.Log``."""
+        kept = self._sites.get(site, _SiteLog())
+        found = [
+            Superseded(position=fact.position, occurred_at=fact.event.occurred_at, by_position=by)
+            for fact in kept.facts
+            if after < (by := kept.superseded_by.get(fact.event.id, 0)) <= until
+        ]
+        return sorted(found, key=lambda one: (one.by_position, one.position))
 
     async def position_at(self, site: SiteId, recorded_at: Micros) -> int:
         """See ``twin.log.port.Log``."""

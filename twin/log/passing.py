@@ -8,7 +8,7 @@ from twin.events.envelope import ObservationEvent, RecordedFact, RecordedObserva
 from twin.events.ids import Micros, SiteId
 from twin.log.chain import ChainHeads
 from twin.log.cuts import Cuts
-from twin.log.port import FencingToken, FoldCommit, Heads, Log, Receipt, Refusal, Snapshot
+from twin.log.port import FencingToken, FoldCommit, Heads, Log, Receipt, Refusal, Snapshot, Superseded
 
 
 class PassingLog:
@@ -80,6 +80,10 @@ class PassingLog:
     async def facts_disturbing(self, site: SiteId, *, at: Micros, after: int, until: int) -> bool:
         """See ``twin.log.port.Log``."""
         return await self._passed.facts_disturbing(site, at=at, after=after, until=until)
+
+    async def facts_superseded(self, site: SiteId, *, after: int, until: int) -> list[Superseded]:
+        """See ``twin.log.port.Log``."""
+        return await self._passed.facts_superseded(site, after=after, until=until)
 
     async def position_at(self, site: SiteId, recorded_at: Micros) -> int:
         """See ``twin.log.port.Log``."""

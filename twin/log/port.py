@@ -86,6 +86,14 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+class Superseded(Struct, frozen=True, kw_only=True, gc=False):
+    """A fact that is stored, and the position of the first that supersedes it."""
+
+    position: int
+    occurred_at: Micros
+    by_position: int
+
+
 class FoldCommit(Struct, frozen=True, kw_only=True):
     """One transaction of the fold: facts made from observations (``after``, ``cursor``]."""
 
@@ -177,6 +185,10 @@ class Log(Protocol):
 
     async def facts_disturbing(self, site: SiteId, *, at: Micros, after: int, until: int) -> bool:
         """Whether a fact in positions (``after``, ``until``] has occurred_at <= ``at`` or supersedes one that did."""
+        ...
+
+    async def facts_superseded(self, site: SiteId, *, after: int, until: int) -> list[Superseded]:
+        """Facts that were net until a fact in positions (``after``, ``until``] superseded them, by (by_position, position)."""
         ...
 
     async def position_at(self, site: SiteId, recorded_at: Micros) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -75,3 +77,24 @@ def sightings(facts: list[RecordedFact]) -> list[SightingView]:
 def as_events(facts: list[RecordedFact]) -> list[dict[str, Any]]:
     """Facts as CloudEvents."""
     return [to_cloudevent(fact) for fact in facts]
+
+
+async def stall_facts(log: Log, site: SiteId, stall: str, moment: Moment, *, last: int) -> list[RecordedFact]:
+    """The last so many net facts of a stall, and of vehicles that parked in it, by (occurred_at, position)."""
+    types = tuple(str(kind.__struct_config__.tag) for kind in (StallChanged, VehicleParked))
+    return await _facts_about(log, site, "stall", stall, moment, last, types)
+
+
+async def camera_facts(log: Log, site: SiteId, camera: str, moment: Moment, *, last: int) -> list[RecordedFact]:
+    """The last so many net facts that the log files under a camera, by (occurred_at, position)."""
+    return await _facts_about(log, site, "camera", camera, moment, last, ())
+
+
+async def _facts_about(
+    log: Log, site: SiteId, kind: str, name: str, moment: Moment, last: int, types: Sequence[str]
+) -> list[RecordedFact]:
+    """An id may be that of things of two kinds, which the log files together."""
+    found = deque[RecordedFact](maxlen=last)
+    async for facts in net_facts(log, site, moment, subject=name, types=types):
+        found.extend(fact for fact in facts if getattr(fact.event.payload, kind, None) == name)
+    return list(found)

@@ -7,6 +7,7 @@ from msgspec import Struct
 from twin.errors import BadInput, Cut, NotFound
 from twin.events.codec import micros, rfc3339
 from twin.events.ids import Micros, SiteId
+from twin.log.cuts import Cuts
 from twin.log.port import Log
 
 FOREVER: Micros = 2**62
@@ -35,12 +36,12 @@ async def read_moment(log: Log, site: SiteId, *, at: str | None, known_at: str |
         BadInput: a time that is neither RFC 3339 nor, for ``known_at``, a position.
         NotFound: ``known_at`` is a position that the fact log has not reached.
     """
-    valid = None if at is None else _time("at", at)
+    valid = None if at is None else read_time("at", at)
     if known_at is None:
         return Moment(at=valid, known_at=(await log.heads(site)).facts)
     if known_at.isascii() and known_at.isdigit():
         return Moment(at=valid, known_at=await known_position(log, site, _position(known_at)))
-    return Moment(at=valid, known_at=await log.position_at(site, _time("known_at", known_at)))
+    return Moment(at=valid, known_at=await log.position_at(site, read_time("known_at", known_at)))
 
 
 async def known_position(log: Log, site: SiteId, known_at: int | None) -> int:
@@ -55,11 +56,12 @@ async def known_position(log: Log, site: SiteId, known_at: int | None) -> int:
     return known_at
 
 
-async def check_moment(log: Log, site: SiteId, moment: Moment) -> None:
-    """Raise Cut where the state at a moment rests on movement that retention took."""
-    made = (await log.cuts(site)).thinning
+async def check_moment(log: Log, site: SiteId, moment: Moment) -> Cuts:
+    """Raise Cut where the state at a moment rests on movement that retention took; gives what it took."""
+    cuts = await log.cuts(site)
+    made = cuts.thinning
     if made is None or (moment.until_at >= made.from_at and moment.known_at >= made.position):
-        return
+        return cuts
     at = "the latest time" if moment.at is None else rfc3339(moment.at)
     raise Cut(
         f"the movement of site '{site}' is kept from {rfc3339(made.from_at)} and fact position {made.position} on; its "
@@ -74,7 +76,8 @@ def _position(text: str) -> int:
     return int(text)
 
 
-def _time(name: str, text: str) -> Micros:
+def read_time(name: str, text: str) -> Micros:
+    """A time from the text of a query; raises BadInput."""
     wanted = "an RFC 3339 time such as 2026-01-01T09:00:00Z" + (" or a fact position" if name == "known_at" else "")
     try:
         return micros(text)

@@ -1,7 +1,8 @@
-"""The site at any (``at``, ``known_at``): the nearest saved graph that nothing has disturbed, and the facts since.
+"""The site at any (``at``, ``known_at``): from strips of the past, or where they do not reach, a fold of facts.
 
-A graph saved at (t_s, p_s) serves (t, p) if t_s <= t, p_s <= p, and no fact in positions (p_s, p] occurred at or before t_s or
-supersedes one that did: then it holds exactly the net facts, as known at p, that occurred until t_s.
+That fold begins at the nearest saved graph that nothing has disturbed. A graph saved at (t_s, p_s) serves (t, p) if t_s <= t,
+p_s <= p, and no fact in positions (p_s, p] occurred at or before t_s or supersedes one that did: then it holds exactly the net
+facts, as known at p, that occurred until t_s.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from twin.graph.snapshot import pack, restore, version_of
 from twin.log.port import Log, Snapshot
 from twin.projections.moment import BEFORE_ALL, Moment, check_moment, known_position
 from twin.projections.net import net_facts
+from twin.projections.strips.index import StripIndex
 
 KIND = "graph"
 RUNGS = 32
@@ -33,13 +35,16 @@ _logger = logging.getLogger(__name__)
 class Timeline:
     """Reads of one site's past and present.
 
-    Beside the snapshots that the log keeps, it remembers the graphs it passed on long folds (``RUNGS`` at most), so that a
-    history which a correction has disturbed is folded from the start once, and not at every read.
+    Attributes:
+        strips: see ``twin.projections.strips``; ``SnapshotRunner`` builds them. Where they do not reach, it remembers the
+            graphs it passed on long folds (``RUNGS`` at most), so that a history which a correction has disturbed is folded
+            from the start once, and not at every read.
     """
 
-    def __init__(self, log: Log, site: Site, *, rung_facts: int = RUNG_FACTS) -> None:
+    def __init__(self, log: Log, site: Site, *, rung_facts: int = RUNG_FACTS, strips: StripIndex | None = None) -> None:
         self.site = site
         self.version = version_of(site)
+        self.strips = strips or StripIndex(log, site, self.version)
         self._log = log
         self._rung_facts = rung_facts
         self._rungs: dict[tuple[Micros, int], bytes] = {}
@@ -57,9 +62,24 @@ class Timeline:
             NotFound: ``known_at`` is beyond the fact log's head.
             Cut: retention took movement that the answer would need.
         """
-        moment = Moment(at=at, known_at=await known_position(self._log, self.site.name, known_at))
+        if known_at is None or not 0 <= known_at <= self.strips.built_to:  # else the log has reached it
+            known_at = await known_position(self._log, self.site.name, known_at)
+        moment = Moment(at=at, known_at=known_at)
+        cuts = await check_moment(self._log, self.site.name, moment)
+        found = await self.strips.graph(moment, cuts)
+        if found is not None:
+            return state(found, at=at, position=moment.known_at)
         async with self._folded(moment) as graph:
             return state(graph, at=at, position=moment.known_at)
+
+    async def graph(self, moment: Moment) -> SiteGraph:
+        """The site at a moment, to be folded on from there; maybe without edges and tracklets. Raises Cut as ``state`` does."""
+        cuts = await check_moment(self._log, self.site.name, moment)
+        found = await self.strips.graph(moment, cuts)
+        if found is None:
+            found = site_graph(self.site)
+            restore(found, await self.packed(moment))
+        return found
 
     async def snapshot(self, moment: Moment) -> Snapshot:
         """The graph at a moment whose ``at`` is given, as the log keeps it."""
@@ -74,7 +94,12 @@ class Timeline:
         )
 
     async def packed(self, moment: Moment) -> bytes:
-        """The changing part of the graph at a moment; ``twin.graph.snapshot.restore`` reads it."""
+        """The changing part of the graph at a moment, maybe without tracklets; ``twin.graph.snapshot.restore`` reads it."""
+        cuts = await check_moment(self._log, self.site.name, moment)
+        found = await self.strips.graph(moment, cuts)
+        if found is not None:
+            found.position = moment.known_at
+            return pack(found)
         async with self._folded(moment) as graph:
             return pack(graph)
 

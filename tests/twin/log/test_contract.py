@@ -14,7 +14,7 @@ from twin.events.codec import type_name
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.observations import Attribute, ClockTicked, FrameObserved, Sealed, TrackletEmbedded
 from twin.log.memory import MemoryLog
-from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt, Snapshot
+from twin.log.port import FencingToken, FoldCommit, Heads, Outcome, Receipt, Snapshot, Superseded
 
 STORED, DUPLICATE, REFUSED = Outcome.STORED, Outcome.DUPLICATE, Outcome.REFUSED
 
@@ -279,6 +279,22 @@ async def test_a_superseded_fact_is_net_until_the_position_that_supersedes_it(lo
     assert await log.facts_disturbing("lot", at=10, after=0, until=1)  # it is no later
     assert not await log.facts_disturbing("lot", at=10, after=1, until=2)
     assert await log.facts_disturbing("lot", at=10, after=2, until=3)
+
+
+async def test_a_superseded_fact_is_told_with_the_first_that_does(log, make):
+    await log.append(make.observations(1))
+    token = await log.acquire("lot", "w")
+    wrong, other = make.fact(1, 0, at=10), make.fact(1, 1, at=20)
+    first, both = make.fact(1, 2, supersedes=[wrong.id]), make.fact(1, 3, supersedes=[wrong.id, other.id])
+    await log.commit(FoldCommit(token=token, after=0, cursor=1, facts=(wrong, other, first, both)))
+    told = [
+        Superseded(position=1, occurred_at=10, by_position=3),
+        Superseded(position=2, occurred_at=20, by_position=4),
+    ]
+    assert await log.facts_superseded("lot", after=0, until=4) == told
+    assert await log.facts_superseded("lot", after=3, until=4) == told[1:]  # not again
+    assert await log.facts_superseded("lot", after=0, until=3) == told[:1]
+    assert await log.facts_superseded("other", after=0, until=4) == []
 
 
 small = st.integers(0, 6)

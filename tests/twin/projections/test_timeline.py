@@ -9,7 +9,16 @@ from twin.errors import NotFound
 from twin.events.codec import canonical_json
 from twin.projections.moment import Moment
 from twin.projections.naive import replay
+from twin.projections.strips.index import StripIndex
 from twin.projections.timeline import KIND, RUNGS, Timeline
+
+
+def folding(log, lot, **given):
+    """Without strips: what they do not reach is folded from facts."""
+    timeline = Timeline(log, lot, **given)
+    timeline.strips = StripIndex(log, lot, timeline.version, most_behind=-1)
+    return timeline
+
 
 ROW = st.tuples(st.integers(0, 13), st.integers(0, 29), st.integers(0, 11), st.integers(0, 60).map(lambda n: n if n < 6 else 0))
 LOGS = st.lists(ROW, max_size=80)
@@ -29,7 +38,7 @@ def moments(story, given_moments, head):
 def test_a_state_equals_the_naive_fold_at_every_time_and_knowledge(lot, story, rows, asked, saved):
     async def compare():
         log = await story.log(story.any(rows))
-        timeline = Timeline(log, lot, rung_facts=3)
+        timeline = folding(log, lot, rung_facts=3)
         for at, known in moments(story, saved, len(rows)):
             stands_at = story.noon + known * 100_000 if at is None else at
             await log.save_snapshot(await timeline.snapshot(Moment(at=stands_at, known_at=known)))
@@ -47,7 +56,7 @@ def test_a_state_does_not_change_when_more_becomes_known_or_snapshots_are_delete
     async def compare():
         events = story.any([*rows, *later])
         log = await story.log(events[: len(rows)])
-        timeline = Timeline(log, lot, rung_facts=5)
+        timeline = folding(log, lot, rung_facts=5)
         chosen = moments(story, asked, len(rows))
         before = [canonical_json(await timeline.state(at, known)) for at, known in chosen]
         for at, known in chosen:
@@ -62,7 +71,7 @@ def test_a_state_does_not_change_when_more_becomes_known_or_snapshots_are_delete
 
 async def test_a_late_fact_is_seen_only_by_those_who_ask_with_its_knowledge(lot, story):
     log = await story.log([story.event(1, story.confirmed(), at=1), story.event(2, story.moved(x=9.0), at=9)])
-    timeline = Timeline(log, lot)
+    timeline = folding(log, lot)
     at = story.noon + 5_000_000
     await log.save_snapshot(await timeline.snapshot(Moment(at=at, known_at=2)))
     await story.add(log, [story.event(3, story.moved(x=3.0), at=3)])
@@ -74,7 +83,7 @@ async def test_a_late_fact_is_seen_only_by_those_who_ask_with_its_knowledge(lot,
 async def test_a_correction_removes_what_it_supersedes_from_its_position_on(lot, story):
     wrong = story.event(1, story.stall("s1", "occupied", "v1"), at=1)
     log = await story.log([wrong, story.event(2, story.stall("s1", "free", None), at=1, supersedes=[wrong.id])])
-    timeline = Timeline(log, lot)
+    timeline = folding(log, lot)
     states = [(await timeline.state(None, known))["stalls"][1]["state"] for known in (1, 2)]
     assert states == ["occupied", "free"]
 
@@ -93,7 +102,7 @@ async def test_knowledge_beyond_the_head_is_refused_with_the_head(lot, story):
 async def test_a_second_read_of_a_disturbed_past_folds_only_what_the_first_did_not_remember(lot, story):
     events = [story.event(n, story.moved(x=float(n)), at=n) for n in range(2, 200)]
     log = await story.log([story.event(1, story.confirmed(), at=1), *events])
-    timeline = Timeline(log, lot, rung_facts=10)
+    timeline = folding(log, lot, rung_facts=10)
     expected = await timeline.state()
     reads = []
     facts_between = log.facts_between
@@ -110,14 +119,14 @@ async def test_a_second_read_of_a_disturbed_past_folds_only_what_the_first_did_n
 
 async def test_remembered_graphs_are_bounded(lot, story):
     log = await story.log([story.event(n, story.moved(), at=n) for n in range(1, 300)])
-    timeline = Timeline(log, lot, rung_facts=2)
-    await timeline.state()
+    timeline = folding(log, lot, rung_facts=2)
+    await timeline.packed(Moment(at=None, known_at=299))
     assert len(timeline._rungs) == RUNGS
 
 
 async def test_reads_side_by_side_do_not_disturb_each_other(lot, story):
     log = await story.log([story.event(n, story.stall(f"s{n % 8}"), at=n) for n in range(1, 60)])
-    timeline = Timeline(log, lot, rung_facts=7)
+    timeline = folding(log, lot, rung_facts=7)
     known = list(range(1, 60, 3))
     found = await asyncio.gather(*(timeline.state(None, position) for position in known))
     assert found == [await replay(log, lot, known_at=position) for position in known]
@@ -125,7 +134,7 @@ async def test_reads_side_by_side_do_not_disturb_each_other(lot, story):
 
 async def test_a_damaged_snapshot_is_passed_over_and_told_to_the_operator(lot, story, caplog):
     log = await story.log(story.events(story.confirmed(), story.moved()))
-    timeline = Timeline(log, lot)
+    timeline = folding(log, lot)
     kept = await timeline.snapshot(Moment(at=story.noon + 1_000_000, known_at=2))
     await log.save_snapshot(replace(kept, body=kept.body[:-2]))
     assert await timeline.state() == await replay(log, lot)
@@ -134,6 +143,6 @@ async def test_a_damaged_snapshot_is_passed_over_and_told_to_the_operator(lot, s
 
 async def test_snapshots_of_another_model_of_the_site_are_not_used(lot, story):
     log = await story.log(story.events(story.stall("s0", "free"), story.moved()))
-    await log.save_snapshot(await Timeline(log, lot).snapshot(Moment(at=story.noon + 1_000_000, known_at=2)))
+    await log.save_snapshot(await folding(log, lot).snapshot(Moment(at=story.noon + 1_000_000, known_at=2)))
     rebuilt = replace(lot, stalls=lot.stalls[1:])
     assert await Timeline(log, rebuilt).state() == await replay(log, rebuilt)

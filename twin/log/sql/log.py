@@ -19,7 +19,7 @@ from twin.log.chain import ChainHeads
 from twin.log.clock import Clock, system_clock
 from twin.log.content import check_name, check_number, content_of_fact, contents_of
 from twin.log.cuts import Anchor, Cuts, Thinning
-from twin.log.port import FencingToken, FoldCommit, Heads, Receipt, Refusal, Snapshot
+from twin.log.port import FencingToken, FoldCommit, Heads, Receipt, Refusal, Snapshot, Superseded
 from twin.log.sql import cutting, reader, saved_states, schema
 from twin.log.sql.dialect import N_READERS, locate, reading_engine, upsert, writing_engine
 from twin.log.sql.lock import WriterLock
@@ -217,6 +217,10 @@ class SqlLog:
     async def facts_disturbing(self, site: SiteId, *, at: Micros, after: int, until: int) -> bool:
         """See ``twin.log.port.Log``."""
         return await self.read(reader.facts_disturbing, site, at, after, until)
+
+    async def facts_superseded(self, site: SiteId, *, after: int, until: int) -> list[Superseded]:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.facts_superseded, site, after, until)
 
     async def position_at(self, site: SiteId, recorded_at: Micros) -> int:
         """See ``twin.log.port.Log``."""

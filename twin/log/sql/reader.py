@@ -12,7 +12,7 @@ from twin.events.envelope import DeviceKey, RecordedFact, RecordedObservation
 from twin.events.ids import DeviceId, EventId, Micros, SiteId, fact_id
 from twin.log.chain import ChainHead, ChainHeads, CutsHead, Link, chained, content_after, origin
 from twin.log.cuts import Anchor, CutRecord, Cuts, Thinning, check_facts, check_observations, cut_of
-from twin.log.port import Heads, Refusal, at_positions
+from twin.log.port import Heads, Refusal, Superseded, at_positions
 from twin.log.sql import schema
 from twin.log.sql.fact_ids import id_head
 from twin.log.sql.names import is_among
@@ -157,6 +157,18 @@ def facts_disturbing(connection: Connection, site: SiteId, at: Micros, after: in
     corrected = select(_f.position).join(schema.supersessions, and_(_s.site == _f.site, _s.position == _f.position))
     old = corrected.where(_s.site == site, _s.by_position > after, _s.by_position <= until, _f.occurred_at <= at)
     return connection.execute(old.limit(1)).first() is not None
+
+
+def facts_superseded(connection: Connection, site: SiteId, after: int, until: int) -> list[Superseded]:
+    """See ``twin.log.port.Log``."""
+    query = select(_f.position, _f.occurred_at, _s.by_position).join(
+        schema.supersessions, and_(_s.site == _f.site, _s.position == _f.position)
+    )
+    told = query.where(_s.site == site, _s.by_position > after, _s.by_position <= until)
+    other = schema.supersessions.alias()
+    before = exists().where(other.c.site == site, other.c.position == _s.position, other.c.by_position < _s.by_position)
+    rows = connection.execute(told.where(~before).order_by(_s.by_position, _f.position))
+    return [Superseded(position=position, occurred_at=at, by_position=by) for position, at, by in rows]
 
 
 def positions_of(connection: Connection, site: SiteId, ids: Collection[EventId]) -> dict[EventId, int]:

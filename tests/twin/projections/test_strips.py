@@ -1,0 +1,203 @@
+import asyncio
+import contextlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from twin.errors import CodecError
+from twin.events.codec import canonical_json
+from twin.log.sql import SqlLog
+from twin.projections.naive import replay
+from twin.projections.strips import index as index_module
+from twin.projections.strips.index import StripIndex
+from twin.projections.strips.shelf import COUNTS_KIND, DIRECTORY_KIND, STRIP_KIND
+from twin.projections.strips.strip import unpack_read, unpack_strip
+from twin.projections.timeline import Timeline
+
+ROW = st.tuples(st.integers(0, 13), st.integers(0, 29), st.integers(0, 11), st.integers(0, 60).map(lambda n: n if n < 6 else 0))
+PARTS = st.lists(st.lists(ROW, min_size=1, max_size=25), min_size=1, max_size=4)
+MOMENTS = st.lists(
+    st.tuples(st.one_of(st.none(), st.integers(-500, 100).map(lambda n: n * 100_000)), st.integers(0, 100)),
+    min_size=1,
+    max_size=8,
+)
+
+
+def timeline_of(log, lot, strip_facts=3, settle=0):
+    made = Timeline(log, lot)
+    made.strips = StripIndex(log, lot, made.version, strip_facts=strip_facts, settle=settle)
+    return made
+
+
+async def built(timeline):
+    while await timeline.strips.build():
+        pass
+
+
+def moments(story, asked, head):
+    return [(None if at is None else story.noon + at, min(known, head)) for at, known in asked]
+
+
+async def check(log, lot, timeline, asked):
+    for at, known in asked:
+        expected = canonical_json(await replay(log, lot, at=at, known_at=known))
+        assert canonical_json(await timeline.state(at, known)) == expected, (at, known)
+
+
+@settings(max_examples=150, deadline=None)
+@given(parts=PARTS, asked=MOMENTS, builds=st.integers(0, 15), facts=st.integers(1, 6), settle=st.sampled_from([0, 900_000]))
+def test_strips_give_the_naive_fold_whenever_they_were_built(lot, story, parts, asked, builds, facts, settle):
+    async def compare():
+        events = story.any([row for part in parts for row in part])
+        log = await story.log()
+        timeline, n = timeline_of(log, lot, facts, settle), 0
+        for number, part in enumerate(parts):
+            await story.add(log, events[n : n + len(part)])
+            n += len(part)
+            if builds >> number & 1:
+                await built(timeline)
+            await check(log, lot, timeline, moments(story, asked, n))
+            await check(log, lot, timeline_of(log, lot, facts, settle), moments(story, asked, n))
+
+    asyncio.run(compare())
+
+
+@settings(max_examples=40, deadline=None)
+@given(parts=PARTS, asked=MOMENTS, lost=st.integers(0, 2), damaged=st.booleans())
+def test_lost_and_damaged_strips_are_made_again(lot, story, parts, asked, lost, damaged):
+    async def compare():
+        rows = [row for part in parts for row in part]
+        log = await story.log(story.any(rows))
+        await built(timeline_of(log, lot))
+        kind = (STRIP_KIND, DIRECTORY_KIND, COUNTS_KIND)[lost]
+        kept = await log.load_snapshots("lot", kind, timeline_of(log, lot).version, until_position=2**62, limit=999)
+        await log.drop_snapshots("lot", kind, below=2**62)
+        for one in kept if damaged else ():
+            await log.save_snapshot(replace(one, body=one.body[:-1]))
+        after = timeline_of(log, lot)
+        await check(log, lot, after, moments(story, asked, len(rows)))
+        await built(after)
+        await check(log, lot, after, moments(story, asked, len(rows)))
+        await check(log, lot, timeline_of(log, lot), moments(story, asked, len(rows)))
+
+    asyncio.run(compare())
+
+
+@settings(max_examples=40, deadline=None)
+@given(parts=PARTS, asked=MOMENTS, after=st.integers(0, 12))
+def test_a_build_that_is_cut_off_anywhere_leaves_strips_that_can_be_gone_on_with(lot, story, parts, asked, after):
+    async def compare():
+        events = story.any([row for part in parts for row in part])
+        half = len(events) // 2
+        log = await story.log(events[:half])
+        await built(timeline_of(log, lot))
+        await story.add(log, events[half:])
+        save, n_saved = log.save_snapshot, 0
+
+        async def failing(snapshot):
+            nonlocal n_saved
+            n_saved += 1
+            if n_saved > after:
+                raise asyncio.CancelledError
+            await save(snapshot)
+
+        log.save_snapshot = failing
+        with contextlib.suppress(asyncio.CancelledError):
+            await built(timeline_of(log, lot))
+        log.save_snapshot = save
+        fresh = timeline_of(log, lot)
+        await check(log, lot, fresh, moments(story, asked, len(events)))
+        await built(fresh)
+        await check(log, lot, timeline_of(log, lot), moments(story, asked, len(events)))
+
+    asyncio.run(compare())
+
+
+async def test_reads_side_by_side_with_a_log_that_grows_and_strips_that_are_lost_are_right(lot, story):
+    rows = [(n % 14, n * 7 % 30, n * 5 % 12, 3 if n % 9 == 0 else 0) for n in range(400)]
+    events = story.any(rows)
+    log = await story.log(events[:100])
+    timeline = timeline_of(log, lot)
+    wrong = []
+
+    async def grow():
+        for start in range(100, 400, 20):
+            await story.add(log, events[start : start + 20])
+            await timeline.strips.build()
+            if start % 80 == 20:
+                await log.drop_snapshots("lot", STRIP_KIND, below=2**62)
+            await asyncio.sleep(0)
+
+    async def read(number):
+        for step in range(12):
+            head = (await log.heads("lot")).facts
+            at, known = story.noon + (number * 700 + step * 3_000) * 1_000, head - number * step % 50
+            if canonical_json(await timeline.state(at, known)) != canonical_json(await replay(log, lot, at=at, known_at=known)):
+                wrong.append((at, known))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(grow(), *(read(number) for number in range(8)))
+    assert not wrong
+
+
+async def test_what_is_far_behind_is_folded_and_not_taken_in_by_a_read(lot, story):
+    log = await story.log(story.any([(0, n, 0, 0) for n in range(30)]))
+    timeline = Timeline(log, lot)
+    timeline.strips = StripIndex(log, lot, timeline.version, strip_facts=5, settle=0, most_behind=20)
+    assert await timeline.state() == await replay(log, lot)
+    assert timeline.strips.built_to == 0
+    assert await timeline.state(None, 20) == await replay(log, lot, known_at=20)
+    assert timeline.strips.built_to == 20
+    await built(timeline)
+    assert await timeline.state() == await replay(log, lot)
+
+
+async def test_strips_on_disk_serve_another_process(lot, story, tmp_path):
+    events = story.any([(n % 14, n % 30, n % 12, 2 if n % 7 == 0 else 0) for n in range(120)])
+    log = SqlLog.open(tmp_path / "log.db")
+    try:
+        await story.add(log, events[:90])
+        await built(timeline_of(log, lot))
+        await story.add(log, events[90:])
+        reading = SqlLog.open(tmp_path / "log.db", read_only=True)
+        try:
+            asked = [(None if n % 5 == 0 else story.noon + n * 90_000, n) for n in range(0, 121, 4)]
+            await check(reading, lot, timeline_of(reading, lot), asked)
+        finally:
+            await reading.aclose()
+    finally:
+        await log.aclose()
+
+
+@settings(max_examples=15, deadline=None)
+@given(parts=PARTS, asked=MOMENTS)
+def test_a_long_catch_up_that_defers_late_facts_gives_the_same(lot, story, parts, asked):
+    async def compare():
+        rows = [row for part in parts for row in part]
+        log = await story.log(story.any(rows))
+        timeline = timeline_of(log, lot)
+        await built(timeline)
+        await check(log, lot, timeline, moments(story, asked, len(rows)))
+        await check(log, lot, timeline_of(log, lot), moments(story, asked, len(rows)))
+
+    batch, index_module.BATCH = index_module.BATCH, 7
+    try:
+        asyncio.run(compare())
+    finally:
+        index_module.BATCH = batch
+
+
+async def test_a_state_now_is_served_from_strips_that_were_built_by_a_read(lot, story):
+    log = await story.log(story.any([(n % 14, n % 30, 0, 0) for n in range(40)]))
+    timeline = timeline_of(log, lot)
+    await timeline.state()
+    assert timeline.strips.built_to == 40
+
+
+@pytest.mark.parametrize("body", [b"", b"no strip", b"\x28\xb5\x2f\xfd"])
+def test_what_is_no_strip_is_told_and_not_raised_as_another_error(body):
+    for unpack in (unpack_strip, unpack_read):
+        with pytest.raises(CodecError, match="will be made again"):
+            unpack(body)

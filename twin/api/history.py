@@ -1,0 +1,243 @@
+"""Reads of what was: counts over time, who was where, what a correction changed, and the pasts of stalls and cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from site_models.schema import Site
+from twin.api.endpoint import AT, KNOWN_AT, MOMENT, Endpoint, Parameter
+from twin.api.exchange import count_of, json, moment_of, services_of, site_of
+from twin.api.schemas import CloudEvent
+from twin.errors import BadInput, NotFound
+from twin.events.facts import StallState
+from twin.events.ids import SECOND, Micros
+from twin.graph.nodes import SeenState
+from twin.projections.changes import Changes, Span, changed_facts, changed_state, check_order
+from twin.projections.history import as_events, camera_facts, stall_facts
+from twin.projections.moment import BEFORE_ALL, FOREVER, read_moment, read_time
+from twin.projections.series import MOST_STEPS, SeriesView, occupancy_series
+from twin.projections.visits import Visitors, zone_visits
+
+HISTORY = 1_000
+HISTORY_MOST = 100_000
+PAGE = 1_000
+STEP_S = 60
+
+
+class StallTold(Struct, frozen=True, kw_only=True):
+    """One stall at a moment, as ``StallView``, and its past until then: the last ``limit`` facts of it."""
+
+    stall: str
+    state: StallState
+    vehicle: str | None
+    since_at: str | None
+    certainty: float | None
+    history: list[CloudEvent]
+
+
+class CameraTold(Struct, frozen=True, kw_only=True):
+    """One camera at a moment, as ``CameraView``, and its past until then: the last ``limit`` facts of it."""
+
+    camera: str
+    state: SeenState
+    since_at: str | None
+    history: list[CloudEvent]
+
+
+async def read_series(request: Request) -> Response:
+    """Counts over time."""
+    services, site = services_of(request), site_of(request)
+    from_at, until_at, known_at = await _stretch_of(request)
+    zone = request.query_params.get("zone")
+    if zone is not None:
+        _check_known(site, "zone", zone, (one.id for one in site.zones))
+    step_s = count_of(request, "step_s", default=STEP_S, least=1, most=10**9)
+    points = await occupancy_series(
+        services.log,
+        services.timelines[site.name],
+        from_at=from_at,
+        until_at=until_at,
+        step=step_s * SECOND,
+        known_at=known_at,
+        zone=zone,
+    )
+    return json({"site": site.name, "position": str(known_at), "step_s": step_s, "points": points})
+
+
+async def read_visitors(request: Request) -> Response:
+    """Who was in a zone."""
+    services, site, zone = services_of(request), site_of(request), request.path_params["zone"]
+    _check_known(site, "zone", zone, (one.id for one in site.zones))
+    from_at, until_at, known_at = await _stretch_of(request)
+    visits = await zone_visits(
+        services.log, services.timelines[site.name], zone, from_at=from_at, until_at=until_at, known_at=known_at
+    )
+    return json(Visitors(site=site.name, zone=zone, position=str(known_at), visits=visits))
+
+
+async def read_changes(request: Request) -> Response:
+    """What came to be known."""
+    services, site, query = services_of(request), site_of(request), request.query_params
+    log = services.log
+    known = [
+        (await read_moment(log, site.name, at=query.get("at"), known_at=_given(request, name)))
+        for name in ("from_known_at", "to_known_at")
+    ]
+    before, until, at = known[0].known_at, known[1].known_at, known[0].at
+    check_order(before, until)
+    span, is_stretch = _span_of(request, at)
+    after = count_of(request, "after", default=before, least=before, most=until)
+    limit = count_of(request, "limit", default=PAGE, least=1, most=services.limits.page_facts)
+    added, superseded, following = await changed_facts(log, site.name, span, after=after, until=until, limit=limit)
+    state = None
+    if not is_stretch and "after" not in query:
+        state = await changed_state(log, services.timelines[site.name], at, before=before, after=until, limit=limit)
+    return json(
+        Changes(
+            site=site.name,
+            from_position=str(before),
+            to_position=str(until),
+            added=added,
+            superseded=superseded,
+            next=None if following is None else str(following),
+            state=state,
+        )
+    )
+
+
+async def read_stall(request: Request) -> Response:
+    """One stall: now, and its past."""
+    services, site, moment = services_of(request), site_of(request), await moment_of(request)
+    stall = request.path_params["stall"]
+    _check_known(site, "stall", stall, (one.id for one in site.stalls))
+    limit = count_of(request, "limit", default=HISTORY, most=HISTORY_MOST)
+    facts = await stall_facts(services.log, site.name, stall, moment, last=limit)
+    state = await services.timelines[site.name].state(moment.at, moment.known_at)
+    now = next(one for one in state["stalls"] if one["stall"] == stall)
+    return json({**now, "history": as_events(facts)})
+
+
+async def read_camera(request: Request) -> Response:
+    """One camera: now, and its past."""
+    services, site, moment = services_of(request), site_of(request), await moment_of(request)
+    camera = request.path_params["camera"]
+    _check_known(site, "camera", camera, (one.id for one in site.cameras))
+    limit = count_of(request, "limit", default=HISTORY, most=HISTORY_MOST)
+    facts = await camera_facts(services.log, site.name, camera, moment, last=limit)
+    state = await services.timelines[site.name].state(moment.at, moment.known_at)
+    now = next(one for one in state["cameras"] if one["camera"] == camera)
+    return json({**now, "history": as_events(facts)})
+
+
+async def _stretch_of(request: Request) -> tuple[Micros, Micros, int]:
+    """``from``, ``until`` and ``known_at`` of a read."""
+    from_at, until_at = (read_time(name, _given(request, name)) for name in ("from", "until"))
+    moment = await read_moment(
+        services_of(request).log, site_of(request).name, at=None, known_at=request.query_params.get("known_at")
+    )
+    return from_at, until_at, moment.known_at
+
+
+def _span_of(request: Request, at: Micros | None) -> tuple[Span, bool]:
+    """The valid times whose facts are asked for, and whether that is a stretch of time."""
+    query = request.query_params
+    if "from" not in query and "until" not in query:
+        return Span(after_at=BEFORE_ALL, until_at=FOREVER if at is None else at), False
+    if at is not None:
+        raise BadInput("at is one time, from and until a stretch of it; give one or the other")
+    from_at, until_at = (read_time(name, _given(request, name)) for name in ("from", "until"))
+    if from_at > until_at:
+        raise BadInput(f"from={query['from']} is after until={query['until']}; swap them")
+    return Span(after_at=from_at - 1, until_at=until_at), True
+
+
+def _given(request: Request, name: str) -> str:
+    text = request.query_params.get(name)
+    if text is None:
+        raise BadInput(f"{name} is missing; give it in the query")
+    return text
+
+
+def _check_known(site: Site, kind: str, name: str, names: Iterable[str]) -> None:
+    if name not in set(names):
+        raise NotFound(f"site '{site.name}' has no {kind} '{name[:80]}'; see its model")
+
+
+_SITE = "/v1/sites/{site}"
+_REFUSALS = (404, 410, 413, 422, 503)
+_TIME = {"type": "string", "format": "date-time"}
+_KNOWN = {"type": "string", "examples": ["812", "2026-01-01T09:00:00Z"]}
+_COUNT = {"type": "integer", "minimum": 0}
+_FROM = Parameter(name="from", about="The first valid time.", schema=_TIME, is_required=True)
+_UNTIL = Parameter(name="until", about="The last valid time.", schema=_TIME, is_required=True)
+_LAST = Parameter(name="limit", about=f"Last facts of its history; {HISTORY} if absent.", schema=_COUNT)
+
+ENDPOINTS = (
+    Endpoint(
+        path=f"{_SITE}/occupancy/series",
+        handler=read_series,
+        scope="read",
+        about=f"Zones and counters at equal steps of valid time, {MOST_STEPS} at most.",
+        answer=SeriesView,
+        parameters=(
+            _FROM,
+            _UNTIL,
+            Parameter(name="step_s", about=f"Seconds of a step; {STEP_S} if absent.", schema={"type": "integer", "minimum": 1}),
+            Parameter(name="zone", about="Of this zone only.", schema={"type": "string"}),
+            KNOWN_AT,
+        ),
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        path=f"{_SITE}/zones/{{zone}}/visitors",
+        handler=read_visitors,
+        scope="read",
+        about="Who was in a zone, and when each came and left.",
+        answer=Visitors,
+        parameters=(_FROM, _UNTIL, KNOWN_AT),
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        path=f"{_SITE}/changes",
+        handler=read_changes,
+        scope="read",
+        about="The difference between what was known at two positions: facts, and what they made of the state.",
+        answer=Changes,
+        parameters=(
+            Parameter(name="from_known_at", about="Known before: a position or a time.", schema=_KNOWN, is_required=True),
+            Parameter(name="to_known_at", about="Known after: a position or a time.", schema=_KNOWN, is_required=True),
+            AT,
+            Parameter(name="from", about="With until: facts of this stretch of valid time, and no state.", schema=_TIME),
+            Parameter(name="until", about="With from.", schema=_TIME),
+            Parameter(name="after", about="The next of the page before; the first page if absent.", schema=_COUNT),
+            Parameter(
+                name="limit",
+                about=f"Facts, and differences of each kind, at most; {PAGE} if absent.",
+                schema={"type": "integer", "minimum": 1},
+            ),
+        ),
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        path=f"{_SITE}/stalls/{{stall}}",
+        handler=read_stall,
+        scope="read",
+        about="One stall at a moment, and its history until then.",
+        answer=StallTold,
+        parameters=(*MOMENT, _LAST),
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        path=f"{_SITE}/cameras/{{camera}}",
+        handler=read_camera,
+        scope="read",
+        about="One camera at a moment, and its history until then.",
+        answer=CameraTold,
+        parameters=(*MOMENT, _LAST),
+        refusals=_REFUSALS,
+    ),
+)

@@ -1,0 +1,172 @@
+"""The difference between what was known at two positions: the facts that made it, and what it made of the state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from twin.errors import BadInput
+from twin.events.codec import to_cloudevent
+from twin.events.envelope import RecordedFact
+from twin.events.ids import Micros, SiteId
+from twin.graph.query import CountersView, StallView, VehicleView
+from twin.log.port import Log
+from twin.projections.moment import Moment
+from twin.projections.sessions import SessionView, sessions
+from twin.projections.timeline import Timeline
+
+MOST_READ = 20_000
+_PAGE = 5_000
+
+
+class SupersededFact(Struct, frozen=True, kw_only=True):
+    """A fact that is not true any more, and the position of the one that says so."""
+
+    fact: dict[str, Any]
+    by: str
+
+
+class VehicleChange(Struct, frozen=True, kw_only=True):
+    """A vehicle as it was known to be, and as it is known to be later; None where it is not on the site."""
+
+    vehicle: str
+    before: VehicleView | None
+    after: VehicleView | None
+
+
+class StallChange(Struct, frozen=True, kw_only=True):
+    """A stall as it was known to be, and later."""
+
+    stall: str
+    before: StallView
+    after: StallView
+
+
+class SessionChange(Struct, frozen=True, kw_only=True):
+    """A stay with its money as it was known to be, and later; None where it was not known."""
+
+    session: str
+    before: SessionView | None
+    after: SessionView | None
+
+
+class StateChange(Struct, frozen=True, kw_only=True):
+    """What differs in the state at one valid time.
+
+    Attributes:
+        is_whole: no more of them differ than are told.
+    """
+
+    vehicles: list[VehicleChange]
+    stalls: list[StallChange]
+    sessions: list[SessionChange]
+    counters_before: CountersView
+    counters_after: CountersView
+    is_whole: bool
+
+
+class Changes(Struct, frozen=True, kw_only=True):
+    """What came to be known after one position, until another.
+
+    Attributes:
+        added, superseded: a page of the facts that came to be known, and of those that were not true any more.
+        next: ask again with ``after`` of this value for the next page; None on the last one.
+        state: what differs at ``at``; None on later pages, and where a stretch of time was asked for.
+    """
+
+    site: str
+    from_position: str
+    to_position: str
+    added: list[dict[str, Any]]
+    superseded: list[SupersededFact]
+    next: str | None
+    state: StateChange | None
+
+
+class Span(Struct, frozen=True, kw_only=True):
+    """Facts after a valid time, until and with another."""
+
+    after_at: Micros
+    until_at: Micros
+
+    def has(self, fact: RecordedFact) -> bool:
+        """Whether a fact is of it."""
+        return self.after_at < fact.event.occurred_at <= self.until_at
+
+
+async def changed_facts(
+    log: Log, site: SiteId, span: Span, *, after: int, until: int, limit: int
+) -> tuple[list[dict[str, Any]], list[SupersededFact], int | None]:
+    """A page: facts of a stretch of time that were added in positions (``after``, ``until``], those that these supersede.
+
+    Returns:
+        Both, and the position to go on after; None where that was all.
+
+    Raises:
+        Cut: retention took facts of these positions.
+    """
+    added, ends = list[RecordedFact](), min(until, after + MOST_READ)
+    place = after
+    while place < ends and len(added) < limit:
+        page = [one for one in await log.facts(site, after=place, limit=min(_PAGE, ends - place)) if one.position <= ends]
+        for one in page:
+            place = one.position
+            if span.has(one):
+                added.append(one)
+                if len(added) == limit:
+                    break
+        if not page:
+            place = ends
+    told = await log.facts_superseded(site, after=after, until=place)
+    facts = await log.facts_at(site, [one.position for one in told])
+    superseded = [
+        SupersededFact(fact=to_cloudevent(fact), by=str(one.by_position))
+        for one, fact in zip(told, facts, strict=True)
+        if span.has(fact)
+    ]
+    return [to_cloudevent(one) for one in added], superseded, place if place < until else None
+
+
+async def changed_state(log: Log, timeline: Timeline, at: Micros | None, *, before: int, after: int, limit: int) -> StateChange:
+    """What differs in the state at a valid time between what was known at two positions; ``limit`` of each kind at most.
+
+    Raises:
+        Cut: retention took movement that one of the states would need.
+    """
+    site = timeline.site.name
+    states = [await timeline.state(at, position) for position in (before, after)]
+    stays = [await sessions(log, site, Moment(at=at, known_at=position)) for position in (before, after)]
+    vehicles = _unlike(*({one["vehicle"]: one for one in state["vehicles"]} for state in states))
+    stalls = _unlike(*({one["stall"]: one for one in state["stalls"]} for state in states))
+    known = _unlike(*({one.session: one for one in some} for some in stays))
+    return StateChange(
+        vehicles=[
+            VehicleChange(vehicle=name, before=_as(was, VehicleView), after=_as(now, VehicleView))
+            for name, was, now in vehicles[:limit]
+        ],
+        stalls=[
+            StallChange(stall=name, before=_as(was, StallView), after=_as(now, StallView)) for name, was, now in stalls[:limit]
+        ],
+        sessions=[SessionChange(session=name, before=was, after=now) for name, was, now in known[:limit]],
+        counters_before=_as(states[0]["counters"], CountersView),
+        counters_after=_as(states[1]["counters"], CountersView),
+        is_whole=max(len(vehicles), len(stalls), len(known)) <= limit,
+    )
+
+
+def check_order(before: int, after: int) -> None:
+    """Raise BadInput where the first position is after the second."""
+    if before > after:
+        raise BadInput(f"from_known_at is position {before}, after to_known_at, position {after}; swap them")
+
+
+def _unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> Sequence[tuple[str, Any, Any]]:
+    names = sorted(before.keys() | after.keys())
+    return [(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)]
+
+
+def _as(told: Any, kind: Any) -> Any:
+    return None if told is None else msgspec.convert(told, kind)

@@ -1,0 +1,505 @@
+"""All strips of a site: brought up to what is known, and asked for the state at a moment.
+
+The first strip begins before all; each goes on where the one before it ends. New facts go into the strips of their valid
+times. Where what a thing is at a strip's end changes by that, so does the beginning of the next one, until nothing does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict, defaultdict
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from site_models.schema import Site
+from twin.errors import CodecError
+from twin.events.envelope import RecordedFact
+from twin.events.ids import SECOND, Micros
+from twin.graph.apply import change
+from twin.graph.flat import FlatGraph
+from twin.graph.model import site_graph
+from twin.log.cuts import Cuts
+from twin.log.port import Log, Superseded
+from twin.projections.moment import BEFORE_ALL, FOREVER, Moment
+from twin.projections.strips.counts import Block, Counts, Note
+from twin.projections.strips.loose import Carried, Loose
+from twin.projections.strips.shelf import EMPTY, Changed, Directory, Shelf, Window
+from twin.projections.strips.strip import (
+    NEVER,
+    CameraRow,
+    Held,
+    ReadStrip,
+    Sealed,
+    SessionRow,
+    StallRow,
+    Strip,
+    VehicleRow,
+    pack_strip,
+    shown_in,
+    unpack_read,
+    unpack_strip,
+)
+from twin.projections.strips.things import held, thing_of
+
+STRIP_FACTS = 2_000
+SETTLE: Micros = 75 * SECOND
+MOST_BEHIND = 10_000
+BATCH = 100_000
+_MOST_DEFERRED = 50_000
+_MOST_UNSAVED = 64
+_RECENT = 4
+_PAGE = 5_000
+_REMEMBERED = 8
+_BEGINNING = 64  # facts before a strip; the middle one of their positions is where it begins to be right
+_TRIES = 3
+_EMPTY = pack_strip(EMPTY)
+
+_logger = logging.getLogger(__name__)
+
+
+class _Moved(Exception):
+    """A strip is not as the directory says: another one wrote meanwhile."""
+
+
+class StripIndex:
+    """One site's strips.
+
+    What changed stays in memory until ``build`` saves it, of ``most_behind`` facts at most where nobody builds; beside that the
+    last few strips that were read.
+
+    Args:
+        strip_facts: how many facts are in a strip, at least.
+        settle: a strip ends so long before the newest fact, at least: later facts are rarely of before.
+        most_behind: a read takes so many facts in that are not saved yet, at most.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        site: Site,
+        version: str,
+        *,
+        strip_facts: int = STRIP_FACTS,
+        settle: Micros = SETTLE,
+        most_behind: int = MOST_BEHIND,
+    ) -> None:
+        self._log = log
+        self._site = site
+        self._shelf = Shelf(log, site.name, version)
+        self._strip_facts = strip_facts
+        self._settle = settle
+        self._most_behind = most_behind
+        self._blank = FlatGraph(site_graph(site))
+        self._scratch = self._blank.copy()
+        self._is_busy = False
+        self._is_damaged = False
+        self._lock = asyncio.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._directory: Directory | None = None
+        self._saved_to = 0
+        self._known_at: Micros = BEFORE_ALL  # strips after this valid time are not saved yet
+        self._counts = Counts(self._blank)
+        self._filled: list[tuple[int, Block]] = []
+        self._changed: dict[Micros, Changed] = {}
+        self._written = set[Micros]()  # since the directory was saved
+        self._read_to = 0
+        self._deferred: list[Held] = []
+        self._deferred_until: list[Superseded] = []
+        self._read: OrderedDict[Micros, ReadStrip] = OrderedDict()
+
+    @property
+    def built_to(self) -> int:
+        """The last fact position that is in the strips."""
+        return 0 if self._directory is None else self._directory.built_to
+
+    async def graph(self, moment: Moment, cuts: Cuts) -> FlatGraph | None:
+        """What the site is at a moment; None where the strips do not reach it, so that facts have to be folded.
+
+        Args:
+            cuts: of the site, as they are now.
+        """
+        wrong: Exception | None = None
+        for _ in range(0 if self._is_damaged else _TRIES):
+            directory = self._directory
+            try:
+                directory = await self._reaching(moment.known_at, cuts)
+                return None if directory is None else await self._graph(directory, moment)
+            except (_Moved, CodecError) as error:  # another process may have made them again
+                wrong = error
+                await self._lose(directory)
+        if wrong is not None:
+            self._is_damaged = True
+            _logger.warning("site '%s': %s; until then facts are folded", self._site.name, wrong)
+        return None
+
+    async def build(self) -> bool:
+        """Take a batch of facts in and save what changed; gives whether there are more. For the process that follows the log.
+
+        Raises:
+            TwinError: it could not be saved.
+        """
+        async with self._lock:
+            head, cuts = (await self._log.heads(self._site.name)).facts, await self._log.cuts(self._site.name)
+            self._is_busy = head - self.built_to > self._most_behind
+            try:
+                if self._is_damaged:
+                    raise CodecError("what was found to be damaged is dropped")
+                directory = await self._present(cuts)
+                if directory.built_to == 0 < self._saved_to:
+                    raise CodecError("retention took what they begin with")
+                to = min(head, max(directory.built_to, self._read_to) + BATCH)
+                await self._advance(directory, to, defers=to < head, saves=True)
+                await self._save()
+                return self.built_to < head
+            except (_Moved, CodecError) as damaged:
+                _logger.warning("site '%s': strips of the past are made again: %s", self._site.name, damaged)
+                self._forget()
+                await self._shelf.drop()
+                self._is_damaged = False
+                return True
+            finally:
+                self._is_busy = False
+
+    async def _reaching(self, position: int, cuts: Cuts) -> Directory | None:
+        directory = self._directory
+        if directory is not None and directory.built_to >= position and directory.cut == cuts.movement:
+            return directory
+        if self._is_busy:
+            return None
+        async with self._lock:
+            directory = await self._present(cuts)
+            if position - self._saved_to > self._most_behind:  # another process may have saved more
+                self._forget()
+                directory = await self._present(cuts)
+            if position - directory.built_to > self._most_behind:
+                return None
+            if directory.built_to < position:
+                await self._advance(directory, position)
+            return self._directory
+
+    async def _lose(self, directory: Directory | None) -> None:
+        """Read everything anew, if nobody did so meanwhile."""
+        async with self._lock:
+            if self._directory is directory:
+                self._forget()
+
+    async def _present(self, cuts: Cuts) -> Directory:
+        """The directory, read where it is not known, without strips of what retention took."""
+        if self._directory is None:
+            await self._load()
+        assert self._directory is not None
+        made = cuts.thinning
+        if made is not None and made.position != self._directory.cut:
+            windows = tuple(one for one in self._directory.windows if one.position >= made.position and one.at >= made.from_at)
+            if not windows:
+                saved_to = self._saved_to
+                self._forget()
+                self._saved_to = saved_to
+            kept = {one.at for one in windows}
+            self._changed = {at: one for at, one in self._changed.items() if at in kept}
+            self._read.clear()
+            self._directory = (
+                replace(self._directory, windows=windows, cut=made.position)
+                if self._directory and windows
+                else Directory(cut=made.position)
+            )
+        return self._directory
+
+    async def _load(self) -> None:
+        directory = await self._shelf.directory()
+        if directory is None:
+            self._directory = Directory(cut=0)
+            return
+        self._counts.blocks = await self._shelf.blocks(directory.n_blocks, self._counts.n_counts)
+        self._counts.open = [(one[0], one[1], one[2], one[3]) for one in directory.notes]
+        self._saved_to = directory.built_to
+        windows = list(directory.windows)
+        while windows and (last := unpack_strip(await self._shelf.packed(windows[-1]))).until_at < FOREVER:
+            windows.append(await self._after(last))  # written, but the directory was not
+        self._known_at = windows[-1].at if windows else BEFORE_ALL
+        self._directory = replace(directory, windows=tuple(windows))
+
+    async def _after(self, strip: Strip) -> Window:
+        found = await self._shelf.strip_at(strip.until_at)
+        return Window(found.at, found.position, min((one.position for one in found.facts), default=NEVER))
+
+    async def _graph(self, directory: Directory, moment: Moment) -> FlatGraph | None:
+        windows, at, known_at = directory.windows, moment.until_at, moment.known_at
+        counts = self._counts
+        end = bisect_right(windows, at, key=lambda one: one.at)
+        place = min(end, bisect_right(windows, known_at, key=lambda one: one.position)) - 1
+        if place < 0:
+            return None
+        chosen = [place, *(n for n in range(place + 1, end) if windows[n].first <= known_at)]
+        graph = self._blank.copy()
+        for n in chosen:
+            strip = await self._opened(directory, n)
+            if n == place:
+                _begin(graph, strip, known_at)
+            _go_on(graph, strip.facts, at, known_at)
+        if self._counts is not counts:  # all was forgotten meanwhile, and with it what was not saved of these strips
+            raise _Moved("they are read again")
+        counts.put(graph, at, known_at)
+        return graph
+
+    async def _strip(self, directory: Directory, n: int) -> Strip:
+        """A strip to be changed."""
+        strip = unpack_strip(await self._packed(directory.windows[n]))
+        _check(directory, n, strip)
+        return strip
+
+    async def _opened(self, directory: Directory, n: int) -> ReadStrip:
+        """A strip to be read; the last few are remembered."""
+        window = directory.windows[n]
+        strip = self._read.get(window.at)
+        if strip is None:
+            strip = unpack_read(await self._packed(window))
+            self._read[window.at] = strip
+            while len(self._read) > _REMEMBERED:
+                self._read.popitem(last=False)
+        _check(directory, n, strip)
+        return strip
+
+    async def _packed(self, window: Window) -> bytes:
+        if (changed := self._changed.get(window.at)) is not None:
+            return changed.packed
+        return _EMPTY if window.at == BEFORE_ALL and not self._saved_to else await self._shelf.packed(window)
+
+    async def _advance(self, directory: Directory, to: int, *, defers: bool = False, saves: bool = False) -> None:
+        """Take facts in up to a position.
+
+        Args:
+            defers: leave those for strips of long ago for later, so that each strip is opened once for many of them; until
+                then the strips count as built to where they were.
+            saves: strips that changed may be kept at once.
+        """
+        try:
+            after = max(directory.built_to, self._read_to)
+            facts, notes = await self._facts(after, to)
+            corrected = await self._log.facts_superseded(self._site.name, after=after, until=to)
+            notes += await self._taken_back({one.position: one.by_position for one in reversed(corrected)})
+            facts, corrected = self._deferred + facts, self._deferred_until + corrected
+            self._deferred, self._deferred_until = [], []
+            if defers and len(facts) - (to - after) < _MOST_DEFERRED:
+                facts, corrected = self._later(directory, facts, corrected)
+            fresh, until = _by_window(directory, facts, corrected)
+            windows = await self._change(directory, fresh, until, to, saves=saves)
+            is_whole = not self._deferred and not self._deferred_until
+            self._directory = replace(directory, built_to=to if is_whole else directory.built_to, windows=tuple(windows))
+            self._read_to = to
+            number = len(self._counts.blocks)
+            self._filled += enumerate(self._counts.note(sorted(notes)), number)
+        except BaseException:  # half of it is done: go on from what is saved
+            self._forget()
+            raise
+
+    async def _facts(self, after: int, to: int) -> tuple[list[Held], list[Note]]:
+        facts, notes = list[Held](), list[Note]()
+        while after < to:
+            page = await self._log.facts(self._site.name, after=after, limit=min(_PAGE, to - after), thinned=True)
+            page = [one for one in page if one.position <= to]
+            facts += (held(one, self._blank) for one in page)
+            notes += (note for one in page for note in self._notes(one))
+            after = page[-1].position if page else to
+        return facts, notes
+
+    def _later(
+        self, directory: Directory, facts: list[Held], corrected: list[Superseded]
+    ) -> tuple[list[Held], list[Superseded]]:
+        """Defer what is of long ago; gives the rest."""
+        begins = directory.windows[max(0, len(directory.windows) - _RECENT)].at
+        self._deferred = [one for one in facts if one.occurred_at <= begins]
+        self._deferred_until = [one for one in corrected if one.occurred_at <= begins]
+        return [one for one in facts if one.occurred_at > begins], [one for one in corrected if one.occurred_at > begins]
+
+    def _notes(self, one: RecordedFact) -> list[Note]:
+        at = one.event.occurred_at
+        return [(one.position, at, count, by) for count, by in self._counts.changes(one.event.payload)]
+
+    async def _taken_back(self, by_position: dict[int, int]) -> list[Note]:
+        """Notes of what is not true any more."""
+        wanted = sorted(by_position)
+        found = list[Note]()
+        for start in range(0, len(wanted), _PAGE):
+            for one in await self._log.facts_at(self._site.name, wanted[start : start + _PAGE]):
+                found += ((by_position[one.position], at, count, -by) for _, at, count, by in self._notes(one))
+        return found
+
+    async def _change(
+        self,
+        directory: Directory,
+        fresh: Mapping[int, list[Held]],
+        until: Mapping[int, dict[int, int]],
+        built_to: int,
+        *,
+        saves: bool,
+    ) -> list[Window]:
+        """Take facts into the strips of their times; gives the directory's strips as they are then."""
+        waiting = sorted(fresh.keys() | until.keys(), reverse=True)
+        carried: Carried | None = None
+        n, windows = -1, list(directory.windows)
+        while carried is not None or waiting:
+            n = n + 1 if carried is not None else waiting[-1]
+            if waiting and waiting[-1] == n:
+                waiting.pop()
+            strip = await self._strip(directory, n)
+            loose = Loose(strip, self._scratch)
+            told, ends = fresh.get(n, []), until.get(n, {})
+            if n == len(directory.windows) - 1:
+                loose.begin(carried)
+                loose.take(told, ends)
+                windows[n:], carried = self._cut_up(loose, windows[n], built_to), None
+            else:
+                begins, touched = windows[n + 1].position, loose.touched(carried, told, ends)
+                before = loose.carried(touched, begins)
+                loose.begin(carried)
+                loose.take(told, ends)
+                after = loose.carried(touched, begins)
+                # One that a writer left half way may hold these facts already, and the next one not.
+                carried = after if self._is_ahead(strip) else after.unlike(before)
+                self._put(windows[n], loose.strip(built_to))
+            if saves and len(self._changed) > _MOST_UNSAVED:
+                await self._save_strips()
+            await asyncio.sleep(0)
+        return windows
+
+    def _cut_up(self, loose: Loose, window: Window, built_to: int) -> list[Window]:
+        """The last strip, as one or, where it has facts enough, as several."""
+        found = list[Window]()
+        while (n_facts := self._n_settled(loose)) is not None:
+            places = sorted(one.position for one in loose.facts[max(0, n_facts - _BEGINNING) : n_facts])
+            begins = max(window.position + 1, places[len(places) // 2])
+            after = loose.split(n_facts, begins)
+            found.append(self._as_window(loose, built_to))
+            loose, window = after, Window(after.at, begins, NEVER)
+        return [*found, self._as_window(loose, built_to)]
+
+    def _as_window(self, loose: Loose, built_to: int) -> Window:
+        window = Window(loose.at, loose.position, min((one.position for one in loose.facts), default=NEVER))
+        self._put(window, loose.strip(built_to))
+        return window
+
+    def _n_settled(self, loose: Loose) -> int | None:
+        """How many facts the last strip keeps when another one begins; None while it has too few."""
+        n_facts, facts = self._strip_facts, loose.facts
+        if len(facts) <= n_facts:
+            return None
+        at = facts[n_facts - 1].occurred_at
+        if at >= facts[-1].occurred_at - self._settle:
+            return None
+        return bisect_right(facts, at, key=lambda one: one.occurred_at)
+
+    def _is_ahead(self, strip: Strip) -> bool:
+        return strip.built_to > self._saved_to and strip.at not in self._written
+
+    def _put(self, window: Window, strip: Strip) -> None:
+        self._written.add(strip.at)
+        self._changed[strip.at] = Changed(window, pack_strip(strip))
+        self._read.pop(strip.at, None)
+
+    async def _save_strips(self) -> None:
+        await self._shelf.save_strips(self._changed.values(), self._known_at)
+        self._changed = {}
+
+    async def _save(self) -> None:
+        """Keep what changed."""
+        directory = self._directory
+        if directory is None or directory.built_to == self._saved_to:
+            return
+        stored = await self._shelf.directory()
+        if (0 if stored is None else stored.built_to) != self._saved_to:
+            raise _Moved("another process writes them, too")
+        await self._save_strips()
+        directory = replace(directory, n_blocks=len(self._counts.blocks), notes=list(self._counts.open))
+        await self._shelf.save(directory, self._filled)
+        if directory.windows[0].position:
+            await self._shelf.drop(below=directory.windows[0].position)
+        self._saved_to, self._known_at, self._filled = directory.built_to, directory.windows[-1].at, []
+        self._written = set()
+
+
+def _by_window(
+    directory: Directory, facts: list[Held], corrected: list[Superseded]
+) -> tuple[Mapping[int, list[Held]], Mapping[int, dict[int, int]]]:
+    """Facts, and from where on which are not true any more, by the strip that they are of."""
+    fresh, until = defaultdict[int, list[Held]](list), defaultdict[int, dict[int, int]](dict)
+    for one in facts:
+        fresh[_window_of(directory, one.occurred_at)].append(one)
+    for one in corrected:
+        until[_window_of(directory, one.occurred_at)].setdefault(one.position, one.by_position)
+    if -1 in until or -1 in fresh:
+        raise CodecError("a fact came of before what retention left")
+    return fresh, until
+
+
+def _window_of(directory: Directory, at: Micros) -> int:
+    return bisect_left(directory.windows, at, key=lambda one: one.at) - 1
+
+
+def _begin(graph: FlatGraph, strip: ReadStrip, known_at: int) -> None:
+    """What things were at a strip's beginning."""
+    told: dict[str, Sequence[VehicleRow | StallRow | CameraRow | SessionRow]] = {
+        "vehicle": strip.vehicles,
+        "stall": strip.stalls,
+        "camera": strip.cameras,
+        "session": strip.sessions,
+    }
+    for kind, rows in told.items():
+        nodes = graph.nodes[kind]
+        for row in rows:
+            if row.position > known_at:
+                continue
+            if row.now is None:
+                nodes.pop(row.name, None)
+            else:
+                nodes[row.name] = row.now
+    for position, at in strip.newest:
+        if position <= known_at:
+            graph.at = at
+
+
+def _go_on(graph: FlatGraph, facts: list[Sealed], at: Micros, known_at: int) -> None:
+    """Fold in a strip's facts that occurred until a time and were known at a position.
+
+    Of a vehicle's moves in a row the first says since when it moves, and the last all else: others need not be looked at.
+    """
+    moving: dict[str, Sealed | None] = {}
+    for one in facts:
+        if one.occurred_at > at:
+            break
+        if not one.position <= known_at < one.until:
+            continue
+        graph.at = max(graph.at, one.occurred_at)
+        if one.moves and one.moves in moving:
+            moving[one.moves] = one
+            continue
+        payload = shown_in(one)
+        if payload is None:
+            continue
+        kind, name = thing_of(payload)
+        if kind == "vehicle" and (last := moving.pop(name, None)) is not None:
+            _apply(graph, last)
+        if one.moves:
+            moving[name] = None
+        change(graph, payload, one.occurred_at)
+    for last in moving.values():
+        if last is not None:
+            _apply(graph, last)
+
+
+def _apply(graph: FlatGraph, one: Sealed) -> None:
+    payload = shown_in(one)
+    if payload is not None:
+        change(graph, payload, one.occurred_at)
+
+
+def _check(directory: Directory, n: int, strip: Strip | ReadStrip) -> None:
+    """Raise _Moved where a strip does not end where the directory says."""
+    ends = directory.windows[n + 1].at if n + 1 < len(directory.windows) else FOREVER
+    if strip.until_at != ends:
+        raise _Moved(f"the one at {strip.at} ends at {strip.until_at}, not at {ends}")
