@@ -88,7 +88,8 @@ def bench(
     name: Annotated[
         str,
         typer.Argument(
-            help="Of ops/bench: fusion, fusion_quality, gate, live, log, noise, perception, search, storage, timetravel, traffic."
+            help="Of ops/bench: fusion, fusion_quality, gate, live, log, noise, perception, search, storage, "
+            "timetravel, traffic."
         ),
     ],
     as_json: AsJson = False,
