@@ -14,9 +14,10 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ExceptionHandler
 
-from twin.api import crops, decisions, health, ingest, payments, sites, state, subscriptions
+from twin.api import asyncapi, crops, decisions, health, ingest, payments, sites, state, subscriptions
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json
+from twin.api.held import held
 from twin.api.live import live
 from twin.api.metrics import MeasureRequests
 from twin.api.openapi import document
@@ -43,10 +44,12 @@ def create_app(services: Services) -> Starlette:
     """The application over services that are open and stay so while it runs; it starts and closes none of them."""
     app = Starlette(
         routes=[
-            *(Route(one.path, one.handler, methods=[one.method]) for one in ENDPOINTS),
+            *(Route(one.path, held(one), methods=[one.method]) for one in ENDPOINTS),
             *services.extra_routes,
             WebSocketRoute("/v1/sites/{site}/live", live),
             Route("/openapi.json", read_openapi),
+            Route("/asyncapi.json", read_asyncapi),
+            Route("/docs", _page("docs.html")),
             Route("/", _page("index.html")),
             Route("/explore", _page("explore.html")),
             Route("/favicon.ico", _page("favicon.svg")),
@@ -62,13 +65,19 @@ def create_app(services: Services) -> Starlette:
     )
     app.state.services = services
     app.state.models = {}
-    app.state.openapi = document(ENDPOINTS, services.extra_routes, version=services.version)
+    app.state.openapi = document(ENDPOINTS, services.extra_routes, version=services.version, sites=services.sites.values())
+    app.state.asyncapi = asyncapi.document(version=services.version, sites=services.sites.values())
     return app
 
 
 async def read_openapi(request: Request) -> Response:
     """The description of this interface, OpenAPI 3.1."""
     return json(request.app.state.openapi)
+
+
+async def read_asyncapi(request: Request) -> Response:
+    """The description of what this service sends and takes as events, AsyncAPI 3.0."""
+    return json(request.app.state.asyncapi)
 
 
 def _page(name: str):

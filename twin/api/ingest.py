@@ -10,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from site_models.schema import Site
+from twin.api.bodies import whole
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import body_of, json, services_of, site_of
-from twin.api.outside import check_observation
+from twin.api.outside import check_given_name, check_observation
 from twin.api.schemas import Receipts
 from twin.errors import BadInput, CodecError, ContentConflict, TooLarge
-from twin.events.codec import from_cloudevent
+from twin.events.codec import SUBJECT_FIELDS, from_cloudevent
 from twin.events.envelope import FactEvent, ObservationEvent
 from twin.events.observations import ClockTicked, OperatorDecided, PlateRead, RefuseRequested, TrackletEmbedded
 from twin.log.port import Outcome, Receipt
@@ -97,8 +98,9 @@ def _decoded(text: bytes, where: str) -> Any:
 def _observation(entry: Any, site: Site, reserved: frozenset[str]) -> ObservationEvent:
     if not isinstance(entry, dict):
         raise CodecError(f"a CloudEvents JSON object was expected, but got {type(entry).__name__}")
+    _check_envelope(entry)
     try:
-        event = from_cloudevent(entry)
+        event = _read(entry)
     except RecursionError:
         raise CodecError("the event is nested too deeply; no event of this contract is") from None
     if isinstance(event, FactEvent):
@@ -106,15 +108,44 @@ def _observation(entry: Any, site: Site, reserved: frozenset[str]) -> Observatio
     if event.site != site.name:
         raise BadInput(f"the event is of site '{event.site}', but was sent to site '{site.name}'; send it to its own site")
     _check_key(event, reserved)
+    for name in SUBJECT_FIELDS:
+        if (given := getattr(event.payload, name, None)) is not None:
+            check_given_name(name, given)
     _check_payload(event)
     check_observation(event.payload, site)
     return event
+
+
+def _check_envelope(entry: dict[str, Any]) -> None:
+    """What CloudEvents has and the log does not keep may be left out, but not be something else."""
+    for name, wanted in (("specversion", "1.0"), ("datacontenttype", "application/json")):
+        if entry.get(name, wanted) != wanted:
+            raise CodecError(f"'{name}' is {str(entry[name])[:40]!r}; give \"{wanted}\", or leave it out")
+    for name in ("id", "source", "subject"):
+        if not isinstance(given := entry.get(name, ""), str) or (name != "subject" and name in entry and not given):
+            raise CodecError(f"'{name}' is {str(given)[:40]!r}; give a text, or leave it out")
+    for name in ("bootepoch", "sequence"):
+        given = entry.get(name, "0")
+        is_digits = isinstance(given, str) and given.isascii() and given.isdigit()
+        if not is_digits and (not isinstance(given, int) or isinstance(given, bool)):
+            raise CodecError(f"'{name}' is {str(given)[:40]!r}; give a whole number in digits, such as \"42\"")
+
+
+def _read(entry: dict[str, Any]) -> ObservationEvent | FactEvent:
+    """The event; where a whole number is written as 3.0, which few do, it is read again as 3."""
+    try:
+        return from_cloudevent(entry)
+    except CodecError as wrong:
+        if "Expected `int`, got `float`" not in str(wrong):
+            raise
+        return from_cloudevent(whole(entry))
 
 
 def _check_key(event: ObservationEvent, reserved: frozenset[str]) -> None:
     key = event.key
     if not isinstance(key.device, str) or not 0 < len(key.device) <= NAME_LENGTH:
         raise BadInput(f"device={str(key.device)[:40]!r} is no name; give a text of 1 to {NAME_LENGTH} characters")
+    check_given_name("device", key.device)
     if key.device in reserved:
         raise BadInput(f"device '{key.device}' is the twin's own; give this device another name")
     if not (0 <= key.boot_epoch <= LARGEST and 1 <= key.sequence <= LARGEST):
@@ -152,7 +183,8 @@ def _check_plate(decided: OperatorDecided) -> None:
         raise BadInput("'personal' with a 'plate' is what 'set_plate' needs and no other decision has; add it, or leave it out")
 
 
-_EVENT = {"type": "object", "required": ["specversion", "id", "source", "type", "time", "site", "data"]}
+_EVENT = {"$ref": "#/components/schemas/SentObservation"}
+_EVENTS = {"type": "array", "items": _EVENT}
 
 ENDPOINTS = (
     Endpoint(
@@ -163,9 +195,25 @@ ENDPOINTS = (
         about="Append observations, all or none; a resend of a device key gets the first position again.",
         answer=Receipts,
         takes={
+            "application/cloudevents-batch+json": _EVENTS,
+            "application/json": _EVENTS,
+            "application/cloudevents+json": _EVENT,
             "application/x-ndjson": {"type": "string", "description": "One CloudEvents JSON object a line."},
-            "application/cloudevents-batch+json": {"type": "array", "items": _EVENT},
         },
+        may_lack_body=True,
+        body_example={
+            "specversion": "1.0",
+            "id": "exit-42",
+            "source": "/gates/exit",
+            "type": "loop.tripped.v1",
+            "time": "2026-01-01T12:40:00Z",
+            "site": "demo_lot",
+            "device": "barrier-exit",
+            "bootepoch": "1",
+            "sequence": "42",
+            "data": {"portal": "exit", "loop": "exit-1"},
+        },
+        answer_example={"receipts": [{"outcome": "stored", "position": "1"}]},
         refusals=(404, 413, 422, 503),
     ),
 )

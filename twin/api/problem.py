@@ -11,9 +11,10 @@ from msgspec import Struct
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.websockets import WebSocket
 
-from twin.errors import TwinError
+from twin.errors import NotYet, TwinError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -46,7 +47,8 @@ async def on_twin_error(connection: HTTPConnection, error: Exception) -> Respons
     assert isinstance(error, TwinError)
     if error.status >= 500:
         _logger.warning("%s %s: %s", type(error).__name__, connection.url.path, error)
-    headers = {"retry-after": str(RETRY_AFTER_S)} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    is_passing = error.status == HTTPStatus.SERVICE_UNAVAILABLE or isinstance(error, NotYet)
+    headers = {"retry-after": str(RETRY_AFTER_S)} if is_passing else None
     response = problem(error.status, error.slug, str(error), headers)
     if isinstance(connection, WebSocket):
         await connection.send_denial_response(response)
@@ -55,14 +57,25 @@ async def on_twin_error(connection: HTTPConnection, error: Exception) -> Respons
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Tell what Starlette found: no such path, no such method."""
+    """Tell what Starlette found: no such path, no such method; what a path takes is told in full, and is no error to ask."""
     assert isinstance(error, HTTPException)
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers |= {"allow": ", ".join(sorted(_methods_of(request)))}
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
     detail = {
         HTTPStatus.NOT_FOUND: f"there is nothing at '{request.url.path[:200]}'; GET /openapi.json lists what there is",
         HTTPStatus.METHOD_NOT_ALLOWED: f"'{request.url.path[:200]}' does not take {request.method}; see /openapi.json",
     }.get(HTTPStatus(error.status_code), error.detail)
     slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-    return problem(error.status_code, slug, detail, error.headers)
+    return problem(error.status_code, slug, detail, headers)
+
+
+def _methods_of(request: Request) -> set[str]:
+    """All methods of a path: routes of one path may be several, and each knows only its own."""
+    fitting = [one for one in request.app.routes if isinstance(one, Route) and one.matches(request.scope)[0] != Match.NONE]
+    return {method for route in fitting for method in route.methods or ()}
 
 
 async def on_disconnect(request: Request, error: Exception) -> Response:

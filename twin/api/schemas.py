@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from site_models.schema import Camera, Site
 from twin.events.observations import VehicleKind
@@ -14,7 +14,8 @@ from twin.projections.history import SightingView
 from twin.projections.ledger import LedgerLineView
 from twin.projections.sessions import SessionView
 
-CloudEvent = dict[str, Any]
+CloudEvent = Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/components/schemas/Fact"})]
+"""A fact as CloudEvents JSON."""
 
 
 class Sites(Struct, frozen=True, kw_only=True):
@@ -77,24 +78,27 @@ class VehicleTold(Struct, frozen=True, kw_only=True):
 
 
 class Sessions(Struct, frozen=True, kw_only=True):
-    """Sessions that had begun at a moment."""
+    """Sessions that had begun at a moment; ``next`` is the cursor of the page after, absent at the end."""
 
     position: str
     sessions: list[SessionView]
+    next: str | UnsetType = UNSET
 
 
 class Ledger(Struct, frozen=True, kw_only=True):
-    """Lines of the ledger in the order in which they were added."""
+    """Lines of the ledger in the order in which they were added; ``next``: cursor of the page after, absent at the end."""
 
     position: str
     lines: list[LedgerLineView]
+    next: str | UnsetType = UNSET
 
 
 class Facts(Struct, frozen=True, kw_only=True):
-    """A page of the fact log, and the log's last position."""
+    """A page of the fact log, and the log's last position; ``next`` is the ``after`` of the page after, absent at the end."""
 
     facts: list[CloudEvent]
     head: str
+    next: str | UnsetType = UNSET
 
 
 class ReceiptView(Struct, frozen=True, kw_only=True):

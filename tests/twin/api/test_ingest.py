@@ -97,7 +97,7 @@ async def test_an_entry_that_cannot_be_read_is_named_and_nothing_is_stored(serve
             (good.replace(b'"device":"cam-1"', b'"device":7'), "line 2: device='7' is no name"),
             (good.replace(b'"bootepoch":"1"', b'"bootepoch":"99999999999999999999"'), "line 2: bootepoch=9999"),
             (good.replace(b'"sequence":"1"', b'"sequence":"0"'), "sequence=0 is out of range"),
-            (good.replace(b'"sequence":"1"', b'"sequence":"one"'), "line 2: an attribute has a wrong value"),
+            (good.replace(b'"sequence":"1"', b'"sequence":"one"'), "line 2: 'sequence' is 'one'; give a whole number"),
             (good.replace(b'"clock":"ntp"', b'"clock":"sun"'), "'clock': Invalid enum value 'sun'; use one of "),
             (re.sub(rb'"time":"[^"]*"', b'"time":"noon"', good), "'time': time 'noon' is not RFC 3339; give a time such as"),
             (re.sub(rb'"time":"[^"]*"', b'"time":7', good), "'time': '7' is no text"),
