@@ -12,12 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from retrieval.answering import SearchAnswer, answered
+from retrieval.answering import answered
 from retrieval.asking import PARAMETERS, asked
 from retrieval.finder import Finding, Subject
 from retrieval.images import ImageDecoder
 from retrieval.question import Question
 from retrieval.search import Answer, VehicleSearch
+from retrieval.told import SearchAnswer
 from retrieval.uploads import MOST_PICTURES, sent_pictures
 from twin.errors import BadInput, NotFound
 from twin.events.codec import canonical_json

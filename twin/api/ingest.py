@@ -127,7 +127,8 @@ def _check_envelope(entry: dict[str, Any]) -> None:
     for name in ("bootepoch", "sequence"):
         given = entry.get(name, "0")
         is_digits = isinstance(given, str) and given.isascii() and given.isdigit()
-        if not is_digits and (not isinstance(given, int) or isinstance(given, bool)):
+        is_number = isinstance(given, int) or (isinstance(given, float) and given.is_integer())
+        if not is_digits and (not is_number or isinstance(given, bool)):
             raise CodecError(f"'{name}' is {str(given)[:40]!r}; give a whole number in digits, such as \"42\"")
 
 

@@ -80,7 +80,7 @@ def document(
 def _schemas(endpoints: Sequence[Endpoint], routes: Iterable[Route]) -> tuple[dict[int, Any], dict[str, Any]]:
     """Of every type that a body or an answer has, by its identity; and the components that they refer to."""
     told = [endpoint.answer for endpoint in endpoints if not isinstance(endpoint.answer, str | None)]
-    told += [route.endpoint.answer for route in routes if hasattr(route.endpoint, "answer")]
+    told += [getattr(route.endpoint, "answer") for route in routes if hasattr(route.endpoint, "answer")]  # noqa: B009
     types = [*told, *(endpoint.body for endpoint in endpoints if endpoint.body is not None), Problem]
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
     data, of_events = payload_schemas()

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from twin.api.endpoint import Parameter, count
 from twin.api.exchange import count_of, moment_of, services_of, site_of
-from twin.errors import BadInput
+from twin.errors import BadInput, Contradiction
 from twin.projections.moment import Moment, known_position
 
 DEFAULT = 10_000
@@ -53,7 +53,8 @@ async def page_of(request: Request) -> Page:
     """The page that a request asks for.
 
     Raises:
-        BadInput: a cursor or number that cannot be read, or a ``known_at`` beside a cursor of another one.
+        BadInput: a cursor or number that cannot be read.
+        Contradiction: a ``known_at`` beside a cursor of another one.
         NotFound: the cursor is of a position that the fact log has not reached.
     """
     moment, limit = await moment_of(request), count_of(request, "limit", default=DEFAULT, most=MOST)
@@ -67,5 +68,5 @@ async def page_of(request: Request) -> Page:
         raise BadInput(f"after='{after[:60]}' is no cursor; give the 'next' of the page before, or 0 for the first page")
     position = await known_position(services_of(request).log, site_of(request).name, int(found[1]))
     if "known_at" in request.query_params and moment.known_at != position:
-        raise BadInput(f"after='{after}' is of what was known at {position}, not at {moment.known_at}; leave known_at out")
+        raise Contradiction(f"after='{after}' is of what was known at {position}, not at {moment.known_at}; leave known_at out")
     return Page(moment=replace(moment, known_at=position), skip=int(found[2]), limit=limit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from site_models.schema import Portal, Site
@@ -96,7 +96,7 @@ def _personal() -> dict[str, Any]:
     return _with({"required": [], **components["Personal"]}, plate={"anyOf": [_PLATE, {"type": "null"}]})
 
 
-def _one_of(names: list[str]) -> dict[str, Any]:
+def _one_of(names: Sequence[str]) -> dict[str, Any]:
     return {"type": "string", **({"enum": names} if names else {})}
 
 

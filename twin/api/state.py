@@ -14,12 +14,12 @@ from twin.api.services import ApiLimits
 from twin.errors import NotFound
 from twin.events.codec import to_cloudevent
 from twin.events.ids import SiteId, VehicleId
-from twin.graph.query import StateView
+from twin.events.state import OccupancyView, StateView
 from twin.log.port import Log
 from twin.projections.history import as_events, sightings, vehicle_facts
 from twin.projections.ledger import is_named, ledger
 from twin.projections.moment import Moment
-from twin.projections.occupancy import OccupancyView, occupancy
+from twin.projections.occupancy import occupancy
 from twin.projections.sessions import sessions
 
 HISTORY = 1_000

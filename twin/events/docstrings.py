@@ -19,8 +19,8 @@ def described(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, "description": text.strip().replace("``", "`"), "properties": properties}
 
 
-def _said(schema: Any, words: str | None) -> Any:
-    if words is None or not isinstance(schema, dict) or "description" in schema:
+def _said(schema: dict[str, Any], words: str | None) -> dict[str, Any]:
+    if words is None or "description" in schema:
         return schema
     return {**schema, "description": words.replace("``", "`")}
 

@@ -85,13 +85,12 @@ def _data(component: Mapping[str, Any]) -> dict[str, Any]:
     return {**schema, "properties": properties, "required": required, "additionalProperties": False}
 
 
-def _named(schema: Any, key: str) -> Any:
+def _named(schema: dict[str, Any], key: str) -> dict[str, Any]:
     """What an event may be about has a name that a log takes."""
     if key not in SUBJECT_FIELDS:
         return schema
-    if isinstance(schema, dict) and "anyOf" in schema:
-        known = cast("dict[str, Any]", schema)
-        return {**known, "anyOf": [_named(one, key) for one in known["anyOf"]]}
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [_named(one, key) for one in schema["anyOf"]]}
     return {**schema, **NAME} if schema.get("type") == "string" else schema
 
 

@@ -11,9 +11,8 @@ from twin.api.app import ENDPOINTS
 from twin.api.schemas import Facts, Health, Sessions, SiteModel, Sites, Vehicles, VehicleTold
 from twin.errors import LogClosed
 from twin.events.observations import Decision
+from twin.events.state import OccupancyView, StateView
 from twin.events.wire import TIME
-from twin.graph.query import StateView
-from twin.projections.occupancy import OccupancyView
 
 
 async def search(request):

@@ -43,7 +43,7 @@ async def test_a_cursor_that_is_none_or_of_other_knowledge_is_refused(serve, sta
         for params, status in (
             ({"after": "p3"}, 422),
             ({"after": "99-0"}, 404),
-            ({"after": "7-3", "known_at": "2"}, 422),
+            ({"after": "7-3", "known_at": "2"}, 409),
             ({"after": "7-99"}, 200),
         ):
             assert (await running.http.get(f"{LOT}/sessions", params=params)).status_code == status, params
