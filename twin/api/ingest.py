@@ -182,6 +182,8 @@ def _check_plate(decided: OperatorDecided) -> None:
     plate = None if decided.personal is None else decided.personal.plate
     if (decided.decision == "set_plate") != (plate is not None):
         raise BadInput("'personal' with a 'plate' is what 'set_plate' needs and no other decision has; add it, or leave it out")
+    if plate is not None:
+        _check_read(plate)
 
 
 _EVENT = {"$ref": "#/components/schemas/SentObservation"}
