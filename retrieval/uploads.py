@@ -33,11 +33,11 @@ async def sent_pictures(request: Request) -> list[bytes]:
         raise ImageRejected("the form has 0 bytes; send a JPEG, PNG, WEBP or BMP picture as its part 'image'")
     try:
         async with Request(request.scope, _once(body)).form(max_files=MOST_PICTURES, max_fields=4) as form:
-            if others := sorted(set(form) - {"image"}):
-                raise ImageRejected(f"the form has a part '{others[0][:40]}'; send pictures alone, each as a part 'image'")
             images = [one for one in form.getlist("image") if isinstance(one, UploadFile)]
             if not images:
                 raise ImageRejected(f"the form has no file 'image', only {sorted(form)}; send the picture as that part")
+            if others := sorted(set(form) - {"image"}):
+                raise ImageRejected(f"the form has a part '{others[0][:40]}'; send pictures alone, each as a part 'image'")
             return [_as_labelled(await one.read(), one.content_type or "") for one in images]
     except HTTPException as wrong:
         raise ImageRejected(

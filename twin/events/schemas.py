@@ -10,7 +10,7 @@ import msgspec
 
 from twin.events.codec import FACT_TYPES, OBSERVATION_TYPES, SUBJECT_FIELDS
 from twin.events.docstrings import described
-from twin.events.wire import LARGEST, NAME, POSITION, TIME
+from twin.events.wire import LARGEST, LARGEST_PACKED, LEAST_PACKED, NAME, POSITION, TIME
 
 _DIGITS = {
     "anyOf": [
@@ -113,5 +113,5 @@ def _as_sent(schema: Any, key: str = "") -> Any:
 
 def _whole_number(schema: dict[str, Any], *, is_time: bool) -> dict[str, Any]:
     if not is_time:
-        return {"minimum": -LARGEST, "maximum": LARGEST, **schema}
+        return {"minimum": LEAST_PACKED, "maximum": LARGEST_PACKED, **schema}
     return {**TIME, **({"description": schema["description"]} if "description" in schema else {})}

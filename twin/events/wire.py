@@ -23,7 +23,10 @@ WAIT_FOR: dict[str, Any] = {
 """A position of either log; without a log's name it is one of the observation log, as receipts give it."""
 
 LARGEST = 2**63 - 1
-"""The largest whole number of an event."""
+"""The largest number that names something: a boot epoch, a sequence, a lease."""
+
+LEAST_PACKED, LARGEST_PACKED = -(2**63), 2**64 - 1
+"""Whole numbers that a log can pack."""
 
 LETTERS = (
     r"0-9A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0391-\u03a1\u03a3-\u03ce\u0400-\u045f\u05d0-\u05ea\u0620-\u064a"
