@@ -16,12 +16,13 @@ from twin.api.exchange import body_of, json, services_of, site_of
 from twin.api.outside import check_given_name, check_observation
 from twin.api.schemas import Receipts
 from twin.errors import BadInput, CodecError, ContentConflict, TooLarge
-from twin.events.codec import SUBJECT_FIELDS, from_cloudevent
+from twin.events.codec import from_cloudevent, subject_fields
 from twin.events.envelope import FactEvent, ObservationEvent
 from twin.events.observations import ClockTicked, OperatorDecided, PlateRead, RefuseRequested, TrackletEmbedded
 from twin.log.port import Outcome, Receipt
 
 NAME_LENGTH = 200
+_JSON = "application/json"
 _MOST_PLATE = 32  # characters
 _REFUSED = "other content is stored under this device key, and stays; give what is another event a sequence of its own"
 _EXPIRED = "not after what retention cut of this device: it was stored long ago, or came far too late"
@@ -108,8 +109,8 @@ def _observation(entry: Any, site: Site, reserved: frozenset[str]) -> Observatio
     if event.site != site.name:
         raise BadInput(f"the event is of site '{event.site}', but was sent to site '{site.name}'; send it to its own site")
     _check_key(event, reserved)
-    for name in SUBJECT_FIELDS:
-        if (given := getattr(event.payload, name, None)) is not None:
+    for name in subject_fields(type(event.payload)):
+        if (given := getattr(event.payload, name)) is not None:
             check_given_name(name, given)
     _check_payload(event)
     check_observation(event.payload, site)
@@ -118,18 +119,24 @@ def _observation(entry: Any, site: Site, reserved: frozenset[str]) -> Observatio
 
 def _check_envelope(entry: dict[str, Any]) -> None:
     """What CloudEvents has and the log does not keep may be left out, but not be something else."""
-    for name, wanted in (("specversion", "1.0"), ("datacontenttype", "application/json")):
-        if entry.get(name, wanted) != wanted:
-            raise CodecError(f"'{name}' is {str(entry[name])[:40]!r}; give \"{wanted}\", or leave it out")
-    for name in ("id", "source", "subject"):
-        if not isinstance(given := entry.get(name, ""), str) or (name != "subject" and name in entry and not given):
+    of = entry.get
+    if of("specversion", "1.0") != "1.0" or of("datacontenttype", _JSON) != _JSON:
+        raise CodecError(
+            f"'specversion' is {str(of('specversion'))[:40]!r}, 'datacontenttype' {str(of('datacontenttype'))[:40]!r};"
+            f' give "1.0" and "{_JSON}", or leave them out'
+        )
+    for name, given in (("id", of("id", "-")), ("source", of("source", "-")), ("subject", of("subject", "-"))):
+        if type(given) is not str or (not given and name != "subject"):
             raise CodecError(f"'{name}' is {str(given)[:40]!r}; give a text, or leave it out")
-    for name in ("bootepoch", "sequence"):
-        given = entry.get(name, "0")
-        is_digits = isinstance(given, str) and given.isascii() and given.isdigit()
-        is_number = isinstance(given, int) or (isinstance(given, float) and given.is_integer())
-        if not is_digits and (not is_number or isinstance(given, bool)):
-            raise CodecError(f"'{name}' is {str(given)[:40]!r}; give a whole number in digits, such as \"42\"")
+    _check_digits("bootepoch", of("bootepoch", "0"))
+    _check_digits("sequence", of("sequence", "0"))
+
+
+def _check_digits(name: str, given: Any) -> None:
+    if type(given) is str and given.isascii() and given.isdigit():
+        return
+    if type(given) is not int and not (type(given) is float and given.is_integer()):
+        raise CodecError(f"'{name}' is {str(given)[:40]!r}; give a whole number in digits, such as \"42\"")
 
 
 def _read(entry: dict[str, Any]) -> ObservationEvent | FactEvent:

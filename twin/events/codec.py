@@ -223,7 +223,7 @@ def _source(event: ObservationEvent | FactEvent) -> str:
 
 def subject_of(payload: Observation | Fact) -> str | None:
     """What the event is about: CloudEvents' ``subject``, and what histories are read by."""
-    for name in _subject_fields(type(payload)):
+    for name in subject_fields(type(payload)):
         if (subject := getattr(payload, name)) is not None:
             return subject
     return None
@@ -236,11 +236,12 @@ def _tag(kind: type[msgspec.Struct]) -> str:
 
 @cache
 def _about(kind: type[msgspec.Struct]) -> tuple[str, tuple[str, ...]]:
-    return _tag(kind), _subject_fields(kind)
+    return _tag(kind), subject_fields(kind)
 
 
 @cache
-def _subject_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+def subject_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Those of ``SUBJECT_FIELDS`` that a payload's type has."""
     return tuple(name for name in SUBJECT_FIELDS if name in kind.__struct_fields__)
 
 
