@@ -119,3 +119,23 @@ def test_an_example_of_json_is_what_the_service_takes_or_tells(page, text, lived
     if "device" in told:
         answer = httpx2.post(f"{lived_in}{LOT}/observations", json=[told], timeout=30)
         assert answer.json()["receipts"][0]["outcome"] in ("stored", "duplicate", "refused"), answer.text
+
+
+def test_examples_of_bodies_are_taken(lived_in):
+    api = httpx2.get(f"{lived_in}/openapi.json", timeout=30).json()
+    sent = 0
+    for path, by_method in api["paths"].items():
+        for method, operation in by_method.items():
+            for media, told in operation.get("requestBody", {}).get("content", {}).items():
+                if "example" not in told:
+                    continue
+                answer = httpx2.request(
+                    method,
+                    lived_in + path.replace("{site}", "demo_lot"),
+                    content=json.dumps(told["example"]),
+                    headers={"content-type": media},
+                    timeout=30,
+                )
+                assert answer.status_code == 200, (path, media, answer.text)
+                sent += 1
+    assert sent >= 3
