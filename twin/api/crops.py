@@ -63,7 +63,7 @@ ENDPOINTS = (
             Parameter(
                 name="tracklet",
                 about="Whose key seals it.",
-                schema={**NAME, "maxLength": 200},
+                schema=NAME,
                 is_required=True,
             ),
         ),

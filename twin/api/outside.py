@@ -50,7 +50,7 @@ def check_observation(payload: Observation, site: Site) -> None:
 def check_given_name(what: str, name: str) -> None:
     """Raise BadInput for a name that cannot be taken: a log, its readers and their terminals must be able to show it."""
     if not _NAME.match(name):
-        raise BadInput(f"{what}={name[:40]!r} is no name; give 1 to 255 letters, digits, spaces and marks")
+        raise BadInput(f"{what}={name[:40]!r} is no name; give 1 to 200 letters, digits, spaces and marks")
 
 
 def _check_camera(name: CameraId, site: Site) -> None:

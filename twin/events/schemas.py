@@ -36,7 +36,7 @@ _ENVELOPE: Mapping[str, Any] = {
     "subject": {"type": "string"},
     "site": {"type": "string"},
 }
-_OBSERVATION_EXTENSIONS = {"device": {**NAME, "maxLength": 200}, "bootepoch": _DIGITS, "sequence": _SEQUENCE}
+_OBSERVATION_EXTENSIONS = {"device": NAME, "bootepoch": _DIGITS, "sequence": _SEQUENCE}
 _FACT_EXTENSIONS = {
     "foldversion": {"type": "string"},
     "causeposition": POSITION,

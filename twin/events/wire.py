@@ -34,8 +34,8 @@ LETTERS = (
 )
 """Digits and the letters of the larger scripts, as of a regular expression's class: what every dialect of those reads alike."""
 
-NAME: dict[str, Any] = {"type": "string", "pattern": rf"^[ -~\u00a1-\u00ac\u00ae-\u00bf{LETTERS}]{{1,255}}$", "maxLength": 255}
-"""What is taken from outside as a name: 1 to 255 letters, digits, spaces and marks."""
+NAME: dict[str, Any] = {"type": "string", "pattern": rf"^[ -~\u00a1-\u00ac\u00ae-\u00bf{LETTERS}]{{1,200}}$", "maxLength": 200}
+"""What is taken from outside as a name: 1 to 200 letters, digits, spaces and marks."""
 
 PLATE: dict[str, Any] = {"type": "string", "pattern": rf"^[{LETTERS} .·-]*[{LETTERS}][{LETTERS} .·-]*$", "maxLength": 20}
 """A number plate as people write it: letters and digits, spaces, dots and hyphens."""

@@ -187,7 +187,7 @@ async def test_an_empty_body_stores_nothing(serve):
         ({"bootepoch": "-1"}, "'bootepoch' is '-1'; give a whole number in digits"),
         ({"sequence": True}, "'sequence' is 'True'"),
         ({"sequence": 1.5}, "'sequence' is '1.5'"),
-        ({"device": "cam\u0007"}, "is no name; give 1 to 255 letters"),
+        ({"device": "cam\u0007"}, "is no name; give 1 to 200 letters"),
     ],
 )
 async def test_what_an_event_says_of_itself_is_as_described(serve, story, change, words):
