@@ -12,16 +12,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from retrieval.answering import SearchAnswer, answered
+from retrieval.answering import answered
 from retrieval.asking import PARAMETERS, asked
 from retrieval.finder import Finding, Subject
 from retrieval.images import ImageDecoder
 from retrieval.question import Question
 from retrieval.search import Answer, VehicleSearch
-from retrieval.uploads import sent_pictures
+from retrieval.told import SearchAnswer
+from retrieval.uploads import MOST_PICTURES, sent_pictures
 from twin.errors import BadInput, NotFound
 from twin.events.codec import canonical_json
 from twin.events.ids import SiteId, TrackletId
+from twin.events.wire import NAME, of_site
 from twin.log.port import Log
 from twin.projections.timeline import Timeline
 
@@ -31,13 +33,14 @@ SCOPE = "search"
 
 _PICTURE = {"type": "string", "format": "binary"}
 _PARAMETERS = [
-    {"name": "site", "in": "path", "required": True, "schema": {"type": "string"}},
+    {"name": "site", "in": "path", "required": True, "schema": of_site("site")},
     *(
         {"name": name, "in": "query", "required": False, "description": about, "schema": schema}
+        | ({"style": "form", "explode": False} if schema.get("type") == "array" else {})
         for name, about, schema in PARAMETERS
     ),
 ]
-_TRACKLET = {"name": "tracklet", "in": "query", "required": True, "description": "Like this one.", "schema": {"type": "string"}}
+_TRACKLET = {"name": "tracklet", "in": "query", "required": True, "description": "Like this one.", "schema": NAME}
 _CROP = {
     "name": "crop",
     "in": "query",
@@ -45,15 +48,25 @@ _CROP = {
     "description": "auto: the vehicle is looked for in the picture; whole: the picture is cut to it already.",
     "schema": {"type": "string", "enum": ["auto", "whole"]},
 }
-_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "application/octet-stream")
+_TYPES = ("image/jpeg", "image/png", "image/webp")
 _FORM = {
     "type": "object",
-    "properties": {"image": {"type": "array", "items": _PICTURE, "description": "One vehicle, in one picture or several."}},
+    "properties": {
+        "image": {
+            "type": "array",
+            "items": _PICTURE,
+            "minItems": 1,
+            "maxItems": MOST_PICTURES,
+            "description": "One vehicle, in one picture or several.",
+        }
+    },
     "required": ["image"],
+    "additionalProperties": False,
 }
 _BODY = {
     "required": True,
-    "content": {media: {"schema": _PICTURE} for media in _TYPES} | {"multipart/form-data": {"schema": _FORM}},
+    "content": {media: {"schema": _PICTURE} for media in _TYPES}
+    | {"multipart/form-data": {"schema": _FORM, "encoding": {"image": {"contentType": ", ".join(_TYPES)}}}},
 }
 
 
@@ -121,7 +134,7 @@ class SearchRoutes:
 
 
 def _described(endpoint: Any, openapi: Mapping[str, Any]) -> Any:
-    endpoint.openapi = openapi
+    endpoint.openapi, endpoint.answer, endpoint.refusals = openapi, SearchAnswer, (409, 410, 413, 422, 503)
     endpoint.scope = SCOPE
     return endpoint
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, TypeVar, get_args
 
 from starlette.datastructures import QueryParams
 
 from retrieval.context import Anchor
-from retrieval.index import Where, plate_key
+from retrieval.index import Where
 from retrieval.question import Question
 from site_models.schema import Site
-from twin.errors import BadInput
+from twin.errors import BadInput, Contradiction
 from twin.events.codec import micros
 from twin.events.ids import Micros
 from twin.events.observations import Colour, VehicleKind
+from twin.events.wire import KNOWN_AT, LETTERS, TIME, WAIT_FOR, of_site
 from twin.log.port import Log
 from twin.projections.moment import FOREVER, Moment, read_moment
 from twin.projections.timeline import Timeline
+from twin.projections.waiting import MOST_WAIT_S, awaited, wait_for, wait_of
 from twin.projections.zone_visitors import zone_visitors
 
 MOST_HITS = 100
@@ -26,23 +29,43 @@ MOST_SKIPPED = 1_000
 KINDS: tuple[VehicleKind, ...] = get_args(VehicleKind)
 COLOURS: tuple[Colour, ...] = get_args(Colour)
 
+_SOUGHT = re.compile(f"[{LETTERS}]")
+
 T = TypeVar("T", bound=str)
 
-_TIME = {"type": "string", "format": "date-time"}
+
+def _list_of(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": 1}
+
+
 PARAMETERS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("limit", "How many vehicles at most.", {"type": "integer", "minimum": 1, "maximum": MOST_HITS}),
     ("skip", "How many of the best to leave out: the next page.", {"type": "integer", "minimum": 0, "maximum": MOST_SKIPPED}),
-    ("at", "Only sightings up to this time.", _TIME),
-    ("known_at", "Vehicles as known at this fact position (digits), or at this time.", {"type": "string"}),
-    ("near_camera", "The camera near which the vehicle was seen: evidence, not a condition.", {"type": "string"}),
-    ("near_at", "When the vehicle was seen: evidence, not a condition.", _TIME),
-    ("from", "Only sightings from this time on.", _TIME),
-    ("until", "Only sightings until this time.", _TIME),
-    ("camera", "Only sightings by these cameras, separated by commas.", {"type": "string"}),
-    ("zone", "Only vehicles that were in this zone, between from and until if these are given.", {"type": "string"}),
-    ("kind", f"Only sightings of these kinds, separated by commas: {', '.join(KINDS)}.", {"type": "string"}),
-    ("colour", f"Only sightings of these colours, separated by commas: {', '.join(COLOURS)}.", {"type": "string"}),
-    ("plate", "Only sightings with this in their number plate.", {"type": "string", "minLength": 1, "maxLength": 16}),
+    ("at", "Only sightings up to this time.", TIME),
+    ("known_at", "Vehicles as known at this fact position (digits), or at this time.", KNOWN_AT),
+    (
+        "wait_for",
+        "Answer once the observation at this position is folded; `fact:` before it: once that fact is there.",
+        WAIT_FOR,
+    ),
+    ("wait_s", "How long to wait for `wait_for`, seconds.", {"type": "number", "minimum": 0, "maximum": MOST_WAIT_S}),
+    ("near_camera", "The camera near which the vehicle was seen: evidence, not a condition.", of_site("camera")),
+    ("near_at", "When the vehicle was seen: evidence, not a condition.", TIME),
+    ("from", "Only sightings from this time on.", TIME),
+    ("until", "Only sightings until this time.", TIME),
+    ("camera", "Only sightings by these cameras, separated by commas.", _list_of(of_site("camera"))),
+    ("zone", "Only vehicles that were in this zone, between from and until if these are given.", of_site("zone")),
+    ("kind", f"Only sightings of these kinds, separated by commas: {', '.join(KINDS)}.", _list_of({"enum": list(KINDS)})),
+    (
+        "colour",
+        f"Only sightings of these colours, separated by commas: {', '.join(COLOURS)}.",
+        _list_of({"enum": list(COLOURS)}),
+    ),
+    (
+        "plate",
+        "Only sightings with this in their number plate.",
+        {"type": "string", "pattern": f"[{LETTERS}]", "maxLength": 16},
+    ),
 )
 _KNOWN = frozenset(name for name, _, _ in PARAMETERS)
 
@@ -64,17 +87,22 @@ async def asked(log: Log, timeline: Timeline, query: QueryParams, own: frozenset
         raise BadInput(f"'{twice[0][:40]}' is given {len(query.getlist(twice[0]))} times; give it once, with commas")
     if unknown := sorted(set(query) - known):
         raise BadInput(f"search knows no parameter '{unknown[0][:40]}'; it knows {', '.join(sorted(known))}")
+    wait_s = wait_of(query.get("wait_s"))
+    if (wanted := query.get("wait_for")) is not None:
+        await wait_for(log, site.name, awaited(wanted), wait_s=wait_s)
     moment = await read_moment(log, site.name, at=query.get("at"), known_at=query.get("known_at"))
     from_at, until_at = _time("from", query.get("from")), _time("until", query.get("until"))
     if from_at is not None and until_at is not None and until_at < from_at:
-        raise BadInput(f"until={query['until']} is before from={query['from']}; exchange them")
+        raise Contradiction(f"until={query['until']} is before from={query['from']}; exchange them")
     near_at = _time("near_at", query.get("near_at"))
     if near_at is not None and moment.at is not None and near_at > moment.at:
-        raise BadInput(f"near_at={query['near_at']} is after at={query['at']}, and nothing later is to be known; exchange them")
+        raise Contradiction(
+            f"near_at={query['near_at']} is after at={query['at']}, and nothing later is to be known; exchange them"
+        )
     cameras = [camera.id for camera in site.cameras]
     near = query.get("near_camera")
     plate = query.get("plate")
-    if plate is not None and not plate_key(plate):
+    if plate is not None and not _SOUGHT.search(plate):
         raise BadInput(f"plate='{plate[:20]}' has no letter or digit to look for")
     return Question(
         moment=moment,

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from retrieval.images import Image
 from retrieval.index import Vector, unit_vector
-from twin.errors import BadInput, ImageRejected
+from twin.errors import Conflict, NothingSeen
 
 
 class Embedder(Protocol):
@@ -35,7 +35,7 @@ class Embedders:
         """The embedder at hand that most points of an index were made with; None for an index without points.
 
         Raises:
-            BadInput: the points were made with other embedders.
+            Conflict: the points were made with other embedders.
         """
         fitting = [name for name in n_points_by_embedder if name in self._by_id]
         if fitting:
@@ -44,16 +44,16 @@ class Embedders:
             return None
         here = " and ".join(f"'{name}'" for name in sorted(self._by_id)) or "none"
         there = " and ".join(f"'{name}'" for name in sorted(n_points_by_embedder))
-        raise BadInput(
+        raise Conflict(
             f"pictures are compared with the embedder {here} here, but the index holds views by {there};"
             " run the service with the cameras' embedder, or search by a tracklet"
         )
 
     async def probe(self, embedder: Embedder, image: Image) -> Vector:
-        """(H, W, 3) BGR picture to an (E,) unit vector; raises ImageRejected where nothing is to be seen."""
+        """(H, W, 3) BGR picture to an (E,) unit vector; raises NothingSeen where nothing is to be seen."""
         async with self._lock:
             embedding = await asyncio.to_thread(embedder.embed, image)
         vector = unit_vector(embedding)
         if vector is None:
-            raise ImageRejected(f"embedder '{embedder.id}' finds nothing in the picture; send one that shows a vehicle")
+            raise NothingSeen(f"embedder '{embedder.id}' finds nothing in the picture; send one that shows a vehicle")
         return vector

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from retrieval.images import Image
-from twin.errors import ImageRejected
+from twin.errors import NothingSeen
 from twin.events.observations import VehicleKind
 
 Box = tuple[float, float, float, float]
@@ -66,7 +66,7 @@ class Finding:
             is_crop: the asker says that the whole picture is the vehicle.
 
         Raises:
-            ImageRejected: no vehicle is found in it.
+            NothingSeen: no vehicle is found in it.
         """
         height, width = image.shape[:2]
         whole = Subject(image=image, picture_px=(width, height))
@@ -79,7 +79,7 @@ class Finding:
             if max(width, height) <= LARGEST_CROP_PX:
                 return whole
             best = max((one.score for one in found), default=0.0)
-            raise ImageRejected(
+            raise NothingSeen(
                 f"no vehicle is found in the picture of {width} x {height} pixels (the likeliest scores {best:.2f} of "
                 f"{LEAST_SCORE}); send one that shows a vehicle, or one that is cut to the vehicle with crop=whole"
             )

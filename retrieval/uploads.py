@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from retrieval.images import MOST_BYTES
-from twin.errors import ImageRejected, TooLarge
+from twin.errors import Contradiction, ImageRejected, TooLarge
 
 MOST_PICTURES = 8
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM")  # of JPEG, PNG, WEBP and BMP
 ENVELOPE_BYTES = 100_000
 """What multipart may add around the pictures."""
 
@@ -22,6 +23,7 @@ async def sent_pictures(request: Request) -> list[bytes]:
 
     Raises:
         ImageRejected: a form that cannot be read, without pictures, or with too many.
+        Contradiction: a part that says it is a picture, and is none.
         TooLarge: more bytes than a picture may have in all.
     """
     body = await _body(request)
@@ -34,11 +36,23 @@ async def sent_pictures(request: Request) -> list[bytes]:
             images = [one for one in form.getlist("image") if isinstance(one, UploadFile)]
             if not images:
                 raise ImageRejected(f"the form has no file 'image', only {sorted(form)}; send the picture as that part")
-            return [await one.read() for one in images]
+            if others := sorted(set(form) - {"image"}):
+                raise ImageRejected(f"the form has a part '{others[0][:40]}'; send pictures alone, each as a part 'image'")
+            return [_as_labelled(await one.read(), one.content_type or "") for one in images]
     except HTTPException as wrong:
         raise ImageRejected(
             f"the form cannot be read: {wrong.detail}; send up to {MOST_PICTURES} pictures, each as a part 'image'"
         ) from None
+
+
+def _as_labelled(picture: bytes, media_type: str) -> bytes:
+    """A part's bytes; raises Contradiction where it says that it is a picture, and is none of those that are read here."""
+    if media_type.startswith("image/") and not picture.startswith(_BEGINNINGS):
+        raise Contradiction(
+            f"a part 'image' says that it is {media_type[:40]}, and its {len(picture)} bytes are no JPEG, PNG, WEBP or BMP"
+            " picture; send one that is"
+        )
+    return picture
 
 
 async def _body(request: Request) -> bytes:

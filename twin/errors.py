@@ -68,6 +68,13 @@ class ImageRejected(BadInput):
     slug = "image-rejected"
 
 
+class NothingSeen(ImageRejected):
+    """A picture in which nothing is found that could be looked for."""
+
+    status = 404
+    slug = "nothing-seen"
+
+
 class SourceError(BadInput):
     """A video source cannot be opened or breaks off: file, folder, stream."""
 
@@ -114,6 +121,18 @@ class Conflict(TwinError):
     slug = "conflict"
 
 
+class NotYet(Conflict):
+    """What a reader waits for has not come within its wait; ask again."""
+
+    slug = "not-yet"
+
+
+class Contradiction(Conflict):
+    """Two things that a request says cannot both be so."""
+
+    slug = "contradiction"
+
+
 class ContentConflict(Conflict):
     """A device key arrived again with other content; it is refused and recorded."""
 
@@ -149,6 +168,13 @@ class TooLarge(TwinError):
 
     status = 413
     slug = "too-large"
+
+
+class UnsupportedMedia(TwinError):
+    """A body of a media type that the operation does not take."""
+
+    status = 415
+    slug = "unsupported-media"
 
 
 class Overloaded(TwinError):

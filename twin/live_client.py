@@ -26,8 +26,8 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from twin.backoff import Backoff
 from twin.client import ServiceError
 from twin.errors import BadInput
+from twin.events.state import StateView
 from twin.feeds.delta import LISTS, LiveDelta, LiveMessage, LivePing, LiveSnapshot
-from twin.graph.query import StateView
 
 SILENT_S = 40.0  # the service pings every 15 s where nothing happens
 MOST_BYTES = 64 * 2**20

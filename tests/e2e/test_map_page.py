@@ -191,7 +191,7 @@ def test_a_dropped_picture_gives_hits_or_says_why_not(page: Page, console_faults
         assert hit.locator("a").get_attribute("href")
         assert hit.locator(".meter").count() == 2
     # Simulated cameras embed no pictures, so the demo answers with a problem, which the browser itself reports.
-    assert all("/search" in fault and "422" in fault for fault in console_faults)
+    assert all("/search" in fault and "409" in fault for fault in console_faults)
     console_faults.clear()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval.embedder import Embedders
-from twin.errors import BadInput, ImageRejected
+from twin.errors import Conflict, ImageRejected
 
 
 class Fixed:
@@ -28,9 +28,9 @@ def test_an_empty_index_needs_no_embedder():
 
 
 def test_an_index_of_others_is_refused_with_both_names():
-    with pytest.raises(BadInput, match="embedder 'a' here, but the index holds views by 'b' and 'c'"):
+    with pytest.raises(Conflict, match="embedder 'a' here, but the index holds views by 'b' and 'c'"):
         Embedders([Fixed("a")]).fitting({"c": 1, "b": 2})
-    with pytest.raises(BadInput, match="embedder none here"):
+    with pytest.raises(Conflict, match="embedder none here"):
         Embedders().fitting({"b": 2})
 
 

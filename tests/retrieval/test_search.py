@@ -223,7 +223,7 @@ async def test_bad_pictures_are_refused_with_a_reason(parade, searching, picture
         ({"colour": "pink"}, 422, "colour='pink'"),
         ({"zone": "roof"}, 422, "there are first, second, third"),
         ({"plate": "--"}, 422, "no letter or digit"),
-        ({"from": "2026-01-01T12:00:00Z", "until": "2026-01-01T11:00:00Z"}, 422, "is before from="),
+        ({"from": "2026-01-01T12:00:00Z", "until": "2026-01-01T11:00:00Z"}, 409, "is before from="),
         ({"crop": "some"}, 422, "crop='some'"),
         ({"colour_of": "red"}, 422, "search knows no parameter 'colour_of'"),
         ({"known_at": "999"}, 404, "beyond the fact log's head"),
@@ -252,7 +252,7 @@ async def test_views_of_another_embedder_are_named_and_not_compared(seen, search
     async with searching(seen.log, seen.keys) as search:
         await search.caught_up(seen.memory)
         answer = await search.ask(picture("red"))
-        assert answer.status_code == 422
+        assert answer.status_code == 409
         assert "'colour-128@1' here, but the index holds views by 'osnet@3'" in answer.json()["detail"]
 
 

@@ -66,18 +66,40 @@ def port():
     return free_port()
 
 
+def until_healthy(url: str, process: subprocess.Popen, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        assert process.poll() is None, f"the service ended with {process.returncode}"
+        try:
+            if httpx2.get(f"{url}/healthz", timeout=2).status_code == 200:
+                return
+        except httpx2.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"{url} was not healthy within {seconds} s")
+
+
 @pytest.fixture
 def wait_healthy():
-    def wait(url: str, process: subprocess.Popen, seconds: float = 60) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            assert process.poll() is None, f"the service ended with {process.returncode}"
-            try:
-                if httpx2.get(f"{url}/healthz", timeout=2).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                pass
-            time.sleep(0.1)
-        raise AssertionError(f"{url} was not healthy within {seconds} s")
+    return until_healthy
 
-    return wait
+
+@pytest.fixture(scope="session")
+def lived_in(tmp_path_factory):
+    """The address of a service whose site had traffic: stays, stalls, money, views to search, and a subscription."""
+    folder = tmp_path_factory.mktemp("lived-in")
+    running = Processes(folder)
+    var = ("--data-dir", str(folder / "var"))
+    running.command("twin.cli", "demo", "--simulated", "--for", "45", "--port", "0", *var)
+    port = str(free_port())
+    service = running.spawn("twin.cli", "serve", "--site", "demo_lot", "--port", port, *var, name="service")
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until_healthy(url, service)
+        with httpx2.Client(base_url=f"{url}/v1/sites/demo_lot", timeout=60) as http:
+            assert http.get("/sessions").json()["sessions"]
+            http.put("/subscriptions/lived-in", json={"after": "0"}).raise_for_status()
+        yield url
+        assert service.poll() is None, running.errors("service")
+    finally:
+        running.close()

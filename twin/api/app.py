@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ExceptionHandler
 
 from twin.api import (
+    asyncapi,
     audit,
     crops,
     decisions,
@@ -72,6 +73,8 @@ def create_app(services: Services) -> Starlette:
             *guarded_others(services.extra_routes),
             guarded_socket("/v1/sites/{site}/live", live, "read"),
             open_route("/openapi.json", read_openapi),
+            open_route("/asyncapi.json", read_asyncapi),
+            open_route("/docs", _page("docs.html")),
             open_route("/", for_known(_page("index.html"))),
             open_route("/explore", for_known(_page("explore.html"))),
             *(open_route(path, for_known(_page("introspection.html"))) for path in introspection.PAGES),
@@ -94,7 +97,8 @@ def create_app(services: Services) -> Starlette:
     check_guarded(app.routes)
     app.state.services = services
     app.state.models = {}
-    app.state.openapi = document(ENDPOINTS, services.extra_routes, version=services.version)
+    app.state.openapi = document(ENDPOINTS, services.extra_routes, version=services.version, sites=services.sites.values())
+    app.state.asyncapi = asyncapi.document(version=services.version, sites=services.sites.values())
     return app
 
 
@@ -105,6 +109,11 @@ async def read_openapi(request: Request) -> Response:
 
 def _now_s() -> float:
     return asyncio.get_running_loop().time()
+
+
+async def read_asyncapi(request: Request) -> Response:
+    """The description of what this service sends and takes as events, AsyncAPI 3.0."""
+    return json(request.app.state.asyncapi)
 
 
 def _page(name: str):

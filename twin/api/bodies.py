@@ -11,10 +11,13 @@ from msgspec import Meta, Struct, inspect
 from twin.errors import BadInput
 from twin.events.codec import time_of
 from twin.events.faults import told
+from twin.events.wire import TIME
+
+_EXACT = 2**53
 
 StructT = TypeVar("StructT", bound=Struct)
 
-_TIME = {"format": "date-time"}
+_TIME = {name: value for name, value in TIME.items() if name != "type"}
 
 Time = Annotated[str, Meta(extra_json_schema=_TIME)]
 """RFC 3339 with a UTC offset; ``read_json`` has checked that it is one."""
@@ -31,7 +34,7 @@ def read_json(body: bytes, kind: type[StructT], *, what: str, see: str) -> Struc
         BadInput: it is not JSON, or does not fit the type, or a time in it is none.
     """
     try:
-        given = msgspec.json.decode(body, type=kind)
+        given = msgspec.convert(whole(msgspec.json.decode(body)), kind)
         for name in _times(kind):
             if (text := getattr(given, name)) is not None:
                 time_of(name, text)
@@ -40,6 +43,15 @@ def read_json(body: bytes, kind: type[StructT], *, what: str, see: str) -> Struc
     except (msgspec.DecodeError, ValueError, RecursionError) as wrong:
         raise BadInput(f"{what} cannot be read: {wrong}; see {see}") from None
     return given
+
+
+def whole(value: Any) -> Any:
+    """JSON in which 3.0 is 3: JSON has one kind of number, and types here have two."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
+        return int(value)
+    if isinstance(value, dict):
+        return {name: whole(one) for name, one in value.items()}
+    return [whole(one) for one in value] if isinstance(value, list) else value
 
 
 @cache

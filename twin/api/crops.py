@@ -9,9 +9,11 @@ from starlette.responses import Response
 
 from twin.api.endpoint import Endpoint, Parameter
 from twin.api.exchange import body_of, json, services_of, site_of
+from twin.api.outside import check_given_name
 from twin.api.schemas import CropStored
 from twin.errors import BadInput, ImageRejected, NotFound
 from twin.events.ids import CropId, TrackletId
+from twin.events.wire import NAME
 
 JPEG = b"\xff\xd8\xff"
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -23,6 +25,7 @@ async def put_crop(request: Request) -> Response:
     tracklet = request.query_params.get("tracklet", "")
     if not 0 < len(tracklet) <= 200:
         raise BadInput("a crop is sealed under its tracklet's key; give ?tracklet= with the tracklet's id")
+    check_given_name("tracklet", tracklet)
     body = await body_of(request, most_bytes=services.limits.crop_bytes)
     if not body.startswith(JPEG):
         raise ImageRejected(f"the body of {len(body)} bytes is not a JPEG picture; encode the crop as JPEG")
@@ -56,9 +59,16 @@ ENDPOINTS = (
         scope="ingest",
         about="Keep a picture of a tracklet; the same again changes nothing.",
         answer=CropStored,
-        parameters=(Parameter(name="tracklet", about="Whose key seals it.", schema={"type": "string"}, is_required=True),),
+        parameters=(
+            Parameter(
+                name="tracklet",
+                about="Whose key seals it.",
+                schema=NAME,
+                is_required=True,
+            ),
+        ),
         takes={"image/jpeg": {"type": "string", "format": "binary"}},
-        refusals=(404, 410, 413, 422, 503, 507),
+        refusals=(404, 409, 410, 413, 422, 503, 507),
     ),
     Endpoint(
         path=_PATH,

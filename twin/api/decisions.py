@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Annotated
@@ -13,26 +14,47 @@ from starlette.responses import Response
 
 from twin.api.bodies import Time, read_json
 from twin.api.endpoint import MOMENT, Endpoint
-from twin.api.exchange import body_of, json, moment_of, services_of, site_of
+from twin.api.exchange import body_of, check_name, json, moment_of, services_of, site_of
 from twin.api.guard import note
 from twin.api.ingest import told_once
 from twin.api.schemas import ReceiptView
-from twin.errors import BadInput
+from twin.errors import BadInput, Contradiction
 from twin.events.codec import micros
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import DeviceId, SessionId, VehicleId
 from twin.events.observations import Decision, OperatorDecided, Personal, PlateRead
+from twin.events.wire import LETTERS, PLATE
 from twin.projections.plates import PlateView, normal, plate_of
 
 DESK = DeviceId("operators")
 
 _Words = Annotated[str, Meta(min_length=1, max_length=1_000)]
 _BODY_BYTES = 16_384
-_PLATE_MARKS = " .-·"  # besides letters and digits
+_ODD = re.compile(f"[^{LETTERS} .·-]")  # in a plate
 _NEEDED: Mapping[Decision, tuple[str, ...]] = {
     "merge": ("vehicle", "other"),
     "split": ("vehicle", "other"),
     "set_plate": ("session", "plate"),
+}
+
+
+_ID = {"type": "string", "minLength": 1}
+_NONE = {"type": "null"}
+_RULES = {
+    "oneOf": [
+        {
+            "properties": {"decision": {"enum": ["merge", "split"]}, "vehicle": _ID, "other": _ID, "plate": _NONE},
+            "required": ["vehicle", "other"],
+        },
+        {
+            "properties": {"decision": {"enum": ["close", "reopen", "waive"]}, "session": _ID, "plate": _NONE},
+            "required": ["session"],
+        },
+        {
+            "properties": {"decision": {"const": "set_plate"}, "session": _ID, "plate": PLATE},
+            "required": ["session", "plate"],
+        },
+    ]
 }
 
 
@@ -68,12 +90,15 @@ async def post_decision(request: Request) -> Response:
         raise BadInput(f"'{given.decision}' needs {' and '.join(missing)}; add what it is about")
     if given.plate is not None and (given.decision != "set_plate" or not normal(given.plate)):
         raise BadInput("'plate' is of 'set_plate' alone, and has letters or digits; leave it out, or write the plate")
-    if given.plate is not None and (odd := sorted({one for one in given.plate if not (one.isalnum() or one in _PLATE_MARKS)})):
+    if given.plate is not None and (odd := sorted(set(_ODD.findall(given.plate)))):
         raise BadInput(f"'plate' has {odd}; write letters, digits, spaces, dots and hyphens alone")
     if exit_at is not None and exit_at > at:
-        raise BadInput(f"'exit_at' {given.exit_at} is after 'at' {given.at}; a stay has ended when a person closes it")
+        raise Contradiction(f"'exit_at' {given.exit_at} is after 'at' {given.at}; a stay has ended when a person closes it")
     if given.decision == "merge" and given.vehicle == given.other:
-        raise BadInput(f"'vehicle' and 'other' are both '{given.vehicle}'; name the two that are one")
+        raise Contradiction(f"'vehicle' and 'other' are both '{given.vehicle}'; name the two that are one")
+    for what, name in (("session", given.session), ("vehicle", given.vehicle), ("vehicle", given.other)):
+        if name is not None:
+            check_name(what, name)
     payload = OperatorDecided(
         decision=given.decision,
         author=given.author,
@@ -113,6 +138,17 @@ ENDPOINTS = (
         about="Merge, split, close, reopen, waive or set_plate: a person's decision, which holds whatever is observed later.",
         answer=ReceiptView,
         body=DecisionGiven,
+        body_rules=_RULES,
+        body_example={
+            "id": "desk-1042",
+            "decision": "close",
+            "author": "amira",
+            "reason": "left behind a van, seen by the attendant",
+            "at": "2026-01-01T12:40:00Z",
+            "session": "s-5b0c1d2e",
+            "exit_at": "2026-01-01T12:38:00Z",
+        },
+        answer_example={"outcome": "stored", "position": "57"},
         refusals=(404, 409, 413, 422, 503),
     ),
     Endpoint(

@@ -12,6 +12,9 @@ from starlette.responses import Response
 
 from twin.access.audit import Action
 from twin.access.keys import Scope as Scope
+from twin.events import wire
+from twin.events.wire import TIME
+from twin.projections.waiting import DEFAULT_WAIT_S, MOST_WAIT_S
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -28,14 +31,31 @@ class Parameter(Struct, frozen=True, kw_only=True):
 AT = Parameter(
     name="at",
     about="Valid time: what was so at this time. Absent: everything known.",
-    schema={"type": "string", "format": "date-time"},
+    schema=TIME,
 )
 KNOWN_AT = Parameter(
     name="known_at",
     about="Knowledge: as known at this fact position (digits), or at this time. Absent: now.",
-    schema={"type": "string", "examples": ["812", "2026-01-01T09:00:00Z"]},
+    schema=wire.KNOWN_AT,
 )
-MOMENT = (AT, KNOWN_AT)
+WAIT_FOR = Parameter(
+    name="wait_for",
+    about="Read your writes: answer once the observation at this position, as its receipt gave it, is folded; "
+    "`fact:` before the digits makes it a position of the fact log.",
+    schema=wire.WAIT_FOR,
+)
+WAIT_S = Parameter(
+    name="wait_s",
+    about=f"How long to wait for `wait_for`, seconds; {DEFAULT_WAIT_S:g} if absent.",
+    schema={"type": "number", "minimum": 0, "maximum": MOST_WAIT_S},
+)
+WAITING = (WAIT_FOR, WAIT_S)
+MOMENT = (AT, KNOWN_AT, *WAITING)
+
+
+def count(name: str, about: str, *, least: int = 0, most: int = 2**53 - 1) -> Parameter:
+    """A whole number of a query."""
+    return Parameter(name=name, about=about, schema={"type": "integer", "minimum": least, "maximum": most})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +68,11 @@ class Endpoint:
         status: of the answer.
         takes: media types of the request's body, with their JSON Schema.
         body: a msgspec type for a body in JSON.
-        refusals: statuses of the problems it can answer with.
+        refusals: statuses of the problems it can answer with, beside those that all have (``twin.api.openapi``).
         audit: as what an answer is recorded, with who asked; None: it is not.
+        body_rules: JSON Schema of what its type cannot say, such as that one field needs another.
+        may_lack_body: nothing at all is a body too.
+        body_example, answer_example: what goes in and comes out, for whoever reads the documentation.
     """
 
     path: str
@@ -64,3 +87,7 @@ class Endpoint:
     body: type[Struct] | None = None
     refusals: tuple[int, ...] = ()
     audit: Action | None = None
+    body_rules: Mapping[str, Any] | None = None
+    may_lack_body: bool = False
+    body_example: Any = None
+    answer_example: Any = None

@@ -9,9 +9,12 @@ from starlette.responses import Response
 
 from site_models.schema import Site
 from twin.api.services import Services
-from twin.errors import BadInput, TooLarge
+from twin.errors import BadInput, NotFound, TooLarge
 from twin.events.codec import canonical_json
 from twin.projections.moment import Moment, read_moment
+from twin.projections.waiting import awaited, wait_for, wait_of
+
+_LONGEST_NAME = 200  # with what is put before some in the log, it is less than that takes
 
 
 def services_of(connection: HTTPConnection) -> Services:
@@ -25,11 +28,19 @@ def site_of(connection: HTTPConnection) -> Site:
 
 
 async def moment_of(request: Request) -> Moment:
-    """The ``at`` and ``known_at`` of a read; raises as ``read_moment`` does."""
+    """The ``at`` and ``known_at`` of a read, once what it waits for is there; raises as ``read_moment`` and ``waited`` do."""
+    query, log, site = request.query_params, services_of(request).log, site_of(request).name
+    await waited(request)
+    return await read_moment(log, site, at=query.get("at"), known_at=query.get("known_at"))
+
+
+async def waited(request: Request) -> None:
+    """Wait for what ``wait_for`` of a read asks for; raises as ``wait_for`` does."""
     query = request.query_params
-    return await read_moment(
-        services_of(request).log, site_of(request).name, at=query.get("at"), known_at=query.get("known_at")
-    )
+    wanted = None if "wait_for" not in query else awaited(query["wait_for"])
+    wait_s = wait_of(query.get("wait_s"))
+    if wanted is not None:
+        await wait_for(services_of(request).log, site_of(request).name, wanted, wait_s=wait_s)
 
 
 def count_of(request: Request, name: str, *, default: int, least: int = 0, most: int = 2**62) -> int:
@@ -40,6 +51,12 @@ def count_of(request: Request, name: str, *, default: int, least: int = 0, most:
     if not (text.isascii() and text.isdigit() and len(text) <= 19 and least <= int(text) <= most):
         raise BadInput(f"{name}='{text[:60]}' cannot be used; give a whole number from {least} to {most}")
     return int(text)
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise NotFound for what is no name of anything: a log's names are printable, and not long."""
+    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+        raise NotFound(f"there is no {what} {name[:40]!r}; names are 1 to {_LONGEST_NAME} printable characters")
 
 
 def json(content: Any, status: int = 200) -> Response:

@@ -25,6 +25,7 @@ from twin.access.rates import Kind, name_of_address
 from twin.access.sessions import COOKIE
 from twin.api.endpoint import Endpoint, Handler
 from twin.api.exchange import services_of
+from twin.api.held import held
 from twin.api.origin import is_own
 from twin.errors import BadInput, Forbidden, NotFound, TwinError, Unauthorized
 from twin.events.ids import Micros, SiteId
@@ -54,7 +55,7 @@ def grant_of(connection: HTTPConnection) -> Grant:
 
 def guarded_route(endpoint: Endpoint) -> Route:
     """An endpoint's route behind its scope."""
-    return Route(endpoint.path, guarded(endpoint.handler, endpoint.scope, endpoint.audit), methods=[endpoint.method])
+    return Route(endpoint.path, guarded(held(endpoint), endpoint.scope, endpoint.audit), methods=[endpoint.method])
 
 
 def guarded_others(routes: Iterable[BaseRoute]) -> list[Route]:

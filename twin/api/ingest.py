@@ -10,18 +10,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from site_models.schema import Site
+from twin.api.bodies import whole
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import body_of, json, services_of, site_of
 from twin.api.guard import grant_of, note
-from twin.api.outside import check_observation
+from twin.api.outside import check_given_name, check_observation
 from twin.api.schemas import Receipts
 from twin.errors import BadInput, CodecError, ContentConflict, Forbidden, TooLarge
-from twin.events.codec import from_cloudevent
+from twin.events.codec import from_cloudevent, subject_fields
 from twin.events.envelope import FactEvent, ObservationEvent
 from twin.events.observations import ClockTicked, OperatorDecided, PlateRead, RefuseRequested, TrackletEmbedded
 from twin.log.port import Outcome, Receipt
 
 NAME_LENGTH = 200
+_JSON = "application/json"
 _MOST_PLATE = 32  # characters
 _REFUSED = "other content is stored under this device key, and stays; give what is another event a sequence of its own"
 _EXPIRED = "not after what retention cut of this device: it was stored long ago, or came far too late"
@@ -111,8 +113,9 @@ def _decoded(text: bytes, where: str) -> Any:
 def _observation(entry: Any, site: Site, reserved: frozenset[str]) -> ObservationEvent:
     if not isinstance(entry, dict):
         raise CodecError(f"a CloudEvents JSON object was expected, but got {type(entry).__name__}")
+    _check_envelope(entry)
     try:
-        event = from_cloudevent(entry)
+        event = _read(entry)
     except RecursionError:
         raise CodecError("the event is nested too deeply; no event of this contract is") from None
     if isinstance(event, FactEvent):
@@ -120,15 +123,51 @@ def _observation(entry: Any, site: Site, reserved: frozenset[str]) -> Observatio
     if event.site != site.name:
         raise BadInput(f"the event is of site '{event.site}', but was sent to site '{site.name}'; send it to its own site")
     _check_key(event, reserved)
+    for name in subject_fields(type(event.payload)):
+        if (given := getattr(event.payload, name)) is not None:
+            check_given_name(name, given)
     _check_payload(event)
     check_observation(event.payload, site)
     return event
+
+
+def _check_envelope(entry: dict[str, Any]) -> None:
+    """What CloudEvents has and the log does not keep may be left out, but not be something else."""
+    of = entry.get
+    if of("specversion", "1.0") != "1.0" or of("datacontenttype", _JSON) != _JSON:
+        raise CodecError(
+            f"'specversion' is {str(of('specversion'))[:40]!r}, 'datacontenttype' {str(of('datacontenttype'))[:40]!r};"
+            f' give "1.0" and "{_JSON}", or leave them out'
+        )
+    for name, given in (("id", of("id", "-")), ("source", of("source", "-")), ("subject", of("subject", "-"))):
+        if type(given) is not str or (not given and name != "subject"):
+            raise CodecError(f"'{name}' is {str(given)[:40]!r}; give a text, or leave it out")
+    _check_digits("bootepoch", of("bootepoch", "0"))
+    _check_digits("sequence", of("sequence", "0"))
+
+
+def _check_digits(name: str, given: Any) -> None:
+    if type(given) is str and given.isascii() and given.isdigit():
+        return
+    if type(given) is not int and not (type(given) is float and given.is_integer()):
+        raise CodecError(f"'{name}' is {str(given)[:40]!r}; give a whole number in digits, such as \"42\"")
+
+
+def _read(entry: dict[str, Any]) -> ObservationEvent | FactEvent:
+    """The event; where a whole number is written as 3.0, which few do, it is read again as 3."""
+    try:
+        return from_cloudevent(entry)
+    except CodecError as wrong:
+        if "Expected `int`, got `float`" not in str(wrong):
+            raise
+        return from_cloudevent(whole(entry))
 
 
 def _check_key(event: ObservationEvent, reserved: frozenset[str]) -> None:
     key = event.key
     if not isinstance(key.device, str) or not 0 < len(key.device) <= NAME_LENGTH:
         raise BadInput(f"device={str(key.device)[:40]!r} is no name; give a text of 1 to {NAME_LENGTH} characters")
+    check_given_name("device", key.device)
     if key.device in reserved:
         raise BadInput(f"device '{key.device}' is the twin's own; give this device another name")
     if not (0 <= key.boot_epoch <= LARGEST and 1 <= key.sequence <= LARGEST):
@@ -164,9 +203,12 @@ def _check_plate(decided: OperatorDecided) -> None:
     plate = None if decided.personal is None else decided.personal.plate
     if (decided.decision == "set_plate") != (plate is not None):
         raise BadInput("'personal' with a 'plate' is what 'set_plate' needs and no other decision has; add it, or leave it out")
+    if plate is not None:
+        _check_read(plate)
 
 
-_EVENT = {"type": "object", "required": ["specversion", "id", "source", "type", "time", "site", "data"]}
+_EVENT = {"$ref": "#/components/schemas/SentObservation"}
+_EVENTS = {"type": "array", "items": _EVENT}
 
 ENDPOINTS = (
     Endpoint(
@@ -177,9 +219,25 @@ ENDPOINTS = (
         about="Append observations, all or none; a resend of a device key gets the first position again.",
         answer=Receipts,
         takes={
+            "application/cloudevents-batch+json": _EVENTS,
+            "application/json": _EVENTS,
+            "application/cloudevents+json": _EVENT,
             "application/x-ndjson": {"type": "string", "description": "One CloudEvents JSON object a line."},
-            "application/cloudevents-batch+json": {"type": "array", "items": _EVENT},
         },
+        may_lack_body=True,
+        body_example={
+            "specversion": "1.0",
+            "id": "exit-42",
+            "source": "/gates/exit",
+            "type": "loop.tripped.v1",
+            "time": "2026-01-01T12:40:00Z",
+            "site": "demo_lot",
+            "device": "barrier-exit",
+            "bootepoch": "1",
+            "sequence": "42",
+            "data": {"portal": "exit", "loop": "exit-1"},
+        },
+        answer_example={"receipts": [{"outcome": "stored", "position": "1"}]},
         refusals=(404, 413, 422, 503),
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from functools import lru_cache
 
 from site_models.schema import Portal, PortalId, Site
@@ -17,7 +18,9 @@ from twin.events.observations import (
     StallClassified,
     TrackletEmbedded,
 )
+from twin.events.wire import NAME
 
+_NAME = re.compile(NAME["pattern"].replace("$", r"\Z"))
 _logger = logging.getLogger(__name__)
 
 
@@ -42,6 +45,13 @@ def check_observation(payload: Observation, site: Site) -> None:
             _check_camera(payload.camera, site)
         case _:
             pass
+
+
+@lru_cache(maxsize=4_096)  # the same few names come with every event
+def check_given_name(what: str, name: str) -> None:
+    """Raise BadInput for a name that cannot be taken: a log, its readers and their terminals must be able to show it."""
+    if not _NAME.match(name):
+        raise BadInput(f"{what}={name[:40]!r} is no name; give 1 to 200 letters, digits, spaces and marks")
 
 
 def _check_camera(name: CameraId, site: Site) -> None:

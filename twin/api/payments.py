@@ -7,12 +7,13 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
 from twin.api.bodies import Time, read_json
-from twin.api.endpoint import AT, KNOWN_AT, Endpoint
-from twin.api.exchange import body_of, json, moment_of, services_of, site_of
+from twin.api.endpoint import AT, KNOWN_AT, WAITING, Endpoint
+from twin.api.exchange import body_of, check_name, json, moment_of, services_of, site_of
 from twin.api.ingest import told_once
 from twin.api.outside import check_observation
 from twin.api.schemas import ReceiptView
@@ -23,6 +24,7 @@ from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.facts import PaymentBooked
 from twin.events.ids import DeviceId, Micros, PaymentId, SessionId, SiteId
 from twin.events.observations import PaymentReceived
+from twin.events.wire import of_site
 from twin.log.port import Log
 from twin.projections.due import DueView, due_of
 from twin.projections.moment import Moment
@@ -35,6 +37,12 @@ TILL = DeviceId("payments")
 
 _Name = Annotated[str, Meta(min_length=1, max_length=200)]
 _BODY_BYTES = 16_384
+_RULES = {
+    "oneOf": [
+        {"properties": {"session": {"type": "string"}, "plate": {"type": "null"}}, "required": ["session"]},
+        {"properties": {"plate": {"type": "string"}, "session": {"type": "null"}}, "required": ["plate"]},
+    ]
+}
 
 
 class PaymentGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,7 +60,7 @@ class PaymentGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     session: _Name | None = None
     plate: Annotated[str, Meta(min_length=1, max_length=20)] | None = None
     amount_minor: Annotated[int, Meta(ge=1, le=10**12)]
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", extra_json_schema=of_site("currency"))]
 
 
 async def post_payment(request: Request) -> Response:
@@ -81,6 +89,7 @@ async def _session_of(services: Services, site: SiteId, given: PaymentGiven, at:
         raise BadInput("a payment names what it is for: give either 'session' or 'plate'")
     if given.plate is None:
         assert given.session is not None
+        check_name("session", given.session)
         return SessionId(given.session)
     moment = Moment(at=None, known_at=(await services.log.heads(site)).facts)
     if (known := await _booked(services.log, site, given.payment, at, moment)) is not None:
@@ -126,6 +135,15 @@ ENDPOINTS = (
         about="Money for a stay: a fact says on whose account it is, whatever becomes of the stay.",
         answer=ReceiptView,
         body=PaymentGiven,
+        body_rules=_RULES,
+        body_example={
+            "payment": "till-7-20260101-0042",
+            "at": "2026-01-01T12:50:00Z",
+            "session": "s-5b0c1d2e",
+            "amount_minor": 50,
+            "currency": "EUR",
+        },
+        answer_example={"outcome": "stored", "position": "58"},
         refusals=(404, 409, 413, 422, 503),
     ),
     Endpoint(
@@ -134,7 +152,7 @@ ENDPOINTS = (
         scope="read",
         about="What a stay costs if it ends at a time, what of that is paid, and until when it may leave.",
         answer=DueView,
-        parameters=(AT, KNOWN_AT),
+        parameters=(replace(AT, is_required=True), KNOWN_AT, *WAITING),
         refusals=(404, 410, 422, 503),
     ),
 )

@@ -11,9 +11,10 @@ from msgspec import Struct
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.websockets import WebSocket
 
-from twin.errors import RateLimited, TwinError, Unauthorized
+from twin.errors import NotYet, RateLimited, TwinError, Unauthorized
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -58,18 +59,30 @@ def _headers(error: TwinError) -> dict[str, str] | None:
         return {"www-authenticate": 'Bearer realm="spatial twin"'}
     if isinstance(error, RateLimited):
         return {"retry-after": str(error.wait_s)}
-    return {"retry-after": str(RETRY_AFTER_S)} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    is_passing = error.status == HTTPStatus.SERVICE_UNAVAILABLE or isinstance(error, NotYet)
+    return {"retry-after": str(RETRY_AFTER_S)} if is_passing else None
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Tell what Starlette found: no such path, no such method."""
+    """Tell what Starlette found: no such path, no such method; what a path takes is told in full, and is no error to ask."""
     assert isinstance(error, HTTPException)
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers |= {"allow": ", ".join(sorted(_methods_of(request)))}
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
     detail = {
         HTTPStatus.NOT_FOUND: f"there is nothing at '{request.url.path[:200]}'; GET /openapi.json lists what there is",
         HTTPStatus.METHOD_NOT_ALLOWED: f"'{request.url.path[:200]}' does not take {request.method}; see /openapi.json",
     }.get(HTTPStatus(error.status_code), error.detail)
     slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-    return problem(error.status_code, slug, detail, error.headers)
+    return problem(error.status_code, slug, detail, headers)
+
+
+def _methods_of(request: Request) -> set[str]:
+    """All methods of a path: routes of one path may be several, and each knows only its own."""
+    fitting = [one for one in request.app.routes if isinstance(one, Route) and one.matches(request.scope)[0] != Match.NONE]
+    return {method for route in fitting for method in route.methods or ()}
 
 
 async def on_disconnect(request: Request, error: Exception) -> Response:

@@ -1,20 +1,20 @@
-"""The shapes of answers that no projection owns."""
+"""The shapes of answers that no projection owns; those about a site are in ``twin.projections.answers``."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
 from site_models.schema import Camera, Site
-from twin.events.observations import VehicleKind
-from twin.graph.nodes import VehicleState
-from twin.graph.query import VehicleView
-from twin.projections.history import SightingView
-from twin.projections.ledger import LedgerLineView
-from twin.projections.sessions import SessionView
-
-CloudEvent = dict[str, Any]
+from twin.projections.answers import CloudEvent as CloudEvent
+from twin.projections.answers import Facts as Facts
+from twin.projections.answers import Ledger as Ledger
+from twin.projections.answers import Receipts as Receipts
+from twin.projections.answers import ReceiptView as ReceiptView
+from twin.projections.answers import Sessions as Sessions
+from twin.projections.answers import Vehicles as Vehicles
+from twin.projections.answers import VehicleTold as VehicleTold
 
 
 class Sites(Struct, frozen=True, kw_only=True):
@@ -40,79 +40,6 @@ class SiteModel(Site, frozen=True, kw_only=True):
 
     cameras: tuple[CameraModel, ...]  # type: ignore[assignment]
     extent_m: tuple[float, float, float, float]
-
-
-class Vehicles(Struct, frozen=True, kw_only=True):
-    """Vehicles on the site at a moment."""
-
-    at: str
-    position: str
-    vehicles: list[VehicleView]
-
-
-class VehicleTold(Struct, frozen=True, kw_only=True):
-    """One vehicle: as ``VehicleView``, all null when it is not on the site at the moment, and its past until then.
-
-    Attributes:
-        history: its facts in the order in which they occurred, the last ``limit`` of them.
-    """
-
-    vehicle: str
-    kind: VehicleKind | None
-    state: VehicleState | None
-    level: str | None
-    position_m: tuple[float, float] | None
-    covariance_m2: tuple[float, float, float] | None
-    velocity_mps: tuple[float, float] | None
-    zone: str | None
-    stall: str | None
-    session: str | None
-    since_at: str | None
-    updated_at: str | None
-    takes: list[str] | None
-    is_double_parked: bool | None
-    is_inferred: bool | None
-    history: list[CloudEvent]
-    sightings: list[SightingView]
-
-
-class Sessions(Struct, frozen=True, kw_only=True):
-    """Sessions that had begun at a moment."""
-
-    position: str
-    sessions: list[SessionView]
-
-
-class Ledger(Struct, frozen=True, kw_only=True):
-    """Lines of the ledger in the order in which they were added."""
-
-    position: str
-    lines: list[LedgerLineView]
-
-
-class Facts(Struct, frozen=True, kw_only=True):
-    """A page of the fact log, and the log's last position."""
-
-    facts: list[CloudEvent]
-    head: str
-
-
-class ReceiptView(Struct, frozen=True, kw_only=True):
-    """What became of one observation; ``position`` is the first of its device key.
-
-    It is left out where a broker ``accepted`` it, and where it is ``expired``: not after what retention cut of its device.
-    Only what is ``refused`` or ``expired``, and so was not stored now, has a ``reason``.
-    """
-
-    outcome: Literal["stored", "duplicate", "refused", "expired", "accepted"]
-    position: str | None = None
-    reason: str | None = None
-
-
-class Receipts(Struct, frozen=True, kw_only=True):
-    """One receipt for each observation, in order."""
-
-    receipts: list[ReceiptView]
 
 
 class CropStored(Struct, frozen=True, kw_only=True):

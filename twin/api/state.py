@@ -5,25 +5,27 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from twin.api.endpoint import KNOWN_AT, MOMENT, Endpoint, Parameter
-from twin.api.exchange import count_of, json, moment_of, services_of, site_of
+from twin.api.endpoint import MOMENT, Endpoint, Parameter, count
+from twin.api.exchange import check_name, count_of, json, moment_of, services_of, site_of
+from twin.api.pages import PAGE as PAGED
+from twin.api.pages import page_of
 from twin.api.schemas import Facts, Ledger, Sessions, Vehicles, VehicleTold
+from twin.api.services import ApiLimits
 from twin.errors import NotFound
 from twin.events.codec import to_cloudevent
 from twin.events.ids import SiteId, VehicleId
-from twin.graph.query import StateView
+from twin.events.state import OccupancyView, StateView
 from twin.log.port import Log
 from twin.projections.history import as_events, sightings, vehicle_facts
 from twin.projections.ledger import is_named, ledger
 from twin.projections.moment import Moment
-from twin.projections.occupancy import OccupancyView, occupancy
+from twin.projections.occupancy import occupancy
 from twin.projections.sessions import sessions
 
 HISTORY = 1_000
 HISTORY_MOST = 100_000
 PAGE = 1_000
-SESSIONS = 10_000
-SESSIONS_MOST = 1_000_000
+LAST = 10**18 - 1
 
 
 async def read_state(request: Request) -> Response:
@@ -65,23 +67,24 @@ async def read_occupancy(request: Request) -> Response:
 
 async def read_sessions(request: Request) -> Response:
     """Stays."""
-    moment = await moment_of(request)
-    found = await sessions(services_of(request).log, site_of(request).name, moment, vehicle=request.query_params.get("vehicle"))
-    limit = count_of(request, "limit", default=SESSIONS, most=SESSIONS_MOST)
-    return json({"position": str(moment.known_at), "sessions": found[max(0, len(found) - limit) :]})
+    page, vehicle = await page_of(request), request.query_params.get("vehicle")
+    found = await sessions(services_of(request).log, site_of(request).name, page.moment, vehicle=vehicle)
+    return json(page.cut("sessions", found))
 
 
 async def read_ledger(request: Request) -> Response:
-    """What stays cost, line by line; known only as of a position, as lines have no other time."""
-    moment, log, site = await moment_of(request), services_of(request).log, site_of(request).name
+    """What stays cost, line by line."""
+    page, log, site = await page_of(request), services_of(request).log, site_of(request).name
+    moment = page.moment
     session = request.query_params.get("session")
+    if session is not None:
+        check_name("session", session)
     if session is not None and not await is_named(log, site, moment.known_at, session):
         raise _no_session(site, session, moment)
-    lines = await ledger(log, site, moment.known_at, session=session)
+    lines = await ledger(log, site, moment.known_at, until_at=moment.until_at, session=session)
     if session is not None and not lines:  # lines that name a stay which never was are of money for none
         await _check_session(log, site, session, moment)
-    limit = count_of(request, "limit", default=SESSIONS, most=SESSIONS_MOST)
-    return json({"position": str(moment.known_at), "lines": lines[max(0, len(lines) - limit) :]})
+    return json(page.cut("lines", lines))
 
 
 async def _check_session(log: Log, site: SiteId, session: str, moment: Moment) -> None:
@@ -97,17 +100,19 @@ def _no_session(site: SiteId, session: str, moment: Moment) -> NotFound:
 
 
 async def read_facts(request: Request) -> Response:
-    """A page of the fact log."""
-    services, site = services_of(request), site_of(request)
-    after = count_of(request, "after", default=(await services.log.cuts(site.name)).movement)
+    """A page of the fact log: its positions are the cursor."""
+    services, site, moment = services_of(request), site_of(request), await moment_of(request)
+    after = count_of(request, "after", default=(await services.log.cuts(site.name)).movement, most=LAST)
     limit = count_of(request, "limit", default=PAGE, least=1, most=services.limits.page_facts)
     facts = await services.log.facts(site.name, after=after, limit=limit)
+    known = [fact for fact in facts if fact.position <= moment.known_at]
+    told = [to_cloudevent(fact) for fact in known if fact.event.occurred_at <= moment.until_at]
+    more = {"next": str(known[-1].position)} if known and known[-1].position < moment.known_at else {}
     head = (await services.log.heads(site.name)).facts
-    return json({"facts": [to_cloudevent(fact) for fact in facts], "head": str(head)})
+    return json({"facts": told, "head": str(head)} | more)
 
 
 _SITE = "/v1/sites/{site}"
-_COUNT = {"type": "integer", "minimum": 0}
 _REFUSALS = (404, 410, 422, 503)
 
 ENDPOINTS = (
@@ -137,7 +142,7 @@ ENDPOINTS = (
         answer=VehicleTold,
         parameters=(
             *MOMENT,
-            Parameter(name="limit", about=f"Last facts of its history; {HISTORY} if absent.", schema=_COUNT),
+            count("limit", f"Last facts of its history; {HISTORY} if absent.", most=HISTORY_MOST),
         ),
         refusals=_REFUSALS,
     ),
@@ -158,8 +163,8 @@ ENDPOINTS = (
         answer=Sessions,
         parameters=(
             *MOMENT,
+            *PAGED,
             Parameter(name="vehicle", about="Of this vehicle only.", schema={"type": "string"}),
-            Parameter(name="limit", about=f"The last so many; {SESSIONS} if absent.", schema=_COUNT),
         ),
         refusals=_REFUSALS,
     ),
@@ -170,9 +175,9 @@ ENDPOINTS = (
         about="What stays cost: charges, and reversals of what was corrected, in the order in which they became known.",
         answer=Ledger,
         parameters=(
-            KNOWN_AT,
+            *MOMENT,
+            *PAGED,
             Parameter(name="session", about="Of this session only.", schema={"type": "string"}),
-            Parameter(name="limit", about=f"The last so many; {SESSIONS} if absent.", schema=_COUNT),
         ),
         refusals=_REFUSALS,
     ),
@@ -183,10 +188,9 @@ ENDPOINTS = (
         about="The fact log itself, in the order in which facts became known.",
         answer=Facts,
         parameters=(
-            Parameter(
-                name="after", about="Facts at positions after this one; the beginning of what is kept if absent.", schema=_COUNT
-            ),
-            Parameter(name="limit", about=f"At most so many; {PAGE} if absent.", schema={"type": "integer", "minimum": 1}),
+            *MOMENT,
+            count("after", "Facts at positions after this one; the beginning of what is kept if absent.", most=LAST),
+            count("limit", f"At most so many; {PAGE} if absent.", least=1, most=ApiLimits().page_facts),
         ),
         refusals=_REFUSALS,
     ),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,7 +15,8 @@ from twin.api.endpoint import Endpoint
 from twin.api.exchange import body_of, json, services_of, site_of
 from twin.api.schemas import CloudEvent
 from twin.errors import BadInput, Conflict, NotFound
-from twin.events.codec import rfc3339, to_cloudevent
+from twin.events.codec import FACT_TYPES, rfc3339, to_cloudevent
+from twin.events.wire import LARGEST, POSITION, of_site
 from twin.feeds.subscriptions import Lease, Standing, Subscriptions
 from twin.log.subscriptions import Delivery, Filter
 from twin.log.webhooks import PREFIX
@@ -24,58 +25,68 @@ _BODY_BYTES = 1_000_000
 _MOST_PARKED = 1_000
 _MOST_LEASED = 1_000
 _LOOK_EVERY_S = 0.5  # whether the service is about to stop
+LONGEST_WAIT_S = 9.0
+"""A longer wait that is asked for is answered sooner, with nothing: many who stand between give a request up after ten."""
+
+# What the handlers check themselves, in words of their own, is only said here.
+Position = Annotated[str, Meta(extra_json_schema=POSITION)]
+_FactType = Annotated[str, Meta(extra_json_schema={"enum": sorted(FACT_TYPES)})]
+_Zone = Annotated[str, Meta(extra_json_schema=of_site("zone"))]
+_Lease = Annotated[int, Meta(ge=0, le=LARGEST)]
+_LeaseS = Annotated[float, Meta(extra_json_schema={"minimum": 1, "maximum": 3600})]
 
 
 class Wanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A subscription as it is put; ``after`` is a position (digits), absent: from now on."""
 
-    types: tuple[str, ...] = ()
-    zones: tuple[str, ...] = ()
-    subjects: tuple[str, ...] = ()
-    after: str | None = None
-    most_attempts: int = 5
+    types: tuple[_FactType, ...] = ()
+    zones: tuple[_Zone, ...] = ()
+    subjects: Annotated[tuple[str, ...], Meta(extra_json_schema={"maxItems": 1_000})] = ()
+    after: Position | None = None
+    most_attempts: Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": 100})] = 5
 
 
 class LeaseWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many facts, for how long, and how long to wait for the first.
 
     Attributes:
+        wait_s: it may be answered sooner, with nothing.
         consumer: who asks, if it says so: what it still held under an earlier lease is taken back.
     """
 
-    limit: int = 100
-    lease_s: float = 30.0
-    wait_s: float = 0.0
-    consumer: str = ""
+    limit: Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": _MOST_LEASED})] = 100
+    lease_s: _LeaseS = 30.0
+    wait_s: Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 60})] = 0.0
+    consumer: Annotated[str, Meta(extra_json_schema={"maxLength": 200})] = ""
 
 
 class Acknowledged(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Positions (digits) of a lease that are done."""
 
-    lease: int
-    positions: tuple[str, ...]
+    lease: _Lease
+    positions: Annotated[tuple[Position, ...], Meta(max_length=10_000)]
 
 
 class Refused(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A position of a lease that could not be done, and why."""
 
-    lease: int
-    position: str
+    lease: _Lease
+    position: Position
     reason: str = ""
 
 
 class Held(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A lease; ``lease_s`` is from now."""
 
-    lease: int
-    lease_s: float = 30.0
+    lease: _Lease
+    lease_s: _LeaseS = 30.0
 
 
 class ReplayWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Positions (digits) to deliver again; ``until`` absent: all that was read."""
 
-    after: str
-    until: str | None = None
+    after: Position
+    until: Position | None = None
 
 
 class ParkedView(Struct, frozen=True, kw_only=True):
@@ -192,7 +203,7 @@ async def post_lease(request: Request) -> Response:
 async def _leased(request: Request, wanted: LeaseWanted) -> Lease:
     """A lease, or an empty one once the wait is over or the service is about to stop."""
     stopping, now_s = services_of(request).stopping, asyncio.get_running_loop().time
-    until_s = now_s() + wanted.wait_s
+    until_s = now_s() + min(wanted.wait_s, LONGEST_WAIT_S)
     while True:
         lease = await _subscriptions(request).lease(
             _own_name(request),
@@ -223,7 +234,9 @@ async def post_refusal(request: Request) -> Response:
 
 async def post_release(request: Request) -> Response:
     """Give a lease back untried."""
-    await _subscriptions(request).release(_own_name(request), (await _body(request, Held)).lease)
+    held = await _body(request, Held)
+    check_range("lease_s", held.lease_s, 1, 3600)
+    await _subscriptions(request).release(_own_name(request), held.lease)
     return Response(status_code=204)
 
 

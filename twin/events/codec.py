@@ -21,9 +21,14 @@ from twin.events.ids import DeviceId, EventId, Micros, SiteId
 from twin.events.observations import Observation
 from twin.events.upcast import UPCASTERS, upcast
 
+SUBJECT_FIELDS = ("session", "stall", "vehicle", "tracklet", "camera", "portal", "worker")
+"""Fields that say what an event is about, the first that it has."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_YEAR, _LAST_YEAR = 1000, 8999
 _TO_SECOND = len("1970-01-01T00:00:")
+_SHORTEST = len("1970-01-01T00:00:00Z")
+_TO_OFFSET = len("1970-01-01T00:00:00.000000")
 
 
 def _table(union: Any) -> Mapping[str, type[msgspec.Struct]]:
@@ -202,6 +207,8 @@ def micros(text: str) -> Micros:
         raise ValueError(f"time '{text[:60]}' is not RFC 3339") from None
     if moment.tzinfo is None:
         raise ValueError(f"time '{text}' has no UTC offset; end it with Z or +hh:mm")
+    if len(text) < _SHORTEST or (text[4], text[7], text[13], text[16]) != ("-", "-", ":", ":"):
+        raise ValueError(f"time '{text[:60]}' is ISO 8601 in another form than RFC 3339; write 2026-01-01T09:00:00Z")
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         raise ValueError(f"time '{text}' is of no year from {_FIRST_YEAR} to {_LAST_YEAR}; was another one meant?")
     return (moment - _EPOCH) // timedelta(microseconds=1)
@@ -225,7 +232,7 @@ def _source(event: ObservationEvent | FactEvent) -> str:
 
 def subject_of(payload: Observation | Fact) -> str | None:
     """What the event is about: CloudEvents' ``subject``, and what histories are read by."""
-    for name in _subject_fields(type(payload)):
+    for name in subject_fields(type(payload)):
         if (subject := getattr(payload, name)) is not None:
             return subject
     return None
@@ -238,13 +245,13 @@ def _tag(kind: type[msgspec.Struct]) -> str:
 
 @cache
 def _about(kind: type[msgspec.Struct]) -> tuple[str, tuple[str, ...]]:
-    return _tag(kind), _subject_fields(kind)
+    return _tag(kind), subject_fields(kind)
 
 
 @cache
-def _subject_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
-    names = ("session", "stall", "vehicle", "tracklet", "camera", "portal", "worker")
-    return tuple(name for name in names if name in kind.__struct_fields__)
+def subject_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Those of ``SUBJECT_FIELDS`` that a payload's type has."""
+    return tuple(name for name in SUBJECT_FIELDS if name in kind.__struct_fields__)
 
 
 def _extensions(event: ObservationEvent | FactEvent) -> dict[str, str]:
@@ -296,10 +303,10 @@ def _times_to_text(value: Any) -> Any:
 
 
 def _text_to_times(value: Any) -> Any:
-    return _map_times(value, str, time_of)
+    return _map_times(value, (str, int), time_of)
 
 
-def _map_times(value: Any, kind: type, convert: Callable[[str, Any], Any]) -> Any:
+def _map_times(value: Any, kind: type | tuple[type, ...], convert: Callable[[str, Any], Any]) -> Any:
     """Convert every value of ``kind`` under a key that ends in ``_at``, however deep; ``convert`` is given the key too."""
     if isinstance(value, dict):
         items = cast("dict[str, Any]", value).items()

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from twin.graph.query import CameraView, CountersView, PortalView, StallView, StateView, VehicleView, ZoneView
+from twin.events.state import CameraView, CountersView, PortalView, StallView, StateView, VehicleView, ZoneView
 
 State = dict[str, Any]
 LISTS = {"stalls": "stall", "zones": "zone", "cameras": "camera", "portals": "portal"}

@@ -106,13 +106,13 @@ class Subscriptions:
         Raises:
             BadInput: a name, type, zone, or number that cannot be.
             Cut: ``after`` is before what retention keeps of what is wanted.
-            Conflict: the site has as many as it may.
+            Conflict: the site has as many as it may, or ``after`` is beyond the fact log's head.
         """
         self._check(name, wanted, most_attempts)
         head = (await self._log.heads(self._site.name)).facts
         start = head if after is None else after
         if not 0 <= start <= head:
-            raise BadInput(f"a subscription cannot begin after position {start}: the log's last is {head}")
+            raise Conflict(f"a subscription cannot begin after position {start}: the log's last is {head}")
         is_new = await self._store.load(self._site.name, name) is None
         if is_new:
             check_facts(self._site.name, start, wanted.types, (await self._log.cuts(self._site.name)).movement)

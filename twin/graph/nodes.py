@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from msgspec import Struct
 
 from site_models.schema import CameraId, LevelId, StallId, ZoneId
 from twin.events.facts import StallState
 from twin.events.ids import Micros, VehicleId
 from twin.events.observations import VehicleKind
-
-VehicleState = Literal["moving", "parked", "hidden"]
-SeenState = Literal["active", "idle", "unseen"]
+from twin.events.state import SeenState, VehicleState
 
 
 class VehicleNow(Struct, frozen=True, kw_only=True, array_like=True, gc=False):

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 
-from twin.errors import BadInput, CodecError, Gone, NotFound, QuotaExceeded, TooLarge
+from twin.errors import BadInput, CodecError, Conflict, Gone, NotFound, QuotaExceeded, TooLarge
 from twin.events.ids import CropId, SiteId, TrackletId
 from twin.log.content import check_name
 from twin.log.keys import KeyRing
@@ -56,7 +56,7 @@ class BlobStore:
             raise TooLarge(f"the crop has {len(jpeg)} bytes, at most {self._limit_bytes} are taken; scale it down")
         digest = hashlib.sha256(jpeg).hexdigest()
         if digest != crop_id:
-            raise BadInput(f"the crop's id is {crop_id} but its bytes hash to {digest}; the id is SHA-256 in hex")
+            raise Conflict(f"the crop's id is {crop_id} but its bytes hash to {digest}; the id is SHA-256 in hex")
         if await self._is_kept(site, crop_id):
             return
         ciphertext = await self._keys.encrypt(site, tracklet, jpeg, _associated(crop_id))

@@ -12,7 +12,7 @@ from twin.errors import BadInput
 from twin.events.codec import to_cloudevent
 from twin.events.envelope import RecordedFact
 from twin.events.ids import Micros, SiteId
-from twin.graph.query import CountersView, StallView, VehicleView
+from twin.events.state import CountersView, StallView, VehicleView
 from twin.log.port import Log
 from twin.projections.moment import Moment
 from twin.projections.sessions import SessionView, sessions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from twin.events.codec import rfc3339
-from twin.events.ids import SessionId, SiteId
+from twin.events.ids import Micros, SessionId, SiteId
 from twin.log.port import Log
 from twin.projections.moment import FOREVER
 from twin.rules.ledger import LedgerLine, LedgerState, post
@@ -39,8 +39,14 @@ class LedgerLineView(Struct, frozen=True, kw_only=True):
     payment: str | None = None
 
 
-async def ledger(log: Log, site: SiteId, known_at: int, *, session: str | None = None) -> list[LedgerLineView]:
-    """Lines (of one session, if named) that facts up to a position made. What was once a line stays one."""
+async def ledger(
+    log: Log, site: SiteId, known_at: int, *, until_at: Micros = FOREVER, session: str | None = None
+) -> list[LedgerLineView]:
+    """Lines (of one session, if named) that facts up to a position made. What was once a line stays one.
+
+    Args:
+        until_at: lines of stays that ended, and of payments that were made, until then.
+    """
     state, lines, after = LedgerState(), list[LedgerLine](), 0
     while page := await log.facts(site, after=after, limit=PAGE, types=_TYPES):
         for fact in page:
@@ -50,7 +56,7 @@ async def ledger(log: Log, site: SiteId, known_at: int, *, session: str | None =
         after = page[-1].position
         if after >= known_at:
             break
-    return [_view(line) for line in lines if session in (None, line.session)]
+    return [_view(line) for line in lines if session in (None, line.session) and line.exit_at <= until_at]
 
 
 async def is_named(log: Log, site: SiteId, known_at: int, session: str) -> bool:

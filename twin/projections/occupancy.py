@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct
-
-from twin.graph.query import CountersView, StallView, ZoneView
-
-
-class OccupancyView(Struct, frozen=True, kw_only=True):
-    """Zones, stalls and counters of a site's state."""
-
-    site: str
-    at: str
-    position: str
-    zones: list[ZoneView]
-    stalls: list[StallView]
-    counters: CountersView
+from twin.events.state import OccupancyView
 
 
 def occupancy(state: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from msgspec import Struct
 from twin.errors import BadInput, TooLarge
 from twin.events.codec import rfc3339
 from twin.events.ids import Micros
+from twin.events.state import CountersView, ZoneView
 from twin.graph.apply import apply
-from twin.graph.query import CountersView, ZoneView, counts
+from twin.graph.query import counts
 from twin.log.port import Log
 from twin.projections.moment import Moment
 from twin.projections.net import net_facts

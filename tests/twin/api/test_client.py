@@ -137,7 +137,7 @@ async def test_a_service_that_stays_away_is_an_error_where_patience_ends(serve):
 async def test_a_refusal_is_told_in_the_services_words(serve):
     async with serve() as running, client_of(running.app) as client:
         with pytest.raises(ServiceError, match="404: there is no site 'yard' here"):
-            await anext(Client("http://twin", site="yard", http=client._http).subscribe("billing"))
+            await anext(Client("http://twin", site="yard", http=client._connection._http).subscribe("billing"))
         with pytest.raises(ServiceError, match="422: type 'x' is not known"):
             await anext(client.subscribe("billing", types=["x"]))
     with pytest.raises(BadInput, match="'localhost' is no address"):
@@ -280,8 +280,8 @@ def test_an_effect_happens_once_and_not_at_all_without_its_transaction(stays, tm
 
 
 def _event(fact, position):
-    from twin.client import _event as read
-    from twin.client import _Handed
+    from twin.client.subscription import _event as read
+    from twin.client.subscription import _Handed
     from twin.events.codec import to_cloudevent
     from twin.events.envelope import RecordedFact
 

@@ -29,7 +29,7 @@ async def test_crops_that_are_not_what_they_say_are_refused(serve):
             (URL, {}, JPEG, 422),
             (URL, {"tracklet": "t1"}, b"", 422),
             (URL, {"tracklet": "t1"}, b"GIF89a", 422),
-            (URL, {"tracklet": "t1"}, JPEG + b"more", 422),
+            (URL, {"tracklet": "t1"}, JPEG + b"more", 409),
             (URL, {"tracklet": "t1"}, JPEG * 100, 413),
             ("/v1/sites/lot/crops/..%2f..%2fetc", {"tracklet": "t1"}, JPEG, 404),
             (f"/v1/sites/elsewhere/crops/{ID}", {"tracklet": "t1"}, JPEG, 404),

@@ -48,8 +48,6 @@ async def test_other_words_under_the_same_id_are_refused(serve):
         ({"at": 7}, "'at': Expected `str`, got `int`"),
         ({"at": "0001-01-01T00:00:00+14:00"}, "no year from"),
         ({"decision": "close", "exit_at": "9999-12-31T23:59:59-14:00"}, "no year from"),
-        ({"decision": "close", "exit_at": "2098-12-31T23:59:59Z"}, "is after 'at'"),
-        ({"decision": "merge", "vehicle": "v-1", "other": "v-1"}, "name the two"),
         ({"colour": "red"}, "colour"),
         ({"reason": ""}, "reason"),
         ({"decision": "set_plate"}, "needs plate"),
@@ -63,4 +61,18 @@ async def test_a_decision_that_cannot_be_read_is_refused_with_what_is_wrong(serv
     async with serve() as running:
         answer = await running.http.post(URL, json={**WAIVED, **change})
         assert answer.status_code == 422
+        assert said in answer.text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"decision": "close", "exit_at": "2098-12-31T23:59:59Z"}, "is after 'at'"),
+        ({"decision": "merge", "vehicle": "v-1", "other": "v-1"}, "name the two"),
+    ],
+)
+async def test_a_decision_that_contradicts_itself_is_a_conflict(serve, change, said):
+    async with serve() as running:
+        answer = await running.http.post(URL, json={**WAIVED, **change})
+        assert (answer.status_code, answer.json()["type"]) == (409, "urn:twin:problem:contradiction")
         assert said in answer.text

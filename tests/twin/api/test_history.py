@@ -53,7 +53,7 @@ async def test_a_series_of_a_zone_has_only_that(serve, story):
 async def test_series_that_cannot_be_are_refused_with_what_to_ask_instead(serve, story):
     async with serve(an_hour(story)) as running:
         refused = [
-            ({"from_": at(9)}, "until is missing"),
+            ({"from_": at(9)}, "'until' is missing"),
             ({"from_": at(9), "until": at(8)}, "is after until"),
             ({"from_": at(0), "until": "2026-01-02T12:00:00Z", "step_s": 1}, "86401 steps are more than 2000"),
             ({"from_": at(0), "until": at(9), "step_s": 0}, "step_s='0' cannot be used"),
@@ -129,7 +129,7 @@ async def test_changes_of_a_stretch_of_time_are_of_that_alone(serve, story):
         assert [one["position"] for one in told["added"]] == ["5", "6", "7", "13"]
         assert told["state"] is None
         for query, what in (
-            ({"from_known_at": 1}, "to_known_at is missing"),
+            ({"from_known_at": 1}, "'to_known_at' is missing"),
             ({"from_known_at": 9, "to_known_at": 3}, "swap them"),
             ({"from_known_at": 1, "to_known_at": 3, "from_": at(1), "until": at(2), "at": at(1)}, "one or the other"),
             ({"from_known_at": 1, "to_known_at": 3, "after": 4}, "after='4' cannot be used"),

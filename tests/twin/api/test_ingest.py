@@ -97,7 +97,7 @@ async def test_an_entry_that_cannot_be_read_is_named_and_nothing_is_stored(serve
             (good.replace(b'"device":"cam-1"', b'"device":7'), "line 2: device='7' is no name"),
             (good.replace(b'"bootepoch":"1"', b'"bootepoch":"99999999999999999999"'), "line 2: bootepoch=9999"),
             (good.replace(b'"sequence":"1"', b'"sequence":"0"'), "sequence=0 is out of range"),
-            (good.replace(b'"sequence":"1"', b'"sequence":"one"'), "line 2: an attribute has a wrong value"),
+            (good.replace(b'"sequence":"1"', b'"sequence":"one"'), "line 2: 'sequence' is 'one'; give a whole number"),
             (good.replace(b'"clock":"ntp"', b'"clock":"sun"'), "'clock': Invalid enum value 'sun'; use one of "),
             (re.sub(rb'"time":"[^"]*"', b'"time":"noon"', good), "'time': time 'noon' is not RFC 3339; give a time such as"),
             (re.sub(rb'"time":"[^"]*"', b'"time":7', good), "'time': '7' is no text"),
@@ -174,3 +174,33 @@ async def test_a_full_writer_asks_to_come_back(serve, story):
 async def test_an_empty_body_stores_nothing(serve):
     async with serve() as running:
         assert (await running.http.post(URL, content=b"")).json() == {"receipts": []}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"specversion": "0.3"}, "'specversion' is '0.3'"),
+        ({"datacontenttype": "text/xml"}, "'datacontenttype' 'text/xml'"),
+        ({"id": ""}, "'id' is ''; give a text, or leave it out"),
+        ({"source": 7}, "'source' is '7'"),
+        ({"subject": {}}, "'subject' is '{}'"),
+        ({"bootepoch": "-1"}, "'bootepoch' is '-1'; give a whole number in digits"),
+        ({"sequence": True}, "'sequence' is 'True'"),
+        ({"sequence": 1.5}, "'sequence' is '1.5'"),
+        ({"device": "cam\u0007"}, "is no name; give 1 to 200 letters"),
+    ],
+)
+async def test_what_an_event_says_of_itself_is_as_described(serve, story, change, words):
+    entry = json.loads(lines(story.observation(1)))
+    async with serve() as running:
+        answer = await running.http.post(URL, json=[{**entry, **change}])
+        assert answer.status_code == 422
+        assert words in answer.json()["detail"]
+
+
+async def test_whole_numbers_may_be_written_as_json_writes_numbers(serve, story):
+    entry = json.loads(lines(story.observation(1)))
+    entry |= {"bootepoch": 1, "sequence": 2.0, "subject": "", "data": {**entry["data"], "frame_px": [100.0, 100.0]}}
+    async with serve() as running:
+        answer = await running.http.post(URL, json=[entry])
+        assert answer.json()["receipts"] == [{"outcome": "stored", "position": "1"}]

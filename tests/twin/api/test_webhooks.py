@@ -154,7 +154,7 @@ async def test_its_subscription_cannot_be_taken_from_or_changed_by_hand(serve, t
         ("x", {"url": "https://[::1]/"}, 403, "not public but loopback"),
         ("x", {"url": "http://93.184.215.14/"}, 403, "sends over https"),
         ("x", {"url": "https://127.0.0.1/", "types": ["vehicle.flew.v1"]}, 422, "type 'vehicle.flew.v1' is not known"),
-        ("x", {"url": "https://127.0.0.1/", "after": "7"}, 422, "cannot begin after position 7"),
+        ("x", {"url": "https://127.0.0.1/", "after": "7"}, 409, "cannot begin after position 7"),
         ("x", {}, 422, "missing required field `url`"),
     ],
 )

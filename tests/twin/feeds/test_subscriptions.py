@@ -136,7 +136,7 @@ async def test_a_replay_of_a_range_comes_before_what_follows(subscribe, story):
 )
 async def test_what_cannot_be_is_named(subscribe, name, wanted, given, words):
     _, subscriptions = await subscribe()
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises((BadInput, Conflict), match=words):
         await subscriptions.put(name, wanted, **given)
 
 

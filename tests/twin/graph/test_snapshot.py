@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from twin.errors import CodecError
 from twin.events.envelope import RecordedFact
+from twin.events.state import StateView
 from twin.graph import apply, site_graph, state
-from twin.graph.query import StateView
 from twin.graph.snapshot import pack, restore
 
 ROWS = st.lists(st.tuples(*(st.integers(0, 29) for _ in range(3)), st.just(0)), max_size=60)

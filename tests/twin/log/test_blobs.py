@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from twin.errors import BadInput, CodecError, Gone, NotFound, QuotaExceeded, TooLarge
+from twin.errors import BadInput, CodecError, Conflict, Gone, NotFound, QuotaExceeded, TooLarge
 from twin.log.blobs import BlobStore
 from twin.log.keys import MemoryKeyRing
 
@@ -47,7 +47,7 @@ async def test_a_crop_belongs_to_one_site(store):
 
 
 async def test_bytes_that_are_not_the_id_are_refused(store, tmp_path):
-    with pytest.raises(BadInput):
+    with pytest.raises(Conflict, match="but its bytes hash to"):
         await store.put("lot", crop(1)[0], "t1", crop(2)[1])
     assert files(tmp_path) == []
 

@@ -1,23 +1,12 @@
-"""A typed async client for subscribers.
-
-    async with Client("http://127.0.0.1:8600", site="demo_lot") as client:
-        async for event in client.subscribe("billing", types=["session.closed.v1"]):
-            await bill(event.fact.payload)
-
-An event is acknowledged soon after the loop's body ends, and delivered again when it does not: at least once, and in order
-within each session. ``twin.inbox`` makes its effect happen once.
-"""
+"""A durable subscription as a consumer sees it: an endless iterator of events, acknowledged as they are done."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import secrets
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -25,23 +14,15 @@ import httpx2
 import msgspec
 from msgspec import Struct
 
-from twin.backoff import Backoff
-from twin.errors import BadInput, TwinError, UnknownEventType
+from twin.client.connection import Connection, ServiceError, checked, now_s
+from twin.errors import BadInput, UnknownEventType
 from twin.events.codec import from_cloudevent, micros
 from twin.events.envelope import FactEvent
 from twin.events.ids import EventId, Micros
 
-_RETRIED = frozenset({429, 500, 502, 503, 504})
-_TIMEOUT_S = 80.0  # longer than the service may wait before it answers
 _ACKNOWLEDGE_S = 0.1  # from one acknowledgement's answer to the next one
 
 _logger = logging.getLogger(__name__)
-
-
-class ServiceError(TwinError):
-    """The service refused a request, or could not be reached for longer than the client waits."""
-
-    slug = "service-error"
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -50,7 +31,7 @@ class Event(Struct, frozen=True, kw_only=True):
     Attributes:
         fact: typed; None where the service is newer than this client and the type is not known here.
         recorded_at: when the twin came to know it.
-        n_attempts: how many times it was delivered, this time included.
+        n_attempts: how many times it was delivered, this time included; 0 where it was read from the log.
         attributes: the whole CloudEvent.
     """
 
@@ -90,104 +71,6 @@ class _Extended(Struct):
     is_held: bool
 
 
-class Client:
-    """One site of a service. A service that is away is tried again for as long as ``patience_s`` (None: for ever)."""
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        site: str,
-        http: httpx2.AsyncClient | None = None,
-        patience_s: float | None = None,
-        backoff: Backoff | None = None,
-        key: str | None = None,
-    ) -> None:
-        """Nothing is asked yet.
-
-        Args:
-            key: API key with the scopes of what is asked, ``read`` for subscriptions; None where access is open.
-
-        Raises:
-            BadInput: the address is none.
-        """
-        if not url.startswith(("http://", "https://")):
-            raise BadInput(f"'{url}' is no address of a service; give for instance http://127.0.0.1:8600")
-        self._base = f"{url.rstrip('/')}/v1/sites/{quote(site, safe='')}/subscriptions"
-        self._http = http or httpx2.AsyncClient(timeout=_TIMEOUT_S)
-        self._is_owner = http is None
-        self._headers = {} if key is None else {"authorization": f"Bearer {key}"}
-        self._patience_s = patience_s
-        self._backoff = backoff or Backoff(random.random, first_s=0.1, longest_s=10.0)
-        self._subscriptions: list[Subscription] = []
-
-    def subscribe(
-        self,
-        name: str,
-        *,
-        types: Iterable[str] | None = None,
-        zones: Iterable[str] | None = None,
-        subjects: Iterable[str] | None = None,
-        after: int | None = None,
-        limit: int = 200,
-        lease_s: float = 60.0,
-        wait_s: float = 20.0,
-        consumer: str | None = None,
-    ) -> Subscription:
-        """Events of a durable subscription, for ever; it is made if there is none.
-
-        Args:
-            types, zones, subjects: which facts. All None: as the subscription stands, or all facts if it is new.
-            after: where a new subscription begins: at this position, or with what is still to come (None).
-            limit: how many events are taken at once.
-            lease_s: how long the body may take for one event before it is delivered to somebody else.
-            wait_s: how long the service may wait for an event before it answers that there is none.
-            consumer: names this consumer among those that share the subscription, so that after a restart what it held comes
-                back at once; None: a name of chance.
-        """
-        filters = {"types": types, "zones": zones, "subjects": subjects}
-        given = {key: list(value) for key, value in filters.items() if value is not None}
-        wanted = given | ({} if after is None else {"after": str(after)})
-        taking = Taking(limit=limit, lease_s=lease_s, wait_s=wait_s, consumer=consumer or secrets.token_hex(8))
-        made = Subscription(self, name, wanted, taking, is_filtered=bool(given))
-        self._subscriptions.append(made)
-        return made
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for one in self._subscriptions:
-            await one.aclose(error if isinstance(error, Exception) else None)
-        if self._is_owner:
-            await self._http.aclose()
-
-    async def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx2.Response:
-        """One request, tried again while the service is away.
-
-        Raises:
-            ServiceError: it was refused, or the service stayed away for too long.
-        """
-        started, n_failures = _now_s(), 0
-        content = None if body is None else msgspec.json.encode(body)
-        while True:
-            try:
-                response = await self._http.request(method, f"{self._base}/{path}", content=content, headers=self._headers)
-                if response.status_code not in _RETRIED:
-                    return response
-                trouble = _told(response)
-            except httpx2.TransportError as wrong:
-                trouble = f"{type(wrong).__name__}: {wrong}"
-            n_failures += 1
-            if self._patience_s is not None and _now_s() - started > self._patience_s:
-                raise ServiceError(f"the service at {self._base} did not answer for {self._patience_s} s: {trouble}")
-            if n_failures == 1:
-                _logger.warning("the service at %s is away, trying again: %s", self._base, trouble)
-            await asyncio.sleep(self._backoff.wait_s(n_failures))
-
-
 class Subscription:
     """What ``Client.subscribe`` gives: an async iterator of ``Event``; for one task at a time.
 
@@ -197,14 +80,14 @@ class Subscription:
 
     def __init__(
         self,
-        client: Client,
+        connection: Connection,
         name: str,
         wanted: Mapping[str, Any],
         taking: Taking,
         *,
         is_filtered: bool,
     ) -> None:
-        self._client = client
+        self._connection = connection
         self._path = quote(name, safe="")
         self._wanted = wanted
         self._is_filtered = is_filtered
@@ -322,16 +205,16 @@ class Subscription:
         except BaseException:
             self._done = done + self._done
             raise
-        self._acknowledged_s = _now_s()
+        self._acknowledged_s = now_s()
         if lost := msgspec.json.decode(answer.content, type=_Done).lost:
             _logger.warning("%d events of subscription '%s' were done after their lease ended", len(lost), self._path)
             self._waiting.clear()
 
     async def _hold(self) -> None:
         """Before an event is given, its lease must last as long as its body may take."""
-        if not self._waiting or _now_s() < self._held_until_s - self._taking.lease_s:
+        if not self._waiting or now_s() < self._held_until_s - self._taking.lease_s:
             return
-        asked_s = _now_s()
+        asked_s = now_s()
         answer = await self._post("extend", {"lease": self._lease, "lease_s": self._lease_s})
         if msgspec.json.decode(answer.content, type=_Extended).is_held:
             self._held_until_s = asked_s + self._lease_s
@@ -341,26 +224,31 @@ class Subscription:
     async def _take(self) -> None:
         if not self._is_made:
             await self._make()
-        asked_s = _now_s()
+        asked_s = now_s()
         wanted = {**msgspec.structs.asdict(self._taking), "lease_s": self._lease_s}
         answer = msgspec.json.decode((await self._post("lease", wanted)).content, type=_Lease)
         self._lease, self._held_until_s = answer.lease, asked_s + self._lease_s
         self._waiting.extend(map(_event, answer.deliveries))
 
     async def _make(self) -> None:
-        there = await self._client.request("GET", self._path)
+        path = f"subscriptions/{self._path}"
+        there = await self._connection.request("GET", path)
         if there.status_code == 404 or self._is_filtered:
-            _checked(await self._client.request("PUT", self._path, self._wanted))
+            await self._connection.answer("PUT", path, body=self._wanted)
         else:
-            _checked(there)
+            checked(there)
         self._is_made = True
 
     async def _post(self, what: str, body: Mapping[str, Any]) -> httpx2.Response:
-        return _checked(await self._client.request("POST", f"{self._path}/{what}", body))
+        return await self._connection.answer("POST", f"subscriptions/{self._path}/{what}", body=body)
 
 
 def _event(handed: _Handed) -> Event:
-    told = handed.event
+    return event_of(handed.event, n_attempts=handed.n_attempts)
+
+
+def event_of(told: Mapping[str, Any], *, n_attempts: int = 0) -> Event:
+    """A fact that the service told as CloudEvents JSON."""
     try:
         fact = from_cloudevent(told)
     except UnknownEventType:
@@ -371,26 +259,6 @@ def _event(handed: _Handed) -> Event:
         position=int(told["position"]),
         recorded_at=micros(told["recordedtime"]),
         fact=fact if isinstance(fact, FactEvent) else None,
-        n_attempts=handed.n_attempts,
+        n_attempts=n_attempts,
         attributes=told,
     )
-
-
-def _checked(response: httpx2.Response) -> httpx2.Response:
-    if response.is_success:
-        return response
-    raise ServiceError(_told(response))
-
-
-def _told(response: httpx2.Response) -> str:
-    """What a problem says, in words."""
-    try:
-        detail = msgspec.json.decode(response.content, type=dict[str, Any])["detail"]
-    except (msgspec.DecodeError, msgspec.ValidationError, KeyError):
-        detail = response.text[:200]
-    return f"{response.status_code}: {detail}"
-
-
-def _now_s() -> float:
-    """The event loop's clock."""
-    return asyncio.get_running_loop().time()

@@ -1,0 +1,144 @@
+"""The client's reads and writes, against the application: what it gives is what the service answers, typed."""
+
+import asyncio
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import httpx2
+import pytest
+
+from twin.backoff import Backoff
+from twin.client import Client, ServiceError
+from twin.events.facts import SessionClosed
+from twin.log.port import FoldCommit
+
+LOT = "/v1/sites/lot"
+HEAVY = ("starlette", "uvicorn", "numpy", "networkx", "numba", "sqlalchemy", "cryptography", "qdrant_edge")
+
+
+@pytest.fixture
+def a_stay(story):
+    return story.events(
+        story.confirmed(),
+        story.opened(),
+        story.assigned(),
+        story.parked(),
+        story.stall(),
+        story.opened("p2", "v2"),
+        story.opened("p3", "v3"),
+    )
+
+
+@asynccontextmanager
+async def client_of(running, **given):
+    backoff = Backoff(lambda: 0.0, first_s=0.01, longest_s=0.01)
+    transport = httpx2.ASGITransport(app=running.app)
+    async with (
+        httpx2.AsyncClient(transport=transport) as http,
+        Client("http://twin", site="lot", http=http, backoff=backoff, **given) as client,
+    ):
+        yield client
+
+
+async def test_state_vehicles_and_occupancy_are_what_the_service_answers(serve, a_stay):
+    async with serve(a_stay) as running, client_of(running) as client:
+        state = await client.state()
+        assert (state.site, state.position, [one.vehicle for one in state.vehicles]) == ("lot", "7", ["v1"])
+        assert state.vehicles[0].stall == "s1"
+        assert (await client.vehicles()).vehicles == state.vehicles
+        told = await client.vehicle("v1", limit=2)
+        assert (told.state, len(told.history), told.sightings[0].tracklet) == ("parked", 2, "left/1")
+        assert (await client.occupancy()).counters.entries == 3
+
+
+async def test_reads_take_both_times(serve, a_stay):
+    async with serve(a_stay) as running, client_of(running) as client:
+        assert (await client.state(known_at=1)).position == "1"
+        noon = datetime(2026, 1, 1, 12, 0, 2, tzinfo=UTC)
+        assert [one.session async for one in client.sessions(at=noon)] == ["p1"]
+        assert [one.session async for one in client.sessions(at="2026-01-01T12:00:07Z", known_at=6)] == ["p1", "p2"]
+
+
+async def test_sessions_and_facts_are_read_page_by_page(serve, a_stay):
+    async with serve(a_stay) as running, client_of(running) as client:
+        assert [one.session async for one in client.sessions(page=2)] == ["p1", "p2", "p3"]
+        assert [one.session async for one in client.sessions(page=2, vehicle="v2")] == ["p2"]
+        facts = [one async for one in client.fact_log(page=3)]
+        assert [one.position for one in facts] == list(range(1, 8))
+        assert (facts[1].type, facts[1].fact.payload.session, facts[1].n_attempts) == ("session.opened.v1", "p1", 0)
+        assert [one.position async for one in client.fact_log(after=5, page=1)] == [6, 7]
+
+
+async def test_pages_of_sessions_are_of_what_was_known_at_the_first(serve, story, a_stay):
+    async with serve(a_stay) as running, client_of(running) as client:
+        found = []
+        async for stay in client.sessions(page=1):
+            if not found:
+                await story.add(running.log, [story.event(8, story.opened("early", "v9", at=0), at=0)])
+            found.append(stay.session)
+        assert found == ["p1", "p2", "p3"]
+
+
+async def test_a_payment_and_a_decision_are_stored_once_and_waited_for(serve, story, a_stay):
+    async with serve(a_stay) as running, client_of(running) as client:
+        decision = {"author": "a", "reason": "r", "session": "p1", "at": datetime(2026, 1, 1, 12, 5, tzinfo=UTC)}
+        receipt = await client.decide("d1", "waive", **decision)
+        assert (receipt.outcome, (await client.decide("d1", "waive", **decision)).outcome) == ("stored", "duplicate")
+        reading = asyncio.create_task(client.state(wait_for=receipt.position))
+        done, _ = await asyncio.wait([reading], timeout=0.1)
+        assert not done
+        heads = await running.log.heads("lot")
+        token = await running.log.acquire("lot", "test")
+        fact = story.event(heads.observations, story.closed(), at=400)
+        await running.log.commit(FoldCommit(token=token, after=heads.cursor, cursor=heads.observations, facts=(fact,)))
+        assert (await asyncio.wait_for(reading, 5)).position == "8"
+        closed = [one async for one in client.fact_log(after=7)][-1].fact.payload
+        assert isinstance(closed, SessionClosed)
+
+
+async def test_observations_are_appended_and_a_resend_is_told(serve, story):
+    async with serve() as running, client_of(running) as client:
+        events = [story.observation(1), story.observation(2)]
+        assert [one.position for one in await client.observe(events)] == ["1", "2"]
+        assert [one.outcome for one in await client.observe(events)] == ["duplicate", "duplicate"]
+
+
+async def test_what_is_due_is_typed(serve, story):
+    async with serve(story.events(story.opened())) as running, client_of(running) as client:
+        due = await client.due("p1", at="2026-01-01T13:00:00Z")
+        assert (due.session, due.status, due.paid_minor) == ("p1", "open", 0)
+
+
+async def test_a_refusal_has_its_status_and_its_problem(serve):
+    async with serve() as running, client_of(running) as client:
+        with pytest.raises(ServiceError, match="404: no fact of site 'lot'") as refused:
+            await client.vehicle("nobody")
+        assert refused.value.status == 404
+        assert refused.value.problem["type"] == "urn:twin:problem:not-found"
+        with pytest.raises(ServiceError, match="was not folded within") as early:
+            await client.state(wait_for="fact:1", wait_s=0.01)
+        assert early.value.problem["type"] == "urn:twin:problem:not-yet"
+
+
+async def test_headers_go_with_every_request(serve):
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(dict(scope["headers"]).get(b"authorization"))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b'{"facts":[],"head":"0"}'})
+
+    async with (
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app)) as http,
+        Client("http://twin", site="lot", http=http, headers={"authorization": "Bearer k"}) as client,
+    ):
+        await client.facts()
+    assert seen == [b"Bearer k"]
+
+
+def test_a_consumer_needs_none_of_the_service():
+    program = f"import sys, twin.client; print([one for one in {HEAVY} if one in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,130 @@
+"""What a site's twin knows, in the types that the service answers with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Any, TypedDict, TypeVar, Unpack
+from urllib.parse import quote
+
+import msgspec
+
+from retrieval.told import SearchAnswer
+from twin.client.connection import Connection
+from twin.client.subscription import Event, event_of
+from twin.events.state import OccupancyView, StateView
+from twin.projections.answers import Facts, Ledger, Sessions, Vehicles, VehicleTold
+from twin.projections.due import DueView
+from twin.projections.ledger import LedgerLineView
+from twin.projections.sessions import SessionView
+
+_PAGE = 1_000
+
+T = TypeVar("T", Sessions, Ledger)
+
+
+class Moment(TypedDict, total=False):
+    """What every read takes.
+
+    Attributes:
+        at: valid time, RFC 3339 or a datetime with a UTC offset.
+        known_at: a fact position, or a time.
+        wait_for: a receipt's position, or ``fact:`` and one of the fact log: read your writes.
+        wait_s: how long to wait for it.
+    """
+
+    at: str | datetime | None
+    known_at: int | str | datetime | None
+    wait_for: int | str | None
+    wait_s: float | None
+
+
+class Reads:
+    """Reads of a site; each raises ServiceError where the service refuses."""
+
+    _connection: Connection
+
+    async def state(self, **moment: Unpack[Moment]) -> StateView:
+        """The whole state at a moment."""
+        return await self._connection.read(StateView, "state", query_of(moment))
+
+    async def vehicles(self, **moment: Unpack[Moment]) -> Vehicles:
+        """Vehicles on the site at a moment."""
+        return await self._connection.read(Vehicles, "vehicles", query_of(moment))
+
+    async def vehicle(self, vehicle: str, *, limit: int | None = None, **moment: Unpack[Moment]) -> VehicleTold:
+        """One vehicle at a moment, and the last ``limit`` facts of its past."""
+        return await self._connection.read(VehicleTold, f"vehicles/{_named(vehicle)}", query_of(moment, limit=limit))
+
+    async def occupancy(self, **moment: Unpack[Moment]) -> OccupancyView:
+        """Zones, stalls and counters at a moment."""
+        return await self._connection.read(OccupancyView, "occupancy", query_of(moment))
+
+    async def due(self, session: str, *, at: str | datetime, known_at: int | str | None = None) -> DueView:
+        """What a stay costs if it ends at a time."""
+        query = query_of({"at": at, "known_at": known_at})
+        return await self._connection.read(DueView, f"sessions/{_named(session)}/due", query)
+
+    async def sessions(
+        self, *, vehicle: str | None = None, page: int = _PAGE, **moment: Unpack[Moment]
+    ) -> AsyncIterator[SessionView]:
+        """All stays that had begun at a moment, page by page, as they were known at the first page."""
+        async for told in self._pages(Sessions, "sessions", query_of(moment, vehicle=vehicle, limit=page)):
+            for one in told.sessions:
+                yield one
+
+    async def ledger(
+        self, *, session: str | None = None, page: int = _PAGE, **moment: Unpack[Moment]
+    ) -> AsyncIterator[LedgerLineView]:
+        """All lines of the ledger, page by page, as they were known at the first page."""
+        async for told in self._pages(Ledger, "ledger", query_of(moment, session=session, limit=page)):
+            for one in told.lines:
+                yield one
+
+    async def facts(self, *, after: int | None = None, limit: int | None = None, **moment: Unpack[Moment]) -> Facts:
+        """One page of the fact log, as CloudEvents."""
+        return await self._connection.read(Facts, "facts", query_of(moment, after=after, limit=limit))
+
+    async def fact_log(self, *, after: int | None = None, page: int = _PAGE, **moment: Unpack[Moment]) -> AsyncIterator[Event]:
+        """All facts after a position, page by page, until there are no more."""
+        following: int | None = after
+        while True:
+            told = await self.facts(after=following, limit=page, **moment)
+            for one in told.facts:
+                yield event_of(one)
+            if isinstance(told.next, msgspec.UnsetType):
+                return
+            following = int(told.next)
+
+    async def search_tracklet(self, tracklet: str, **conditions: Any) -> SearchAnswer:
+        """Vehicles that look like a sighting; ``conditions`` are the parameters of the service's search."""
+        query = query_of({"tracklet": tracklet, **conditions})
+        return await self._connection.read(SearchAnswer, "search", query)
+
+    async def search_picture(self, *pictures: bytes, media_type: str = "image/jpeg", **conditions: Any) -> SearchAnswer:
+        """Vehicles that look like one that is in these pictures; ``conditions`` as of ``search_tracklet``."""
+        files = [("image", (f"picture-{number}", one, media_type)) for number, one in enumerate(pictures)]
+        answer = await self._connection.answer("POST", "search", query=query_of(conditions), files=files)
+        return msgspec.json.decode(answer.content, type=SearchAnswer)
+
+    async def _pages(self, kind: type[T], path: str, query: Mapping[str, str]) -> AsyncIterator[T]:
+        after: str | msgspec.UnsetType = "0"
+        while not isinstance(after, msgspec.UnsetType):
+            told = await self._connection.read(kind, path, {**query, "after": after})
+            yield told
+            after, query = told.next, {name: one for name, one in query.items() if name not in ("known_at", "wait_for")}
+
+
+def query_of(given: Mapping[str, Any], **more: Any) -> dict[str, str]:
+    """Parameters of a query: what is None is left out, lists have commas, and times are RFC 3339."""
+    return {name.rstrip("_"): _text(one) for name, one in {**given, **more}.items() if one is not None}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return ",".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _named(name: str) -> str:
+    return quote(name, safe="")
