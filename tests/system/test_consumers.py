@@ -200,6 +200,8 @@ async def play(day: Day, http, clock: VirtualClock, url: str, desk: str, kills: 
         if frames := day.frames_until(at):
             await until_taken(http, f"{url}/observations", content=frames, headers={"content-type": "application/x-ndjson"})
         clock.move(at)
+        if number % 8 == 7:
+            await folded(http, url)
         while questions and questions[0][0] <= at:
             _, portal = questions.pop(0)
             asked_s = time.perf_counter()
@@ -211,6 +213,26 @@ async def play(day: Day, http, clock: VirtualClock, url: str, desk: str, kills: 
         await asyncio.sleep(0.015)
     answers += [one for one in await asyncio.gather(*killing) if one is not None]
     return answers, waits_ms, n_paid
+
+
+async def folded(http, url: str) -> None:
+    """Until the fold has the clock that was last set: what cameras see far ahead of its clock it does not fuse."""
+    end_s, first = time.monotonic() + 90, None
+    while True:
+        try:
+            text = (await http.get(url.split("/v1/")[0] + "/metrics")).text
+            figures = dict(
+                line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(("twin_log_head", "twin_fold_lag"))
+            )
+            head = float(next(value for name, value in figures.items() if 'log="observations"' in name))
+            lag = float(next(value for name, value in figures.items() if name.startswith("twin_fold_lag")))
+            first = head if first is None else first
+            if head > first and lag < 5:  # nobody but the worker's clock adds to the log now
+                return
+        except (httpx2.TransportError, StopIteration):
+            pass
+        assert time.monotonic() < end_s, "the fold's clock did not come on for 90 s"
+        await asyncio.sleep(0.03)
 
 
 async def killed(http, desk: str, member: Member, after_s: float, question: str) -> dict | None:
