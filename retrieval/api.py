@@ -19,13 +19,16 @@ from retrieval.images import ImageDecoder
 from retrieval.question import Question
 from retrieval.search import Answer, VehicleSearch
 from retrieval.uploads import sent_pictures
+from retrieval.views import MOST_TRACKLETS, asked_tracklets
 from twin.errors import BadInput, NotFound
 from twin.events.codec import canonical_json
 from twin.events.ids import SiteId, TrackletId
 from twin.log.port import Log
+from twin.projections.moment import read_moment
 from twin.projections.timeline import Timeline
 
 PATH = "/v1/sites/{site}/search"
+VIEWS_PATH = f"{PATH}/views"
 
 _PICTURE = {"type": "string", "format": "binary"}
 _PARAMETERS = [
@@ -42,6 +45,13 @@ _CROP = {
     "required": False,
     "description": "auto: the vehicle is looked for in the picture; whole: the picture is cut to it already.",
     "schema": {"type": "string", "enum": ["auto", "whole"]},
+}
+_TRACKLETS = {
+    "name": "tracklet",
+    "in": "query",
+    "required": True,
+    "description": f"Of this one; it may be given up to {MOST_TRACKLETS} times.",
+    "schema": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_TRACKLETS},
 }
 _TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "application/octet-stream")
 _FORM = {
@@ -78,6 +88,7 @@ class SearchRoutes:
         return [
             Route(PATH, by_picture, methods=["POST"], name="search_by_picture"),
             Route(PATH, by_tracklet, methods=["GET"], name="search_by_tracklet"),
+            Route(VIEWS_PATH, self._views(), methods=["GET"], name="read_views"),
         ]
 
     def _by_picture(self) -> Any:
@@ -106,6 +117,19 @@ class SearchRoutes:
             return _answer(request, site, question, await site.search.by_tracklet(TrackletId(tracklet), question))
 
         return _described(search_by_tracklet, {"parameters": [*_PARAMETERS, _TRACKLET]})
+
+    def _views(self) -> Any:
+        async def read_views(request: Request) -> Response:
+            """How tracklets looked: the best view of each, with its crop."""
+            site, query = self._site(request), request.query_params
+            tracklets = asked_tracklets(query)
+            name = site.timeline.site.name
+            moment = await read_moment(self._log, name, at=query.get("at"), known_at=query.get("known_at"))
+            told = await site.search.views(tracklets, moment)
+            return Response(canonical_json(told), media_type="application/json")
+
+        moment = [one for one in _PARAMETERS if one["name"] in ("site", "at", "known_at")]
+        return _described(read_views, {"parameters": [*moment, _TRACKLETS]})
 
     def _site(self, request: Request) -> SearchedSite:
         name = request.path_params["site"]

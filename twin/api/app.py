@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ExceptionHandler
 
-from twin.api import crops, decisions, health, ingest, introspection, payments, sites, state, subscriptions
+from twin.api import crops, decisions, health, ingest, introspection, payments, review, sites, state, subscriptions
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json
 from twin.api.live import live
@@ -35,6 +35,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *ingest.ENDPOINTS,
     *decisions.ENDPOINTS,
     *payments.ENDPOINTS,
+    *review.ENDPOINTS,
     *crops.ENDPOINTS,
     *subscriptions.ENDPOINTS,
     *health.ENDPOINTS,
@@ -52,6 +53,7 @@ def create_app(services: Services) -> Starlette:
             Route("/openapi.json", read_openapi),
             Route("/", _page("index.html")),
             Route("/explore", _page("explore.html")),
+            *(Route(f"/{name}", _page(f"{name}.html")) for name in ("sessions", "vehicle", "review", "occupancy")),
             *(Route(path, _page("introspection.html")) for path in introspection.PAGES),
             Route("/favicon.ico", _page("favicon.svg")),
             Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
