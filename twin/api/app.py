@@ -29,6 +29,9 @@ from twin.errors import TwinError
 
 STATIC = Path(__file__).parent / "static"
 
+SHEETS = ("/sessions", "/vehicle", "/review", "/occupancy")
+"""Pages that are read like a sheet; each has its file."""
+
 ENDPOINTS: tuple[Endpoint, ...] = (
     *sites.ENDPOINTS,
     *state.ENDPOINTS,
@@ -53,7 +56,7 @@ def create_app(services: Services) -> Starlette:
             Route("/openapi.json", read_openapi),
             Route("/", _page("index.html")),
             Route("/explore", _page("explore.html")),
-            *(Route(f"/{name}", _page(f"{name}.html")) for name in ("sessions", "vehicle", "review", "occupancy")),
+            *(Route(path, _page(f"{path[1:]}.html")) for path in SHEETS),
             *(Route(path, _page("introspection.html")) for path in introspection.PAGES),
             Route("/favicon.ico", _page("favicon.svg")),
             Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),

@@ -23,6 +23,7 @@ class OccupancyPage {
     this.#site = site;
     const form = part("range").elements;
     form.zone.append(...this.#zones.map((zone) => html("option", { value: zone }, words(zone))));
+    part("range").addEventListener("input", ({ target }) => delete target.dataset.exact);
     part("range").addEventListener("change", () => this.#choose());
     part("range").addEventListener("submit", (event) => {
       event.preventDefault();

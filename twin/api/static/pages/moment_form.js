@@ -71,10 +71,13 @@ export class MomentForm {
 
 /** "What was so at 14:03:20, as known at position 812." */
 export function momentInWords({ at, known_at: knownAt }) {
-  const known = isPosition(knownAt) ? `as known at position ${knownAt}` : knownAt && `as known at ${timeOfDay(milliseconds(knownAt))}`;
+  const known = isPosition(knownAt) ? `as known at position ${knownAt}` : knownAt && `as known at ${timeInWords(knownAt)}`;
   if (!at && !known) return "Now: everything that is known.";
-  return `${[at ? `What was so at ${timeOfDay(milliseconds(at))}` : "Everything", known].filter(Boolean).join(", ")}.`;
+  return `${[at ? `What was so at ${timeInWords(at)}` : "Everything", known].filter(Boolean).join(", ")}.`;
 }
+
+/** The address may ask for a time that is none: the service says so, this only quotes it. */
+const timeInWords = (at) => (Number.isNaN(milliseconds(at)) ? `“${at}”` : timeOfDay(milliseconds(at)));
 
 /** A time field's text in the API's way: exactly as the address had it until the person changes it; null where empty. */
 export function timeGiven(field) {

@@ -151,12 +151,14 @@ class SessionsPage {
 
 const began = ({ entry_at: entry, exit_at: exit }) => entry ?? exit ?? "";
 
+const isInDoubt = ({ status, flags }) => flags.length > 0 || status === "orphan";
+
 /** Whether a stay fulfils the conditions. */
 function fits({ status, vehicle, from, until }) {
   const [fromMs, untilMs] = [milliseconds(from), milliseconds(until)];
   return (stay) => {
     const [entryMs, exitMs] = [milliseconds(stay.entry_at ?? stay.exit_at), milliseconds(stay.exit_at)];
-    if (status === "doubt" ? stay.flags.length === 0 && stay.status !== "orphan" : status ? stay.status !== status : stay.status === "void") return false;
+    if (stay.status === "void" ? status !== "void" : status === "doubt" ? !isInDoubt(stay) : status && stay.status !== status) return false;
     if (vehicle && !stay.vehicle.toLowerCase().includes(vehicle.toLowerCase())) return false;
     if (fromMs !== null && exitMs !== null && exitMs < fromMs) return false;
     return untilMs === null || entryMs <= untilMs;

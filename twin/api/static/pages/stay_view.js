@@ -29,7 +29,7 @@ export function stayContents(told, beside, shown) {
     html("p", { class: "links" },
       html("a", { href: mapUrl(site, at, session.vehicle, moment) }, "On the map then"), " ",
       html("a", { href: vehicleUrl(site, session.vehicle, moment) }, "The vehicle"), " ",
-      session.flags.length || session.status === "orphan" ? html("a", { href: `/review?${new URLSearchParams({ site, session: session.session })}` }, "Review it") : null,
+      session.status === "void" ? null : html("a", { href: `/review?${new URLSearchParams({ site, session: session.session })}` }, "Review it"),
     ),
     html("h3", {}, "What it rests on"),
     html("p", { class: "note" }, betweenEnds(told.entry, told.exit)),

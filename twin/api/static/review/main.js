@@ -71,13 +71,23 @@ class ReviewPage {
   #render() {
     const wanted = this.#wanted;
     const { session } = readQuery(["session"]);
-    const chosen = this.#cases.find((one) => one.session.session === session) ?? wanted[0] ?? null;
+    const isOther = session !== null && this.#cases.every((one) => one.session.session !== session);
+    const chosen = this.#cases.find((one) => one.session.session === session) ?? (isOther ? null : wanted[0] ?? null);
     part("cases").replaceChildren(...wanted.map((one) => this.#row(one, one === chosen)));
     const { n_waiting: nWaiting = 0, n_decided: nDecided = 0 } = this.#counts;
     const left = nWaiting + nDecided > this.#cases.length ? ` The first ${this.#cases.length} are listed.` : "";
     tell(`${plural(nWaiting, "stay")} wait${nWaiting === 1 ? "s" : ""} for a person, ${nDecided} decided about; ${wanted.length} shown.${left}`);
     part("case").hidden = chosen === null;
     if (chosen) this.#show(chosen);
+    else if (isOther) this.#showOther(session);
+  }
+
+  /** A stay that nobody doubts can be decided about as well. */
+  #showOther(session) {
+    this.#one.ask((signal) => this.#api.session(this.#site, session, this.#moment.moment, signal), (told) => {
+      part("case").hidden = false;
+      this.#show({ ...told, causes: [], candidates: [], is_decided: false });
+    }, (error) => tell(error.message, true));
   }
 
   #row({ session, causes, is_decided: isDecided }, isChosen) {
@@ -120,7 +130,7 @@ class ReviewPage {
     const forms = this.#moment.isPast ? [] : decisionForms(told, (decision, about) => this.#send(decision, about));
     return [
       html("h2", {}, `Stay of ${session.vehicle}`),
-      html("ul", { class: "causes" }, causes.map((cause) => html("li", { "data-cause": cause }, causeInWords(cause)))),
+      causes.length === 0 ? html("p", { class: "note" }, "Nothing about it is in doubt.") : html("ul", { class: "causes" }, causes.map((cause) => html("li", { "data-cause": cause }, causeInWords(cause)))),
       html("p", { class: "note" }, [`${words(session.status)}, ${confidenceInWords(session.confidence)}`, session.amount_minor === null ? null : `costs ${money(session.amount_minor, session.currency)}`].filter(Boolean).join(", "), ". ",
         html("a", { href: stayUrl(this.#site, session.session, this.#moment.moment) }, "Evidence and bill")),
       html("h3", {}, "Both ends"),

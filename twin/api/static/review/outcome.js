@@ -70,8 +70,8 @@ export function outcomeContents(site, decision, { facts, before, after, knownBef
 /** Stays that changed. */
 const sessionsOf = (facts) => [...new Set(facts.map(({ data }) => data.session).filter(Boolean))];
 
-/** A moment at which there is something of it to see: when a stay began that it changed. */
-const momentOf = (facts) => facts.map(({ data }) => data.entry_at ?? data.exit_at).find(Boolean) ?? facts[0].time;
+/** Its own moment: what it says is so from then on, and not in the past that the map shows of before. */
+const momentOf = (facts) => facts.map(({ time }) => time).sort().at(-1);
 
 function bills(site, sessions, before, after) {
   const of = (lines, session) => lines.filter((line) => line.session === session);
