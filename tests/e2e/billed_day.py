@@ -1,7 +1,7 @@
 """A day of a small car park, seeded, in which the twin takes one vehicle for another; run as a script it writes the day's log.
 
-``python billed_day.py FOLDER`` writes ``site/`` and ``var/`` (a log that nobody has folded yet). Pictures are drawn: a
-vehicle's colour follows from how it looks to the embedder, so that two vehicles that look otherwise are coloured otherwise.
+``python billed_day.py FOLDER`` writes ``site/``, ``var/`` (a log that nobody has folded yet) and ``pictures/``. They are drawn:
+each vehicle's in a colour of its own, as far as its view can be told from others'.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ SECONDS = 300
 def write_day(folder: Path) -> None:
     """Simulate the day and append it to a log."""
     from ops.prove.site_day import BUSY, PROOF_SITE, START_AT
+    from perception.synthetic.looks import Looks
     from perception.synthetic.profiles import HARSH
     from perception.synthetic.simulate import Simulation
     from site_models.dump import dump_site
@@ -40,10 +41,14 @@ def write_day(folder: Path) -> None:
     dump_site(site, folder / "site")
     demand = replace(BUSY, arrivals_per_h=150.0, stay_median_s=60.0)
     simulation = Simulation(site, SEED, HARSH, START_AT, demand=demand, ticks=False)
-    arrived = [event for step in simulation.steps(START_AT + SECONDS * SECOND) for _, event in step.arrivals]
+    steps = list(simulation.steps(START_AT + SECONDS * SECOND))
+    arrived = [event for step in steps for _, event in step.arrivals]
+    there = {state.vehicle.id: state.vehicle for step in steps for frame in step.truth for state in frame.vehicles}
+    looks = Looks(SEED, 0.0)
+    clean = np.array([_numbers(looks.embedding(vehicle, "", "", 0)) for vehicle in there.values()])
     pictures = folder / "pictures"
     pictures.mkdir()
-    events = [_filmed(event, pictures) for event in with_clock(arrived, site.name)]
+    events = [_filmed(event, pictures, clean) for event in with_clock(arrived, site.name)]
     asyncio.run(_append(folder / "var", events))
 
 
@@ -65,8 +70,12 @@ async def _append(data_dir: Path, events: list) -> None:
             await logs.log.append(events[first : first + 500])
 
 
-def _filmed(event, pictures: Path):
-    """The event, with a picture where it is a view of a tracklet: the first one of each."""
+def _filmed(event, pictures: Path, clean: np.ndarray):
+    """The event, with a picture where it is a view of a tracklet: the same for each of its views.
+
+    Args:
+        clean: (V, E) how each vehicle looks without noise.
+    """
     from twin.events.observations import TrackletEmbedded
 
     payload = event.payload
@@ -74,15 +83,18 @@ def _filmed(event, pictures: Path):
         return event
     path = pictures / f"{payload.tracklet}.jpg"
     if not path.exists():
-        path.write_bytes(_picture(payload.personal.embedding))
+        path.write_bytes(_picture(int((clean @ _numbers(payload.personal.embedding)).argmax())))
     crop = hashlib.sha256(path.read_bytes()).hexdigest()
     return replace(event, payload=replace(payload, personal=replace(payload.personal, crop=crop)))
 
 
-def _picture(embedding: bytes) -> bytes:
-    look = np.frombuffer(embedding, np.int8).astype(float)
-    hue = (np.arctan2(look[0::2].sum(), look[1::2].sum()) / (2 * np.pi)) % 1.0
-    paint = tuple(round(255 * one) for one in colorsys.hsv_to_rgb(hue, 0.65, 0.85))
+def _numbers(embedding: bytes) -> np.ndarray:
+    return np.frombuffer(embedding, np.int8).astype(float)
+
+
+def _picture(vehicle: int) -> bytes:
+    hue = vehicle * 0.618 % 1.0  # far from that of the one before
+    paint = tuple(round(255 * one) for one in colorsys.hsv_to_rgb(hue, 0.65, 0.85 - 0.3 * (vehicle % 3 == 2)))
     image = Image.new("RGB", (118, 84), (112, 118, 124))
     draw = ImageDraw.Draw(image)
     draw.rounded_rectangle((16, 34, 102, 62), 9, fill=paint)

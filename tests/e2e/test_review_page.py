@@ -4,6 +4,9 @@ Tests that only look share the day with other files; those that decide have one 
 has decided about.
 """
 
+import os
+from pathlib import Path
+
 import httpx2
 import pytest
 from billed_day import SITE, WRONG
@@ -147,6 +150,12 @@ def test_a_wrong_identity_is_split_by_one_click_and_the_bill_is_corrected_by_com
     splits = [one for one in ask(f"vehicles/{WRONG['vehicle']}")["history"] if one["type"] == "identities.split.v1"]
     assert [(one["data"]["vehicle"], one["data"]["split"]) for one in splits] == [(WRONG["vehicle"], WRONG["merged"])]
     expect(desk.locator("#outcome")).to_contain_text(f"split by Kim: Looked at: {WRONG['merged']} is another vehicle")
+
+    desk.wait_for_function(LOADED, arg="#case [data-end] img")
+    picture = desk.screenshot(type="jpeg", quality=70)
+    assert len(picture) > 20_000
+    if folder := os.environ.get("PAGES_SCREENSHOTS_TO"):
+        Path(folder, "decided.jpg").write_bytes(picture)
 
     # What was believed before is still there to be looked at: the stay and its bill, and the map.
     past = desk.context.new_page()
