@@ -25,6 +25,8 @@ from twin.projections.sessions import SESSION_TYPES
 
 TYPES = (*SESSION_TYPES, "portal.crossed.v1", "identities.merged.v1", "tracklet.assigned.v1")
 
+BEFORE: Micros = 60 * SECOND
+"""What was seen so long before a stay began is looked through for what belongs to it."""
 SEEN_WITHIN: Micros = 15 * SECOND
 """Tracklets that became a vehicle's so near to a crossing are what was seen of it there."""
 MOST_TRACKLETS = 4

@@ -11,8 +11,8 @@ from twin.events.envelope import RecordedFact
 from twin.events.facts import SessionFlag
 from twin.events.ids import SECOND, SiteId
 from twin.log.port import Log
-from twin.projections.evidence import TYPES, CrossingView, End, Evidence, NameView
-from twin.projections.moment import Moment
+from twin.projections.evidence import BEFORE, TYPES, CrossingView, End, Evidence, NameView
+from twin.projections.moment import FOREVER, Moment
 from twin.projections.net import net_facts
 from twin.projections.sessions import SessionView, sessions
 
@@ -57,8 +57,10 @@ class CaseView(Struct, frozen=True, kw_only=True):
 async def review(log: Log, site: SiteId, moment: Moment) -> list[CaseView]:
     """Cases at a moment: those that a person has not decided about first, each in the order in which stays began."""
     views = await sessions(log, site, moment)
+    wanted = [one for one in views if causes_of(one) or one.status == "open"]
+    began = [micros(at) for one in wanted if (at := one.entry_at or one.exit_at) is not None]
     facts: list[RecordedFact] = []
-    async for page in net_facts(log, site, moment, types=TYPES):
+    async for page in net_facts(log, site, moment, after_at=min(began, default=FOREVER) - BEFORE, types=TYPES):
         facts += page
     return cases(views, facts)
 

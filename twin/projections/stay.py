@@ -19,15 +19,12 @@ from twin.events.facts import (
     SessionStatus,
     VehicleParked,
 )
-from twin.events.ids import SECOND, Micros, SiteId
+from twin.events.ids import SiteId
 from twin.log.port import Log
-from twin.projections.evidence import TYPES, CrossingView, Evidence, NameView
+from twin.projections.evidence import BEFORE, TYPES, CrossingView, Evidence, NameView
 from twin.projections.moment import BEFORE_ALL, Moment
 from twin.projections.net import net_facts
 from twin.projections.sessions import SessionView, sessions
-
-BEFORE: Micros = 60 * SECOND
-"""What was seen so long before a stay began is looked through for what belongs to it."""
 
 _PARKED = "vehicle.parked.v1"
 
