@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 SEED = 11
 SITE = "proof_site"
 WRONG = {"session": "s-9aa612128c43af", "vehicle": "v-ef6cb424cb8b13", "merged": "v-a83b01786241d6"}
-"""The stay of two vehicles: a hatchback drove in, and a van drove out under its name (``visits`` of the simulation)."""
+"""The stay of two vehicles: a hatchback drove in, and an SUV drove out under its name (``visits`` of the simulation)."""
 SECONDS = 300
 
 

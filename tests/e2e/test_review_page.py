@@ -151,6 +151,8 @@ def test_a_wrong_identity_is_split_by_one_click_and_the_bill_is_corrected_by_com
     assert [(one["data"]["vehicle"], one["data"]["split"]) for one in splits] == [(WRONG["vehicle"], WRONG["merged"])]
     expect(desk.locator("#outcome")).to_contain_text(f"split by Kim: Looked at: {WRONG['merged']} is another vehicle")
 
+    assert desk.get_by_role("link", name="What was believed of").count() == 1  # the orphan was no stay before
+    desk.evaluate("scrollTo(0, 0)")
     desk.wait_for_function(LOADED, arg="#case [data-end] img")
     picture = desk.screenshot(type="jpeg", quality=70)
     assert len(picture) > 20_000

@@ -58,7 +58,7 @@ export function outcomeContents(site, decision, { facts, before, after, knownBef
     refused ? html("p", { class: "problem" }, `Nothing was changed: ${refusalInWords(refused.data.reason)}.`) : null,
     refused || told.length === 0 ? null : html("ul", { class: "names", "data-outcome": "facts" }, told.map((text) => html("li", {}, text))),
     refused || about.length === 0 ? null : bills(site, about, before, after),
-    facts.length === 0 || refused ? null : html("p", { class: "links" }, about.map((session) => [
+    facts.length === 0 || refused ? null : html("p", { class: "links" }, knownBeforeOf(facts).map((session) => [
       html("a", { href: stayUrl(site, session, { known_at: knownBefore }) }, `What was believed of ${session} before`), " ",
     ]), html("a", { href: mapUrl(site, momentOf(facts), decision.vehicle ?? null, { known_at: knownBefore }) }, "The map as believed before")),
     facts.length === 0 || refused ? null : undo
@@ -69,6 +69,9 @@ export function outcomeContents(site, decision, { facts, before, after, knownBef
 
 /** Stays that changed. */
 const sessionsOf = (facts) => [...new Set(facts.map(({ data }) => data.session).filter(Boolean))];
+
+/** Stays that changed, and were there before. */
+const knownBeforeOf = (facts) => [...new Set(facts.filter(({ data }) => data.version > 1).map(({ data }) => data.session))];
 
 /** Its own moment: what it says is so from then on, and not in the past that the map shows of before. */
 const momentOf = (facts) => facts.map(({ time }) => time).sort().at(-1);
@@ -88,7 +91,7 @@ function bills(site, sessions, before, after) {
   };
   return html("div", { class: "wide" }, html("table", { class: "bill" },
     html("caption", {}, "Bills before and after"),
-    html("thead", {}, html("tr", {}, ["Stay", "Before", "After", "Balance now", "Lines added"].map((name) => html("th", { scope: "col" }, name)))),
+    html("thead", {}, html("tr", {}, ["Stay", "Before", "After", "Balance now", "Lines added"].map((name, i) => html("th", { scope: "col", class: i > 0 && i < 4 ? "number" : null }, name)))),
     html("tbody", {}, sessions.map(row)),
   ));
 }
