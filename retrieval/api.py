@@ -20,16 +20,20 @@ from retrieval.question import Question
 from retrieval.search import Answer, VehicleSearch
 from retrieval.told import SearchAnswer
 from retrieval.uploads import MOST_PICTURES, sent_pictures
+from retrieval.views import MOST_TRACKLETS, Views, asked_tracklets
 from twin.errors import BadInput, NotFound
 from twin.events.codec import canonical_json
 from twin.events.ids import SiteId, TrackletId
 from twin.events.wire import NAME, of_site
 from twin.log.port import Log
+from twin.projections.moment import read_moment
 from twin.projections.timeline import Timeline
 
 PATH = "/v1/sites/{site}/search"
 SCOPE = "search"
 """What a key must have been given; the application that has these routes checks it, and records who searched."""
+
+VIEWS_PATH = f"{PATH}/views"
 
 _PICTURE = {"type": "string", "format": "binary"}
 _PARAMETERS = [
@@ -47,6 +51,13 @@ _CROP = {
     "required": False,
     "description": "auto: the vehicle is looked for in the picture; whole: the picture is cut to it already.",
     "schema": {"type": "string", "enum": ["auto", "whole"]},
+}
+_TRACKLETS = {
+    "name": "tracklet",
+    "in": "query",
+    "required": True,
+    "description": f"Of this one; it may be given up to {MOST_TRACKLETS} times.",
+    "schema": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": MOST_TRACKLETS},
 }
 _TYPES = ("image/jpeg", "image/png", "image/webp")
 _FORM = {
@@ -93,6 +104,7 @@ class SearchRoutes:
         return [
             Route(PATH, by_picture, methods=["POST"], name="search_by_picture"),
             Route(PATH, by_tracklet, methods=["GET"], name="search_by_tracklet"),
+            Route(VIEWS_PATH, self._views(), methods=["GET"], name="read_views"),
         ]
 
     def _by_picture(self) -> Any:
@@ -122,6 +134,19 @@ class SearchRoutes:
 
         return _described(search_by_tracklet, {"parameters": [*_PARAMETERS, _TRACKLET]})
 
+    def _views(self) -> Any:
+        async def read_views(request: Request) -> Response:
+            """How tracklets looked: the best view of each, with its crop."""
+            site, query = self._site(request), request.query_params
+            tracklets = asked_tracklets(query)
+            name = site.timeline.site.name
+            moment = await read_moment(self._log, name, at=query.get("at"), known_at=query.get("known_at"))
+            told = await site.search.views(tracklets, moment)
+            return Response(canonical_json(told), media_type="application/json")
+
+        moment = [one for one in _PARAMETERS if one["name"] in ("site", "at", "known_at")]
+        return _described(read_views, {"parameters": [*moment, _TRACKLETS]}, Views, "read")
+
     def _site(self, request: Request) -> SearchedSite:
         name = request.path_params["site"]
         site = self._sites.get(SiteId(name))
@@ -133,9 +158,9 @@ class SearchRoutes:
         return await self._finding.subject(await self._decoder.decode(encoded), is_crop=is_crop)
 
 
-def _described(endpoint: Any, openapi: Mapping[str, Any]) -> Any:
-    endpoint.openapi, endpoint.answer, endpoint.refusals = openapi, SearchAnswer, (409, 410, 413, 422, 503)
-    endpoint.scope = SCOPE
+def _described(endpoint: Any, openapi: Mapping[str, Any], answer: Any = SearchAnswer, scope: str = SCOPE) -> Any:
+    endpoint.openapi, endpoint.answer, endpoint.refusals = openapi, answer, (409, 410, 413, 422, 503)
+    endpoint.scope = scope
     return endpoint
 
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from retrieval.api import PATH, SCOPE, SearchedSite, SearchRoutes
+from retrieval.api import PATH, SCOPE, VIEWS_PATH, SearchedSite, SearchRoutes
 from retrieval.embedder import Embedder, Embedders
 from retrieval.finder import Finding, VehicleFinder
 from retrieval.galleries import GalleryIndex
@@ -126,7 +126,11 @@ async def open_search(
         Overloaded: the server cannot be reached.
     """
     if not is_installed():
-        yield SearchParts(routes=[Route(PATH, _refuse, methods=["GET", "POST"])], followers={})
+        routes = [
+            Route(PATH, _refuse, methods=["GET", "POST"]),
+            Route(VIEWS_PATH, _refuse, methods=["GET"], name="refuse_views"),
+        ]
+        yield SearchParts(routes=routes, followers={})
         return
     async with AsyncExitStack() as stack:
         decoder, at_hand = ImageDecoder(), Embedders(models.embedders)

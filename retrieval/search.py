@@ -20,6 +20,7 @@ from retrieval.index import Match, Sighting, Vector, Where
 from retrieval.places import CameraDistances
 from retrieval.question import Question
 from retrieval.rerank import Candidate, Probe, Ranked, Stray, rerank, stray_chance, terms_of
+from retrieval.views import MOST_VIEWS, Views, best_views
 from retrieval.weights import Weights
 from retrieval.whereabouts import Clocks, Whereabouts
 from twin.errors import NotFound
@@ -89,6 +90,11 @@ class VehicleSearch:
     def distance_m(self) -> Distance:
         """Driving distances between cameras' views."""
         return self._distances.metres
+
+    async def views(self, tracklets: Sequence[TrackletId], moment: Moment) -> Views:
+        """The best view of each of these tracklets until a moment; those without any are left out."""
+        sightings = await self._index.sightings_of(tracklets, limit=MOST_VIEWS)
+        return best_views(sightings, await self._whereabouts.clocks(moment.known_at), moment.at)
 
     async def by_images(self, images: Sequence[Image], question: Question) -> Answer:
         """Vehicles that look like the one of these (H, W, 3) BGR pictures, each cut to it, best first.

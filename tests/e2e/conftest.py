@@ -1,7 +1,7 @@
 """A real browser in front of the real service, with simulated traffic.
 
 ``E2E_URL`` drives a service that already runs instead; ``SCREENSHOT_TO`` is where the README's picture goes, and
-``EXPLORE_SCREENSHOT_TO`` that of the Explore page.
+``EXPLORE_SCREENSHOT_TO`` that of the Explore page; ``PAGES_SCREENSHOTS_TO`` is the folder for those of the other pages.
 """
 
 import os
@@ -18,10 +18,15 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from billed_day import SITE, keep_pictures
+
 START_S = 60.0
 FILMED_S = 150.0
 QUIET_S = 12.0  # longer than a camera takes to be told silent
 FILMED_VEHICLES = 15
+FOLDED_S = 4.0  # without a new fact
 CHROMIUM_ARGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -87,6 +92,46 @@ def keyed(chromium: str, tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 
 @pytest.fixture(scope="session")
+def day_folder(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated day in a log that nobody has folded; see ``billed_day.py``."""
+    folder = tmp_path_factory.mktemp("billed")
+    script = Path(__file__).with_name("billed_day.py")
+    # Not here: while playwright's event loop lives, none can run in this process.
+    subprocess.run([sys.executable, str(script), str(folder)], check=True, env={**os.environ, "PYTHONWARNINGS": ""})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def billed(day_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The origin of a service that has folded the day; nothing happens any more, and nobody decides anything."""
+    with _billed(day_folder, tmp_path_factory.mktemp("read")) as origin:
+        yield origin
+
+
+@pytest.fixture(scope="module")
+def reviewed(day_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same for this file alone, which may decide what it likes."""
+    with _billed(day_folder, tmp_path_factory.mktemp("reviewed")) as origin:
+        yield origin
+
+
+@pytest.fixture
+def sheet(browser: Browser, billed: str, console_faults: list[str]) -> Iterator[Page]:
+    """A desk's window at the day's service, nothing opened yet; it must end without complaints."""
+    with _blank(browser, billed, console_faults, viewport={"width": 1440, "height": 900}) as page:
+        yield page
+    assert console_faults == []
+
+
+@pytest.fixture
+def desk(browser: Browser, reviewed: str, console_faults: list[str]) -> Iterator[Page]:
+    """The same at the service where things may be decided."""
+    with _blank(browser, reviewed, console_faults, viewport={"width": 1440, "height": 900}) as page:
+        yield page
+    assert console_faults == []
+
+
+@pytest.fixture(scope="session")
 def comparable() -> Callable[[str], list[str]]:
     """``comparable(origin)``: tracklets that were taken for vehicles and can be searched with, once there are any."""
     return _comparable
@@ -145,6 +190,42 @@ def _window(browser: Browser, origin: str, faults: list[str], **shape) -> Iterat
         yield page
     finally:
         context.close()
+
+
+@contextmanager
+def _blank(browser: Browser, origin: str, faults: list[str], **shape) -> Iterator[Page]:
+    context = browser.new_context(base_url=origin, **{"color_scheme": "dark", **shape})
+    try:
+        page = context.new_page()
+        page.on("console", lambda message: faults.append(_fault(message)) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: faults.append(f"uncaught: {error}"))
+        yield page
+    finally:
+        context.close()
+
+
+@contextmanager
+def _billed(day: Path, folder: Path) -> Iterator[str]:
+    shutil.copytree(day / "var", folder / "var")
+    with _running(folder, "serve", "--site", str(day / "site")) as origin:
+        keep_pictures(day, origin)
+        _wait_until_folded(origin)
+        yield origin
+
+
+def _wait_until_folded(origin: str) -> None:
+    """Until all of the day is concluded, and its views can be asked for."""
+    root, deadline = f"{origin}/v1/sites/{SITE}", time.monotonic() + FILMED_S
+    head, since = None, time.monotonic()
+    while time.monotonic() < deadline:
+        facts = httpx2.get(f"{root}/facts", params={"limit": 1}, timeout=30).json()
+        views = httpx2.get(f"{root}/search/views", params={"tracklet": "exit.1.78"}, timeout=30).json()["views"]
+        if facts["head"] != head or not views:
+            head, since = facts["head"], time.monotonic()
+        elif head != "0" and time.monotonic() - since >= FOLDED_S:
+            return
+        time.sleep(0.3)
+    pytest.fail(f"the day was not folded in {FILMED_S:.0f} s")
 
 
 def _fault(message: ConsoleMessage) -> str:

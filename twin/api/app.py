@@ -26,6 +26,7 @@ from twin.api import (
     introspection,
     login,
     payments,
+    review,
     sites,
     state,
     subscriptions,
@@ -47,6 +48,9 @@ from twin.errors import TwinError
 
 STATIC = Path(__file__).parent / "static"
 
+SHEETS = ("/sessions", "/vehicle", "/review", "/occupancy")
+"""Pages that are read like a sheet; each has its file."""
+
 ENDPOINTS: tuple[Endpoint, ...] = (
     *sites.ENDPOINTS,
     *state.ENDPOINTS,
@@ -54,6 +58,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *ingest.ENDPOINTS,
     *decisions.ENDPOINTS,
     *payments.ENDPOINTS,
+    *review.ENDPOINTS,
     *crops.ENDPOINTS,
     *subscriptions.ENDPOINTS,
     *tickets.ENDPOINTS,
@@ -77,6 +82,7 @@ def create_app(services: Services) -> Starlette:
             open_route("/docs", _page("docs.html")),
             open_route("/", for_known(_page("index.html"))),
             open_route("/explore", for_known(_page("explore.html"))),
+            *(open_route(path, for_known(_page(f"{path[1:]}.html"))) for path in SHEETS),
             *(open_route(path, for_known(_page("introspection.html"))) for path in introspection.PAGES),
             open_route("/login", _page("login.html")),
             open_route("/favicon.ico", _page("favicon.svg")),

@@ -55,7 +55,7 @@ def for_known(page: Handler) -> Handler:
     return shown
 
 
-async def post_session(request: Request) -> Response:
+async def post_login(request: Request) -> Response:
     """Log in: the key is checked once, and the answer's cookie stands for it."""
     access = services_of(request).access
     body = await body_of(request, most_bytes=_BODY_BYTES)
@@ -79,7 +79,7 @@ async def post_session(request: Request) -> Response:
     return response
 
 
-async def read_session(request: Request) -> Response:
+async def read_login(request: Request) -> Response:
     """Who asks, and what they may."""
     keyed = services_of(request).access.keyed
     who = None if keyed is None else await known(request, keyed)
@@ -90,7 +90,7 @@ async def read_session(request: Request) -> Response:
     return json(msgspec.to_builtins(view))
 
 
-async def delete_session(request: Request) -> Response:
+async def delete_login(request: Request) -> Response:
     """Log out."""
     response = Response(status_code=204)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=request.url.scheme == "https")
@@ -101,18 +101,18 @@ _PATH = "/v1/session"
 
 ENDPOINTS = (
     Endpoint(
-        path=_PATH, handler=read_session, scope=None, about="Who asks, and what they may.", answer=SessionView, refusals=(401,)
+        path=_PATH, handler=read_login, scope=None, about="Who asks, and what they may.", answer=SessionView, refusals=(401,)
     ),
     Endpoint(
         path=_PATH,
         method="POST",
         status=204,
-        handler=post_session,
+        handler=post_login,
         scope=None,
         about="Log a browser in: the answer sets a cookie that stands for the key.",
         answer=None,
         body=Login,
         refusals=(401, 409, 413, 422, 429),
     ),
-    Endpoint(path=_PATH, method="DELETE", status=204, handler=delete_session, scope=None, about="Log out.", answer=None),
+    Endpoint(path=_PATH, method="DELETE", status=204, handler=delete_login, scope=None, about="Log out.", answer=None),
 )

@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 from retrieval.api import SearchRoutes
 from twin.access import SCOPES
 from twin.access.store import AccessStore
-from twin.api.app import ENDPOINTS
+from twin.api.app import ENDPOINTS, SHEETS
 from twin.api.guard import check_guarded
 from twin.api.introspection import PAGES
 from twin.client import Client, ServiceError
@@ -24,7 +24,7 @@ from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.observations import OperatorDecided
 
 DOCUMENTS = {"/openapi.json", "/asyncapi.json", "/docs"}
-OPEN = {"/", "/explore", "/login", "/favicon.ico", "/healthz", "/readyz", "/v1/session", *DOCUMENTS, *PAGES}
+OPEN = {"/", "/explore", "/login", "/favicon.ico", "/healthz", "/readyz", "/v1/session", *DOCUMENTS, *PAGES, *SHEETS}
 SEARCH = SearchRoutes(None, {}, None, None).routes  # the real routes, over no site
 
 

@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 
-from twin.api.app import ENDPOINTS
+from twin.api.app import ENDPOINTS, SHEETS
 from twin.api.introspection import PAGES
 from twin.api.schemas import Facts, Health, Sessions, SiteModel, Sites, Vehicles, VehicleTold
 from twin.errors import LogClosed
@@ -67,7 +67,7 @@ async def test_every_route_is_documented(serve):
             for route in running.app.routes
             if isinstance(route, Route)
             and route.path
-            not in ("/", "/explore", "/docs", "/login", "/favicon.ico", "/openapi.json", "/asyncapi.json", *PAGES)
+            not in ("/", "/explore", "/docs", "/login", "/favicon.ico", "/openapi.json", "/asyncapi.json", *PAGES, *SHEETS)
             for method in route.methods - {"HEAD"}
         }
         assert documented == served

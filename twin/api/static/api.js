@@ -38,6 +38,47 @@ export class Api {
     return this.#get(`${siteRoot(site)}/vehicles/${encodeURIComponent(vehicle)}`, moment, signal);
   }
 
+  /** One stay with what it rests on and every version of it. */
+  session(site, session, moment, signal) {
+    return this.#get(`${siteRoot(site)}/sessions/${encodeURIComponent(session)}`, moment, signal);
+  }
+
+  /** Stays in doubt, with what both of their ends rest on. */
+  review(site, moment, signal) {
+    return this.#get(`${siteRoot(site)}/review`, moment, signal);
+  }
+
+  /** @param parameters {session, known_at, limit} */
+  ledger(site, parameters, signal) {
+    return this.#get(`${siteRoot(site)}/ledger`, parameters, signal);
+  }
+
+  /** What a stay costs if it ended at `moment.at`. */
+  due(site, session, moment, signal) {
+    return this.#get(`${siteRoot(site)}/sessions/${encodeURIComponent(session)}/due`, moment, signal);
+  }
+
+  /** The number plate that a person set: personal, so ask only when a person wants to see it. */
+  plate(site, session, moment, signal) {
+    return this.#get(`${siteRoot(site)}/sessions/${encodeURIComponent(session)}/plate`, moment, signal);
+  }
+
+  occupancy(site, moment, signal) {
+    return this.#get(`${siteRoot(site)}/occupancy`, moment, signal);
+  }
+
+  /** The best view of each of these tracklets (100 at most), those without one left out. */
+  views(site, tracklets, moment, signal) {
+    const named = new URLSearchParams(tracklets.map((tracklet) => ["tracklet", tracklet]));
+    return this.#ask(`${siteRoot(site)}/search/views?${named}`, moment, { signal });
+  }
+
+  /** A person's decision; see billing.md. @returns the receipt */
+  decide(site, decision, signal) {
+    const headers = { "content-type": "application/json" };
+    return this.#ask(`${siteRoot(site)}/decisions`, {}, { method: "POST", headers, body: JSON.stringify(decision), signal });
+  }
+
   facts(site, after, limit, signal) {
     return this.#get(`${siteRoot(site)}/facts`, { after, limit }, signal);
   }
@@ -82,7 +123,7 @@ export class Api {
 
   async #ask(path, parameters, request) {
     const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined);
-    const query = given.length ? `?${new URLSearchParams(given)}` : "";
+    const query = given.length ? `${path.includes("?") ? "&" : "?"}${new URLSearchParams(given)}` : "";
     const headers = { accept: "application/json", ...request.headers };
     const answer = await fetch(`${this.origin}${path}${query}`, { ...request, headers }).catch(unreachable);
     if (answer.status === 401) logIn();

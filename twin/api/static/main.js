@@ -46,10 +46,11 @@ class Page {
     };
     const cropUrl = (crop) => api.cropUrl(name, crop);
     const likeUrl = (sighting) => exploreUrl(name, sighting);
+    const vehicleUrl = (vehicle) => `/vehicle?${new URLSearchParams({ site: name, vehicle })}`;
     const zones = new Map(site.stalls.map(({ id, zone }) => [id, zone]));
     const zoneOf = (stall) => zones.get(stall) ?? null;
     const goTo = (at) => this.#timeline.goTo(at);
-    this.#panel = new Panel(part("panel"), ask, { pick: this.pick, goTo, open: this.open, cropUrl, likeUrl, zoneOf });
+    this.#panel = new Panel(part("panel"), ask, { pick: this.pick, goTo, open: this.open, cropUrl, likeUrl, vehicleUrl, zoneOf });
   }
 
   async start() {

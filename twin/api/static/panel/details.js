@@ -13,7 +13,7 @@ export class Details {
   #root;
   #actions;
 
-  /** @param actions {pick(chosen), goTo(at), likeUrl(sighting), zoneOf(stall)} */
+  /** @param actions {pick(chosen), goTo(at), likeUrl(sighting), vehicleUrl(vehicle), zoneOf(stall)} */
   constructor(root, actions) {
     this.#root = root;
     this.#actions = actions;
@@ -43,6 +43,7 @@ export class Details {
         ["Session", session ? `${words(session.status)}${sure(session.confidence)}` : null],
         ["In doubt", session?.flags?.length ? session.flags.map(words).join(", ") : null],
       ]),
+      this.#actions.vehicleUrl ? html("p", {}, html("a", { class: "like", href: this.#actions.vehicleUrl(vehicle) }, "All about this vehicle")) : null,
       this.#seenBy(told.sightings ?? []),
       this.#timeline(told.history ?? [], nowMs),
     ]);

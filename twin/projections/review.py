@@ -1,0 +1,123 @@
+"""Stays that a person should look at, as of a moment: why, what both of their ends rest on, and what else may be true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from twin.events.codec import micros
+from twin.events.envelope import RecordedFact
+from twin.events.facts import SessionFlag
+from twin.events.ids import SECOND, SiteId
+from twin.log.port import Log
+from twin.projections.evidence import BEFORE, TYPES, CrossingView, End, Evidence, NameView
+from twin.projections.moment import FOREVER, Moment
+from twin.projections.net import net_facts
+from twin.projections.sessions import SessionView, sessions
+
+MOST_CANDIDATES = 5
+"""Other stays that are named beside one, the shortest in all first."""
+
+
+class CandidateView(Struct, frozen=True, kw_only=True):
+    """A stay whose ``end`` may be the one that is missing here; a merge of the two vehicles says so.
+
+    Attributes:
+        crossing: that end, as it was seen.
+        stay_s: how long the stay would have been.
+    """
+
+    session: str
+    vehicle: str
+    end: End
+    crossing: CrossingView | None
+    stay_s: float
+
+
+class CaseView(Struct, frozen=True, kw_only=True):
+    """A stay in doubt.
+
+    Attributes:
+        causes: why it is in doubt; "unverified" only where there is no other cause.
+        is_decided: a person has decided about it.
+        entry, exit: the crossings that it begins and ends with; None where there is none, or where a person said so.
+        names: names that were found to be one, that it rests on.
+    """
+
+    session: SessionView
+    causes: tuple[SessionFlag, ...]
+    is_decided: bool
+    entry: CrossingView | None
+    exit: CrossingView | None
+    names: tuple[NameView, ...]
+    candidates: tuple[CandidateView, ...]
+
+
+async def review(log: Log, site: SiteId, moment: Moment) -> list[CaseView]:
+    """Cases at a moment: those that a person has not decided about first, each in the order in which stays began."""
+    views = await sessions(log, site, moment)
+    wanted = [one for one in views if causes_of(one) or one.status == "open"]
+    began = [micros(at) for one in wanted if (at := one.entry_at or one.exit_at) is not None]
+    facts: list[RecordedFact] = []
+    async for page in net_facts(log, site, moment, after_at=min(began, default=FOREVER) - BEFORE, types=TYPES):
+        facts += page
+    return cases(views, facts)
+
+
+def cases(views: Sequence[SessionView], facts: Iterable[RecordedFact]) -> list[CaseView]:
+    """Cases of these stays; ``facts`` are the net ones of ``evidence.TYPES``, in order of time."""
+    known = Evidence(facts)
+    unpaired = [one for one in views if one.status in ("open", "orphan")]
+    found = [_case(view, known, unpaired) for view in views if causes_of(view)]
+    return sorted(found, key=lambda one: one.is_decided)
+
+
+def causes_of(view: SessionView) -> tuple[SessionFlag, ...]:
+    """Why a stay asks for review; none: it does not.
+
+    An orphan is one without an entry; "unverified" goes without saying where there is another cause.
+    """
+    if view.status == "void":
+        return ()
+    flags: set[SessionFlag] = {*view.flags}
+    if view.status == "orphan":
+        flags.add("no_entry")
+    return tuple(sorted((flags - {"unverified"}) or flags))
+
+
+def _case(view: SessionView, known: Evidence, unpaired: Sequence[SessionView]) -> CaseView:
+    ends = known.ends(view.session, view.vehicle)
+    is_final = view.status == "closed" and view.final_at is not None
+    return CaseView(
+        session=view,
+        causes=causes_of(view),
+        is_decided=is_final or view.session in known.decided,
+        entry=ends.get("entry"),
+        exit=ends.get("exit"),
+        names=known.names(view.session),
+        candidates=_candidates(view, known, unpaired),
+    )
+
+
+def _candidates(view: SessionView, known: Evidence, unpaired: Sequence[SessionView]) -> tuple[CandidateView, ...]:
+    """For an orphan the stays that have no exit yet, for an open one the exits without an entry."""
+    wanted = {"orphan": "open", "open": "orphan"}.get(view.status)
+    found = [_candidate(view, one, known) for one in unpaired if one.status == wanted and one.vehicle != view.vehicle]
+    return tuple(
+        sorted((one for one in found if one.stay_s >= 0.0), key=lambda one: (one.stay_s, one.session))[:MOST_CANDIDATES]
+    )
+
+
+def _candidate(view: SessionView, other: SessionView, known: Evidence) -> CandidateView:
+    began, ended = (other, view) if view.status == "orphan" else (view, other)
+    assert began.entry_at is not None
+    assert ended.exit_at is not None
+    end: End = "entry" if other is began else "exit"
+    return CandidateView(
+        session=other.session,
+        vehicle=other.vehicle,
+        end=end,
+        crossing=known.ends(other.session, other.vehicle).get(end),
+        stay_s=(micros(ended.exit_at) - micros(began.entry_at)) / SECOND,
+    )
