@@ -136,8 +136,14 @@ class ClockTicked(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
     source: Literal["wall", "events"] = "wall"
 
 
-class CameraCalibrated(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="camera.calibrated.v1"):
-    """A camera's geometry from ``occurred_at`` on, until the next calibration."""
+class CameraCalibrated(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="camera.calibrated.v1"
+):
+    """A camera's geometry from ``occurred_at`` on, until the next calibration.
+
+    Attributes:
+        author, reason: of a person who made it.
+    """
 
     camera: CameraId
     level: LevelId
@@ -145,6 +151,8 @@ class CameraCalibrated(Struct, frozen=True, kw_only=True, gc=False, tag_field="t
     geometry: CameraGeometry
     sigma_m: float
     range_m: float
+    author: str | None = None
+    reason: str | None = None
 
 
 class LossDeclared(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="loss.declared.v1"):
