@@ -15,7 +15,19 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ExceptionHandler
 
-from twin.api import crops, decisions, health, ingest, introspection, payments, sites, state, subscriptions
+from twin.api import (
+    calibrations,
+    camera_pictures,
+    crops,
+    decisions,
+    health,
+    ingest,
+    introspection,
+    payments,
+    sites,
+    state,
+    subscriptions,
+)
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json
 from twin.api.live import live
@@ -36,6 +48,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *decisions.ENDPOINTS,
     *payments.ENDPOINTS,
     *crops.ENDPOINTS,
+    *calibrations.ENDPOINTS,
+    *camera_pictures.ENDPOINTS,
     *subscriptions.ENDPOINTS,
     *health.ENDPOINTS,
     *introspection.ENDPOINTS,
@@ -52,6 +66,7 @@ def create_app(services: Services) -> Starlette:
             Route("/openapi.json", read_openapi),
             Route("/", _page("index.html")),
             Route("/explore", _page("explore.html")),
+            Route("/calibrate", _page("calibrate.html")),
             *(Route(path, _page("introspection.html")) for path in introspection.PAGES),
             Route("/favicon.ico", _page("favicon.svg")),
             Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),

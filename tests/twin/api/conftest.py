@@ -53,11 +53,10 @@ def serve(lot, story, tmp_path) -> Callable[..., AbstractAsyncContextManager[Run
         services = Services(
             log=sealing,
             keys=keys,
-            sites={"lot": lot},
             timelines={"lot": timeline},
             hubs={"lot": hub},
             subscriptions={"lot": Subscriptions(sealing, MemorySubscriptions(), lot)},
-            **{"crops": crops, "metrics": Metrics(), **given},
+            **{"sites": {"lot": lot}, "crops": crops, "metrics": Metrics(), **given},
         )
         app = create_app(services)
         feeding = asyncio.create_task(hub.run())

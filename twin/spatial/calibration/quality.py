@@ -15,7 +15,8 @@ from twin.spatial.compiled import Floats
 
 _COLUMNS, _ROWS = 24, 16  # of pixels at which the ground's uncertainty is told
 _STEP = 0.05  # of a parameter's standard deviation
-LEAST_SIGMA_M = 0.02
+LEAST_SIGMA_M = 0.05
+"""No plan and no ground is truer than that."""
 
 
 class PairFit(Struct, frozen=True, kw_only=True):
@@ -48,7 +49,7 @@ class Calibration(Struct, frozen=True, kw_only=True):
     Attributes:
         rms_px, rms_m: root mean square of the pairs' distances.
         left_out_m: root mean square of ``PairFit.left_out_m``: what to expect of a point that was not marked.
-        sigma_m: what to tell the twin: the larger of the median of ``ground`` and 0.02 m.
+        sigma_m: what to tell the twin: the larger of the median of ``ground`` and 0.05 m.
         focal_px: focal length and its standard deviation; None of a homography.
         horizon_px: row of the horizon in the middle column; None where it is not in the picture.
         covariance: row-major, of the parameters as they were fitted: a turn (radians), a position (metres) and, of a lens that
