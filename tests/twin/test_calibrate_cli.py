@@ -55,9 +55,8 @@ def test_the_residuals_and_what_to_mistrust_are_told(site, marks):
 
 def test_what_is_written_is_a_sound_site_with_the_camera_where_it_is(site, marks, tmp_path):
     before = (site / "cameras.toml").read_text()
-    done = run(
-        "--site", site, "--camera", "aisle-2", "--pairs", marks, "--lens", "keep", "--write", "--out", tmp_path / "o.json"
-    )
+    out = tmp_path / "o.json"
+    done = run("--site", site, "--camera", "aisle-2", "--pairs", marks, "--lens", "keep", "--write", "--out", out)
     assert done.exit_code == 0
     assert (site / "cameras.toml").read_text() != before
     written = {one.id: one for one in load_site(site).cameras}
