@@ -24,6 +24,7 @@ from twin.api import (
     ingest,
     introspection,
     payments,
+    site_editing,
     sites,
     state,
     subscriptions,
@@ -43,6 +44,7 @@ STATIC = Path(__file__).parent / "static"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *sites.ENDPOINTS,
+    *site_editing.ENDPOINTS,
     *state.ENDPOINTS,
     *ingest.ENDPOINTS,
     *decisions.ENDPOINTS,
@@ -66,6 +68,7 @@ def create_app(services: Services) -> Starlette:
             Route("/openapi.json", read_openapi),
             Route("/", _page("index.html")),
             Route("/explore", _page("explore.html")),
+            Route("/edit", _page("edit.html")),
             Route("/calibrate", _page("calibrate.html")),
             *(Route(path, _page("introspection.html")) for path in introspection.PAGES),
             Route("/favicon.ico", _page("favicon.svg")),

@@ -91,6 +91,16 @@ export class Api {
     return answer.status === 204 ? null : { blob: await answer.blob(), takenAt: answer.headers.get("x-taken-at") };
   }
 
+  /** Every fault that a site would have with other zones, stalls, lanes and portals, and what differs from now. */
+  checkModel(site, features, signal) {
+    return this.#ask(`${siteRoot(site)}/model/check`, {}, { ...asJson(features), signal });
+  }
+
+  /** The same, kept as a new version beside the one that is served. */
+  saveModel(site, edition, signal) {
+    return this.#ask(`${siteRoot(site)}/model/versions`, {}, { ...asJson(edition), signal });
+  }
+
   #get(path, parameters, signal) {
     return this.#ask(path, parameters, { signal });
   }
