@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
@@ -22,10 +23,16 @@ _TRIES = 20
 
 
 class SiteVersion(Struct, frozen=True, kw_only=True):
-    """What is known of one; ``changes`` are against the site that was served when it was saved."""
+    """What is known of one.
+
+    Attributes:
+        digest: BLAKE2b of its three files, hexadecimal.
+        changes: against the site that was served when it was saved.
+    """
 
     schema: str = "twin.site_version/1"
     version: int
+    digest: str
     at: str
     author: str
     reason: str
@@ -58,9 +65,10 @@ class SiteVersions:
         beside = Path(tempfile.mkdtemp(prefix=".saving-", dir=self._root))
         try:
             dump_site(site, beside)
+            digest = _digest(beside)
             for _ in range(_TRIES):
                 number = max((one.version for one in self.all()), default=0) + 1
-                kept = SiteVersion(version=number, at=at, author=author, reason=reason, changes=tuple(changes))
+                kept = SiteVersion(version=number, digest=digest, at=at, author=author, reason=reason, changes=tuple(changes))
                 (beside / _ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1))
                 try:
                     beside.rename(self.folder(number))
@@ -82,6 +90,13 @@ class SiteVersions:
             for file in sorted(folder.iterdir()):
                 archive.writestr(file.name, file.read_bytes())
         return packed.getvalue()
+
+
+def _digest(folder: Path) -> str:
+    whole = blake2b(digest_size=32)
+    for file in sorted(folder.iterdir()):
+        whole.update(file.read_bytes())
+    return whole.hexdigest()
 
 
 def _about(folder: Path) -> SiteVersion:

@@ -156,6 +156,15 @@ def test_rows_of_stalls_stand_side_by_side(desk: Page):
     assert row[1]["ring_m"][0] == [2.5, 0]
 
 
+def test_a_shape_gets_one_corner_more_in_the_middle_of_its_longest_edge(desk: Page):
+    zone = SITE.zones[0]
+    desk.locator(f".shape[data-id='{zone.id}']").focus()
+    desk.get_by_role("button", name="Add a corner").click()
+    expect(desk.locator(".handle")).to_have_count(len(zone.ring_m) + 1)
+    expect(desk.locator("#changes li")).to_have_text([f"zone {zone.id}: has other corners"], timeout=30_000)
+    expect(desk.locator("#told")).to_have_text(SOUND)
+
+
 def test_a_place_snaps_to_a_corner_first_and_then_to_an_edge(desk: Page):
     snapped = desk.evaluate("""async () => {
         const { snap } = await import('/static/edit/shapes.js');

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from hashlib import blake2b
 from typing import Annotated
 
 import msgspec
@@ -15,8 +16,15 @@ from site_models.schema import Site
 from twin.api.bodies import Time, read_json
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import body_of, json, services_of, site_of
+from twin.api.ingest import told_once
 from twin.errors import NotFound, SiteFault
+from twin.events.codec import micros
+from twin.events.envelope import DeviceKey, ObservationEvent
+from twin.events.ids import DeviceId
+from twin.events.observations import SiteEdited
 from twin.site_versions import SiteVersion, SiteVersions
+
+DESK = DeviceId("site-editor")
 
 _BODY_BYTES = 4_000_000
 _SEE = "ops/docs/site.md"
@@ -39,10 +47,16 @@ class EditionChecked(Struct, frozen=True, kw_only=True):
 
 
 class EditionSaved(Struct, frozen=True, kw_only=True):
-    """Where the new version is: ``folder`` is what ``twin serve --site`` takes at its next start."""
+    """Where the new version is.
+
+    Attributes:
+        folder: what ``twin serve --site`` takes at its next start.
+        position: of ``site.edited.v1``, which says so in the log; left out where a broker took it.
+    """
 
     version: int
     folder: str
+    position: str | None
     changes: list[Change]
 
 
@@ -70,8 +84,26 @@ async def save_edition(request: Request) -> Response:
     kept = await asyncio.to_thread(
         _versions(request).save, made, at=given.at, author=given.author, reason=given.reason, changes=changes
     )
-    told = EditionSaved(version=kept.version, folder=str(_versions(request).folder(kept.version)), changes=list(changes))
+    told = EditionSaved(
+        version=kept.version,
+        folder=str(_versions(request).folder(kept.version)),
+        position=await _logged(request, kept),
+        changes=list(changes),
+    )
     return json(msgspec.to_builtins(told), 201)
+
+
+async def _logged(request: Request, kept: SiteVersion) -> str | None:
+    """Append that a version was saved; gives the event's position."""
+    services, site = services_of(request), site_of(request)
+    payload = SiteEdited(version=kept.version, digest=kept.digest, author=kept.author, reason=kept.reason)
+    cause = blake2b(f"{kept.version} {kept.digest} {kept.at}".encode(), digest_size=7).digest()
+    key = DeviceKey(device=DESK, boot_epoch=int.from_bytes(cause, "big"), sequence=1)
+    (receipt,) = await services.log.append(
+        [ObservationEvent(site=site.name, key=key, occurred_at=micros(kept.at), payload=payload)]
+    )
+    services.metrics.ingested(site.name, [receipt])
+    return told_once(receipt, f"version {kept.version}").get("position")
 
 
 async def list_editions(request: Request) -> Response:
@@ -125,7 +157,7 @@ ENDPOINTS = (
         about="Keep a map as a new version of the site: a folder for the service's next start. The running one stays as it is.",
         answer=EditionSaved,
         body=EditionGiven,
-        refusals=(404, 413, 422),
+        refusals=(404, 409, 413, 422, 503),
     ),
     Endpoint(
         path=f"{_PATH}/versions",

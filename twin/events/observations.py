@@ -155,6 +155,20 @@ class CameraCalibrated(
     reason: str | None = None
 
 
+class SiteEdited(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="site.edited.v1"):
+    """A person saved a new version of the site's map. Nothing follows from it: a service uses it once it is started with it.
+
+    Attributes:
+        version: number of the version at the service that kept it.
+        digest: of its files, hexadecimal, as ``version.json`` beside them has it.
+    """
+
+    version: int
+    digest: str
+    author: str
+    reason: str
+
+
 class LossDeclared(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="loss.declared.v1"):
     """A device gave up observations it could not keep: what kind, how many, over what time."""
 
@@ -253,6 +267,7 @@ Observation = (
     | StallClassified
     | ClockTicked
     | CameraCalibrated
+    | SiteEdited
     | LossDeclared
     | RefuseRequested
     | OperatorDecided

@@ -67,11 +67,15 @@ async def test_a_saved_version_is_a_folder_that_loads_and_can_be_fetched(serve, 
         first = await running.http.post(f"{URL}/versions", json={**drawn, **WHO})
         second = await running.http.post(f"{URL}/versions", json={**drawn, **WHO})
         assert (first.status_code, [one.json()["version"] for one in (first, second)]) == (201, [1, 2])
+        logged = [one.event.payload for one in await running.log.observations("demo_lot", limit=10)]
+        assert [(one.version, one.author) for one in logged] == [(1, "ann"), (2, "ann")]
+        assert [one.json()["position"] for one in (first, second)] == ["1", "2"]
         site, faults = check_site(tmp_path / "sites" / "demo_lot" / "0001")
         assert faults == ()
         assert first.json()["folder"] == str(tmp_path / "sites" / "demo_lot" / "0001")
         assert (len(site.stalls), site.cameras) == (len(DEMO.stalls) - 1, DEMO.cameras)
         (listed, _) = (await running.http.get(f"{URL}/versions")).json()["versions"]
+        assert listed["digest"] == logged[0].digest
         assert (listed["author"], listed["reason"], listed["changes"][0]["what"]) == ("ann", WHO["reason"], "removed")
         packed = zipfile.ZipFile(io.BytesIO((await running.http.get(f"{URL}/versions/2")).content))
         assert sorted(packed.namelist()) == ["cameras.toml", "map.geojson", "site.toml", "version.json"]

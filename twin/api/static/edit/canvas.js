@@ -5,6 +5,7 @@ import { distance, linePath, planPoint, ringPath } from "../geometry.js";
 import { MapView } from "../map/view.js";
 import { GROUPS, placesOf } from "./features.js";
 import { moved, rounded } from "./shapes.js";
+import { signsOf } from "./signs.js";
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 const STEP_M = 0.1;
@@ -14,9 +15,11 @@ const MOST_CORNERS = { portal: 2, row: 2 };
 export class Canvas {
   #element;
   #shapes = svg("g", { class: "shapes" });
+  #signs = svg("g", { class: "signs", "aria-hidden": "true" });
   #handles = svg("g", { class: "handles" });
   #draft = svg("path", { class: "draft" });
   #drawn = new Map();
+  #shown = null;
   #tool = null;
   #points = [];
   #chosen = null;
@@ -30,7 +33,7 @@ export class Canvas {
   constructor(element, extent_m, below, listener) {
     this.#element = element;
     this.#listener = listener;
-    element.replaceChildren(below, this.#shapes, this.#draft, this.#handles);
+    element.replaceChildren(below, this.#shapes, this.#signs, this.#draft, this.#handles);
     new MapView(element, extent_m);
     element.addEventListener("click", (event) => this.#click(event));
     element.addEventListener("pointermove", (event) => this.#tool && this.#drawDraft(this.#placeOf(event)));
@@ -63,6 +66,8 @@ export class Canvas {
       shape.remove();
       this.#drawn.delete(key);
     }
+    if (all !== this.#shown) this.#signs.replaceChildren(...signsOf(all, level));
+    this.#shown = all;
     this.#showHandles(chosen && all[GROUPS[chosen.kind]].find(({ id, level: on }) => id === chosen.id && on === level));
   }
 

@@ -1,6 +1,8 @@
 /** The form of what is chosen. */
 
 import { html } from "../elements.js";
+import { placesOf } from "./features.js";
+import { withCorner } from "./shapes.js";
 
 const ZONE_KINDS = ["parking", "lane", "gate", "road"];
 const ROLES = ["boundary", "level", "blind", "count"];
@@ -52,6 +54,7 @@ export class Properties {
       ],
     };
     const buttons = html("p", { class: "buttons" },
+      kind === "portal" ? null : html("button", { type: "button", class: "link", onclick: () => change(placesOf(kind))(withCorner(feature[placesOf(kind)], placesOf(kind) === "ring_m")) }, "Add a corner"),
       html("button", { type: "button", class: "link", onclick: () => this.#listener.copy(kind, feature.id) }, "Copy it beside"),
       html("button", { type: "button", class: "link", onclick: () => this.#listener.remove(kind, feature.id) }, "Take it out"),
     );

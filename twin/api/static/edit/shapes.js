@@ -57,6 +57,15 @@ export function headingIn(ring_m) {
   return rounded(headingOf([b[0] - a[0], b[1] - a[1]]));
 }
 
+/** One corner more, in the middle of the longest edge. */
+export function withCorner(points, isRing) {
+  const all = edges(points, isRing);
+  const longest = all.reduce((best, edge, i) => (distance(...edge) > distance(...all[best]) ? i : best), 0);
+  const [[ax, ay], [bx, by]] = all[longest];
+  const middle = [rounded((ax + bx) / 2), rounded((ay + by) / 2)];
+  return [...points.slice(0, longest + 1), middle, ...points.slice(longest + 1)];
+}
+
 export const moved = (points, [dx, dy]) => points.map(([x, y]) => [rounded(x + dx), rounded(y + dy)]);
 
 export const rounded = (value) => Math.round(value * 1000) / 1000 + 0;
