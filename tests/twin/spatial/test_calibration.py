@@ -111,6 +111,14 @@ def test_lines_that_are_straight_in_the_world_tell_how_the_lens_bends():
     assert np.quantile(errors(made.geometry, one), 0.95) < 0.6 * np.quantile(errors(without.geometry, one), 0.95)
 
 
+@pytest.mark.parametrize("given", [{"lens": Lens(k=(520.0, 520.0, 480.0, 270.0))}, {"model": "homography"}])
+def test_lines_that_are_of_no_use_are_told(given):
+    line = ((100.0, 400.0), (300.0, 410.0), (500.0, 420.0))
+    model = given.pop("model", "auto")
+    assert "lines_unused" in codes(calibrate(marks(camera(), SPREAD, lines_px=(line,), **given), model))
+    assert "lines_unused" not in codes(calibrate(marks(camera(), SPREAD, lines_px=(line,))))
+
+
 def test_pixels_of_a_straight_line_are_straight_once_undistorted():
     one = camera(distortion=(-0.25, 0.06, 0.0, 0.0, 0.0))
     line = seen(one, [(x, 18.0) for x in np.linspace(-16.0, 18.0, 12)])

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from site_models.schema import CameraGeometry
 from twin.spatial.calibration import remarks
@@ -102,17 +103,13 @@ def _left_out(found: Fit, marks: Marks, index: int) -> _LeftOut | None:
     rest = marks.without(index)
     without = fit(found.unknowns.of(rest), found.parameters)
     try:
-        (off_m,) = off_ground_m(without.unknowns.geometry(without.parameters), _only(marks, index))
+        (off_m,) = off_ground_m(without.unknowns.geometry(without.parameters), replace(marks, pairs=(marks.pairs[index],)))
     except ValueError:
         return None
     place = marks.ground()[index : index + 1]
     off: Floats = (without.unknowns.pixels(without.parameters, place) - marks.pixels()[index])[0]
     expected = _pixel_covariance(without, place) + np.eye(2) * (marks.sigma_px * without.scale) ** 2
     return _LeftOut(off_m, float(np.hypot(*off)), float(off @ np.linalg.solve(expected, off)))
-
-
-def _only(marks: Marks, index: int) -> Marks:
-    return Marks(frame_px=marks.frame_px, pairs=(marks.pairs[index],), elevation_m=marks.elevation_m, range_m=marks.range_m)
 
 
 def _pixel_covariance(found: Fit, place: Floats) -> Floats:

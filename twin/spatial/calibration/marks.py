@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from site_models.schema import Point
 from twin.spatial.compiled import Floats
@@ -54,13 +55,4 @@ class Marks(Struct, frozen=True, kw_only=True):
 
     def without(self, index: int) -> Marks:
         """The same with one pair less."""
-        pairs = (*self.pairs[:index], *self.pairs[index + 1 :])
-        return Marks(
-            frame_px=self.frame_px,
-            pairs=pairs,
-            lines_px=self.lines_px,
-            elevation_m=self.elevation_m,
-            range_m=self.range_m,
-            lens=self.lens,
-            sigma_px=self.sigma_px,
-        )
+        return replace(self, pairs=(*self.pairs[:index], *self.pairs[index + 1 :]))

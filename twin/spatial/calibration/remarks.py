@@ -137,13 +137,10 @@ def _beyond(ground: Floats, marks: Marks) -> Iterator[Remark]:
 
 
 def _lens(made: Calibration, marks: Marks) -> Iterator[Remark]:
+    if marks.lines_px and (made.focal_px is None or marks.lens is not None):
+        why = "A homography has no lens" if made.focal_px is None else "The lens is given"
+        yield Remark(code="lines_unused", severity="note", text=f"{why}, so the lines were not used.")
     if made.focal_px is None:
-        if marks.lines_px:
-            yield Remark(
-                code="lines_unused",
-                severity="note",
-                text="A homography has no lens, so the lines were not used.",
-            )
         return
     focal, sigma = made.focal_px
     if sigma > _FOCAL_OPEN * focal:
