@@ -22,9 +22,10 @@ from perception.corruptions import CorruptedSource, corruption_named
 from perception.crossings import Crossings
 from perception.detector import open_detector
 from perception.embed import open_embedder
-from perception.frames import FrameSource
+from perception.frames import Frame, FrameSource
 from perception.inference import Runtime
 from perception.models import packaged, packaged_if_any
+from perception.pictures import PictureSender
 from perception.plates import open_plates
 from perception.sender import Sender
 from perception.sinks import FileSink, Sink, SpoolSink
@@ -87,6 +88,9 @@ def run(
     plate_reader: Annotated[
         Path | None, typer.Option(help="With --plates: a text recognizer's .onnx; default: that of the extra 'plates'.")
     ] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="With --log: send each camera's picture once a second; it shows people.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write observations to this .jsonl or .jsonl.zst file.")] = None,
     log: Annotated[
         str | None, typer.Option(help="Send observations to the service at this address; its key is in TWIN_API_KEY.")
@@ -117,6 +121,8 @@ def run(
     """Detect and track vehicles in videos or streams; write or send what was seen."""
     folder = resolve(site)
     model = load_site(folder)
+    if pictures and log is None:
+        raise BadInput("--pictures sends pictures to a service; give its address with --log")
     if clips == bool(video):
         raise BadInput("give either --video CAMERA=PATH or --clips" + (", not both" if clips else ""))
     videos = [parse_video(text) for text in video or ()]
@@ -141,6 +147,7 @@ def run(
     embeds = open_embedder(embedder, runtime=kind)
     tells, reads = open_attributes(attributes, runtime=kind), open_plates(plates, plate_reader, runtime=kind)
     with (
+        _looking(model, log if pictures else None) as look,
         _sources(cameras, opens) as sources,
         _sink(model, out, log, spool, spool_mb, drain_s, device) as sink,
     ):
@@ -154,6 +161,7 @@ def run(
             pace=pace,
             attributes=tells,
             plates=reads,
+            look=look,
             progress=_say_nothing if quiet else _show_progress,
         )
         with _stopped_by(worker.stop):
@@ -318,6 +326,16 @@ def _sources(cameras: list[Camera], opens: Callable[[Camera], FrameSource]) -> I
 
 
 @contextmanager
+def _looking(site: Site, log: str | None) -> Iterator[Callable[[Frame], None]]:
+    """Where pictures go: to the service at ``log``, or nowhere."""
+    if log is None:
+        yield lambda frame: None
+        return
+    with PictureSender(log, site.name, key=_api_key()) as pictures:
+        yield pictures.offer
+
+
+@contextmanager
 def _sink(
     site: Site, out: Path | None, log: str | None, spool: Path, spool_mb: int, drain_s: float, device: str
 ) -> Iterator[Sink]:
@@ -344,7 +362,7 @@ def _spool_sink(
 ) -> SpoolSink:
     spool = Spool(folder, site=site, device=DeviceId(device), max_bytes=spool_mb << 20, is_crossing=is_crossing)
     try:
-        sender = Sender(spool, url=log, site=site, key=os.environ.get("TWIN_API_KEY") or None)
+        sender = Sender(spool, url=log, site=site, key=_api_key())
     except TwinError:
         spool.close()
         raise
@@ -399,6 +417,11 @@ def _report(summary: RunSummary, *, as_json: bool, spool: Path) -> None:
         typer.echo(msgspec.json.encode(summary).decode())
     if not summary.is_whole:
         raise typer.Exit(1)
+
+
+def _api_key() -> str | None:
+    """What the edge shows to a service that asks for keys; never on a command line, which others can read."""
+    return os.environ.get("TWIN_API_KEY") or None
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ class Sender:
         self._spool = spool
         self._base = f"{url.rstrip('/')}/v1/sites/{site}"
         self._backoff = backoff or Backoff(random.random, first_s=0.2, longest_s=15.0)
-        self._client = httpx2.Client(timeout=timeout_s, headers=_shown(key))
+        self._client = httpx2.Client(timeout=timeout_s, headers=shown(key))
         self._barred_s = barred_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
@@ -212,7 +212,7 @@ class Sender:
         )
 
 
-def _shown(key: str | None) -> dict[str, str]:
+def shown(key: str | None) -> dict[str, str]:
     """The headers that show a key; raises BadInput for what cannot be in a header."""
     if key is None:
         return {}

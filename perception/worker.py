@@ -60,6 +60,7 @@ class Worker:
 
     One thread a camera decodes, as many detect as the detector can use, and the caller's tracks, embeds and writes, in the
     order in which frames were taken. A source that breaks ends its camera alone; a detector or sink that fails ends the run.
+    ``look`` is shown every frame in that order, and may not take long.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Worker:
         pace: Pace,
         attributes: AttributeReader | None = None,
         plates: PlateReader | None = None,
+        look: Callable[[Frame], None] = lambda frame: None,
         progress: Callable[[Mapping[CameraId, CameraSummary], float], None] = lambda cameras, seconds: None,
     ) -> None:
         self._feeds = feeds
@@ -81,6 +83,7 @@ class Worker:
         self._min_score = min_score
         self._pace = pace
         self._progress = progress
+        self._look = look
         self._intake = Intake([feed.camera.id for feed in feeds], newest_wins=pace.is_real_time)
         self._detected: queue.Queue[tuple[Frame, Future[Detections]] | None] = queue.Queue(maxsize=_DETECTED[pace.is_real_time])
         self._stopping = threading.Event()
@@ -172,6 +175,7 @@ class Worker:
         shown_s = started_s
         while (detected := self._detected.get()) is not None:
             frame, detections = detected[0], detected[1].result()
+            self._look(frame)
             emitter = self._emitters[frame.camera]
             self._sink.write(emitter.emit(frame, detections, self._detector.scale(frame.size_px)))
             summary = self.summaries[frame.camera]

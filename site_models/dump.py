@@ -7,7 +7,7 @@ from pathlib import Path
 
 from site_models.frame import SiteFrame
 from site_models.map_features import collection
-from site_models.schema import Camera, GateTerms, GroundHomography, Site
+from site_models.schema import CameraGeometry, GateTerms, GroundHomography, Site
 from site_models.tariff_entries import time_text
 
 
@@ -23,13 +23,13 @@ def dump_site(site: Site, folder: Path) -> None:
 
 def _site_toml(site: Site) -> str:
     datum = site.datum
-    lines = ['schema = "twin.site/1"', f"name = {_text(site.name)}", "", "[datum]", f"latitude = {datum.latitude}"]
+    lines = ['schema = "twin.site/1"', f"name = {text_of(site.name)}", "", "[datum]", f"latitude = {datum.latitude}"]
     lines += [f"longitude = {datum.longitude}", f"bearing_deg = {datum.bearing_deg}"]
     for level in site.levels:
-        lines += ["", "[[levels]]", f"id = {_text(level.id)}", f"elevation_m = {level.elevation_m}"]
+        lines += ["", "[[levels]]", f"id = {text_of(level.id)}", f"elevation_m = {level.elevation_m}"]
     for tariff in site.tariffs:
-        lines += ["", "[[tariffs]]", f"id = {_text(tariff.id)}", f"version = {tariff.version}"]
-        lines += [f"currency = {_text(tariff.currency)}", f"holds_from = {time_text(tariff.from_us)}"]
+        lines += ["", "[[tariffs]]", f"id = {text_of(tariff.id)}", f"version = {tariff.version}"]
+        lines += [f"currency = {text_of(tariff.currency)}", f"holds_from = {time_text(tariff.from_us)}"]
         for name in ("grace_minutes", "step_minutes", "price_minor", "day_cap_minor", "max_minor", "exit_minutes"):
             if (value := getattr(tariff, name)) is not None:
                 lines.append(f"{name} = {value}")
@@ -39,7 +39,7 @@ def _site_toml(site: Site) -> str:
 def _gates_toml(gates: GateTerms) -> list[str]:
     if gates == GateTerms():
         return []
-    lines = ["", "[gates]", f"unknown_in = {_text(gates.unknown_in)}", f"unknown_out = {_text(gates.unknown_out)}"]
+    lines = ["", "[gates]", f"unknown_in = {text_of(gates.unknown_in)}", f"unknown_out = {text_of(gates.unknown_out)}"]
     lines += [] if gates.capacity is None else [f"capacity = {gates.capacity}"]
     return [*lines, f"valid_s = {gates.valid_s}"]
 
@@ -47,17 +47,17 @@ def _gates_toml(gates: GateTerms) -> list[str]:
 def _cameras_toml(site: Site) -> str:
     lines = ['schema = "twin.cameras/1"']
     for camera in site.cameras:
-        lines += ["", "[[cameras]]", f"id = {_text(camera.id)}", f"level = {_text(camera.level)}"]
-        lines += [f"width = {camera.frame_px[0]}", f"height = {camera.frame_px[1]}", *_geometry_toml(camera)]
-        lines += [f"fps = {camera.fps}", f"clock = {_text(camera.clock)}", f"sigma_m = {camera.sigma_m}"]
+        lines += ["", "[[cameras]]", f"id = {text_of(camera.id)}", f"level = {text_of(camera.level)}"]
+        lines += [f"width = {camera.frame_px[0]}", f"height = {camera.frame_px[1]}", *geometry_lines(camera.geometry)]
+        lines += [f"fps = {camera.fps}", f"clock = {text_of(camera.clock)}", f"sigma_m = {camera.sigma_m}"]
         lines += [f"range_m = {camera.range_m}"]
         if camera.region_px:
             lines += [f"region_px = {[list(point) for point in camera.region_px]}"]
     return "\n".join(lines) + "\n"
 
 
-def _geometry_toml(camera: Camera) -> list[str]:
-    geometry = camera.geometry
+def geometry_lines(geometry: CameraGeometry) -> list[str]:
+    """Lines of a ``[[cameras]]`` table."""
     if isinstance(geometry, GroundHomography):
         return [f"homography = {list(geometry.matrix)}"]
     fx, fy, cx, cy = geometry.k
@@ -65,6 +65,6 @@ def _geometry_toml(camera: Camera) -> list[str]:
     return [*lens, f"position_m = {list(geometry.position_m)}", f"rotation = {list(geometry.rotation)}"]
 
 
-def _text(value: str) -> str:
+def text_of(value: str) -> str:
     """A TOML basic string; ids hold no control characters, so JSON's escapes are TOML's."""
     return json.dumps(value, ensure_ascii=False)

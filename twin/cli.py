@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from twin.calibrate_cli import calibrate
 from twin.commands import (
     AsJson,
     DataDir,
@@ -53,6 +54,7 @@ app.command()(restore)
 app.command("eval")(evaluate)
 app.command()(refuse)
 app.command()(doctor)
+app.command()(calibrate)
 
 At = Annotated[str | None, typer.Option("--at", help="Valid time, RFC 3339. Absent: everything known.")]
 Served = Annotated[

@@ -73,6 +73,14 @@ def service(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="session")
+def calm(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The origin of a service that no camera sends anything to, and its data folder."""
+    folder = tmp_path_factory.mktemp("calm")
+    with _running(folder, "serve", "--site", "demo_lot") as origin:
+        yield origin, folder / "var"
+
+
+@pytest.fixture(scope="session")
 def filmed(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The origin of a service with pictures of vehicles: cameras filmed for a while, and then nothing happens any more."""
     folder = tmp_path_factory.mktemp("filmed")

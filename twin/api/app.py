@@ -18,6 +18,8 @@ from starlette.types import ExceptionHandler
 from twin.api import (
     asyncapi,
     audit,
+    calibrations,
+    camera_pictures,
     crops,
     decisions,
     health,
@@ -27,6 +29,7 @@ from twin.api import (
     login,
     payments,
     review,
+    site_editing,
     sites,
     state,
     subscriptions,
@@ -48,11 +51,12 @@ from twin.errors import TwinError
 
 STATIC = Path(__file__).parent / "static"
 
-SHEETS = ("/sessions", "/vehicle", "/review", "/occupancy")
-"""Pages that are read like a sheet; each has its file."""
+SHEETS = ("/sessions", "/vehicle", "/review", "/occupancy", "/edit", "/calibrate")
+"""Pages beside the map; each has its file."""
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *sites.ENDPOINTS,
+    *site_editing.ENDPOINTS,
     *state.ENDPOINTS,
     *history.ENDPOINTS,
     *ingest.ENDPOINTS,
@@ -60,6 +64,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *payments.ENDPOINTS,
     *review.ENDPOINTS,
     *crops.ENDPOINTS,
+    *calibrations.ENDPOINTS,
+    *camera_pictures.ENDPOINTS,
     *subscriptions.ENDPOINTS,
     *tickets.ENDPOINTS,
     *audit.ENDPOINTS,

@@ -28,6 +28,8 @@ from twin.projections.timeline import Timeline
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
+    from twin.api.camera_pictures import LatestPictures
+
 Check = Callable[[], Awaitable[str | None]]
 """None when well; else what is wrong, in words."""
 
@@ -56,6 +58,8 @@ class Services:
         data_dir: whose disk is watched.
         stopping: set when the process is about to end: nobody should send it anything new, and what waits is answered.
         settings: what the process was told, secrets left out.
+        pictures: the latest of each camera.
+        calibrating: how many calibrations are computed at once.
         new_request_id: a name for a request that came without one.
     """
 
@@ -77,6 +81,8 @@ class Services:
     data_dir: Path | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    pictures: LatestPictures = field(default_factory=dict)
+    calibrating: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     new_request_id: Callable[[], str] = field(default_factory=lambda: map("request-{}".format, count(1)).__next__)
 
     def site(self, name: str) -> Site:

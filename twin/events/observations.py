@@ -151,8 +151,14 @@ class ClockTicked(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
     source: Literal["wall", "events"] = "wall"
 
 
-class CameraCalibrated(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="camera.calibrated.v1"):
-    """A camera's geometry from ``occurred_at`` on, until the next calibration."""
+class CameraCalibrated(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="type", tag="camera.calibrated.v1"
+):
+    """A camera's geometry from ``occurred_at`` on, until the next calibration.
+
+    Attributes:
+        author, reason: of a person who made it.
+    """
 
     camera: CameraId
     level: LevelId
@@ -160,6 +166,22 @@ class CameraCalibrated(Struct, frozen=True, kw_only=True, gc=False, tag_field="t
     geometry: CameraGeometry
     sigma_m: float
     range_m: float
+    author: str | None = None
+    reason: str | None = None
+
+
+class SiteEdited(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="site.edited.v1"):
+    """A person saved a new version of the site's map. Nothing follows from it: a service uses it once it is started with it.
+
+    Attributes:
+        version: number of the version at the service that kept it.
+        digest: of its files, hexadecimal, as ``version.json`` beside them has it.
+    """
+
+    version: int
+    digest: str
+    author: str
+    reason: str
 
 
 class LossDeclared(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="loss.declared.v1"):
@@ -268,6 +290,7 @@ Observation = (
     | StallClassified
     | ClockTicked
     | CameraCalibrated
+    | SiteEdited
     | LossDeclared
     | RefuseRequested
     | OperatorDecided

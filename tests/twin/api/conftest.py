@@ -71,12 +71,11 @@ def serve(lot, story, tmp_path) -> Callable[..., AbstractAsyncContextManager[Run
         services = Services(
             log=sealing,
             keys=keys,
-            sites={"lot": lot},
             timelines={"lot": timeline},
             hubs={"lot": hub},
             subscriptions={"lot": subscriptions},
             webhooks={"lot": webhooks},
-            **{"crops": crops, "metrics": Metrics(), **given},
+            **{"sites": {"lot": lot}, "crops": crops, "metrics": Metrics(), **given},
         )
         app = create_app(services)
         feeding, sending = asyncio.create_task(hub.run()), asyncio.create_task(sender.run())

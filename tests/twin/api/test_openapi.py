@@ -73,7 +73,7 @@ async def test_examples_fit_the_schemas_beside_them(serve):
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda one: f"{one.method} {one.path}")
 async def test_what_is_no_parameter_is_refused_by_its_name(serve, endpoint):
     names = {"site": "lot", "vehicle": "v1", "session": "s1", "name": "x", "crop": "a" * 64, "position": "1"}
-    names |= {"zone": "aisle", "stall": "s1", "camera": "left"}
+    names |= {"zone": "aisle", "stall": "s1", "camera": "left", "version": "1"}
     async with serve() as running:
         path = endpoint.path.format(**names)
         answer = await running.http.request(endpoint.method, path, params={"colour_of": "red"})

@@ -35,7 +35,15 @@ from twin.events.facts import (
     VehicleParked,
 )
 from twin.events.ids import SECOND
-from twin.events.observations import CameraCalibrated, ClockTicked, DetectedBox, FrameObserved, Personal, TrackletEmbedded
+from twin.events.observations import (
+    CameraCalibrated,
+    ClockTicked,
+    DetectedBox,
+    FrameObserved,
+    Personal,
+    SiteEdited,
+    TrackletEmbedded,
+)
 from twin.fusion.parameters import DEFAULTS
 from twin.projections.naive import net_of, stays_of
 from twin.rules.fold import Fold
@@ -366,6 +374,20 @@ def test_a_calibration_that_comes_while_the_past_is_fused_again_is_used_for_all_
     in_time = net(run([calibrated, *events])[1])
     assert net(run([*events[:520], calibrated, *events[520:]])[1]) == in_time
     assert not set(net(without)[0]) <= set(in_time[0]), "where the vehicle came in depends on it"
+
+
+def test_who_calibrated_and_why_changes_nothing_that_is_concluded():
+    look = {"frame_px": CAMERA.frame_px, "geometry": CAMERA.geometry, "sigma_m": 0.0, "range_m": CAMERA.range_m}
+    plain, told = (
+        event("mast", 99_999, START, CameraCalibrated(camera="mast", level="0", **look, **by))
+        for by in ({}, {"author": "ann", "reason": "nudged"})
+    )
+    assert net(run([told, *observations(80)])[1]) == net(run([plain, *observations(80)])[1])
+
+
+def test_a_new_version_of_the_map_concludes_nothing():
+    edited = event("editor", 1, START, SiteEdited(version=2, digest="ab", author="ann", reason="a stall more"))
+    assert net(run([*observations(80), edited])[1]) == net(run(observations(80))[1])
 
 
 def test_a_stay_s_end_that_moves_is_amended():

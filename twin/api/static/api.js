@@ -117,6 +117,33 @@ export class Api {
     return this.#ask(next, {}, pictures.length > 0 ? { ...sent(pictures), signal } : { signal });
   }
 
+  /** What marked points say of a camera; keeps nothing. */
+  tryCalibration(site, camera, marks, signal) {
+    return this.#ask(`${cameraRoot(site, camera)}/calibration/try`, {}, { ...asJson(marks), signal });
+  }
+
+  /** The same, kept as an event; sent again with the same `id` and content it is the same event. */
+  saveCalibration(site, camera, calibration, signal) {
+    return this.#ask(`${cameraRoot(site, camera)}/calibration`, {}, { ...asJson(calibration), signal });
+  }
+
+  /** A camera's latest picture, {blob, takenAt}; null where none was sent since the service started. */
+  async picture(site, camera, signal) {
+    const answer = await fetch(`${this.origin}${cameraRoot(site, camera)}/picture`, { signal }).catch(unreachable);
+    if (!answer.ok) throw await problemOf(answer);
+    return answer.status === 204 ? null : { blob: await answer.blob(), takenAt: answer.headers.get("x-taken-at") };
+  }
+
+  /** Every fault that a site would have with other zones, stalls, lanes and portals, and what differs from now. */
+  checkModel(site, features, signal) {
+    return this.#ask(`${siteRoot(site)}/model/check`, {}, { ...asJson(features), signal });
+  }
+
+  /** The same, kept as a new version beside the one that is served. */
+  saveModel(site, edition, signal) {
+    return this.#ask(`${siteRoot(site)}/model/versions`, {}, { ...asJson(edition), signal });
+  }
+
   #get(path, parameters, signal) {
     return this.#ask(path, parameters, { signal });
   }
@@ -140,6 +167,10 @@ function sent(pictures) {
   for (const picture of pictures) form.append("image", picture);
   return { method: "POST", body: form };
 }
+
+const asJson = (body) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+
+const cameraRoot = (site, camera) => `${siteRoot(site)}/cameras/${encodeURIComponent(camera)}`;
 
 const siteRoot = (site) => `/v1/sites/${encodeURIComponent(site)}`;
 

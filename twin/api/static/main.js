@@ -61,6 +61,8 @@ class Page {
     });
     this.#connection = new Connection(part("connection"), feed.retryNow);
     writeAddress({ site: this.#site.name });
+    part("to-edit").href = `/edit?${new URLSearchParams({ site: this.#site.name })}`;
+    part("to-calibrate").href = `/calibrate?${new URLSearchParams({ site: this.#site.name })}`;
     part("to-explore").href = `/explore?${new URLSearchParams({ site: this.#site.name })}`;
     addEventListener("popstate", () => this.#followAddress());
     this.#followAddress();
