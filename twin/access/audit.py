@@ -17,7 +17,7 @@ from twin.errors import Overloaded, TwinError
 from twin.events.ids import Micros, SiteId
 from twin.log.clock import Clock
 
-Action = Literal["search", "decision", "plate", "crop"]
+Action = Literal["search", "decision", "plate", "crop", "picture"]
 
 DAY_US = 86_400_000_000
 _MOST_WAITING = 1_000

@@ -92,4 +92,6 @@ def name_of_address(address: str) -> str:
         ip = ip_address(address)
     except ValueError:
         return address[:64]
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
     return f"{ip.exploded[:19]}::/64" if isinstance(ip, IPv6Address) else address

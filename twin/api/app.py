@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -37,8 +37,8 @@ from twin.api import (
     webhooks,
 )
 from twin.api.endpoint import Endpoint
-from twin.api.exchange import json
-from twin.api.guard import check_guarded, guarded_others, guarded_route, guarded_socket, open_route
+from twin.api.exchange import json, services_of
+from twin.api.guard import check_guarded, guarded_others, guarded_route, guarded_socket, open_route, sites_known
 from twin.api.live import live
 from twin.api.login import for_known
 from twin.api.metrics import MeasureRequests
@@ -48,6 +48,8 @@ from twin.api.problem import on_disconnect, on_http_exception, on_twin_error, on
 from twin.api.requests import NameRequests
 from twin.api.services import Services
 from twin.errors import TwinError
+
+_MOST_DESCRIBED = 32  # sets of sites whose descriptions are kept
 
 STATIC = Path(__file__).parent / "static"
 
@@ -109,14 +111,13 @@ def create_app(services: Services) -> Starlette:
     check_guarded(app.routes)
     app.state.services = services
     app.state.models = {}
-    app.state.openapi = document(ENDPOINTS, services.extra_routes, version=services.version, sites=services.sites.values())
-    app.state.asyncapi = asyncapi.document(version=services.version, sites=services.sites.values())
+    app.state.described = {}
     return app
 
 
 async def read_openapi(request: Request) -> Response:
-    """The description of this interface, OpenAPI 3.1."""
-    return json(request.app.state.openapi)
+    """The description of this interface, OpenAPI 3.1; it names those of the sites served that the asker may know of."""
+    return json((await _described(request))[0])
 
 
 def _now_s() -> float:
@@ -125,7 +126,20 @@ def _now_s() -> float:
 
 async def read_asyncapi(request: Request) -> Response:
     """The description of what this service sends and takes as events, AsyncAPI 3.0."""
-    return json(request.app.state.asyncapi)
+    return json((await _described(request))[1])
+
+
+async def _described(request: Request) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both descriptions, made once for each set of sites that somebody may know of."""
+    services, made = services_of(request), request.app.state.described
+    names = await sites_known(request)
+    if names not in made:
+        if len(made) >= _MOST_DESCRIBED:
+            made.clear()
+        sites = [services.sites[name] for name in names]
+        http = document(ENDPOINTS, services.extra_routes, version=services.version, sites=sites)
+        made[names] = http, asyncapi.document(version=services.version, sites=sites)
+    return made[names]
 
 
 def _page(name: str):

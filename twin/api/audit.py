@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
 from twin.access.audit import Action, NumberedEntry
-from twin.api.endpoint import Endpoint, Parameter
+from twin.api.endpoint import Endpoint, count
 from twin.api.exchange import count_of, json, services_of, site_of
 from twin.events.codec import rfc3339
 
@@ -36,10 +36,10 @@ class AuditEntryView(Struct, frozen=True, kw_only=True):
 
 
 class AuditPage(Struct, frozen=True, kw_only=True):
-    """Entries in order; ``next`` is ``after`` of the next page, null at the end."""
+    """Entries in order; ``next`` is ``after`` of the next page, absent at the end."""
 
     entries: list[AuditEntryView]
-    next: str | None
+    next: str | UnsetType = UNSET
 
 
 async def read_audit(request: Request) -> Response:
@@ -47,9 +47,10 @@ async def read_audit(request: Request) -> Response:
     site, audit = site_of(request), services_of(request).access.audit
     after = count_of(request, "after", default=0)
     limit = count_of(request, "limit", default=PAGE, least=1, most=PAGE_MOST)
-    found = [] if audit is None else await audit.page(site.name, after=after, limit=limit)
-    following = str(found[-1].number) if len(found) == limit else None
-    return json(msgspec.to_builtins(AuditPage(entries=[_told(one) for one in found], next=following)))
+    found = [] if audit is None else await audit.page(site.name, after=after, limit=limit + 1)
+    page = found[:limit]
+    following = str(page[-1].number) if len(found) > limit else UNSET
+    return json(msgspec.to_builtins(AuditPage(entries=[_told(one) for one in page], next=following)))
 
 
 def _told(one: NumberedEntry) -> AuditEntryView:
@@ -65,8 +66,6 @@ def _told(one: NumberedEntry) -> AuditEntryView:
     )
 
 
-_COUNT = {"type": "integer", "minimum": 0}
-
 ENDPOINTS = (
     Endpoint(
         path="/v1/sites/{site}/audit",
@@ -75,8 +74,8 @@ ENDPOINTS = (
         about="Who searched, decided, read a plate or opened a picture, the oldest first.",
         answer=AuditPage,
         parameters=(
-            Parameter(name="after", about="Entries after this number; from the oldest if absent.", schema=_COUNT),
-            Parameter(name="limit", about=f"At most so many; {PAGE} if absent.", schema={"type": "integer", "minimum": 1}),
+            count("after", "Entries after this number; from the oldest if absent."),
+            count("limit", f"At most so many; {PAGE} if absent.", least=1, most=PAGE_MOST),
         ),
         refusals=(404, 422, 503),
     ),

@@ -179,7 +179,7 @@ def marks_of(given: MarksGiven, camera: Camera, level: Level) -> Marks:
 async def _solved(request: Request, given: MarksGiven, camera: Camera, level: Level) -> Solution:
     """In a thread, two at a time: a hundred pairs take a processor for a second or two."""
     marks = marks_of(given, camera, level)
-    async with services_of(request).calibrating:
+    async with services_of(request).calibrating.turn("calibrations"):
         return await asyncio.to_thread(calibrate, marks, given.model)
 
 
@@ -198,7 +198,7 @@ ENDPOINTS = (
         about="What marked points say of a camera: geometry, residuals, uncertainty, remarks, and the plan as it would see it.",
         answer=CalibrationTried,
         body=MarksGiven,
-        refusals=(404, 413, 422),
+        refusals=(404, 413, 422, 503),
     ),
     Endpoint(
         path=_PATH,

@@ -13,6 +13,7 @@ from twin.api.exchange import body_of, services_of, site_of
 from twin.errors import BadInput, ImageRejected
 from twin.events.codec import time_of
 from twin.events.ids import CameraId, SiteId
+from twin.events.wire import TIME
 
 PICTURE_BYTES = 2_000_000
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -64,9 +65,7 @@ ENDPOINTS = (
         scope="ingest",
         about="The latest picture of a camera; it takes the place of the one before, and is kept in memory alone.",
         answer=None,
-        parameters=(
-            Parameter(name="at", about="Exposure time.", schema={"type": "string", "format": "date-time"}, is_required=True),
-        ),
+        parameters=(Parameter(name="at", about="Exposure time.", schema=TIME, is_required=True),),
         takes={"image/jpeg": {"type": "string", "format": "binary"}},
         refusals=(404, 413, 422),
     ),
@@ -76,6 +75,8 @@ ENDPOINTS = (
         scope="read",
         about="The latest picture, with its exposure time in x-taken-at, or 204 where none was sent: personal data.",
         answer="image/jpeg",
-        refusals=(404,),
+        may_be_empty=True,
+        audit="picture",
+        refusals=(404, 503),
     ),
 )

@@ -72,6 +72,7 @@ class Endpoint:
         audit: as what an answer is recorded, with who asked; None: it is not.
         body_rules: JSON Schema of what its type cannot say, such as that one field needs another.
         may_lack_body: nothing at all is a body too.
+        may_be_empty: 204 is an answer too: there is nothing, and that is no error.
         body_example, answer_example: what goes in and comes out, for whoever reads the documentation.
     """
 
@@ -89,5 +90,6 @@ class Endpoint:
     audit: Action | None = None
     body_rules: Mapping[str, Any] | None = None
     may_lack_body: bool = False
+    may_be_empty: bool = False
     body_example: Any = None
     answer_example: Any = None

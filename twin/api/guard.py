@@ -169,6 +169,16 @@ async def is_known(connection: HTTPConnection) -> bool:
     return keyed is None or await known(connection, keyed) is not None
 
 
+async def sites_known(connection: HTTPConnection) -> tuple[SiteId, ...]:
+    """Sites whose names may be told to whoever asks: none to a stranger; raises as ``known``."""
+    served = sorted(services_of(connection).sites)
+    keyed = services_of(connection).access.keyed
+    if keyed is None:
+        return tuple(served)
+    who = await known(connection, keyed)
+    return () if who is None else tuple(site for site in served if who.grant.covers(site))
+
+
 async def note(request: Request, action: Action, subject: str, *, n_results: int | None = None) -> None:
     """Record who did what; raises Overloaded where that cannot be."""
     access = services_of(request).access

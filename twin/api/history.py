@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from site_models.schema import Site
-from twin.api.endpoint import AT, KNOWN_AT, MOMENT, Endpoint, Parameter
-from twin.api.exchange import count_of, json, moment_of, services_of, site_of
+from twin.api.endpoint import AT, KNOWN_AT, MOMENT, WAITING, Endpoint, Parameter, count
+from twin.api.exchange import count_of, json, moment_of, services_of, site_of, waited
 from twin.api.schemas import CloudEvent
-from twin.errors import BadInput, NotFound
+from twin.api.services import ApiLimits
+from twin.api.state import HISTORY, HISTORY_MOST, PAGE
+from twin.errors import Contradiction, NotFound
 from twin.events.facts import StallState
 from twin.events.ids import SECOND, Micros
+from twin.events.wire import KNOWN_AT as KNOWN
+from twin.events.wire import TIME, of_site
 from twin.graph.nodes import SeenState
 from twin.projections.changes import Changes, Span, changed_facts, changed_state, check_order
 from twin.projections.history import as_events, camera_facts, stall_facts
@@ -22,10 +26,8 @@ from twin.projections.moment import BEFORE_ALL, FOREVER, read_moment, read_time
 from twin.projections.series import MOST_STEPS, SeriesView, occupancy_series
 from twin.projections.visits import Visitors, zone_visits
 
-HISTORY = 1_000
-HISTORY_MOST = 100_000
-PAGE = 1_000
 STEP_S = 60
+LONGEST_STEP_S = 10**9
 
 
 class StallTold(Struct, frozen=True, kw_only=True):
@@ -55,7 +57,7 @@ async def read_series(request: Request) -> Response:
     zone = request.query_params.get("zone")
     if zone is not None:
         _check_known(site, "zone", zone, (one.id for one in site.zones))
-    step_s = count_of(request, "step_s", default=STEP_S, least=1, most=10**9)
+    step_s = count_of(request, "step_s", default=STEP_S, least=1, most=LONGEST_STEP_S)
     points = await occupancy_series(
         services.log,
         services.timelines[site.name],
@@ -83,6 +85,7 @@ async def read_changes(request: Request) -> Response:
     """What came to be known."""
     services, site, query = services_of(request), site_of(request), request.query_params
     log = services.log
+    await waited(request)
     known = [
         (await read_moment(log, site.name, at=query.get("at"), known_at=_given(request, name)))
         for name in ("from_known_at", "to_known_at")
@@ -90,7 +93,9 @@ async def read_changes(request: Request) -> Response:
     before, until, at = known[0].known_at, known[1].known_at, known[0].at
     check_order(before, until)
     span, is_stretch = _span_of(request, at)
-    after = count_of(request, "after", default=before, least=before, most=until)
+    after = count_of(request, "after", default=before)
+    if not before <= after <= until:
+        raise Contradiction(f"after={after} is not from {before} to {until}; give the 'next' of the page before")
     limit = count_of(request, "limit", default=PAGE, least=1, most=services.limits.page_facts)
     added, superseded, following = await changed_facts(log, site.name, span, after=after, until=until, limit=limit)
     state = None
@@ -103,7 +108,7 @@ async def read_changes(request: Request) -> Response:
             to_position=str(until),
             added=added,
             superseded=superseded,
-            next=None if following is None else str(following),
+            next=UNSET if following is None else str(following),
             state=state,
         )
     )
@@ -134,7 +139,8 @@ async def read_camera(request: Request) -> Response:
 
 
 async def _stretch_of(request: Request) -> tuple[Micros, Micros, int]:
-    """``from``, ``until`` and ``known_at`` of a read."""
+    """``from``, ``until`` and ``known_at`` of a read, once what it waits for is there."""
+    await waited(request)
     from_at, until_at = (read_time(name, _given(request, name)) for name in ("from", "until"))
     moment = await read_moment(
         services_of(request).log, site_of(request).name, at=None, known_at=request.query_params.get("known_at")
@@ -148,17 +154,17 @@ def _span_of(request: Request, at: Micros | None) -> tuple[Span, bool]:
     if "from" not in query and "until" not in query:
         return Span(after_at=BEFORE_ALL, until_at=FOREVER if at is None else at), False
     if at is not None:
-        raise BadInput("at is one time, from and until a stretch of it; give one or the other")
+        raise Contradiction("at is one time, from and until a stretch of it; give one or the other")
     from_at, until_at = (read_time(name, _given(request, name)) for name in ("from", "until"))
     if from_at > until_at:
-        raise BadInput(f"from={query['from']} is after until={query['until']}; swap them")
+        raise Contradiction(f"from={query['from']} is after until={query['until']}; swap them")
     return Span(after_at=from_at - 1, until_at=until_at), True
 
 
 def _given(request: Request, name: str) -> str:
     text = request.query_params.get(name)
     if text is None:
-        raise BadInput(f"{name} is missing; give it in the query")
+        raise Contradiction(f"{name} is missing beside the other end of the stretch; give both")
     return text
 
 
@@ -168,13 +174,10 @@ def _check_known(site: Site, kind: str, name: str, names: Iterable[str]) -> None
 
 
 _SITE = "/v1/sites/{site}"
-_REFUSALS = (404, 410, 413, 422, 503)
-_TIME = {"type": "string", "format": "date-time"}
-_KNOWN = {"type": "string", "examples": ["812", "2026-01-01T09:00:00Z"]}
-_COUNT = {"type": "integer", "minimum": 0}
-_FROM = Parameter(name="from", about="The first valid time.", schema=_TIME, is_required=True)
-_UNTIL = Parameter(name="until", about="The last valid time.", schema=_TIME, is_required=True)
-_LAST = Parameter(name="limit", about=f"Last facts of its history; {HISTORY} if absent.", schema=_COUNT)
+_REFUSALS = (404, 409, 410, 413, 422, 503)
+_FROM = Parameter(name="from", about="The first valid time.", schema=TIME, is_required=True)
+_UNTIL = Parameter(name="until", about="The last valid time.", schema=TIME, is_required=True)
+_LAST = count("limit", f"Last facts of its history; {HISTORY} if absent.", most=HISTORY_MOST)
 
 ENDPOINTS = (
     Endpoint(
@@ -186,9 +189,10 @@ ENDPOINTS = (
         parameters=(
             _FROM,
             _UNTIL,
-            Parameter(name="step_s", about=f"Seconds of a step; {STEP_S} if absent.", schema={"type": "integer", "minimum": 1}),
-            Parameter(name="zone", about="Of this zone only.", schema={"type": "string"}),
+            count("step_s", f"Seconds of a step; {STEP_S} if absent.", least=1, most=LONGEST_STEP_S),
+            Parameter(name="zone", about="Of this zone only.", schema=of_site("zone")),
             KNOWN_AT,
+            *WAITING,
         ),
         refusals=_REFUSALS,
     ),
@@ -198,7 +202,7 @@ ENDPOINTS = (
         scope="read",
         about="Who was in a zone, and when each came and left.",
         answer=Visitors,
-        parameters=(_FROM, _UNTIL, KNOWN_AT),
+        parameters=(_FROM, _UNTIL, KNOWN_AT, *WAITING),
         refusals=_REFUSALS,
     ),
     Endpoint(
@@ -208,17 +212,19 @@ ENDPOINTS = (
         about="The difference between what was known at two positions: facts, and what they made of the state.",
         answer=Changes,
         parameters=(
-            Parameter(name="from_known_at", about="Known before: a position or a time.", schema=_KNOWN, is_required=True),
-            Parameter(name="to_known_at", about="Known after: a position or a time.", schema=_KNOWN, is_required=True),
+            Parameter(name="from_known_at", about="Known before: a position or a time.", schema=KNOWN, is_required=True),
+            Parameter(name="to_known_at", about="Known after: a position or a time.", schema=KNOWN, is_required=True),
             AT,
-            Parameter(name="from", about="With until: facts of this stretch of valid time, and no state.", schema=_TIME),
-            Parameter(name="until", about="With from.", schema=_TIME),
-            Parameter(name="after", about="The next of the page before; the first page if absent.", schema=_COUNT),
-            Parameter(
-                name="limit",
-                about=f"Facts, and differences of each kind, at most; {PAGE} if absent.",
-                schema={"type": "integer", "minimum": 1},
+            Parameter(name="from", about="With until: facts of this stretch of valid time, and no state.", schema=TIME),
+            Parameter(name="until", about="With from.", schema=TIME),
+            count("after", "The next of the page before; the first page if absent."),
+            count(
+                "limit",
+                f"Facts, and differences of each kind, at most; {PAGE} if absent.",
+                least=1,
+                most=ApiLimits().page_facts,
             ),
+            *WAITING,
         ),
         refusals=_REFUSALS,
     ),

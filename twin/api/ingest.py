@@ -19,7 +19,15 @@ from twin.api.schemas import Receipts
 from twin.errors import BadInput, CodecError, ContentConflict, Forbidden, TooLarge
 from twin.events.codec import from_cloudevent, subject_fields
 from twin.events.envelope import FactEvent, ObservationEvent
-from twin.events.observations import ClockTicked, OperatorDecided, PlateRead, RefuseRequested, TrackletEmbedded
+from twin.events.observations import (
+    CameraCalibrated,
+    ClockTicked,
+    OperatorDecided,
+    PlateRead,
+    RefuseRequested,
+    SiteEdited,
+    TrackletEmbedded,
+)
 from twin.log.port import Outcome, Receipt
 
 NAME_LENGTH = 200
@@ -42,9 +50,11 @@ async def post_observations(request: Request) -> Response:
 
 
 async def _check_decisions(request: Request, events: Sequence[ObservationEvent]) -> None:
-    """A person's decision is one by whichever way it comes: it takes the scope of decisions, and is recorded as one."""
+    """What a person decides is that by whichever way it comes: it takes the scope of decisions, and is recorded as one."""
     grant = grant_of(request)
     for event in events:
+        if isinstance(event.payload, CameraCalibrated | SiteEdited) and not grant.allows("admin", event.site):
+            raise Forbidden(f"key '{grant.key}' may not calibrate or edit a site; it takes scope 'admin' for this site")
         if isinstance(decided := event.payload, OperatorDecided):
             if not grant.allows("operate", event.site):
                 raise Forbidden(f"key '{grant.key}' may not decide as a person does; it takes scope 'operate' for this site")

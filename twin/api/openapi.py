@@ -101,12 +101,17 @@ def _operation(endpoint: Endpoint, schema_by_type: Mapping[int, Any]) -> dict[st
         "tags": [tag_of(endpoint.path)],
         "summary": endpoint.about,
         "parameters": [*_path_parameters(endpoint.path), *(_parameter(one) for one in endpoint.parameters)],
-        "responses": {str(endpoint.status): _answer(endpoint, schema_by_type), **_problems(_refusals(endpoint))},
+        "responses": {**_answers(endpoint, schema_by_type), **_problems(_refusals(endpoint))},
         "security": security(endpoint.scope),
     }
     if endpoint.takes or endpoint.body is not None:
         operation["requestBody"] = _body(endpoint, schema_by_type)
     return operation
+
+
+def _answers(endpoint: Endpoint, schema_by_type: Mapping[int, Any]) -> dict[str, Any]:
+    told = {str(endpoint.status): _answer(endpoint, schema_by_type)}
+    return {**told, "204": {"description": "There is nothing"}} if endpoint.may_be_empty else told
 
 
 def _answer(endpoint: Endpoint, schema_by_type: Mapping[int, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from twin.api.bodies import Time, read_json
 from twin.api.endpoint import AT, KNOWN_AT, WAITING, Endpoint
 from twin.api.exchange import body_of, check_name, json, moment_of, services_of, site_of
+from twin.api.guard import note
 from twin.api.ingest import told_once
 from twin.api.outside import check_observation
 from twin.api.schemas import ReceiptView
@@ -69,6 +70,8 @@ async def post_payment(request: Request) -> Response:
     body = await body_of(request, most_bytes=_BODY_BYTES)
     given = read_json(body, PaymentGiven, what="the payment", see="ops/docs/billing.md")
     at = micros(given.at)
+    if given.plate is not None:
+        await note(request, "plate", "payment by plate")  # its answer tells who is here
     payload = PaymentReceived(
         payment=PaymentId(given.payment),
         session=await _session_of(services, site.name, given, at),

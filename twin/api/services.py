@@ -14,6 +14,7 @@ from msgspec import Struct
 from site_models.schema import Site
 from twin.access.opened import Access, open_to_all
 from twin.api.metrics import Metrics
+from twin.api.turns import Turns
 from twin.errors import NotFound
 from twin.events.ids import SiteId
 from twin.feeds.hub import Hub
@@ -59,7 +60,7 @@ class Services:
         stopping: set when the process is about to end: nobody should send it anything new, and what waits is answered.
         settings: what the process was told, secrets left out.
         pictures: the latest of each camera.
-        calibrating: how many calibrations are computed at once.
+        calibrating: bounds how many calibrations are computed at once.
         new_request_id: a name for a request that came without one.
     """
 
@@ -74,7 +75,7 @@ class Services:
     webhooks: Mapping[SiteId, Webhooks] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     extra_routes: Sequence[BaseRoute] = ()
-    reserved_devices: frozenset[str] = frozenset({"twin-worker"})
+    reserved_devices: frozenset[str] = frozenset({"twin-worker", "operators", "payments", "calibrations", "site-editor"})
     limits: ApiLimits = field(default_factory=ApiLimits)
     access: Access = field(default_factory=lambda: open_to_all(system_clock))
     version: str = "0"
@@ -82,7 +83,7 @@ class Services:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     settings: Mapping[str, Any] = field(default_factory=dict)
     pictures: LatestPictures = field(default_factory=dict)
-    calibrating: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    calibrating: Turns = field(default_factory=lambda: Turns(at_once=2, most_waiting=20))
     new_request_id: Callable[[], str] = field(default_factory=lambda: map("request-{}".format, count(1)).__next__)
 
     def site(self, name: str) -> Site:

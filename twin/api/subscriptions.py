@@ -10,11 +10,13 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from twin.access.keys import ANYBODY
 from twin.api.bodies import StructT, read_json
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import body_of, json, services_of, site_of
+from twin.api.guard import grant_of
 from twin.api.schemas import CloudEvent
-from twin.errors import BadInput, Conflict, NotFound
+from twin.errors import BadInput, Conflict, Forbidden, NotFound
 from twin.events.codec import FACT_TYPES, rfc3339, to_cloudevent
 from twin.events.wire import LARGEST, POSITION, of_site
 from twin.feeds.subscriptions import Lease, Standing, Subscriptions
@@ -169,10 +171,11 @@ async def put_subscription(request: Request) -> Response:
     """Make one, or change its filter."""
     wanted = await _body(request, Wanted)
     standing = await _subscriptions(request).put(
-        _own_name(request),
+        await _own_name(request),
         Filter(types=wanted.types, zones=wanted.zones, subjects=wanted.subjects),
         after=None if wanted.after is None else position_of("after", wanted.after),
         most_attempts=wanted.most_attempts,
+        owner=_asker(request),
     )
     return json(_view(standing))
 
@@ -184,7 +187,7 @@ async def read_subscription(request: Request) -> Response:
 
 async def delete_subscription(request: Request) -> Response:
     """Forget one."""
-    await _subscriptions(request).delete(_own_name(request))
+    await _subscriptions(request).delete(await _own_name(request))
     return Response(status_code=204)
 
 
@@ -206,7 +209,7 @@ async def _leased(request: Request, wanted: LeaseWanted) -> Lease:
     until_s = now_s() + min(wanted.wait_s, LONGEST_WAIT_S)
     while True:
         lease = await _subscriptions(request).lease(
-            _own_name(request),
+            await _own_name(request),
             limit=wanted.limit,
             lease_s=wanted.lease_s,
             wait_s=max(0.0, min(until_s - now_s(), _LOOK_EVERY_S)),
@@ -220,7 +223,7 @@ async def post_acknowledgement(request: Request) -> Response:
     """These are done."""
     done = await _body(request, Acknowledged)
     positions = [position_of("positions", one) for one in done.positions]
-    lost = await _subscriptions(request).acknowledge(_own_name(request), done.lease, positions)
+    lost = await _subscriptions(request).acknowledge(await _own_name(request), done.lease, positions)
     return json({"lost": [str(position) for position in lost]})
 
 
@@ -228,7 +231,7 @@ async def post_refusal(request: Request) -> Response:
     """This one could not be done."""
     refused = await _body(request, Refused)
     position = position_of("position", refused.position)
-    held = await _subscriptions(request).refuse(_own_name(request), refused.lease, position, refused.reason)
+    held = await _subscriptions(request).refuse(await _own_name(request), refused.lease, position, refused.reason)
     return json({"lost": [] if held else [refused.position]})
 
 
@@ -236,7 +239,7 @@ async def post_release(request: Request) -> Response:
     """Give a lease back untried."""
     held = await _body(request, Held)
     check_range("lease_s", held.lease_s, 1, 3600)
-    await _subscriptions(request).release(_own_name(request), held.lease)
+    await _subscriptions(request).release(await _own_name(request), held.lease)
     return Response(status_code=204)
 
 
@@ -244,26 +247,26 @@ async def post_extension(request: Request) -> Response:
     """Hold a lease for longer."""
     held = await _body(request, Held)
     check_range("lease_s", held.lease_s, 1, 3600)
-    return json({"is_held": await _subscriptions(request).extend(_own_name(request), held.lease, held.lease_s)})
+    return json({"is_held": await _subscriptions(request).extend(await _own_name(request), held.lease, held.lease_s)})
 
 
 async def post_replay(request: Request) -> Response:
     """Deliver a range again."""
     wanted = await _body(request, ReplayWanted)
     until = None if wanted.until is None else position_of("until", wanted.until)
-    await _subscriptions(request).replay(_own_name(request), after=position_of("after", wanted.after), until=until)
+    await _subscriptions(request).replay(await _own_name(request), after=position_of("after", wanted.after), until=until)
     return Response(status_code=204)
 
 
 async def post_retry(request: Request) -> Response:
     """Deliver a parked fact again."""
-    await _subscriptions(request).retry(_own_name(request), position_of("position", request.path_params["position"]))
+    await _subscriptions(request).retry(await _own_name(request), position_of("position", request.path_params["position"]))
     return Response(status_code=204)
 
 
 async def delete_parked(request: Request) -> Response:
     """Give a parked fact up."""
-    await _subscriptions(request).discard(_own_name(request), position_of("position", request.path_params["position"]))
+    await _subscriptions(request).discard(await _own_name(request), position_of("position", request.path_params["position"]))
     return Response(status_code=204)
 
 
@@ -279,12 +282,31 @@ def _name(request: Request) -> str:
     return request.path_params["name"]
 
 
-def _own_name(request: Request) -> str:
-    """The name of a subscription that a consumer may take from and change; raises Conflict for a webhook's."""
+async def _own_name(request: Request) -> str:
+    """The name of a subscription that whoever asks may take from and change.
+
+    Raises:
+        Conflict: it is a webhook's.
+        Forbidden: another consumer made it, whose facts would be gone.
+    """
     name = _name(request)
     if name.startswith(PREFIX):
         raise Conflict(f"subscription '{name[:80]}' is a webhook's own; use webhooks/{name[len(PREFIX) :][:80]} of this site")
+    asker = _asker(request)
+    if asker and not grant_of(request).allows("operate", site_of(request).name):
+        owner = await _subscriptions(request).owner(name)
+        if owner and owner != asker:
+            raise Forbidden(
+                f"subscription '{name[:80]}' was made with key '{owner}'; another key takes from it with scope 'operate',"
+                " or make a subscription of your own"
+            )
     return name
+
+
+def _asker(request: Request) -> str:
+    """Whose subscription one is that is made now: keys of one name are one consumer's, so that its key can be renewed."""
+    grant = grant_of(request)
+    return "" if grant is ANYBODY else grant.name or grant.key
 
 
 async def _body(request: Request, kind: type[StructT]) -> StructT:

@@ -24,7 +24,7 @@ TAGS = (
     Tag(
         "Stays and money",
         "Stays, what they cost, what was paid, and what people decided about them.",
-        _under("sessions", "ledger", "payments", "decisions"),
+        _under("sessions", "ledger", "payments", "decisions", "review"),
     ),
     Tag("Search", "Which vehicles look like a picture or a sighting, by all that is known.", _under("search")),
     Tag("Facts", "The fact log itself.", _under("facts")),
@@ -35,12 +35,12 @@ TAGS = (
     ),
     Tag("Webhooks", "Facts sent to the addresses of other systems.", _under("webhooks")),
     Tag("Observations", "What sensors and other systems saw, and pictures of it.", _under("observations", "crops")),
-    Tag("Gates", "Who may pass a barrier.", _under("gate")),
-    Tag("Sites", "The sites served, and their models.", ("/v1/sites",)),
+    Tag("Cameras", "Latest pictures of cameras, and their calibration.", (f"{_SITE}/cameras/{{camera}}/",)),
+    Tag("Sites", "The sites served, their models, and new versions of them.", ("/v1/sites", f"{_SITE}/model/")),
     Tag(
         "Access",
         "Keys, logins, and who asked for what.",
-        (*_under("keys", "audit"), "/login", "/logout", "/v1/keys", "/v1/audit"),
+        (*_under("audit", "live/tickets"), "/v1/session"),
     ),
     Tag("Service", "Whether the service works, its figures, and these descriptions of it.", ("/",)),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -126,14 +127,14 @@ class AttemptList(Struct, frozen=True, kw_only=True):
     deliveries: list[AttemptView]
 
 
-def webhook_view(of: WebhookStanding) -> dict[str, Any]:
-    """What ``WebhookView`` tells."""
+def webhook_view(of: WebhookStanding, *, is_whole: bool) -> dict[str, Any]:
+    """What ``WebhookView`` tells; ``is_whole``: the whole URL, whose path is often a secret."""
     webhook, standing = of.webhook, of.standing
     one, tally = standing.subscription, standing.tally
     parked = [delivery for delivery in one.queue.values() if delivery.state == "parked"][:_MOST_PARKED]
     return {
         "name": webhook.name,
-        "url": webhook.url,
+        "url": webhook.url if is_whole else _host_of(webhook.url),
         **msgspec.to_builtins(one.filter),
         "state": webhook.state,
         "reason": webhook.reason,
@@ -167,3 +168,8 @@ def attempt_view(one: Attempt) -> dict[str, Any]:
         "duration_s": one.duration_us / SECOND,
         "next_at": None if one.next_at is None else rfc3339(one.next_at),
     }
+
+
+def _host_of(url: str) -> str:
+    place = urlsplit(url)
+    return f"{place.scheme}://{place.netloc}/…"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from twin.api.bodies import StructT, read_json
 from twin.api.endpoint import Endpoint, Parameter
 from twin.api.exchange import body_of, count_of, json, services_of, site_of
+from twin.api.guard import grant_of
 from twin.api.subscriptions import check_range, position_of
 from twin.api.webhook_bodies import (
     AttemptList,
@@ -25,7 +28,7 @@ from twin.api.webhook_bodies import (
 from twin.errors import BadInput, NotFound
 from twin.events.codec import micros
 from twin.events.ids import Micros
-from twin.feeds.webhooks import LONGEST_OVERLAP_S, Webhooks
+from twin.feeds.webhooks import LONGEST_OVERLAP_S, Webhooks, WebhookStanding
 from twin.log.subscriptions import Filter
 from twin.log.webhooks import MOST_ATTEMPTS_KEPT
 
@@ -34,7 +37,7 @@ _BODY_BYTES = 1_000_000
 
 async def list_webhooks(request: Request) -> Response:
     """All of them."""
-    return json({"webhooks": [webhook_view(one) for one in await _webhooks(request).standings()]})
+    return json({"webhooks": [_view(request, one) for one in await _webhooks(request).standings()]})
 
 
 async def put_webhook(request: Request) -> Response:
@@ -46,12 +49,12 @@ async def put_webhook(request: Request) -> Response:
         Filter(types=wanted.types, zones=wanted.zones, subjects=wanted.subjects),
         after=None if wanted.after is None else position_of("after", wanted.after),
     )
-    return json({**webhook_view(put.standing), "secret": put.secret})
+    return json({**_view(request, put.standing), "secret": put.secret})
 
 
 async def read_webhook(request: Request) -> Response:
     """One, with what it has parked."""
-    return json(webhook_view(await _webhooks(request).standing(_name(request))))
+    return json(_view(request, await _webhooks(request).standing(_name(request))))
 
 
 async def delete_webhook(request: Request) -> Response:
@@ -62,12 +65,12 @@ async def delete_webhook(request: Request) -> Response:
 
 async def pause_webhook(request: Request) -> Response:
     """Send nothing for now."""
-    return json(webhook_view(await _webhooks(request).pause(_name(request))))
+    return json(_view(request, await _webhooks(request).pause(_name(request))))
 
 
 async def resume_webhook(request: Request) -> Response:
     """Send again."""
-    return json(webhook_view(await _webhooks(request).resume(_name(request))))
+    return json(_view(request, await _webhooks(request).resume(_name(request))))
 
 
 async def rotate_secret(request: Request) -> Response:
@@ -106,6 +109,10 @@ async def discard_webhook_delivery(request: Request) -> Response:
     """Give a parked fact up."""
     await _webhooks(request).discard(_name(request), position_of("position", request.path_params["position"]))
     return Response(status_code=204)
+
+
+def _view(request: Request, of: WebhookStanding) -> dict[str, Any]:
+    return webhook_view(of, is_whole=grant_of(request).allows("admin", site_of(request).name))
 
 
 def _webhooks(request: Request) -> Webhooks:

@@ -98,10 +98,12 @@ class Subscriptions:
         after: int | None = None,
         most_attempts: int = 5,
         pauses_s: tuple[float, ...] = (),
+        owner: str = "",
     ) -> Standing:
         """Make a subscription to what follows position ``after`` (None: to what is still to come), or change one's filter.
 
-        A changed filter holds for what was not read yet; ``after`` is not looked at then. ``pauses_s``: see ``Subscription``.
+        A changed filter holds for what was not read yet; ``after`` and ``owner`` are not looked at then. For
+        ``pauses_s`` and ``owner`` see ``Subscription``.
 
         Raises:
             BadInput: a name, type, zone, or number that cannot be.
@@ -130,6 +132,7 @@ class Subscriptions:
                 created_at=self._clock(),
                 read_to=start,
                 pauses_s=pauses_s,
+                owner=owner,
             )
             return new, None
 
@@ -143,6 +146,11 @@ class Subscriptions:
     async def names(self) -> list[str]:
         """All of them, sorted."""
         return await self._store.names(self._site.name)
+
+    async def owner(self, name: str) -> str:
+        """For whom one is; empty where there is none, or it is nobody's in particular."""
+        there = await self._store.load(self._site.name, name)
+        return "" if there is None else there.owner
 
     async def standing(self, name: str) -> Standing:
         """How far one is; raises NotFound."""

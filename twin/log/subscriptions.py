@@ -69,6 +69,7 @@ class Subscription(Struct, frozen=True, kw_only=True):
         pauses_s: how long a fact waits after its first failure, its second, …; the last holds for all that follow. Empty: 1, 2,
             4 … 60 s.
         read_to: facts up to here were looked at: they are in the queue, acknowledged, or do not fit.
+        owner: the name of the key that made it, for which it is; empty: nobody's in particular.
         n_leases: leases are numbered; a later one takes over what an earlier one lost.
         queue: what is not acknowledged, by position.
     """
@@ -85,6 +86,7 @@ class Subscription(Struct, frozen=True, kw_only=True):
     n_acknowledged: int = 0
     n_discarded: int = 0
     queue: Mapping[int, Delivery] = {}
+    owner: str = ""
 
 
 Change = Callable[[Subscription | None], tuple[Subscription | None, T]]

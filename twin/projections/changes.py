@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 
-from twin.errors import BadInput
+from twin.errors import Contradiction
 from twin.events.codec import to_cloudevent
 from twin.events.envelope import RecordedFact
 from twin.events.ids import Micros, SiteId
@@ -73,7 +73,7 @@ class Changes(Struct, frozen=True, kw_only=True):
 
     Attributes:
         added, superseded: a page of the facts that came to be known, and of those that were not true any more.
-        next: ask again with ``after`` of this value for the next page; None on the last one.
+        next: ask again with ``after`` of this value for the next page; absent on the last one.
         state: what differs at ``at``; None on later pages, and where a stretch of time was asked for.
     """
 
@@ -82,7 +82,7 @@ class Changes(Struct, frozen=True, kw_only=True):
     to_position: str
     added: list[dict[str, Any]]
     superseded: list[SupersededFact]
-    next: str | None
+    next: str | UnsetType
     state: StateChange | None
 
 
@@ -158,9 +158,9 @@ async def changed_state(log: Log, timeline: Timeline, at: Micros | None, *, befo
 
 
 def check_order(before: int, after: int) -> None:
-    """Raise BadInput where the first position is after the second."""
+    """Raise Contradiction where the first position is after the second."""
     if before > after:
-        raise BadInput(f"from_known_at is position {before}, after to_known_at, position {after}; swap them")
+        raise Contradiction(f"from_known_at is position {before}, after to_known_at, position {after}; swap them")
 
 
 def _unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> Sequence[tuple[str, Any, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from twin.errors import BadInput, TooLarge
+from twin.errors import Contradiction, TooLarge
 from twin.events.codec import rfc3339
 from twin.events.ids import Micros
 from twin.events.state import CountersView, ZoneView
@@ -45,7 +45,7 @@ async def occupancy_series(
     """Points as ``SeriesPoint`` describes them; each equals what ``occupancy`` of the state at its time says.
 
     Raises:
-        BadInput: the time is empty, or has more steps than ``MOST_STEPS``.
+        Contradiction: the time is empty, or has more steps than ``MOST_STEPS``.
         Cut: retention took movement of that time.
         TooLarge: more facts than can be gone through.
     """
@@ -70,9 +70,9 @@ async def occupancy_series(
 
 def _times(from_at: Micros, until_at: Micros, step: Micros) -> Iterator[Micros | None]:
     if from_at > until_at:
-        raise BadInput(f"from={rfc3339(from_at)} is after until={rfc3339(until_at)}; swap them")
+        raise Contradiction(f"from={rfc3339(from_at)} is after until={rfc3339(until_at)}; swap them")
     if (until_at - from_at) // step >= MOST_STEPS:
-        raise BadInput(
+        raise Contradiction(
             f"{(until_at - from_at) // step + 1} steps are more than {MOST_STEPS}; take longer ones, or ask for a shorter time"
         )
     return iter(range(from_at, until_at + 1, step))

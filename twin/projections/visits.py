@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from twin.errors import BadInput, TooLarge
+from twin.errors import Contradiction, TooLarge
 from twin.events.codec import rfc3339
 from twin.events.facts import (
     IdentitiesMerged,
@@ -65,12 +65,12 @@ async def zone_visits(
     """Vehicles that the state places in a zone at any time from one to another.
 
     Raises:
-        BadInput: the time is empty.
+        Contradiction: the time is empty.
         Cut: retention took movement of that time.
         TooLarge: more facts than can be gone through.
     """
     if from_at > until_at:
-        raise BadInput(f"from={rfc3339(from_at)} is after until={rfc3339(until_at)}; swap them")
+        raise Contradiction(f"from={rfc3339(from_at)} is after until={rfc3339(until_at)}; swap them")
     graph = await timeline.graph(Moment(at=from_at, known_at=known_at))
     inside: dict[str, Micros | None] = {name: None for name, now in graph.each("vehicle") if now.zone == zone}
     spans = list[tuple[str, Micros | None, Micros | None]]()

@@ -105,13 +105,13 @@ class Doors:
         """Let time pass; after a second, keys are read again."""
         self.now[0] += round(seconds * 1_000_000)
 
-    def key(self, *scopes: str, sites: tuple[str, ...] = ("lot",), lasts_s: float | None = None) -> str:
+    def key(self, *scopes: str, sites: tuple[str, ...] = ("lot",), lasts_s: float | None = None, name: str = "a test") -> str:
         """A new key, which counts at once; without scopes it has all but admin."""
         made, at = new_key(os.urandom), self.now[0]
         expires_at = None if lasts_s is None else at + round(lasts_s * 1_000_000)
         given = scopes or tuple(one for one in SCOPES if one != "admin")
         record = KeyRecord(
-            id=made.id, name="a test", sites=sites, scopes=given, digest=made.digest, made_at=at, expires_at=expires_at
+            id=made.id, name=name, sites=sites, scopes=given, digest=made.digest, made_at=at, expires_at=expires_at
         )
         self.store.add_key(record)
         self.later(1)

@@ -21,7 +21,7 @@ from twin.client import Client, ServiceError
 from twin.errors import BadInput, Overloaded
 from twin.events.codec import to_json
 from twin.events.envelope import DeviceKey, ObservationEvent
-from twin.events.observations import OperatorDecided
+from twin.events.observations import LoopTripped, OperatorDecided, SiteEdited
 
 DOCUMENTS = {"/openapi.json", "/asyncapi.json", "/docs"}
 OPEN = {"/", "/explore", "/login", "/favicon.ico", "/healthz", "/readyz", "/v1/session", *DOCUMENTS, *PAGES, *SHEETS}
@@ -318,3 +318,65 @@ async def test_the_client_shows_its_key(serve, doors):
         stranger = Client("http://twin", site="lot", http=running.http).subscribe("billing")
         with pytest.raises(ServiceError, match="401: this needs a key"):
             await anext(stranger)
+
+
+async def test_descriptions_name_the_sites_that_the_asker_may_know_of_alone(serve, doors):
+    async with doors() as doors, serve(access=doors.access, extra_routes=SEARCH) as running:
+        for path in ("/openapi.json", "/asyncapi.json"):
+            for key, knows in ((None, False), (doors.key("read", sites=("elsewhere",)), False), (doors.key("read"), True)):
+                told = await answer(running, "GET", path, key)
+                assert told.status_code == 200
+                assert ('"lot"' in told.text) == knows, (path, key)
+
+
+async def test_who_only_reads_takes_from_no_subscription_of_another_consumer(serve, doors):
+    async with doors() as doors, serve(access=doors.access) as running:
+        path = "/v1/sites/lot/subscriptions/bills"
+        billing, renewed, board = (doors.key("read", name=name) for name in ("billing", "billing", "board"))
+
+        async def ask(method, path, key, body=None):
+            headers = {"authorization": f"Bearer {key}"}
+            return (await running.http.request(method, path, headers=headers, json=body or {})).status_code
+
+        assert await ask("PUT", path, billing) == 200
+        assert await ask("POST", f"{path}/lease", billing) == 200
+        for method, where, body in (
+            ("PUT", path, {"types": ["camera.state.v1"]}),
+            ("POST", f"{path}/lease", {}),
+            ("POST", f"{path}/acknowledge", {"lease": 1, "positions": []}),
+        ):
+            assert await ask(method, where, board, body) == 403, where
+        assert await ask("POST", f"{path}/lease", renewed) == 200
+        assert await ask("POST", f"{path}/lease", doors.key("operate")) == 403  # it does not read
+        assert await ask("PUT", "/v1/sites/lot/subscriptions/own", board) == 200
+
+
+async def test_calibrations_and_maps_are_for_admins_by_whichever_way_they_come(serve, doors, lot):
+    payload = SiteEdited(version=1, digest="0" * 64, author="x", reason="y")
+    event = ObservationEvent(site="lot", key=DeviceKey(device="edge", boot_epoch=1, sequence=1), occurred_at=1, payload=payload)
+    async with doors() as doors, serve(access=doors.access) as running:
+        for scope, status in (("ingest", 403), ("admin", 200)):
+            headers = {"authorization": f"Bearer {doors.key(scope)}", "content-type": "application/x-ndjson"}
+            told = await running.http.post("/v1/sites/lot/observations", content=to_json(event), headers=headers)
+            assert told.status_code == status, told.text
+
+
+async def test_a_receivers_whole_address_is_told_to_admins_alone(serve, doors):
+    async with doors() as doors, serve(access=doors.access) as running:
+        path, url = "/v1/sites/lot/webhooks/chat", "https://127.0.0.1/hooks/secret-part"
+        admin, reader = ({"authorization": f"Bearer {doors.key(scope)}"} for scope in ("admin", "read"))
+        assert (await running.http.put(path, json={"url": url}, headers=admin)).status_code == 200
+        assert (await running.http.get(path, headers=admin)).json()["url"] == url
+        assert (await running.http.get(path, headers=reader)).json()["url"] == "https://127.0.0.1/…"
+
+
+@pytest.mark.parametrize("device", ["operators", "payments", "calibrations", "site-editor", "twin-worker"])
+async def test_nobody_outside_sends_as_one_of_the_services_own_desks(serve, device):
+    event = ObservationEvent(
+        site="lot", key=DeviceKey(device=device, boot_epoch=1, sequence=1), occurred_at=1, payload=LoopTripped(portal="entry")
+    )
+    async with serve() as running:
+        told = await running.http.post(
+            "/v1/sites/lot/observations", content=to_json(event), headers={"content-type": "application/x-ndjson"}
+        )
+        assert (told.status_code, "the twin's own" in told.text) == (422, True)

@@ -79,7 +79,7 @@ async def test_the_record_is_read_in_pages_each_site_its_own(serve, doors):
         first = await recorded(running, admin, limit=3)
         rest = await recorded(running, admin, limit=3, after=first["next"])
         numbers = [int(one["number"]) for page in (first, rest) for one in page["entries"]]
-        assert (len(first["entries"]), len(numbers), rest["next"]) == (3, 5, None)
+        assert (len(first["entries"]), len(numbers), "next" in rest) == (3, 5, False)
         assert numbers == sorted(set(numbers))
         assert await doors.access.audit.page("elsewhere", after=0, limit=10) == []
 

@@ -53,14 +53,14 @@ async def test_a_series_of_a_zone_has_only_that(serve, story):
 async def test_series_that_cannot_be_are_refused_with_what_to_ask_instead(serve, story):
     async with serve(an_hour(story)) as running:
         refused = [
-            ({"from_": at(9)}, "'until' is missing"),
-            ({"from_": at(9), "until": at(8)}, "is after until"),
-            ({"from_": at(0), "until": "2026-01-02T12:00:00Z", "step_s": 1}, "86401 steps are more than 2000"),
-            ({"from_": at(0), "until": at(9), "step_s": 0}, "step_s='0' cannot be used"),
-            ({"from_": "noon", "until": at(9)}, "from='noon' cannot be read"),
+            (422, {"from_": at(9)}, "'until' is missing"),
+            (409, {"from_": at(9), "until": at(8)}, "is after until"),
+            (409, {"from_": at(0), "until": "2026-01-02T12:00:00Z", "step_s": 1}, "86401 steps are more than 2000"),
+            (422, {"from_": at(0), "until": at(9), "step_s": 0}, "step_s='0' cannot be used"),
+            (422, {"from_": "noon", "until": at(9)}, "from='noon' cannot be read"),
         ]
-        for query, what in refused:
-            assert what in (await get(running, "occupancy/series", 422, **query))["detail"]
+        for status, query, what in refused:
+            assert what in (await get(running, "occupancy/series", status, **query))["detail"]
         nowhere = await get(running, "occupancy/series", 404, from_=at(0), until=at(9), zone="roof")
         assert "has no zone 'roof'" in nowhere["detail"]
 
@@ -85,7 +85,7 @@ async def test_visitors_are_told_with_the_times_they_came_and_left(serve, story)
         assert await visits("aisle", 20, 25, 13) == [("v2", None, None)]
         assert await visits("row_a", 0, 45, 13) == [("v1", "10", "30")]
         assert "has no zone" in (await get(running, "zones/roof/visitors", 404, from_=at(0), until=at(9)))["detail"]
-        assert "is after" in (await get(running, "zones/aisle/visitors", 422, from_=at(9), until=at(0)))["detail"]
+        assert "is after" in (await get(running, "zones/aisle/visitors", 409, from_=at(9), until=at(0)))["detail"]
 
 
 async def test_changes_tell_what_a_correction_made(serve, story):
@@ -93,7 +93,7 @@ async def test_changes_tell_what_a_correction_made(serve, story):
         told = await get(running, "changes", from_known_at=12, to_known_at=13, at=at(9))
         assert [one["position"] for one in told["added"]] == ["13"]
         assert [(one["fact"]["position"], one["by"]) for one in told["superseded"]] == [("5", "13")]
-        assert told["next"] is None
+        assert "next" not in told
         (vehicle,) = told["state"]["vehicles"]
         assert (vehicle["before"]["zone"], vehicle["after"]["zone"]) == ("row_b", "aisle")
         assert (told["state"]["stalls"], told["state"]["sessions"], told["state"]["is_whole"]) == ([], [], True)
@@ -112,9 +112,9 @@ async def test_changes_tell_stays_as_they_were_known_and_are(serve, story):
 
 async def test_changes_come_in_pages(serve, story):
     async with serve(an_hour(story)) as running:
-        found, page, n_pages = [], {"next": None}, 0
-        while page["next"] is not None or not n_pages:
-            query = {} if page["next"] is None else {"after": page["next"]}
+        found, page, n_pages = [], {}, 0
+        while "next" in page or not n_pages:
+            query = {"after": page["next"]} if "next" in page else {}
             page = await get(running, "changes", from_known_at=2, to_known_at=13, limit=4, **query)
             assert (page["state"] is None) == bool(n_pages)
             found += [one["position"] for one in page["added"]]
@@ -128,13 +128,14 @@ async def test_changes_of_a_stretch_of_time_are_of_that_alone(serve, story):
         told = await get(running, "changes", from_known_at=0, to_known_at=13, from_=at(8), until=at(10))
         assert [one["position"] for one in told["added"]] == ["5", "6", "7", "13"]
         assert told["state"] is None
-        for query, what in (
-            ({"from_known_at": 1}, "'to_known_at' is missing"),
-            ({"from_known_at": 9, "to_known_at": 3}, "swap them"),
-            ({"from_known_at": 1, "to_known_at": 3, "from_": at(1), "until": at(2), "at": at(1)}, "one or the other"),
-            ({"from_known_at": 1, "to_known_at": 3, "after": 4}, "after='4' cannot be used"),
+        for status, query, what in (
+            (422, {"from_known_at": 1}, "'to_known_at' is missing"),
+            (409, {"from_known_at": 9, "to_known_at": 3}, "swap them"),
+            (409, {"from_known_at": 1, "to_known_at": 3, "from_": at(1), "until": at(2), "at": at(1)}, "one or the other"),
+            (409, {"from_known_at": 1, "to_known_at": 3, "after": 4}, "after=4 is not from 1 to 3"),
+            (409, {"from_known_at": 1, "to_known_at": 3, "from_": at(1)}, "until is missing beside"),
         ):
-            assert what in (await get(running, "changes", 422, **query))["detail"]
+            assert what in (await get(running, "changes", status, **query))["detail"]
         assert "beyond" in (await get(running, "changes", 404, from_known_at=1, to_known_at=99))["detail"]
 
 

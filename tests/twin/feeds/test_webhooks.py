@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twin.errors import BadInput, Conflict, Gone, NotFound
+from twin.errors import Conflict, Gone, NotFound
 from twin.feeds import webhooks as module
 from twin.feeds.webhook_messages import message_of_test
 from twin.log.subscriptions import Filter
@@ -53,7 +53,7 @@ async def test_what_a_broken_off_deletion_left_does_not_come_back(place, story):
 
 async def test_a_webhook_that_cannot_be_subscribed_is_not_made(place):
     async with place() as here:
-        with pytest.raises(BadInput, match="cannot begin after position 7"):
+        with pytest.raises(Conflict, match="cannot begin after position 7"):
             await here.webhooks.put("x", URL, Filter(), after=7)
         assert await here.webhooks.names() == []
         assert await here.subscriptions.names() == []
