@@ -94,7 +94,7 @@ def test_an_operation_says_which_scope_it_takes(docs: Page):
 
 def test_the_keyboard_reaches_and_opens_an_operation(docs: Page):
     docs.locator("#find").focus()
-    docs.keyboard.type("occupancy")
+    docs.keyboard.type("read_occupancy")
     expect(docs.locator("#n-found")).to_have_text("1 found")
     for _ in range(40):
         docs.keyboard.press("Tab")

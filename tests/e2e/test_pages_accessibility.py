@@ -141,20 +141,25 @@ _HEADER = """() => {
     const bar = document.querySelector('.bar');
     const parts = [...bar.children].filter((one) => one.checkVisibility() && !one.matches('.spring'));
     const told = (one) => `${one.tagName} ${one.id || one.className}`;
-    const found = document.documentElement.scrollWidth > innerWidth ? [`wider by ${document.documentElement.scrollWidth - innerWidth}`] : [];
+    const found = [];
+    const wider = document.documentElement.scrollWidth - innerWidth;
+    if (wider > 0) found.push(`wider by ${wider}`);
     for (const [i, one] of parts.entries()) {
         const a = one.getBoundingClientRect();
         if (a.left < 0 || a.right > innerWidth + 0.5) found.push(`outside: ${told(one)}`);
         for (const other of parts.slice(i + 1)) {
             const b = other.getBoundingClientRect();
-            if (a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1) found.push(`${told(one)} on ${told(other)}`);
+            const isBeside = a.left >= b.right - 1 || b.left >= a.right - 1;
+            const isAbove = a.top >= b.bottom - 1 || b.top >= a.bottom - 1;
+            if (!isBeside && !isAbove) found.push(`${told(one)} on ${told(other)}`);
         }
     }
     const nav = document.querySelector('.pages');
-    if (innerWidth > 760 && nav.scrollWidth > nav.clientWidth) found.push(`links are cut by ${nav.scrollWidth - nav.clientWidth}`);
+    const cut = nav.scrollWidth - nav.clientWidth;
+    if (innerWidth > 760 && cut > 0) found.push(`links are cut by ${cut}`);
     const current = nav.querySelector('[aria-current]')?.getBoundingClientRect();
     const frame = nav.getBoundingClientRect();
-    if (current && (current.left < frame.left - 1 || current.right > frame.right + 1)) found.push('this page is scrolled out of its links');
+    if (current?.left < frame.left - 1 || current?.right > frame.right + 1) found.push('this page is out of its links');
     return found;
 }"""
 
