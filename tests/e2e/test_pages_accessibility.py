@@ -18,7 +18,12 @@ SHEETS = {
     "review": ("/review", {"session": WRONG["session"]}, "#case[data-session]"),
     "occupancy": ("/occupancy", {}, "main[data-shown]"),
 }
-CHECKED = {**SHEETS, "explore": ("/explore", {}, "#filters [name=kind]"), "inside": ("/-/cameras", {}, "#told table")}
+CHECKED = {
+    **SHEETS,
+    "explore": ("/explore", {}, "#filters [name=kind]"),
+    "inside": ("/-/cameras", {}, "#told table"),
+    "docs": ("/docs", {}, ".operation"),
+}
 OTHERS = ("/", "/explore", "/edit", "/calibrate", "/-/cameras", "/docs")
 NAMES = ("Map", "Sessions", "Review", "Occupancy", "Explore", "Edit", "Calibrate", "Inside", "Interface")
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
