@@ -85,9 +85,16 @@ def test_schemas_open_to_what_they_hold(docs: Page):
     expect(one.locator("dd details[open] .schema").first).to_contain_text("covariance_m2")
 
 
+def test_an_operation_says_which_scope_it_takes(docs: Page):
+    for name, scope in (("read_state", "read"), ("post_decision", "operate")):
+        one = operation(docs, name)
+        one.locator("summary").first.click()
+        expect(one.locator(".body > .note").first).to_have_text(f"Scope {scope}")
+
+
 def test_the_keyboard_reaches_and_opens_an_operation(docs: Page):
     docs.locator("#find").focus()
-    docs.keyboard.type("occupancy")
+    docs.keyboard.type("read_occupancy")
     expect(docs.locator("#n-found")).to_have_text("1 found")
     for _ in range(40):
         docs.keyboard.press("Tab")

@@ -49,3 +49,46 @@ def test_a_person_logs_in_by_keyboard_watches_and_is_out_when_the_key_is_revoked
     page.wait_for_url(f"{origin}/login?**", timeout=15_000)
     context.close()
     store.close()
+
+
+def test_who_has_logged_in_is_whose_name_stands_in_what_is_saved(browser: Browser, keyed):
+    origin, folder = keyed
+    store, made = AccessStore.open(folder / "access.db"), new_key(os.urandom)
+    scopes = ("read", "operate", "admin")
+    store.add_key(
+        KeyRecord(id=made.id, name="Ann", sites=("demo_lot",), scopes=scopes, digest=made.digest, made_at=system_clock())
+    )
+    context = browser.new_context(base_url=origin)
+    page = context.new_page()
+    assert page.request.post("/v1/session", data={"key": made.text}).ok
+    page.add_init_script("localStorage.setItem('operator', 'who was here before')")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/v1/session") else None)
+    for path in ("/review", "/calibrate", "/edit"):
+        asked.clear()
+        page.goto(f"{path}?site=demo_lot")
+        expect(page.locator("[name=author]")).to_have_value("Ann")
+        assert len(asked) == 1
+    held = []
+
+    def hold(route):  # a method of a list cannot be a handler
+        held.append(route)
+
+    page.route("**/v1/session", hold)
+    page.goto("/edit?site=demo_lot")
+    page.get_by_label("Your name").fill("Bo")
+    page.wait_for_function("document.querySelectorAll('#level option').length > 0")
+    for route in held:
+        route.continue_()
+    page.unroute("**/v1/session")
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
+    expect(page.get_by_label("Your name")).to_have_value("Bo")
+
+    page.goto("/calibrate?site=demo_lot")
+    page.wait_for_selector("#picture-told:not(:empty)")
+    store.revoke(made.id, system_clock())
+    page.wait_for_function("fetch('/v1/session').then(({ status }) => status === 401)", polling=500)
+    page.get_by_role("button", name="Latest picture").click()
+    page.wait_for_url(f"{origin}/login?**", timeout=15_000)
+    context.close()
+    store.close()

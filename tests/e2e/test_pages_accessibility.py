@@ -18,8 +18,14 @@ SHEETS = {
     "review": ("/review", {"session": WRONG["session"]}, "#case[data-session]"),
     "occupancy": ("/occupancy", {}, "main[data-shown]"),
 }
-CHECKED = {**SHEETS, "explore": ("/explore", {}, "#filters [name=kind]"), "inside": ("/-/cameras", {}, "#told table")}
-OTHERS = ("/", "/explore", "/-/cameras")
+CHECKED = {
+    **SHEETS,
+    "explore": ("/explore", {}, "#filters [name=kind]"),
+    "inside": ("/-/cameras", {}, "#told table"),
+    "docs": ("/docs", {}, ".operation"),
+}
+OTHERS = ("/", "/explore", "/edit", "/calibrate", "/-/cameras", "/docs")
+NAMES = ("Map", "Sessions", "Review", "Occupancy", "Explore", "Edit", "Calibrate", "Inside", "Interface")
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 DESK = {"viewport": {"width": 1440, "height": 900}}
 
@@ -99,11 +105,23 @@ def test_the_navigation_is_the_same_on_every_page_and_keeps_the_site(windows):
         seen.add(tuple(links.all_inner_texts()))
         current = page.locator(".pages [aria-current=page]")
         expect(current).to_have_count(0 if path == "/vehicle" else 1)
-    assert seen == {("Map", "Sessions", "Review", "Occupancy", "Explore", "Inside")}
-    for name in ("Sessions", "Review", "Occupancy", "Explore", "Map"):
+    assert seen == {NAMES}
+    for name in ("Sessions", "Review", "Occupancy", "Explore", "Edit", "Calibrate", "Map"):
         page.goto(f"/sessions?site={SITE}")
         page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
         page.wait_for_url(f"**/{'' if name == 'Map' else name.lower()}?*site={SITE}*")
+
+
+@pytest.mark.parametrize(
+    "path", ["/edit", "/calibrate", *(path for path, _, _ in SHEETS.values()), "/", "/explore", "/-/cameras", "/docs"]
+)
+@pytest.mark.parametrize("shape", [DESK, PHONE], ids=["desk", "phone"])
+def test_the_header_fits_with_the_button_to_log_out(windows, weak_text: str, path: str, shape: dict):
+    page = windows(**shape)
+    page.goto(f"{path}?site={SITE}")
+    page.locator("#log-out").evaluate("(button) => { button.hidden = false; }")
+    assert page.evaluate(_HEADER) == []
+    assert [one for one in page.evaluate(weak_text) if any(name in one for name in (*NAMES, "Log out"))] == []
 
 
 def test_a_theme_that_was_chosen_holds_on_the_next_page(windows):
@@ -122,6 +140,33 @@ def test_the_picture_for_the_documentation(windows, name: str):
     if folder := os.environ.get("PAGES_SCREENSHOTS_TO"):
         Path(folder, f"{name}.jpg").write_bytes(picture)
 
+
+# What of the header is outside of the window or above another part of it; on a desk no link is scrolled out of sight.
+_HEADER = """() => {
+    const bar = document.querySelector('.bar');
+    const parts = [...bar.children].filter((one) => one.checkVisibility() && !one.matches('.spring'));
+    const told = (one) => `${one.tagName} ${one.id || one.className}`;
+    const found = [];
+    const wider = document.documentElement.scrollWidth - innerWidth;
+    if (wider > 0) found.push(`wider by ${wider}`);
+    for (const [i, one] of parts.entries()) {
+        const a = one.getBoundingClientRect();
+        if (a.left < 0 || a.right > innerWidth + 0.5) found.push(`outside: ${told(one)}`);
+        for (const other of parts.slice(i + 1)) {
+            const b = other.getBoundingClientRect();
+            const isBeside = a.left >= b.right - 1 || b.left >= a.right - 1;
+            const isAbove = a.top >= b.bottom - 1 || b.top >= a.bottom - 1;
+            if (!isBeside && !isAbove) found.push(`${told(one)} on ${told(other)}`);
+        }
+    }
+    const nav = document.querySelector('.pages');
+    const cut = nav.scrollWidth - nav.clientWidth;
+    if (innerWidth > 760 && cut > 0) found.push(`links are cut by ${cut}`);
+    const current = nav.querySelector('[aria-current]')?.getBoundingClientRect();
+    const frame = nav.getBoundingClientRect();
+    if (current?.left < frame.left - 1 || current?.right > frame.right + 1) found.push('this page is out of its links');
+    return found;
+}"""
 
 _FAULTY = """<body style="background: #fff"><h1 id="twice">One</h1><h4 id="twice">Four</h4>
 <button style="width: 10px; height: 10px; padding: 0; border: 0; outline: 0"></button><input type="text" style="outline: 0">

@@ -238,6 +238,28 @@ def test_a_decision_that_cannot_be_carried_out_is_told_with_its_reason(desk: Pag
     expect(desk.locator("#outcome .problem")).to_have_text("Nothing was changed: there is no such vehicle any more.")
 
 
+def test_what_is_not_folded_yet_is_waited_for(desk: Page, ask, console_faults: list[str]):
+    waits = []
+
+    def not_yet(route):
+        waits.append(route.request.url)
+        problem = {"type": "urn:twin:problem:not-yet", "title": "Conflict", "status": 409, "detail": "it was not folded"}
+        route.fulfill(status=409, content_type="application/problem+json", json=problem)
+
+    case = next(one for one in ask("review")["cases"] if one["session"]["status"] == "closed" and not one["is_decided"])
+    opened(desk, session=case["session"]["session"])
+    desk.route("**/facts?*wait_for=*", not_yet)
+    form = desk.locator("form[data-decision=merge]")
+    form.get_by_label("Is also vehicle").fill("v-no-one")
+    desk.get_by_label("Decided by").fill("Kim")
+    form.get_by_role("button", name="Merge", exact=True).click()
+    expect(desk.locator("#outcome h2")).to_have_text("It is stored; nothing was concluded of it yet", timeout=CONCLUDED_MS)
+    assert len(waits) == 3
+    assert len(set(waits)) == 1
+    assert "wait_s=9" in waits[0]
+    console_faults[:] = [fault for fault in console_faults if "409" not in fault]
+
+
 def test_an_open_stay_without_a_doubt_is_closed_at_the_time_that_was_written(desk: Page, ask):
     stays = ask("sessions")["sessions"]
     session = next(one["session"] for one in reversed(stays) if one["status"] == "open" and not one["flags"])

@@ -4,8 +4,9 @@ import { logIn } from "./session.js";
 
 /** A refusal by the API, with the problem's own words (application/problem+json). */
 export class Problem extends Error {
-  constructor(status, title, detail) {
+  constructor(status, title, detail, type = "") {
     super(detail || title);
+    this.type = type;
     this.status = status;
     this.title = title;
   }
@@ -79,8 +80,9 @@ export class Api {
     return this.#ask(`${siteRoot(site)}/decisions`, {}, { method: "POST", headers, body: JSON.stringify(decision), signal });
   }
 
-  facts(site, after, limit, signal) {
-    return this.#get(`${siteRoot(site)}/facts`, { after, limit }, signal);
+  /** @param parameters {after, limit, wait_for, wait_s}: once an observation is folded, where `wait_for` is its position */
+  facts(site, parameters, signal) {
+    return this.#get(`${siteRoot(site)}/facts`, parameters, signal);
   }
 
   cropUrl(site, crop) {
@@ -129,8 +131,7 @@ export class Api {
 
   /** A camera's latest picture, {blob, takenAt}; null where none was sent since the service started. */
   async picture(site, camera, signal) {
-    const answer = await fetch(`${this.origin}${cameraRoot(site, camera)}/picture`, { signal }).catch(unreachable);
-    if (!answer.ok) throw await problemOf(answer);
+    const answer = await this.#fetch(`${cameraRoot(site, camera)}/picture`, {}, { signal });
     return answer.status === 204 ? null : { blob: await answer.blob(), takenAt: answer.headers.get("x-taken-at") };
   }
 
@@ -149,13 +150,18 @@ export class Api {
   }
 
   async #ask(path, parameters, request) {
+    const headers = { accept: "application/json", ...request.headers };
+    return (await this.#fetch(path, parameters, { ...request, headers })).json();
+  }
+
+  /** The answer, which is none of a refusal. */
+  async #fetch(path, parameters, request) {
     const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined);
     const query = given.length ? `${path.includes("?") ? "&" : "?"}${new URLSearchParams(given)}` : "";
-    const headers = { accept: "application/json", ...request.headers };
-    const answer = await fetch(`${this.origin}${path}${query}`, { ...request, headers }).catch(unreachable);
+    const answer = await fetch(`${this.origin}${path}${query}`, request).catch(unreachable);
     if (answer.status === 401) logIn();
     if (!answer.ok) throw await problemOf(answer);
-    return answer.json();
+    return answer;
   }
 }
 
@@ -183,7 +189,7 @@ function unreachable(error) {
 async function problemOf(answer) {
   const isProblem = (answer.headers.get("content-type") ?? "").includes("json");
   const body = isProblem ? await answer.json() : {};
-  return new Problem(answer.status, body.title ?? answer.statusText, body.detail ?? `The service answered ${answer.status}.`);
+  return new Problem(answer.status, body.title ?? answer.statusText, body.detail ?? `The service answered ${answer.status}.`, body.type);
 }
 
 /** Whether an error only says that a newer request replaced this one. */

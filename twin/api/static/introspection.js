@@ -1,6 +1,7 @@
 /** The pages under `/-/`: each shows what its `.json` says, as tables; read again every few seconds while it is looked at. */
 
 import { html } from "./elements.js";
+import { logIn } from "./session.js";
 import { startTheme } from "./theme.js";
 
 const EVERY_MS = 5000;
@@ -24,6 +25,7 @@ async function read() {
 async function answerOf(address) {
   try {
     const answer = await fetch(address, { headers: { accept: "application/json" } });
+    if (answer.status === 401) logIn();
     const body = await answer.json();
     return answer.ok ? body : { problem: body.detail ?? answer.statusText };
   } catch {

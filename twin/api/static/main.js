@@ -67,7 +67,7 @@ class Page {
     addEventListener("popstate", () => this.#followAddress());
     this.#followAddress();
     feed.start();
-    const { facts } = await this.#api.facts(this.#site.name, undefined, 1);
+    const { facts } = await this.#api.facts(this.#site.name, { limit: 1 });
     if (facts.length > 0) this.#timeline.beginAt(milliseconds(facts[0].time));
   }
 

@@ -13,6 +13,15 @@ for (const link of links) {
   for (const name of ["pointerdown", "focus"]) link.addEventListener(name, () => keepSite(link, path));
   keepSite(link, path);
 }
+showCurrent();
+
+/** Where the links do not fit, they scroll: to this page's. */
+function showCurrent() {
+  const current = links.find((link) => link.hasAttribute("aria-current"));
+  if (!current) return;
+  const frame = current.parentElement;
+  frame.scrollLeft = current.offsetLeft - frame.offsetLeft - (frame.clientWidth - current.offsetWidth) / 2;
+}
 
 function keepSite(link, path) {
   const site = new URLSearchParams(location.search).get("site");

@@ -1,6 +1,7 @@
 /** The form that saves a calibration: from when, by whom and why. */
 
 import { put, say } from "../elements.js";
+import { signed } from "../session.js";
 
 export class Saving {
   #form;
@@ -16,6 +17,7 @@ export class Saving {
     this.#told = form.querySelector("[role=status]");
     this.#send = send;
     form.elements.at.value = localTime(new Date());
+    signed(form.elements.author);
     form.addEventListener("submit", (event) => this.#submit(event));
     form.addEventListener("input", () => this.forget());
   }

@@ -19,8 +19,9 @@ export function operation({ path, method, told }, api) {
 
 function body({ path, method, told }, api) {
   const form = new Form(path, method, told, api);
+  const scope = told.security?.[0]?.key?.[0];
   return html("div", { class: "body" },
-    told["x-scope"] ? html("p", { class: "note" }, "Scope ", html("code", {}, told["x-scope"])) : null,
+    scope ? html("p", { class: "note" }, "Scope ", html("code", {}, scope)) : null,
     form.element,
     told.requestBody ? [html("h4", {}, told.requestBody.required ? "Body" : "Body, may be left out"), contents(told.requestBody.content, api)] : null,
     html("h4", {}, "Answers"),

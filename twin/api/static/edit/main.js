@@ -5,6 +5,7 @@ import { html, put, say, svg } from "../elements.js";
 import { plural, words } from "../format.js";
 import { CameraLayer } from "../map/cameras.js";
 import { drawLandmarks, drawObstacles } from "../map/ground.js";
+import { signed } from "../session.js";
 import { startTheme } from "../theme.js";
 import { Canvas } from "./canvas.js";
 import { Features, NEW, placesOf } from "./features.js";
@@ -60,6 +61,7 @@ class Page {
     part("redo").addEventListener("click", () => this.#features.redo());
     part("row").addEventListener("submit", (event) => this.#makeRow(event));
     part("row-give-up").addEventListener("click", () => this.#draw(null));
+    signed(part("save").elements.author);
     part("save").addEventListener("submit", (event) => this.#save(event));
     addEventListener("keydown", (event) => {
       if (!(event.ctrlKey || event.metaKey) || event.target.closest("input")) return;

@@ -6,11 +6,11 @@ import { betweenEnds, endCard, stayUrl, vehicleUrl, viewsOf } from "../pages/evi
 import { MomentForm } from "../pages/moment_form.js";
 import { addressOf, Asking, openSheet, readQuery, tell, writeQuery } from "../pages/sheet.js";
 import { causeInWords, confidenceInWords, money, whenOr } from "../pages/words_of_stays.js";
+import { signed } from "../session.js";
 import { decisionForms, opposite } from "./decisions.js";
 import { decided, keptBy, outcomeContents, refusalOf } from "./outcome.js";
 
 const CAUSES = ["no_entry", "no_exit", "camera_gap", "ambiguous_identity", "unverified"];
-const AUTHOR = "operator";
 const part = (id) => document.getElementById(id);
 
 class ReviewPage {
@@ -29,8 +29,7 @@ class ReviewPage {
     this.#moment = new MomentForm(part("moment"), () => this.#load());
     const form = part("filters").elements;
     form.cause.append(...CAUSES.map((cause) => html("option", { value: cause }, causeInWords(cause))));
-    form.author.value = remembered();
-    form.author.addEventListener("change", () => remember(form.author.value.trim()));
+    signed(form.author);
     part("filters").addEventListener("submit", (event) => event.preventDefault());
     for (const name of ["cause", "decided"]) form[name].addEventListener("change", () => this.#choose());
     part("cases").addEventListener("click", (event) => this.#follow(event));
@@ -184,22 +183,6 @@ class ReviewPage {
 /** Random enough to be one's own; `randomUUID` is missing where a page is served without TLS. */
 function newId() {
   return `review-${[...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-}
-
-function remembered() {
-  try {
-    return localStorage.getItem(AUTHOR) ?? "";
-  } catch {
-    return ""; // storage is refused in some private modes
-  }
-}
-
-function remember(author) {
-  try {
-    localStorage.setItem(AUTHOR, author);
-  } catch {
-    // as above: it is then asked for again
-  }
 }
 
 openSheet("Review", (api, site) => new ReviewPage(api, site));

@@ -6,8 +6,9 @@ import { mapUrl, stayUrl } from "../pages/evidence_cards.js";
 import { lineInWords, money, refusalInWords } from "../pages/words_of_stays.js";
 import { sentence } from "../panel/fact_words.js";
 
-const EVERY_MS = 250;
-const PATIENCE_MS = 20_000;
+const WAIT_S = 9; // the most that a read waits
+const N_WAITS = 3;
+const NOT_YET = "urn:twin:problem:not-yet";
 const PAGE = 1_000;
 
 /**
@@ -17,7 +18,7 @@ const PAGE = 1_000;
  *   and the fact position before it
  */
 export async function decided(api, site, decision) {
-  const { head } = await api.facts(site, 0, 1);
+  const { head } = await api.facts(site, { after: 0, limit: 1 });
   const before = await api.ledger(site, { known_at: head });
   const receipt = await api.decide(site, decision);
   const facts = await concluded(api, site, head, receipt.position);
@@ -25,15 +26,26 @@ export async function decided(api, site, decision) {
   return { facts, before: before.lines, after: after.lines, knownBefore: head };
 }
 
-/** Facts that an observation caused, once there are any. */
+/** Facts after `head` that an observation caused, once it is folded. */
 async function concluded(api, site, head, position) {
-  const until = performance.now() + PATIENCE_MS;
-  for (let after = head; performance.now() < until && position !== undefined; ) {
-    const { facts } = await api.facts(site, after, PAGE);
-    const mine = facts.filter(({ causeposition }) => causeposition === position);
-    if (mine.length > 0) return mine;
-    if (facts.length > 0) after = facts.at(-1).position;
-    if (facts.length < PAGE) await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+  if (position === undefined) return []; // a broker took it, and does not say where it will be
+  const mine = [];
+  for (let after = head; ; ) {
+    const page = await folded(api, site, { after, limit: PAGE, wait_for: position, wait_s: WAIT_S });
+    mine.push(...page.filter(({ causeposition }) => causeposition === position));
+    if (page.length < PAGE) return mine;
+    after = page.at(-1).position;
+  }
+}
+
+/** Facts, once what they wait for is folded; none where it is not in all its patience. */
+async function folded(api, site, parameters) {
+  for (let left = N_WAITS; left > 0; left -= 1) {
+    try {
+      return (await api.facts(site, parameters)).facts;
+    } catch (error) {
+      if (error.type !== NOT_YET) throw error;
+    }
   }
   return [];
 }
