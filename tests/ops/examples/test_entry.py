@@ -357,6 +357,16 @@ async def sending(place, answer):
             await asyncio.gather(running, return_exceptions=True)
 
 
+def receipts(events, **outcome):
+    """An answer that has stored them all, or says something else of each."""
+    return httpx2.Response(200, json={"receipts": [{"outcome": "stored", **outcome} for _ in events]})
+
+
+def refusals(place):
+    with place.engine.begin() as connection:
+        return [one.refused for one in connection.execute(select(journal.outbox).order_by(journal.outbox.c.n))]
+
+
 async def all_sent(place):
     async with asyncio.timeout(5):
         while True:
@@ -370,8 +380,8 @@ async def test_what_happened_while_the_twin_was_away_is_told_to_it_with_its_own_
     asked = await place.asks("exit")
     place.at += 600 * SECOND
 
-    def away_twice(n, _):
-        return httpx2.Response(503 if n < 3 else 200)
+    def away_twice(n, sent):
+        return httpx2.Response(503) if n < 3 else receipts(sent)
 
     async with sending(place, away_twice) as reached:
         await all_sent(place)
@@ -388,13 +398,49 @@ async def test_what_the_twin_refuses_does_not_hold_up_the_rest(place):
         place.controller.state(portal, "closed")
 
     def no_entry(_, events):
-        return httpx2.Response(422 if any(one["data"]["portal"] == "entry" for one in events) else 200, text="no")
+        has_entry = any(one["data"]["portal"] == "entry" for one in events)
+        return httpx2.Response(422, text="no") if has_entry else receipts(events)
 
     async with sending(place, no_entry):
         await all_sent(place)
-    with place.engine.begin() as connection:
-        refused = [one.refused for one in connection.execute(select(journal.outbox).order_by(journal.outbox.c.n))]
-    assert refused == [None, "422: no", None]
+    assert refusals(place) == [None, "422: no", None]
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 404, 408, 429, 500, 501, 502, 503, 504])
+async def test_what_the_twin_does_not_take_for_a_while_reaches_it_later_and_is_said_once(place, status, caplog):
+    for state in ("open", "closed"):
+        place.controller.state("exit", state)
+    async with sending(place, lambda n, sent: httpx2.Response(status, text="not now") if n < 4 else receipts(sent)) as reached:
+        await all_sent(place)
+    assert [len(sent) for sent in reached] == [2, 2, 2, 2], "nothing is taken apart to find a culprit"
+    assert refusals(place) == [None, None]
+    (warning,) = caplog.messages
+    assert f"{status} not now" in warning
+
+
+@pytest.mark.parametrize("answer", [httpx2.Response(200), httpx2.Response(200, json={"receipts": []})])
+async def test_a_success_that_has_no_receipt_for_each_is_not_taken_for_one(place, answer):
+    place.controller.state("exit", "open")
+    async with sending(place, lambda n, sent: answer if n < 3 else receipts(sent)) as reached:
+        await all_sent(place)
+    assert len(reached) == 3
+
+
+@pytest.mark.parametrize("outcome", ["refused", "expired"])
+async def test_what_a_receipt_says_was_not_stored_is_kept_with_its_reason(patient, outcome):
+    with patient.engine.begin() as connection:
+        name, _ = journal.ask(connection, patient.device, "exit", None, None, None, T0)
+    patient.controller.state("exit", "open")
+
+    def first_is_not(_, sent):
+        told = [{"outcome": outcome, "reason": "why"}, {"outcome": "duplicate", "position": "7"}]
+        return httpx2.Response(200, json={"receipts": told})
+
+    async with sending(patient, first_is_not):
+        await all_sent(patient)
+    assert refusals(patient) == [f"{outcome}: why", None]
+    with patient.engine.begin() as connection:
+        assert journal.question_of(connection, name).committed_at is None, "the twin does not have the question"
 
 
 async def test_the_desk_takes_questions_states_and_overrides(patient):
