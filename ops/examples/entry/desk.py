@@ -24,7 +24,7 @@ _Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A vehicle is at a gate; ``id`` is the gate's own: sent again it is the same question.
+    """A vehicle is at a gate; ``id`` is the gate's own: sent again by it before the question is over, it is the same.
 
     Attributes:
         plate: as the gate's own camera read it; for the lists, and not kept.

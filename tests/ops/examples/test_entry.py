@@ -239,6 +239,38 @@ async def test_the_same_question_sent_again_is_the_same_question(patient):
     assert len(patient.told("loop.tripped.v1")) == 1
 
 
+async def test_gates_that_count_alike_ask_questions_of_their_own(patient):
+    exiting, entering = patient.asks("exit", given="1"), patient.asks("entry", given="1")
+    patient.answer((await patient.question("exit")).question)
+    patient.answer((await patient.question("entry")).question, "refuse", portal="entry")
+    assert [(await one).answer for one in (exiting, entering)] == ["open", "refuse"]
+    await patient.acted()
+    assert [portal for portal, _ in patient.openings] == ["exit"]
+
+
+@pytest.mark.parametrize("answer", ["open", "refuse"])
+async def test_a_name_that_comes_again_after_its_question_is_over_is_another_question(patient, answer):
+    """As from a gate whose counter begins again after a power cut."""
+    asking = patient.asks(given="1")
+    first = (await patient.question()).question
+    patient.at += 5 * SECOND
+    patient.answer(first, answer)
+    await asking
+    await patient.acted()
+    patient.at = T0 + 30 * SECOND + (5 * SECOND if answer == "open" else 0) - 1
+    assert (await patient.asks(given="1")).question == first
+    patient.at += 1
+    asking = patient.asks(given="1")
+    async with asyncio.timeout(5):
+        while (second := (await patient.question()).question) == first:  # noqa: ASYNC110 - a journal has no event for it
+            await asyncio.sleep(0.001)
+    patient.answer(second, expires_s=60.0)
+    assert (await asking).answer == "open"
+    await patient.acted()
+    assert set(patient.openings.values()) == {1}
+    assert len(patient.told("loop.tripped.v1")) == 2
+
+
 async def test_an_attendant_lets_through_whom_the_twin_did_not_and_says_why(patient):
     asking = patient.asks()
     question = (await patient.question()).question
@@ -292,7 +324,7 @@ async def test_an_opening_that_no_gate_took_before_a_kill_is_ordered_after_it(pa
 
 async def test_a_question_that_a_kill_left_is_answered_after_it(place):
     with place.engine.begin() as connection:
-        name, _ = journal.ask(connection, place.device, "exit", None, None, None, T0)
+        name, _ = journal.ask(connection, place.device, "exit", None, None, None, T0, lasts_us=30 * SECOND)
     place.at += 5 * SECOND
     place.controller.resume()
     await place.acted()
@@ -302,7 +334,7 @@ async def test_a_question_that_a_kill_left_is_answered_after_it(place):
 
 async def test_a_question_that_is_long_over_opens_nothing_after_a_restart(place):
     with place.engine.begin() as connection:
-        journal.ask(connection, place.device, "exit", None, None, None, T0)
+        journal.ask(connection, place.device, "exit", None, None, None, T0, lasts_us=30 * SECOND)
     place.at += 3600 * SECOND
     place.controller.resume()
     await place.acted()
@@ -429,7 +461,7 @@ async def test_a_success_that_has_no_receipt_for_each_is_not_taken_for_one(place
 @pytest.mark.parametrize("outcome", ["refused", "expired"])
 async def test_what_a_receipt_says_was_not_stored_is_kept_with_its_reason(patient, outcome):
     with patient.engine.begin() as connection:
-        name, _ = journal.ask(connection, patient.device, "exit", None, None, None, T0)
+        name, _ = journal.ask(connection, patient.device, "exit", None, None, None, T0, lasts_us=30 * SECOND)
     patient.controller.state("exit", "open")
 
     def first_is_not(_, sent):
