@@ -492,6 +492,41 @@ async def test_the_desk_takes_questions_states_and_overrides(patient):
         assert (await http.get("/latency")).json()["n"] == 1
 
 
+ACTS = {
+    "/gates/exit/loop": b"{}",
+    "/gates/exit/state": b'{"state": "open"}',
+    "/gates/exit/override": b'{"answer": "open", "author": "page", "reason": "why not"}',
+}
+
+
+@pytest.mark.parametrize("path", ACTS)
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "https://evil.example", "content-type": "application/json"}, 403),
+        ({"origin": "null", "content-type": "application/json"}, 403),
+        ({"origin": "http://desk", "content-type": "application/json"}, 403),  # a name that was made to lead here
+        ({"content-type": "text/plain"}, 415),
+        ({"content-type": "application/x-www-form-urlencoded"}, 415),
+        ({}, 415),
+    ],
+)
+async def test_a_web_page_does_nothing_at_the_desk(place, path, headers, status):
+    transport = httpx2.ASGITransport(app=create_desk(place.controller, place.engine))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://desk") as http:
+        assert (await http.post(path, content=ACTS[path], headers=headers)).status_code == status
+        assert (await http.get("/questions")).json() == {"questions": []}
+    assert (place.openings, place.told()) == ({}, [])
+
+
+@pytest.mark.parametrize("media", ["application/json; charset=utf-8", "Application/JSON"])
+async def test_json_by_any_spelling_of_its_name_is_taken(place, media):
+    transport = httpx2.ASGITransport(app=create_desk(place.controller, place.engine))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://desk") as http:
+        told = await http.post("/gates/exit/state", content=b'{"state": "open"}', headers={"content-type": media})
+    assert told.status_code == 204
+
+
 async def test_latency_is_from_the_questions_commit_to_its_answer(patient):
     asking = patient.asks()
     question = await patient.question()
