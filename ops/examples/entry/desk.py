@@ -1,8 +1,8 @@
 """What gates and attendants talk to: a small HTTP interface of the entry system's own, for this machine alone.
 
-A page in a browser on this machine reaches it too. So what acts takes no ``Origin``, which browsers send with every such request,
-and takes JSON by name, for which they would ask first. The desk has no pages, so no origin is its own: one that is the same as
-the ``Host`` may be a name that was made to lead here.
+A page in a browser on this machine reaches it too. So what acts takes no ``Origin``, which browsers send with every such
+request, and takes JSON by name, for which they would ask first. The desk has no pages, so no origin is its own: one that is
+the same as the ``Host`` may be a name that was made to lead here.
 """
 
 from __future__ import annotations
