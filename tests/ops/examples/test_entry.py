@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from ops.examples.database import opened
 from ops.examples.entry import journal
+from ops.examples.entry.cli import follow_answers
 from ops.examples.entry.controller import Controller, Terms, gates_in
 from ops.examples.entry.desk import create_desk, latency
 from ops.examples.entry.gate import RelayGate, SimulatedGate
@@ -423,6 +424,33 @@ async def test_what_happened_while_the_twin_was_away_is_told_to_it_with_its_own_
     assert tripped["time"] == state["time"] == "2026-01-01T12:00:00.000000Z"
     assert (tripped["sequence"], state["sequence"], state["device"]) == ("1", "2", "gate-1")
     assert state["data"]["asked"] == asked.question
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_twin_that_refuses_to_tell_its_answers_stops_no_gate_and_is_asked_again(place, status, caplog):
+    n_asked, is_heard = 0, asyncio.Event()
+
+    async def received(request):
+        nonlocal n_asked
+        n_asked += 1
+        if n_asked < 7:
+            return httpx2.Response(status, json={"detail": "no"})
+        if request.url.path.endswith("/lease"):
+            is_heard.set()
+            await asyncio.Event().wait()
+        return httpx2.Response(200, json={})
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(received)) as http:
+        following = asyncio.create_task(follow_answers(http, "http://twin", "lot", place.controller, "gate-1", QUICK))
+        heard = asyncio.create_task(is_heard.wait())
+        await asyncio.wait((following, heard), return_when=asyncio.FIRST_COMPLETED, timeout=5)
+        was_heard = is_heard.is_set()
+        following.cancel()
+        heard.cancel()
+        await asyncio.gather(following, heard, return_exceptions=True)
+    assert was_heard
+    (warning,) = caplog.messages
+    assert f"{status}: no" in warning
 
 
 async def test_what_the_twin_refuses_does_not_hold_up_the_rest(place):
