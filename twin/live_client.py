@@ -18,20 +18,20 @@ from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import httpx2
 import msgspec
 from msgspec import UNSET, Struct
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from twin.backoff import Backoff
-from twin.client import ServiceError
+from twin.client.connection import _RETRIED, ServiceError, _problem, _told, now_s
 from twin.errors import BadInput
 from twin.events.state import StateView
 from twin.feeds.delta import LISTS, LiveDelta, LiveMessage, LivePing, LiveSnapshot
 
 SILENT_S = 40.0  # the service pings every 15 s where nothing happens
 MOST_BYTES = 64 * 2**20
-_RETRIED = frozenset({429, 500, 502, 503, 504})
 
 _logger = logging.getLogger(__name__)
 
@@ -72,20 +72,22 @@ class LiveFeed:
         patience_s: float | None = None,
         silent_s: float = SILENT_S,
         backoff: Backoff | None = None,
+        key: str | None = None,
     ) -> None:
         """Name what to follow.
 
         Args:
             zones, kinds: which part of the site; None: all of it.
-            headers: sent with each handshake, such as an Authorization.
+            headers: sent with each handshake.
             patience_s: how long the service may be away (None: for ever).
             silent_s: how long a connection may be silent before it is taken for dead.
+            key: API key with the scope ``read``; None where access is open.
         """
         if not url.startswith(("http://", "https://")):
             raise BadInput(f"'{url}' is no address of a service; give for instance http://127.0.0.1:8600")
         self._address = f"ws{url.removeprefix('http').rstrip('/')}/v1/sites/{quote(site, safe='')}/live"
         self._wanted = {name: ",".join(given) for name, given in (("zones", zones), ("kinds", kinds)) if given is not None}
-        self._headers = dict(headers or {})
+        self._headers = {**(headers or {}), **({} if key is None else {"authorization": f"Bearer {key}"})}
         self._patience_s = patience_s
         self._silent_s = silent_s
         self._backoff = backoff or Backoff(random.random, first_s=0.1, longest_s=10.0)
@@ -96,7 +98,7 @@ class LiveFeed:
 
     async def __aiter__(self) -> AsyncGenerator[Live, None]:
         """The state, and again after each change; raises ServiceError where the service refuses, or is away for too long."""
-        self._heard_s = _now_s()
+        self._heard_s = now_s()
         n_failures = 0
         while True:
             before_s = self._heard_s
@@ -106,7 +108,7 @@ class LiveFeed:
                         yield live
                 trouble = "it closed the connection"
             except InvalidStatus as refused:
-                trouble = self._told(refused)
+                trouble = _heard(refused)
             except (OSError, TimeoutError, WebSocketException) as wrong:
                 trouble = f"{type(wrong).__name__}: {wrong}"
             n_failures = 1 if self._heard_s > before_s else n_failures + 1
@@ -123,7 +125,7 @@ class LiveFeed:
                     message = await _next(connection)
                 if message is None:
                     return
-                self._heard_s = _now_s()
+                self._heard_s = now_s()
                 if isinstance(message, LivePing):
                     continue
                 self._now = self._after(message)
@@ -147,22 +149,11 @@ class LiveFeed:
         return Live(epoch=message.epoch, seq=message.seq, state=changed(now.state, message))
 
     async def _pause(self, n_failures: int, trouble: str) -> None:
-        if self._patience_s is not None and _now_s() - self._heard_s > self._patience_s:
+        if self._patience_s is not None and now_s() - self._heard_s > self._patience_s:
             raise ServiceError(f"the live feed at {self._address} was not heard for {self._patience_s} s: {trouble}")
         if n_failures == 1:
             _logger.info("the live feed at %s broke off, trying again: %s", self._address, trouble)
         await asyncio.sleep(self._backoff.wait_s(n_failures))
-
-    def _told(self, refused: InvalidStatus) -> str:
-        """What a refusal says; raises ServiceError where it would be said again."""
-        status, body = refused.response.status_code, bytes(refused.response.body or b"")
-        try:
-            detail = msgspec.json.decode(body, type=dict[str, Any])["detail"]
-        except (msgspec.DecodeError, msgspec.ValidationError, KeyError):
-            detail = body.decode(errors="replace")[:200]
-        if status not in _RETRIED:
-            raise ServiceError(f"{status}: {detail}") from None
-        return f"{status}: {detail}"
 
 
 def changed(state: StateView, delta: LiveDelta) -> StateView:
@@ -185,6 +176,9 @@ async def _next(connection: ClientConnection) -> LiveSnapshot | LiveDelta | Live
     return None
 
 
-def _now_s() -> float:
-    """The event loop's clock."""
-    return asyncio.get_running_loop().time()
+def _heard(refused: InvalidStatus) -> str:
+    """What a refusal says; raises ServiceError where it would be said again."""
+    answer = httpx2.Response(refused.response.status_code, content=bytes(refused.response.body or b""))
+    if answer.status_code not in _RETRIED:
+        raise ServiceError(_told(answer), status=answer.status_code, problem=_problem(answer)) from None
+    return _told(answer)

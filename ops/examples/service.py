@@ -8,15 +8,13 @@ from urllib.parse import quote
 import httpx2
 
 from twin.errors import BadInput
-
-KEY = "TWIN_API_KEY"
-"""The environment variable with the key that the service may ask for."""
+from twin.settings import CLIENT_KEY
 
 
 def headers() -> dict[str, str]:
-    """What a request shows of who asks."""
-    key = os.environ.get(KEY)
-    return {} if key is None else {"authorization": f"Bearer {key}"}
+    """What a request shows of who asks: the key in ``TWIN_API_KEY``; nothing where that is absent or blank."""
+    key = os.environ.get(CLIENT_KEY, "").strip()
+    return {"authorization": f"Bearer {key}"} if key else {}
 
 
 def site_address(url: str, site: str) -> str:

@@ -25,6 +25,7 @@ from ops.examples.billing.invoices import Invoice, close, of_period
 from ops.examples.billing.plan import Plan
 from ops.examples.billing.reconcile import Twin, read_twin, reconciled
 from ops.examples.billing.schema import metadata
+from ops.examples.billing.terms import check_plan, keep_plan
 from ops.examples.database import opened
 from ops.examples.service import headers, site_address
 from twin.errors import BadInput, TwinError
@@ -41,7 +42,7 @@ app.add_typer(codes_app, name="codes")
 Url = Annotated[str, typer.Option("--url", help="Address of the twin's service.")]
 Site = Annotated[str, typer.Option("--site", help="Name of the site.")]
 Database = Annotated[str, typer.Option("--database", help="The book; it is made where there is none.")]
-Tariff = Annotated[str, typer.Option("--tariff", help="twin: its own amounts; or a TOML file with a plan of our own.")]
+Tariff = Annotated[str, typer.Option("--tariff", help="twin: its own amounts; or a TOML file with a plan. As `run` had it.")]
 Name = Annotated[str, typer.Option("--subscription", help="Name of the durable subscription.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -53,8 +54,11 @@ def run(
     site: Site, url: Url = _URL, database: Database = _DATABASE, tariff: Tariff = "twin", subscription: Name = _NAME
 ) -> None:
     """Follow the twin until stopped; it may be killed at any moment."""
+    plan = read_plan(tariff)
     with _book(database) as engine, suppress(KeyboardInterrupt):
-        asyncio.run(follow(url, site, engine, Book(read_plan(tariff)), subscription=subscription, consumer=f"{subscription}-1"))
+        with engine.begin() as connection:
+            keep_plan(connection, plan)
+        asyncio.run(follow(url, site, engine, Book(plan), subscription=subscription, consumer=f"{subscription}-1"))
 
 
 @app.command()
@@ -73,9 +77,13 @@ def reconcile(
         async with httpx2.AsyncClient(timeout=60.0, headers=headers()) as http:
             return await read_twin(http, site_address(url, site), subscription, position)
 
-    told = asyncio.run(ask())
-    with _book(database) as engine, engine.begin() as connection:
-        report = reconciled(connection, Book(read_plan(tariff)), site, told)
+    plan = read_plan(tariff)
+    with _book(database) as engine:
+        with engine.begin() as connection:
+            check_plan(connection, plan)
+        told = asyncio.run(ask())
+        with engine.begin() as connection:
+            report = reconciled(connection, Book(plan), site, told)
     if as_json:
         counts = {kind: report.count(kind) for kind in ("missing", "unknown", "doubled", "different")}
         typer.echo(msgspec.json.encode({**msgspec.to_builtins(report), **counts, "is_equal": report.is_equal}).decode())
@@ -93,8 +101,10 @@ def validate(
     tariff: Tariff = "twin",
 ) -> None:
     """Take a shop's discount off a stay."""
+    plan = read_plan(tariff)
     with _book(database) as engine, engine.begin() as connection:
-        Book(read_plan(tariff)).validate(connection, code, session)
+        check_plan(connection, plan)
+        Book(plan).validate(connection, code, session)
 
 
 @app.command()

@@ -88,6 +88,13 @@ reviews = Table(
     Column("reason", String(1000), nullable=False),
 )
 
+terms = Table(  # one row: what the first run was started with
+    "terms",
+    metadata,
+    Column("plan", String(100), primary_key=True),
+    Column("digest", String(64), nullable=False),
+)
+
 closings = Table(
     "closings",
     metadata,

@@ -27,7 +27,7 @@ from ops.examples.entry.sender import Sender
 from ops.examples.plate import plain
 from ops.examples.service import headers, site_address
 from twin.backoff import Backoff
-from twin.client import Client
+from twin.client import Client, ServiceError
 from twin.errors import BadInput, TwinError
 from twin.events.ids import Micros
 from twin.process import Server, listen, stop_signals
@@ -42,6 +42,8 @@ _DATABASE = "sqlite:///entry.db"
 _TIMEOUT_S = 80.0  # longer than the service may wait before it answers
 _SENDS_WITHIN_S = 5.0
 _MODEL_EVERY_S = 60.0
+
+_logger = logging.getLogger(__name__)
 
 
 @app.command()
@@ -104,8 +106,9 @@ async def _run(
         sender = Sender(quick, address, engine, who, _now, Backoff(random.random, first_s=0.1, longest_s=2.0))
         controller = Controller(engine, who, gate, now=_now, wake=sender.wake, lists=lists, terms=terms)
         _remember(engine, site, controller)
-        client = Client(url, site=site, http=http, backoff=Backoff(random.random, first_s=0.1, longest_s=2.0))
-        parts = (sender.run(), _listen(client, controller, device), _know(quick, address, engine, site, controller))
+        backoff = Backoff(random.random, first_s=0.1, longest_s=2.0)
+        answers = follow_answers(http, url, site, controller, device, backoff)
+        parts = (sender.run(), answers, _know(quick, address, engine, site, controller))
         tasks = [asyncio.create_task(one) for one in parts]
         try:
             controller.resume()
@@ -115,7 +118,6 @@ async def _run(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await controller.aclose()
-            await client.__aexit__(None, None, None)
 
 
 async def _serve(desk: object, port: int, tasks: list[asyncio.Task[None]]) -> None:
@@ -135,9 +137,23 @@ async def _serve(desk: object, port: int, tasks: list[asyncio.Task[None]]) -> No
             task.result()
 
 
-async def _listen(client: Client, controller: Controller, device: str) -> None:
-    async for event in client.subscribe(f"gates-{device}", types=["gate.decided.v1"], consumer=device, limit=20):
-        controller.decide(event)
+async def follow_answers(
+    http: httpx2.AsyncClient, url: str, site: str, controller: Controller, device: str, backoff: Backoff
+) -> None:
+    """Act on the twin's answers, for ever; a twin that refuses, as for a key that has ended, stops no gate."""
+    n_failures = 0
+    while True:
+        try:
+            async with Client(url, site=site, http=http, backoff=backoff) as client:
+                events = client.subscribe(f"gates-{device}", types=["gate.decided.v1"], consumer=device, limit=20)
+                async for event in events:
+                    n_failures = 0
+                    controller.decide(event)
+        except ServiceError as refused:
+            n_failures += 1
+            if n_failures == 1:
+                _logger.warning("the twin does not tell its answers (%s); gates go by the site's own rule", refused)
+            await asyncio.sleep(backoff.wait_s(n_failures))
 
 
 async def _know(http: httpx2.AsyncClient, address: str, engine: Engine, site: str, controller: Controller) -> None:

@@ -86,7 +86,9 @@ class Controller:
         way = direction_of(self._gates, portal, direction)
         ruling = by_list(self._lists, way, plate)
         with self._engine.begin() as connection:
-            name, is_new = journal.ask(connection, self._device, portal, direction, loop, given, self._now())
+            name, is_new = journal.ask(
+                connection, self._device, portal, direction, loop, given, self._now(), lasts_us=self._stale_us
+            )
         self._wake()
         question = self._question(name)
         if is_new and ruling is not None:
@@ -183,7 +185,7 @@ class Controller:
 
     async def _order(self, question: Row[Any]) -> None:
         """Order an opening until the gate takes it, or it is too late for that: a gate that takes none is a fault."""
-        until_at, n_tries, is_taken = question.ruled_at + round(self._terms.stale_s * SECOND), 0, False
+        until_at, n_tries, is_taken = question.ruled_at + self._stale_us, 0, False
         while not is_taken and self._now() < until_at:
             n_tries += 1
             is_taken = await self._opens(question)
@@ -213,7 +215,11 @@ class Controller:
         return found
 
     def _is_stale(self, question: Row[Any]) -> bool:
-        return self._now() - question.asked_at >= self._terms.stale_s * SECOND
+        return self._now() - question.asked_at >= self._stale_us
+
+    @property
+    def _stale_us(self) -> Micros:
+        return round(self._terms.stale_s * SECOND)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

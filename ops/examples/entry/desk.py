@@ -1,4 +1,9 @@
-"""What gates and attendants talk to: a small HTTP interface of the entry system's own, for this machine alone."""
+"""What gates and attendants talk to: a small HTTP interface of the entry system's own, for this machine alone.
+
+A page in a browser on this machine reaches it too. So what acts takes no ``Origin``, which browsers send with every such
+request, and takes JSON by name, for which they would ask first. The desk has no pages, so no origin is its own: one that is
+the same as the ``Host`` may be a name that was made to lead here.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +21,16 @@ from starlette.types import ExceptionHandler
 
 from ops.examples.entry.controller import Controller
 from ops.examples.entry.journal import questions
-from twin.errors import BadInput, TwinError
+from twin.errors import BadInput, Forbidden, TwinError, UnsupportedMedia
 from twin.events.observations import Direction, GateState
 
 _BODY_BYTES = 16_384
+_JSON = "application/json"
 _Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A vehicle is at a gate; ``id`` is the gate's own: sent again it is the same question.
+    """A vehicle is at a gate; ``id`` is the gate's own: sent again by it before the question is over, it is the same.
 
     Attributes:
         plate: as the gate's own camera read it; for the lists, and not kept.
@@ -108,6 +114,7 @@ def _told(question: Row[Any]) -> dict[str, Any]:
 
 
 async def _body(request: Request, kind: Callable[..., Any]) -> Any:
+    _check_sender(request)
     body = await request.body()
     if len(body) > _BODY_BYTES:
         raise BadInput(f"the body has {len(body)} bytes; {_BODY_BYTES} are enough")
@@ -117,8 +124,17 @@ async def _body(request: Request, kind: Callable[..., Any]) -> Any:
         raise BadInput(f"the body cannot be read: {wrong}; see ops/docs/consumers.md") from None
 
 
+def _check_sender(request: Request) -> None:
+    """See that no web page sends this; raises Forbidden or UnsupportedMedia."""
+    if (origin := request.headers.get("origin")) is not None:
+        raise Forbidden(f"a page of '{origin[:80]}' may not do this; programs send no Origin")
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != _JSON:
+        raise UnsupportedMedia(f"content-type '{media[:80]}' is not what the desk takes; send {_JSON}")
+
+
 def _json(told: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(told), status, media_type="application/json")
+    return Response(msgspec.json.encode(told), status, media_type=_JSON)
 
 
 async def _refused(_: Request, error: TwinError) -> Response:

@@ -43,7 +43,6 @@ questions = Table(
     metadata,
     Column("question", String(64), primary_key=True),  # the id of the observation that asks
     Column("n", Integer, nullable=False, unique=True),
-    Column("given", String(200), unique=True),  # the name that the gate gave it
     Column("portal", String(200), nullable=False),
     Column("direction", String(3)),
     Column("asked_at", BigInteger, nullable=False),
@@ -54,6 +53,13 @@ questions = Table(
     Column("order", String(10), nullable=False),  # to the gate: none, pending, taken, failed
     Column("committed_at", BigInteger),  # when the twin said that it has the question
     Column("received_at", BigInteger),  # when its answer came
+)
+_names = Table(  # that gates gave: each counts by itself, and begins again after a power cut
+    "names",
+    metadata,
+    Column("portal", String(200), primary_key=True),
+    Column("given", String(200), primary_key=True),
+    Column("question", String(64), nullable=False),
 )
 
 
@@ -116,17 +122,31 @@ def ask(
     loop: str | None,
     given: str | None,
     at: Micros,
+    *,
+    lasts_us: Micros,
 ) -> tuple[EventId, bool]:
-    """A vehicle asks: its question, and whether it is a new one. The same given name is the same question."""
+    """A vehicle asks: its question, and whether it is a new one.
+
+    The same name given by the same gate is the same question, until that is over: ``lasts_us`` after it was asked or, as its
+    opening may be on its way to the gate, after it was answered with one.
+    """
     if given is not None:
-        known = connection.scalar(select(questions.c.question).where(questions.c.given == given))
-        if known is not None:
-            return EventId(known), False
+        known = _named(connection, portal, given)
+        if known is not None and at < lasts_us + (known.ruled_at if known.answer == "open" else known.asked_at):
+            return EventId(known.question), False
     n = tell(connection, "loop.tripped.v1", at, portal=portal, direction=direction, loop=loop)
     name = who.event_id(n)
-    row = {"portal": portal, "direction": direction, "asked_at": at, "order": "none", "given": given}
+    row = {"portal": portal, "direction": direction, "asked_at": at, "order": "none"}
     connection.execute(questions.insert().values(question=name, n=n, **row))
+    if given is not None:
+        connection.execute(_names.delete().where(_names.c.portal == portal, _names.c.given == given))
+        connection.execute(_names.insert().values(portal=portal, given=given, question=name))
     return name, True
+
+
+def _named(connection: Connection, portal: str, given: str) -> Row[Any] | None:
+    wanted = select(questions).join(_names, _names.c.question == questions.c.question)
+    return connection.execute(wanted.where(_names.c.portal == portal, _names.c.given == given)).first()
 
 
 def question_of(connection: Connection, name: str) -> Row[Any] | None:

@@ -15,19 +15,18 @@ from ops.examples.entry import journal
 from twin.backoff import Backoff
 from twin.events.codec import rfc3339
 from twin.events.ids import Micros
+from twin.projections.answers import Receipts
 
 _BATCH = 200
 _LINES = {"content-type": "application/x-ndjson"}
+_PASSING = frozenset({401, 403, 404, 408, 429})  # of 4xx: a key or a site may be missing for a while; others refuse the content
+_NOT_STORED = ("refused", "expired")
 
 _logger = logging.getLogger(__name__)
 
 
 class Sender:
-    """One at a time, the oldest first; what the twin has is resent without harm, as its number is the device's sequence.
-
-    Attributes:
-        is_away: the twin did not answer the last time.
-    """
+    """One at a time, the oldest first; what the twin has is resent without harm, as its number is the device's sequence."""
 
     def __init__(
         self,
@@ -41,7 +40,7 @@ class Sender:
         self._http, self._address, self._engine = http, f"{address}/observations", engine
         self._device, self._now, self._backoff = device, now, backoff
         self._more = asyncio.Event()
-        self.is_away = False
+        self._said: set[str] = set()  # kinds of trouble, since the twin last took something
 
     def wake(self) -> None:
         """There is something to send."""
@@ -60,30 +59,43 @@ class Sender:
                 n_failures = 0
             else:
                 n_failures += 1
-                if not self.is_away:
-                    _logger.warning("the twin at %s is away; what happens here is told to it later", self._address)
-                self.is_away = True
                 await asyncio.sleep(self._backoff.wait_s(n_failures))
 
     async def _sends(self, waiting: Sequence[Row[Any]]) -> bool:
+        """Whether the twin has said of each what becomes of it; else all that it said nothing of is sent again later."""
         try:
             answer = await self._http.post(self._address, content=b"\n".join(map(self._event, waiting)), headers=_LINES)
-        except httpx2.TransportError:
-            return False
-        if answer.status_code in (429, 500, 502, 503, 504):
-            return False
-        self.is_away = False
+        except httpx2.TransportError as away:
+            return self._is_later(type(away).__name__)
+        if not answer.is_success and (answer.status_code // 100 != 4 or answer.status_code in _PASSING):
+            return self._is_later(str(answer.status_code), answer.text[:300])
         if not answer.is_success and len(waiting) > 1:  # all or none: find out which one it is
             for one in waiting:
                 if not await self._sends([one]):
                     return False
             return True
-        refused = None if answer.is_success else f"{answer.status_code}: {answer.text[:300]}"
-        if refused is not None:
-            _logger.error("the twin refuses %s of %s: %s", waiting[0].type, rfc3339(waiting[0].at), refused)
-        with self._engine.begin() as connection:
-            journal.sent(connection, [one.n for one in waiting], self._now(), refused)
+        reasons = _reasons(answer, len(waiting))
+        if reasons is None:
+            return self._is_later("no receipt for each", answer.text[:300])
+        self._said.clear()
+        self._note(waiting, reasons)
         return True
+
+    def _is_later(self, kind: str, trouble: str = "") -> bool:
+        """Say that the twin takes nothing, of each kind of trouble once until it takes something again; gives False."""
+        if kind not in self._said:
+            self._said.add(kind)
+            _logger.warning("%s takes nothing: %s %s; what happens here is told to it later", self._address, kind, trouble)
+        return False
+
+    def _note(self, waiting: Sequence[Row[Any]], reasons: Sequence[str | None]) -> None:
+        now, pairs = self._now(), list(zip(waiting, reasons, strict=True))
+        with self._engine.begin() as connection:
+            journal.sent(connection, [one.n for one, reason in pairs if reason is None], now)
+            for one, reason in pairs:
+                if reason is not None:
+                    journal.sent(connection, [one.n], now, reason)
+                    _logger.error("the twin refuses %s of %s: %s", one.type, rfc3339(one.at), reason)
 
     def _event(self, row: Row[Any]) -> bytes:
         who = self._device
@@ -100,3 +112,15 @@ class Sender:
             "data": msgspec.json.decode(row.data),
         }
         return msgspec.json.encode(told)
+
+
+def _reasons(answer: httpx2.Response, n_sent: int) -> Sequence[str | None] | None:
+    """Why each was not stored, None where it was; None in all where the answer does not say it of each."""
+    if not answer.is_success:
+        return [f"{answer.status_code}: {answer.text[:300]}"] * n_sent
+    try:
+        receipts = msgspec.json.decode(answer.content, type=Receipts).receipts
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+        return None
+    reasons = [f"{one.outcome}: {one.reason}" if one.outcome in _NOT_STORED else None for one in receipts]
+    return reasons if len(reasons) == n_sent else None

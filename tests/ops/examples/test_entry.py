@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from ops.examples.database import opened
 from ops.examples.entry import journal
+from ops.examples.entry.cli import follow_answers
 from ops.examples.entry.controller import Controller, Terms, gates_in
 from ops.examples.entry.desk import create_desk, latency
 from ops.examples.entry.gate import RelayGate, SimulatedGate
@@ -239,6 +240,38 @@ async def test_the_same_question_sent_again_is_the_same_question(patient):
     assert len(patient.told("loop.tripped.v1")) == 1
 
 
+async def test_gates_that_count_alike_ask_questions_of_their_own(patient):
+    exiting, entering = patient.asks("exit", given="1"), patient.asks("entry", given="1")
+    patient.answer((await patient.question("exit")).question)
+    patient.answer((await patient.question("entry")).question, "refuse", portal="entry")
+    assert [(await one).answer for one in (exiting, entering)] == ["open", "refuse"]
+    await patient.acted()
+    assert [portal for portal, _ in patient.openings] == ["exit"]
+
+
+@pytest.mark.parametrize("answer", ["open", "refuse"])
+async def test_a_name_that_comes_again_after_its_question_is_over_is_another_question(patient, answer):
+    """As from a gate whose counter begins again after a power cut."""
+    asking = patient.asks(given="1")
+    first = (await patient.question()).question
+    patient.at += 5 * SECOND
+    patient.answer(first, answer)
+    await asking
+    await patient.acted()
+    patient.at = T0 + 30 * SECOND + (5 * SECOND if answer == "open" else 0) - 1
+    assert (await patient.asks(given="1")).question == first
+    patient.at += 1
+    asking = patient.asks(given="1")
+    async with asyncio.timeout(5):
+        while (second := (await patient.question()).question) == first:  # noqa: ASYNC110 - a journal has no event for it
+            await asyncio.sleep(0.001)
+    patient.answer(second, expires_s=60.0)
+    assert (await asking).answer == "open"
+    await patient.acted()
+    assert set(patient.openings.values()) == {1}
+    assert len(patient.told("loop.tripped.v1")) == 2
+
+
 async def test_an_attendant_lets_through_whom_the_twin_did_not_and_says_why(patient):
     asking = patient.asks()
     question = (await patient.question()).question
@@ -292,7 +325,7 @@ async def test_an_opening_that_no_gate_took_before_a_kill_is_ordered_after_it(pa
 
 async def test_a_question_that_a_kill_left_is_answered_after_it(place):
     with place.engine.begin() as connection:
-        name, _ = journal.ask(connection, place.device, "exit", None, None, None, T0)
+        name, _ = journal.ask(connection, place.device, "exit", None, None, None, T0, lasts_us=30 * SECOND)
     place.at += 5 * SECOND
     place.controller.resume()
     await place.acted()
@@ -302,7 +335,7 @@ async def test_a_question_that_a_kill_left_is_answered_after_it(place):
 
 async def test_a_question_that_is_long_over_opens_nothing_after_a_restart(place):
     with place.engine.begin() as connection:
-        journal.ask(connection, place.device, "exit", None, None, None, T0)
+        journal.ask(connection, place.device, "exit", None, None, None, T0, lasts_us=30 * SECOND)
     place.at += 3600 * SECOND
     place.controller.resume()
     await place.acted()
@@ -357,6 +390,16 @@ async def sending(place, answer):
             await asyncio.gather(running, return_exceptions=True)
 
 
+def receipts(events, **outcome):
+    """An answer that has stored them all, or says something else of each."""
+    return httpx2.Response(200, json={"receipts": [{"outcome": "stored", **outcome} for _ in events]})
+
+
+def refusals(place):
+    with place.engine.begin() as connection:
+        return [one.refused for one in connection.execute(select(journal.outbox).order_by(journal.outbox.c.n))]
+
+
 async def all_sent(place):
     async with asyncio.timeout(5):
         while True:
@@ -370,8 +413,8 @@ async def test_what_happened_while_the_twin_was_away_is_told_to_it_with_its_own_
     asked = await place.asks("exit")
     place.at += 600 * SECOND
 
-    def away_twice(n, _):
-        return httpx2.Response(503 if n < 3 else 200)
+    def away_twice(n, sent):
+        return httpx2.Response(503) if n < 3 else receipts(sent)
 
     async with sending(place, away_twice) as reached:
         await all_sent(place)
@@ -383,18 +426,81 @@ async def test_what_happened_while_the_twin_was_away_is_told_to_it_with_its_own_
     assert state["data"]["asked"] == asked.question
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_twin_that_refuses_to_tell_its_answers_stops_no_gate_and_is_asked_again(place, status, caplog):
+    n_asked, is_heard = 0, asyncio.Event()
+
+    async def received(request):
+        nonlocal n_asked
+        n_asked += 1
+        if n_asked < 7:
+            return httpx2.Response(status, json={"detail": "no"})
+        if request.url.path.endswith("/lease"):
+            is_heard.set()
+            await asyncio.Event().wait()
+        return httpx2.Response(200, json={})
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(received)) as http:
+        following = asyncio.create_task(follow_answers(http, "http://twin", "lot", place.controller, "gate-1", QUICK))
+        heard = asyncio.create_task(is_heard.wait())
+        await asyncio.wait((following, heard), return_when=asyncio.FIRST_COMPLETED, timeout=5)
+        was_heard = is_heard.is_set()
+        following.cancel()
+        heard.cancel()
+        await asyncio.gather(following, heard, return_exceptions=True)
+    assert was_heard
+    (warning,) = caplog.messages
+    assert f"{status}: no" in warning
+
+
 async def test_what_the_twin_refuses_does_not_hold_up_the_rest(place):
     for portal in ("exit", "entry", "exit"):
         place.controller.state(portal, "closed")
 
     def no_entry(_, events):
-        return httpx2.Response(422 if any(one["data"]["portal"] == "entry" for one in events) else 200, text="no")
+        has_entry = any(one["data"]["portal"] == "entry" for one in events)
+        return httpx2.Response(422, text="no") if has_entry else receipts(events)
 
     async with sending(place, no_entry):
         await all_sent(place)
-    with place.engine.begin() as connection:
-        refused = [one.refused for one in connection.execute(select(journal.outbox).order_by(journal.outbox.c.n))]
-    assert refused == [None, "422: no", None]
+    assert refusals(place) == [None, "422: no", None]
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 404, 408, 429, 500, 501, 502, 503, 504])
+async def test_what_the_twin_does_not_take_for_a_while_reaches_it_later_and_is_said_once(place, status, caplog):
+    for state in ("open", "closed"):
+        place.controller.state("exit", state)
+    async with sending(place, lambda n, sent: httpx2.Response(status, text="not now") if n < 4 else receipts(sent)) as reached:
+        await all_sent(place)
+    assert [len(sent) for sent in reached] == [2, 2, 2, 2], "nothing is taken apart to find a culprit"
+    assert refusals(place) == [None, None]
+    (warning,) = caplog.messages
+    assert f"{status} not now" in warning
+
+
+@pytest.mark.parametrize("answer", [httpx2.Response(200), httpx2.Response(200, json={"receipts": []})])
+async def test_a_success_that_has_no_receipt_for_each_is_not_taken_for_one(place, answer):
+    place.controller.state("exit", "open")
+    async with sending(place, lambda n, sent: answer if n < 3 else receipts(sent)) as reached:
+        await all_sent(place)
+    assert len(reached) == 3
+
+
+@pytest.mark.parametrize("outcome", ["refused", "expired"])
+async def test_what_a_receipt_says_was_not_stored_is_kept_with_its_reason(patient, outcome):
+    with patient.engine.begin() as connection:
+        name, _ = journal.ask(connection, patient.device, "exit", None, None, None, T0, lasts_us=30 * SECOND)
+    patient.controller.state("exit", "open")
+
+    def first_is_not(_, sent):
+        told = [{"outcome": outcome, "reason": "why"}, {"outcome": "duplicate", "position": "7"}]
+        return httpx2.Response(200, json={"receipts": told})
+
+    async with sending(patient, first_is_not):
+        await all_sent(patient)
+    assert refusals(patient) == [f"{outcome}: why", None]
+    with patient.engine.begin() as connection:
+        assert journal.question_of(connection, name).committed_at is None, "the twin does not have the question"
 
 
 async def test_the_desk_takes_questions_states_and_overrides(patient):
@@ -412,6 +518,41 @@ async def test_the_desk_takes_questions_states_and_overrides(patient):
         assert (await http.post("/gates/exit/override", json={**given, "question": question})).status_code == 409
         assert [one["answer"] for one in (await http.get("/questions")).json()["questions"]] == ["open"]
         assert (await http.get("/latency")).json()["n"] == 1
+
+
+ACTS = {
+    "/gates/exit/loop": b"{}",
+    "/gates/exit/state": b'{"state": "open"}',
+    "/gates/exit/override": b'{"answer": "open", "author": "page", "reason": "why not"}',
+}
+
+
+@pytest.mark.parametrize("path", ACTS)
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "https://evil.example", "content-type": "application/json"}, 403),
+        ({"origin": "null", "content-type": "application/json"}, 403),
+        ({"origin": "http://desk", "content-type": "application/json"}, 403),  # a name that was made to lead here
+        ({"content-type": "text/plain"}, 415),
+        ({"content-type": "application/x-www-form-urlencoded"}, 415),
+        ({}, 415),
+    ],
+)
+async def test_a_web_page_does_nothing_at_the_desk(place, path, headers, status):
+    transport = httpx2.ASGITransport(app=create_desk(place.controller, place.engine))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://desk") as http:
+        assert (await http.post(path, content=ACTS[path], headers=headers)).status_code == status
+        assert (await http.get("/questions")).json() == {"questions": []}
+    assert (place.openings, place.told()) == ({}, [])
+
+
+@pytest.mark.parametrize("media", ["application/json; charset=utf-8", "Application/JSON"])
+async def test_json_by_any_spelling_of_its_name_is_taken(place, media):
+    transport = httpx2.ASGITransport(app=create_desk(place.controller, place.engine))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://desk") as http:
+        told = await http.post("/gates/exit/state", content=b'{"state": "open"}', headers={"content-type": media})
+    assert told.status_code == 204
 
 
 async def test_latency_is_from_the_questions_commit_to_its_answer(patient):

@@ -104,7 +104,41 @@ async def test_a_silent_connection_is_taken_for_dead(serve, listen, story):
 
 async def test_what_the_service_refuses_is_an_error_at_once(serve, listen):
     async with serve() as running, listen(running.app) as address:
-        with pytest.raises(ServiceError, match="422: zones='row_z' has 'row_z'"):
+        with pytest.raises(ServiceError, match="422: zones='row_z' has 'row_z'") as refused:
             await anext(aiter(feed_of(address, zones=["row_z"])))
+    assert (refused.value.status, refused.value.problem["status"]) == (422, 422)
+    assert "row_z" in refused.value.problem["detail"]
     with pytest.raises(BadInput, match="no address of a service"):
         LiveFeed("127.0.0.1:8600", site="lot")
+
+
+async def test_it_shows_its_key_and_without_a_good_one_it_is_refused_at_once(serve, listen, lot, story, doors):
+    async with (
+        doors() as at,
+        serve(story.events(story.confirmed()), access=at.access) as running,
+        listen(running.app) as address,
+    ):
+        lives = aiter(feed_of(address, key=at.key("read")))
+        assert await reached(lives, 1) == await replay(running.log, lot)
+        await lives.aclose()
+        for key, status in ((None, 401), ("twin_k1_wrong", 401), (at.key("ingest"), 403)):
+            with pytest.raises(ServiceError) as refused:
+                await anext(aiter(feed_of(address, key=key)))
+            assert (refused.value.status, refused.value.problem["status"]) == (status, status)
+
+
+async def test_it_ends_soon_after_its_key(serve, listen, story, doors, monkeypatch):
+    monkeypatch.setattr("twin.api.guard.RECHECK_S", 0.02)
+    async with (
+        doors() as at,
+        serve(story.events(story.confirmed()), access=at.access) as running,
+        listen(running.app) as address,
+    ):
+        key = at.key("read")
+        lives = aiter(feed_of(address, key=key))
+        await reached(lives, 1)
+        at.revoke(key)
+        async with asyncio.timeout(10):
+            with pytest.raises(ServiceError, match="401: ") as refused:
+                await reached(lives, 2)
+        assert refused.value.status == 401
