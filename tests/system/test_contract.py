@@ -21,6 +21,7 @@ def test_the_service_holds_to_its_description(lived_in, tmp_path):
     program = shutil.which("schemathesis", path=os.path.dirname(sys.executable)) or "schemathesis"
     command = [program, "run", f"{lived_in}/openapi.json", "--checks", "all", "--max-examples", EXAMPLES, "--seed", SEED]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=850)
+    (tmp_path / "told.txt").write_text(done.stdout)
     told = done.stdout[-12_000:]
     assert done.returncode == 0, told
     n_made = int(re.search(r"(\d+) generated", done.stdout)[1])

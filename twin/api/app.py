@@ -137,7 +137,8 @@ async def _described(request: Request) -> tuple[dict[str, Any], dict[str, Any]]:
         if len(made) >= _MOST_DESCRIBED:
             made.clear()
         sites = [services.sites[name] for name in names]
-        http = document(ENDPOINTS, services.extra_routes, version=services.version, sites=sites)
+        has_keys = services.access.keyed is not None
+        http = document(ENDPOINTS, services.extra_routes, version=services.version, sites=sites, has_keys=has_keys)
         made[names] = http, asyncapi.document(version=services.version, sites=sites)
     return made[names]
 

@@ -18,7 +18,7 @@ from twin.api.exchange import body_of, json, services_of, site_of
 from twin.api.ingest import told_once
 from twin.api.plan_in_picture import DrawnLine, plan_in_picture
 from twin.api.schemas import ReceiptView
-from twin.errors import BadInput, NotFound
+from twin.errors import Contradiction, NotFound
 from twin.events.codec import micros
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import DeviceId
@@ -116,7 +116,7 @@ async def save_calibration(request: Request) -> Response:
     solution = await _solved(request, given, camera, level)
     made = solution.calibration
     if made is None:
-        raise BadInput(f"the marks give no calibration: {solution.remarks[0].text}")
+        raise Contradiction(f"the marks give no calibration: {solution.remarks[0].text}")
     payload = CameraCalibrated(
         camera=camera.id,
         level=level.id,
@@ -150,7 +150,7 @@ def _level(site: Site, camera: Camera, given: MarksGiven) -> Level:
     name = camera.level if given.level is None else given.level
     found = next((one for one in site.levels if one.id == name), None)
     if found is None:
-        raise BadInput(f"site '{site.name}' has no level '{name[:80]}'; there are {', '.join(one.id for one in site.levels)}")
+        raise NotFound(f"site '{site.name}' has no level '{name[:80]}'; there are {', '.join(one.id for one in site.levels)}")
     return found
 
 
@@ -158,12 +158,14 @@ def marks_of(given: MarksGiven, camera: Camera, level: Level) -> Marks:
     """What is given, of this camera over this level.
 
     Raises:
-        BadInput: a lens is to be kept that nobody knows.
+        Contradiction: a lens is to be kept that nobody knows.
     """
     lens = None
     if given.lens == "keep":
         if not isinstance(camera.geometry, Pinhole):
-            raise BadInput(f"the site model has only a homography of camera '{camera.id}', no lens to keep; give lens 'find'")
+            raise Contradiction(
+                f"the site model has only a homography of camera '{camera.id}', no lens to keep; give lens 'find'"
+            )
         lens = Lens(k=camera.geometry.k, distortion=camera.geometry.distortion)
     return Marks(
         frame_px=camera.frame_px,
@@ -198,7 +200,7 @@ ENDPOINTS = (
         about="What marked points say of a camera: geometry, residuals, uncertainty, remarks, and the plan as it would see it.",
         answer=CalibrationTried,
         body=MarksGiven,
-        refusals=(404, 413, 422, 503),
+        refusals=(404, 409, 413, 422, 503),
     ),
     Endpoint(
         path=_PATH,

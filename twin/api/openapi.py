@@ -45,12 +45,18 @@ _PATH_SCHEMAS: Mapping[str, Mapping[str, Any]] = {
 
 
 def document(
-    endpoints: Sequence[Endpoint], extra_routes: Iterable[BaseRoute], *, version: str, sites: Iterable[Site] = ()
+    endpoints: Sequence[Endpoint],
+    extra_routes: Iterable[BaseRoute],
+    *,
+    version: str,
+    sites: Iterable[Site] = (),
+    has_keys: bool = True,
 ) -> dict[str, Any]:
     """The description of every HTTP route; a route without an endpoint's words is described by its docstring.
 
     Args:
         sites: those served; their names, and those on their maps, are listed where one of them is wanted.
+        has_keys: whether anybody is asked for a key.
     """
     routes = [route for route in extra_routes if isinstance(route, Route)]
     schema_by_type, components = _schemas(endpoints, routes)
@@ -73,9 +79,19 @@ def document(
         "paths": dict(sorted(paths.items())),
         "components": {"schemas": components, "securitySchemes": SCHEMES},
     }
+    if not has_keys:
+        _open(told)
     sites = tuple(sites)
     components["SentObservation"] = sent_observation(sites)
     return filled(told, sites)
+
+
+def _open(told: dict[str, Any]) -> None:
+    """Take out what is said of keys, which nobody asks for."""
+    del told["components"]["securitySchemes"]
+    for operation in (one for operations in told["paths"].values() for one in operations.values()):
+        operation["security"] = []
+        operation["responses"].pop("401", None)
 
 
 def _schemas(endpoints: Sequence[Endpoint], routes: Iterable[Route]) -> tuple[dict[int, Any], dict[str, Any]]:
@@ -103,6 +119,7 @@ def _operation(endpoint: Endpoint, schema_by_type: Mapping[int, Any]) -> dict[st
         "parameters": [*_path_parameters(endpoint.path), *(_parameter(one) for one in endpoint.parameters)],
         "responses": {**_answers(endpoint, schema_by_type), **_problems(_refusals(endpoint))},
         "security": security(endpoint.scope),
+        "x-scope": endpoint.scope,
     }
     if endpoint.takes or endpoint.body is not None:
         operation["requestBody"] = _body(endpoint, schema_by_type)
@@ -166,6 +183,7 @@ def _undescribed(route: Route, schema_by_type: Mapping[int, Any]) -> dict[str, A
         "summary": words.splitlines()[0],
         "parameters": _path_parameters(_plain(route.path)),
         "security": security(scope),
+        "x-scope": scope,
         **getattr(route.endpoint, "openapi", {}),
     }
     refusals = {404, *getattr(route.endpoint, "refusals", ()), *FOR_ALL, *(REFUSALS if scope is not None else ())}
@@ -186,9 +204,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
     names = re.findall(r"{(\w+)}", path)
-    return [
-        {"name": name, "in": "path", "required": True, "schema": _PATH_SCHEMAS.get(name, {"type": "string"})} for name in names
-    ]
+    return [{"name": name, "in": "path", "required": True, "schema": _path_schema(path, name)} for name in names]
 
 
 def _problems(statuses: Iterable[int]) -> dict[str, Any]:
@@ -199,3 +215,9 @@ def _problems(statuses: Iterable[int]) -> dict[str, Any]:
 def _plain(path: str) -> str:
     """A path without Starlette's converters."""
     return re.sub(r"{(\w+):\w+}", r"{\1}", path)
+
+
+def _path_schema(path: str, name: str) -> Mapping[str, Any]:
+    if name == "name" and "/webhooks/" in path:
+        return {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,53}$"}
+    return _PATH_SCHEMAS.get(name, {"type": "string"})

@@ -52,7 +52,7 @@ ENDPOINTS = (
         about="One stay at a moment: what both ends rest on, where it stood, and every version of it.",
         answer=StayTold,
         parameters=MOMENT,
-        refusals=(404, 410, 422, 503),
+        refusals=(404, 410, 413, 422, 503),
     ),
     Endpoint(
         path="/v1/sites/{site}/review",
@@ -68,6 +68,6 @@ ENDPOINTS = (
                 schema={"type": "integer", "minimum": 0, "maximum": CASES_MOST},
             ),
         ),
-        refusals=(404, 410, 422, 503),
+        refusals=(404, 410, 413, 422, 503),
     ),
 )

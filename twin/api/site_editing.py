@@ -17,7 +17,7 @@ from twin.api.bodies import Time, read_json
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import body_of, json, services_of, site_of
 from twin.api.ingest import told_once
-from twin.errors import NotFound, SiteFault
+from twin.errors import Contradiction, NotFound, SiteFault
 from twin.events.codec import micros
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import DeviceId
@@ -80,7 +80,7 @@ async def save_edition(request: Request) -> Response:
     given = read_json(await body_of(request, most_bytes=_BODY_BYTES), EditionGiven, what="the map", see=_SEE)
     made, faults, changes = await asyncio.to_thread(_checked, site, given)
     if faults:
-        raise SiteFault(site.name, faults)
+        raise Contradiction(str(SiteFault(site.name, faults)))
     kept = await asyncio.to_thread(
         _versions(request).save, made, at=given.at, author=given.author, reason=given.reason, changes=changes
     )

@@ -32,8 +32,9 @@ LONGEST_WAIT_S = 9.0
 
 # What the handlers check themselves, in words of their own, is only said here.
 Position = Annotated[str, Meta(extra_json_schema=POSITION)]
-_FactType = Annotated[str, Meta(extra_json_schema={"enum": sorted(FACT_TYPES)})]
-_Zone = Annotated[str, Meta(extra_json_schema=of_site("zone"))]
+FactType = Annotated[str, Meta(extra_json_schema={"enum": sorted(FACT_TYPES)})]
+ZoneName = Annotated[str, Meta(extra_json_schema=of_site("zone"))]
+Subjects = Annotated[tuple[str, ...], Meta(extra_json_schema={"maxItems": 1_000})]
 _Lease = Annotated[int, Meta(ge=0, le=LARGEST)]
 _LeaseS = Annotated[float, Meta(extra_json_schema={"minimum": 1, "maximum": 3600})]
 
@@ -41,9 +42,9 @@ _LeaseS = Annotated[float, Meta(extra_json_schema={"minimum": 1, "maximum": 3600
 class Wanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A subscription as it is put; ``after`` is a position (digits), absent: from now on."""
 
-    types: tuple[_FactType, ...] = ()
-    zones: tuple[_Zone, ...] = ()
-    subjects: Annotated[tuple[str, ...], Meta(extra_json_schema={"maxItems": 1_000})] = ()
+    types: tuple[FactType, ...] = ()
+    zones: tuple[ZoneName, ...] = ()
+    subjects: Subjects = ()
     after: Position | None = None
     most_attempts: Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": 100})] = 5
 

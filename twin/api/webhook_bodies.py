@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from twin.api.bodies import Time
-from twin.api.subscriptions import ParkedView, parked_view
+from twin.api.subscriptions import FactType, ParkedView, Position, Subjects, ZoneName, parked_view
 from twin.events.codec import rfc3339
 from twin.events.ids import SECOND
-from twin.feeds.webhooks import WebhookStanding
+from twin.feeds.webhooks import LONGEST_OVERLAP_S, WebhookStanding
 from twin.log.webhooks import Attempt
 
 _MOST_PARKED = 1_000
+_URL = r"^https?://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.){0,5}[a-z]{2,20}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~/-]{0,1000})?$"
 
 
 class WebhookWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A webhook as it is put; ``after`` is a position (digits), absent: from now on."""
+    """A webhook as it is put; ``after`` is a position (digits), absent: from now on.
 
-    url: str
-    types: tuple[str, ...] = ()
-    zones: tuple[str, ...] = ()
-    subjects: tuple[str, ...] = ()
-    after: str | None = None
+    Attributes:
+        url: of a host by its name; by its address only where ``TWIN_WEBHOOK_ALLOW`` names that.
+    """
+
+    url: Annotated[str, Meta(extra_json_schema={"pattern": _URL})]
+    types: tuple[FactType, ...] = ()
+    zones: tuple[ZoneName, ...] = ()
+    subjects: Subjects = ()
+    after: Position | None = None
 
 
 class RotationWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For how long, in seconds, the secrets so far sign beside the new one."""
 
-    overlap_s: float = 86_400.0
+    overlap_s: Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": LONGEST_OVERLAP_S})] = 86_400.0
 
 
 class WebhookReplayWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,8 +45,8 @@ class WebhookReplayWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     Absent ``until`` and ``until_at``: all that was read.
     """
 
-    after: str | None = None
-    until: str | None = None
+    after: Position | None = None
+    until: Position | None = None
     from_at: Time | None = None
     until_at: Time | None = None
 

@@ -25,7 +25,7 @@ from twin.api.webhook_bodies import (
     attempt_view,
     webhook_view,
 )
-from twin.errors import BadInput, NotFound
+from twin.errors import Contradiction, NotFound
 from twin.events.codec import micros
 from twin.events.ids import Micros
 from twin.feeds.webhooks import LONGEST_OVERLAP_S, Webhooks, WebhookStanding
@@ -136,7 +136,7 @@ async def _range(request: Request, wanted: WebhookReplayWanted) -> tuple[int, in
     """(after, until) in positions."""
     by_position, by_time = (wanted.after, wanted.until), (wanted.from_at, wanted.until_at)
     if (wanted.after is None) == (wanted.from_at is None) or (any(by_position) and any(by_time)):
-        raise BadInput(
+        raise Contradiction(
             "a range is of positions (after, until) or of times (from_at, until_at); give one of 'after' and 'from_at'"
         )
     if wanted.after is not None:

@@ -19,7 +19,7 @@ export function operation({ path, method, told }, api) {
 
 function body({ path, method, told }, api) {
   const form = new Form(path, method, told, api);
-  const scope = told.security?.[0]?.key?.[0];
+  const scope = told["x-scope"];
   return html("div", { class: "body" },
     scope ? html("p", { class: "note" }, "Scope ", html("code", {}, scope)) : null,
     form.element,
