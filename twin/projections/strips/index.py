@@ -96,10 +96,13 @@ class StripIndex:
         self._scratch = self._blank.copy()
         self._is_busy = False
         self._is_damaged = False
+        self._moved_at: int | None = None  # what was built when strips were found to be unlike the directory
+        self._generation = 0
         self._lock = asyncio.Lock()
         self._forget()
 
     def _forget(self) -> None:
+        self._generation += 1
         self._directory: Directory | None = None
         self._saved_to = 0
         self._known_at: Micros = BEFORE_ALL  # strips after this valid time are not saved yet
@@ -146,24 +149,44 @@ class StripIndex:
         async with self._lock:
             head, cuts = (await self._log.heads(self._site.name)).facts, await self._log.cuts(self._site.name)
             self._is_busy = head - self.built_to > self._most_behind
+            saved_to: int | None = None
             try:
                 if self._is_damaged:
                     raise CodecError("what was found to be damaged is dropped")
                 directory = await self._present(cuts)
-                if directory.built_to == 0 < self._saved_to:
+                saved_to = self._saved_to
+                if directory.built_to == 0 < saved_to:
                     raise CodecError("retention took what they begin with")
                 to = min(head, max(directory.built_to, self._read_to) + BATCH)
                 await self._advance(directory, to, defers=to < head, saves=True)
                 await self._save()
+                self._moved_at = None
                 return self.built_to < head
-            except (_Moved, CodecError) as damaged:
-                _logger.warning("site '%s': strips of the past are made again: %s", self._site.name, damaged)
-                self._forget()
-                await self._shelf.drop()
-                self._is_damaged = False
+            except (_Moved, CodecError) as wrong:
+                await self._begin_again(wrong, saved_to)
                 return True
             finally:
                 self._is_busy = False
+
+    async def _begin_again(self, wrong: Exception, saved_to: int | None) -> None:
+        """Go on from what another process saved; where none did, drop what is damaged.
+
+        Args:
+            saved_to: what the directory had that the build began with; None where it did not get so far.
+        """
+        self._forget()
+        if saved_to is not None:
+            stored = await self._shelf.directory()
+            is_of_another = (0 if stored is None else stored.built_to) != saved_to
+            # One that is writing has its strips there before its directory: loading finds them, so a second time is damage.
+            is_first = isinstance(wrong, _Moved) and self._moved_at != saved_to
+            if is_of_another or is_first:
+                self._moved_at = saved_to
+                _logger.info("site '%s': strips of the past are read again: %s", self._site.name, wrong)
+                return
+        _logger.warning("site '%s': strips of the past are made again: %s", self._site.name, wrong)
+        await self._shelf.drop()
+        self._is_damaged, self._moved_at = False, None
 
     async def _reaching(self, position: int, cuts: Cuts) -> Directory | None:
         directory = self._directory
@@ -203,6 +226,7 @@ class StripIndex:
             kept = {one.at for one in windows}
             self._changed = {at: one for at, one in self._changed.items() if at in kept}
             self._read.clear()
+            self._generation += 1
             self._directory = (
                 replace(self._directory, windows=windows, cut=made.position)
                 if self._directory and windows
@@ -258,12 +282,17 @@ class StripIndex:
         window = directory.windows[n]
         strip = self._read.get(window.at)
         if strip is None:
+            generation = self._generation
             strip = unpack_read(await self._packed(window))
-            self._read[window.at] = strip
-            while len(self._read) > _REMEMBERED:
-                self._read.popitem(last=False)
+            if generation == self._generation:  # else it may have been changed since it was read: good for this answer only
+                self._remember(window.at, strip)
         _check(directory, n, strip)
         return strip
+
+    def _remember(self, at: Micros, strip: ReadStrip) -> None:
+        self._read[at] = strip
+        while len(self._read) > _REMEMBERED:
+            self._read.popitem(last=False)
 
     async def _packed(self, window: Window) -> bytes:
         if (changed := self._changed.get(window.at)) is not None:
@@ -398,6 +427,7 @@ class StripIndex:
         return strip.built_to > self._saved_to and strip.at not in self._written
 
     def _put(self, window: Window, strip: Strip) -> None:
+        self._generation += 1
         self._written.add(strip.at)
         self._changed[strip.at] = Changed(window, pack_strip(strip))
         self._read.pop(strip.at, None)
