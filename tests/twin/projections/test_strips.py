@@ -209,6 +209,22 @@ async def test_strips_that_are_unlike_their_directory_for_good_are_made_again(lo
     await check(log, lot, timeline, [(strip.until_at, 61), (None, 61)])
 
 
+async def test_late_facts_of_one_thing_are_taken_in_in_turn_with_others(lot, story):
+    early = [story.event(n, story.confirmed(f"v{n % 9}", float(n % 70)), at=n * 0.1) for n in range(1, 301)]
+    log = await story.log(early)
+    timeline = timeline_of(log, lot, 100)
+    await built(timeline)
+    late = [story.event(n, story.moved("v1", float(n % 70)), at=5.0 + n * 0.0001) for n in range(301, 801)]
+    await story.add(log, late)
+    n_turns, building = 0, asyncio.create_task(built(timeline))
+    while not building.done():
+        n_turns += 1
+        await asyncio.sleep(0)
+    await building
+    assert n_turns > 40  # 500 positions of 500 facts, twice
+    await check(log, lot, timeline, [(None, 800), (story.noon + 5_060_000, 700), (story.noon + 5_060_000, 800)])
+
+
 async def test_what_is_far_behind_is_folded_and_not_taken_in_by_a_read(lot, story):
     log = await story.log(story.any([(0, n, 0, 0) for n in range(30)]))
     timeline = Timeline(log, lot)

@@ -382,13 +382,13 @@ class StripIndex:
             if n == len(directory.windows) - 1:
                 loose.begin(carried)
                 loose.take(told, ends)
-                windows[n:], carried = self._cut_up(loose, windows[n], built_to), None
+                windows[n:], carried = await self._cut_up(loose, windows[n], built_to), None
             else:
                 begins, touched = windows[n + 1].position, loose.touched(carried, told, ends)
-                before = loose.carried(touched, begins)
+                before = await loose.carried(touched, begins)
                 loose.begin(carried)
                 loose.take(told, ends)
-                after = loose.carried(touched, begins)
+                after = await loose.carried(touched, begins)
                 # One that a writer left half way may hold these facts already, and the next one not.
                 carried = after if self._is_ahead(strip) else after.unlike(before)
                 self._put(windows[n], loose.strip(built_to))
@@ -397,13 +397,13 @@ class StripIndex:
             await asyncio.sleep(0)
         return windows
 
-    def _cut_up(self, loose: Loose, window: Window, built_to: int) -> list[Window]:
+    async def _cut_up(self, loose: Loose, window: Window, built_to: int) -> list[Window]:
         """The last strip, as one or, where it has facts enough, as several."""
         found = list[Window]()
         while (n_facts := self._n_settled(loose)) is not None:
             places = sorted(one.position for one in loose.facts[max(0, n_facts - _BEGINNING) : n_facts])
             begins = max(window.position + 1, places[len(places) // 2])
-            after = loose.split(n_facts, begins)
+            after = await loose.split(n_facts, begins)
             found.append(self._as_window(loose, built_to))
             loose, window = after, Window(after.at, begins, NEVER)
         return [*found, self._as_window(loose, built_to)]
