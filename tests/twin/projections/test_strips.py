@@ -192,6 +192,33 @@ async def test_two_processes_that_save_strips_of_one_log_go_on_from_each_other(l
     assert not dropped
 
 
+async def test_two_processes_that_save_strips_at_once_lose_no_facts(lot, story):
+    rows = [(n % 3, n * 7 % 30, 0, 0) for n in range(230)]
+    events = story.any(rows)
+    log = await story.log(events[:210])
+    one, other = timeline_of(log, lot, 50), timeline_of(log, lot, 50)
+    save, reached, go_on = one.strips._shelf.save_strips, asyncio.Event(), asyncio.Event()
+
+    async def waiting(strips, known):
+        if not reached.is_set():
+            reached.set()
+            await go_on.wait()
+        await save(strips, known)
+
+    one.strips._shelf.save_strips = waiting
+    slow = asyncio.create_task(one.strips.build())
+    await reached.wait()
+    await story.add(log, events[210:])
+    await built(other)
+    go_on.set()
+    await slow
+    asked = [(None, 230), *((story.noon + n * 1_000_000, 230 - n) for n in range(0, 23, 3))]
+    for timeline in (other, timeline_of(log, lot, 50), one):
+        await check(log, lot, timeline, asked)
+        await built(timeline)
+        await check(log, lot, timeline, asked)
+
+
 async def test_strips_that_are_unlike_their_directory_for_good_are_made_again(lot, story):
     log = await story.log(story.any([(n % 14, n % 30, 0, 0) for n in range(60)]))
     timeline = timeline_of(log, lot)

@@ -64,6 +64,10 @@ class _Moved(Exception):
     """A strip is not as the directory says: another one wrote meanwhile."""
 
 
+class _Overwritten(Exception):
+    """Another process wrote while this one did: what is kept may be of either."""
+
+
 class StripIndex:
     """One site's strips.
 
@@ -162,7 +166,7 @@ class StripIndex:
                 await self._save()
                 self._moved_at = None
                 return self.built_to < head
-            except (_Moved, CodecError) as wrong:
+            except (_Moved, _Overwritten, CodecError) as wrong:
                 await self._begin_again(wrong, saved_to)
                 return True
             finally:
@@ -175,9 +179,8 @@ class StripIndex:
             saved_to: what the directory had that the build began with; None where it did not get so far.
         """
         self._forget()
-        if saved_to is not None:
-            stored = await self._shelf.directory()
-            is_of_another = (0 if stored is None else stored.built_to) != saved_to
+        if saved_to is not None and not isinstance(wrong, _Overwritten):
+            is_of_another = await self._stored_to() != saved_to
             # One that is writing has its strips there before its directory: loading finds them, so a second time is damage.
             is_first = isinstance(wrong, _Moved) and self._moved_at != saved_to
             if is_of_another or is_first:
@@ -433,17 +436,22 @@ class StripIndex:
         self._read.pop(strip.at, None)
 
     async def _save_strips(self) -> None:
+        if await self._stored_to() != self._saved_to:
+            raise _Moved("another process saved meanwhile")
         await self._shelf.save_strips(self._changed.values(), self._known_at)
+        if await self._stored_to() != self._saved_to:
+            raise _Overwritten("two processes wrote them at once")
         self._changed = {}
+
+    async def _stored_to(self) -> int:
+        stored = await self._shelf.directory()
+        return 0 if stored is None else stored.built_to
 
     async def _save(self) -> None:
         """Keep what changed."""
         directory = self._directory
         if directory is None or directory.built_to == self._saved_to:
             return
-        stored = await self._shelf.directory()
-        if (0 if stored is None else stored.built_to) != self._saved_to:
-            raise _Moved("another process writes them, too")
         await self._save_strips()
         directory = replace(directory, n_blocks=len(self._counts.blocks), notes=list(self._counts.open))
         await self._shelf.save(directory, self._filled)
