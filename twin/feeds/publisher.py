@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from twin.backoff import Backoff
-from twin.errors import NotFound, Overloaded
+from twin.errors import LogClosed, NotFound, Overloaded, TwinError
 from twin.events.codec import to_json
 from twin.feeds.subscriptions import Lease, Subscriptions
 from twin.log.subscriptions import Filter
@@ -38,26 +38,38 @@ class FactPublisher:
         self._backoff = backoff
 
     async def run(self) -> None:
-        """From the first fact on, until cancelled. A broker that fails is asked again, ever less often."""
-        n_failures = 0
-        await self._begin()
+        """From the first fact on, until cancelled. A broker or a store that fails is asked again, ever less often.
+
+        Raises:
+            LogClosed: the log stopped.
+        """
+        n_failures, step = 0, self._begin
         while True:
-            lease = await self._subscriptions.lease(
-                SUBSCRIPTION, limit=_BATCH, lease_s=_LEASE_S, wait_s=_WAIT_S, consumer=self._consumer
-            )
-            if not lease.number:
-                continue
             try:
-                async with asyncio.timeout(_LEASE_S / 2):
-                    await self._send([to_json(one.fact) for one in lease.handed])
-            except (Overloaded, TimeoutError) as wrong:
+                await step()
+                n_failures, step = 0, self._publish
+            except LogClosed:
+                raise
+            except TwinError as wrong:
                 n_failures += 1
-                _logger.warning("%d facts are published later: %s", len(lease.handed), wrong or "the broker was too slow")
-                await self._subscriptions.release(SUBSCRIPTION, lease.number)
-                await asyncio.sleep(self._backoff.wait_s(n_failures))
-            else:
-                n_failures = 0
-                await self._acknowledge(lease)
+                wait_s = self._backoff.wait_s(n_failures)
+                _logger.warning("facts are published later, in %.1f s: %s", wait_s, wrong)
+                await asyncio.sleep(wait_s)
+
+    async def _publish(self) -> None:
+        """A lease's facts, if any come. A lease that is not acknowledged is this consumer's again with its next one."""
+        lease = await self._subscriptions.lease(
+            SUBSCRIPTION, limit=_BATCH, lease_s=_LEASE_S, wait_s=_WAIT_S, consumer=self._consumer
+        )
+        if not lease.number:
+            return
+        try:
+            async with asyncio.timeout(_LEASE_S / 2):
+                await self._send([to_json(one.fact) for one in lease.handed])
+        except (Overloaded, TimeoutError) as wrong:
+            await self._subscriptions.release(SUBSCRIPTION, lease.number)
+            raise Overloaded(f"{len(lease.handed)} were not taken: {str(wrong) or 'the broker was too slow'}") from wrong
+        await self._acknowledge(lease)
 
     async def _begin(self) -> None:
         try:

@@ -14,7 +14,8 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
-from twin.errors import NotFound, TwinError
+from twin.backoff import Backoff
+from twin.errors import LogClosed, NotFound, Overloaded, TwinError
 from twin.events.ids import SECOND, SiteId
 from twin.feeds.batched import Batched
 from twin.feeds.receivers import Answer, Receiver, Receivers
@@ -31,6 +32,7 @@ _LEASED = 16
 _LEASE_S = 60.0
 _WAIT_S = 20.0
 _LOOK_S = 1.0
+_BACKOFF = Backoff(lambda: 0.0, first_s=1.0, longest_s=60.0)  # of a store: those who ask it are few and need no jitter
 
 _logger = logging.getLogger(__name__)
 
@@ -52,9 +54,11 @@ class WebhookSender:
         look_every_s: float | None = None,
         told: Told = lambda name, attempt: None,
         clock: Clock = system_clock,
+        backoff: Backoff = _BACKOFF,
     ) -> None:
         """
         Args:
+            backoff: how long to wait after the store failed so many times in a row.
             consumer: names this process; what it held before a restart under this name is its own again.
             look_every_s: how often to look for what other processes changed; None: there are no others.
         """
@@ -66,9 +70,16 @@ class WebhookSender:
         self._look_every_s = look_every_s
         self._told = told
         self._clock = clock
+        self._backoff = backoff
 
     async def run(self) -> None:
-        """Until cancelled. Leases are given back then, and what was being sent is sent again by whoever comes next."""
+        """Until cancelled. Leases are given back then, and what was being sent is sent again by whoever comes next.
+
+        A store that fails is asked again, ever less often.
+
+        Raises:
+            LogClosed: the log stopped.
+        """
         running: dict[str, asyncio.Task[None]] = {}
         try:
             await self._run(running)
@@ -79,7 +90,7 @@ class WebhookSender:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._webhooks.changed.clear()
-                for one in await self._webhooks.all():
+                for one in await self._all():
                     if one.state == "active" and one.name not in running:
                         running[one.name] = group.create_task(self._send(one.name), name=f"webhook {one.name} of {self._site}")
                         running[one.name].add_done_callback(lambda task, name=one.name: self._ended(running, name))
@@ -91,14 +102,37 @@ class WebhookSender:
         del running[name]
         self._webhooks.changed.set()  # it may have been resumed just before it ended
 
+    async def _all(self) -> list[Webhook]:
+        n_failures = 0
+        while True:
+            try:
+                return await self._webhooks.all()
+            except LogClosed:
+                raise
+            except TwinError as wrong:
+                n_failures += 1
+                await self._pause(f"the webhooks of site '{self._site}' are not known", wrong, n_failures)
+
     async def _send(self, name: str) -> None:
-        endpoint = _Endpoint(
-            name, self._webhooks, self._subscriptions, self._receivers, self._consumer, told=self._told, clock=self._clock
-        )
-        try:
-            await endpoint.run()
-        except NotFound:
-            await asyncio.sleep(_LOOK_S)  # it is being deleted, or made anew
+        n_failures = 0
+        while True:
+            endpoint = _Endpoint(
+                name, self._webhooks, self._subscriptions, self._receivers, self._consumer, told=self._told, clock=self._clock
+            )
+            try:
+                return await endpoint.run()
+            except NotFound:
+                return await asyncio.sleep(_LOOK_S)  # it is being deleted, or made anew
+            except (TwinError, ExceptionGroup) as failed:
+                if not _may_pass(failed):
+                    raise
+                n_failures = 1 if endpoint.has_noted else n_failures + 1
+                await self._pause(f"webhook {name} of site '{self._site}' waits", _first(failed), n_failures)
+
+    async def _pause(self, what: str, wrong: BaseException, n_failures: int) -> None:
+        wait_s = self._backoff.wait_s(n_failures)
+        _logger.warning("%s: %s; asked again in %.1f s", what, wrong, wait_s)
+        await asyncio.sleep(wait_s)
 
 
 class _Endpoint:
@@ -128,6 +162,8 @@ class _Endpoint:
         self._receiver: tuple[str, Receiver] | None = None
         self._done: Batched[tuple[int, Attempt]] = Batched(self._acknowledge)
         self._lost: set[int] = set()  # leases that others have taken facts of
+        self.has_noted = False
+        """Whether the outcome of a request was stored."""
 
     async def run(self) -> None:
         """Lease and send until the webhook is paused, disabled or deleted; raises NotFound then."""
@@ -178,7 +214,8 @@ class _Endpoint:
         """Hold a lease for as long as its facts take."""
         while True:
             await asyncio.sleep(_LEASE_S / 3)
-            await self._subscriptions.extend(self._subscription, lease.number, _LEASE_S)
+            with suppress(Overloaded):  # there is time for another try before it ends
+                await self._subscriptions.extend(self._subscription, lease.number, _LEASE_S)
 
     async def _send_in_order(self, lease: Lease, together: Sequence[Handed]) -> None:
         for one in together:
@@ -252,6 +289,14 @@ class _Endpoint:
         for one in attempts:
             self._told(self._name, one)
         await self._webhooks.note(self._name, attempts)
+        self.has_noted = True
+
+
+def _may_pass(failed: BaseException) -> bool:
+    """Whether all that failed is of a kind that may go by itself: of the store, and no log that is closed."""
+    if isinstance(failed, BaseExceptionGroup):
+        return all(_may_pass(one) for one in failed.exceptions)
+    return isinstance(failed, TwinError) and not isinstance(failed, LogClosed)
 
 
 def _first(failed: BaseException) -> BaseException:

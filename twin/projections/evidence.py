@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
+from twin.errors import TooLarge
 from twin.events.codec import rfc3339
 from twin.events.envelope import RecordedFact
 from twin.events.facts import (
@@ -20,7 +21,10 @@ from twin.events.facts import (
     SessionOrphaned,
     TrackletAssigned,
 )
-from twin.events.ids import SECOND, Micros
+from twin.events.ids import SECOND, Micros, SiteId
+from twin.log.port import Log
+from twin.projections.moment import Moment
+from twin.projections.net import net_facts
 from twin.projections.sessions import SESSION_TYPES
 
 TYPES = (*SESSION_TYPES, "portal.crossed.v1", "identities.merged.v1", "tracklet.assigned.v1")
@@ -32,8 +36,32 @@ SEEN_WITHIN: Micros = 15 * SECOND
 MOST_TRACKLETS = 4
 """Shown of one crossing, the nearest in time."""
 
+MOST_FACTS = 500_000
+"""Read for one answer."""
+
 End = Literal["entry", "exit"]
 _Told = SessionOpened | SessionClosed | SessionOrphaned | SessionAmended
+
+
+async def facts_of(
+    log: Log, site: SiteId, moment: Moment, *, after_at: Micros, types: Sequence[str], subject: str | None = None, instead: str
+) -> list[RecordedFact]:
+    """Net facts of these types after a valid time, in order of time.
+
+    Args:
+        instead: what to ask where they are too many: the end of the error's sentence.
+
+    Raises:
+        TooLarge: more than ``MOST_FACTS``.
+    """
+    found: list[RecordedFact] = []
+    async for page in net_facts(log, site, moment, after_at=after_at, types=types, subject=subject):
+        found += page
+        if len(found) > MOST_FACTS:
+            raise TooLarge(
+                f"over {MOST_FACTS} facts of site '{site}' since {rfc3339(found[0].event.occurred_at)} would be read; {instead}"
+            )
+    return found
 
 
 class CrossingView(Struct, frozen=True, kw_only=True):

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from twin.events.codec import micros
+from twin.events.codec import micros, rfc3339
 from twin.events.envelope import RecordedFact
 from twin.events.facts import SessionFlag
 from twin.events.ids import SECOND, SiteId
 from twin.log.port import Log
-from twin.projections.evidence import BEFORE, TYPES, CrossingView, End, Evidence, NameView
-from twin.projections.moment import FOREVER, Moment
-from twin.projections.net import net_facts
+from twin.projections.evidence import BEFORE, TYPES, CrossingView, End, Evidence, NameView, facts_of
+from twin.projections.moment import Moment
 from twin.projections.sessions import SessionView, sessions
 
 MOST_CANDIDATES = 5
@@ -55,13 +54,22 @@ class CaseView(Struct, frozen=True, kw_only=True):
 
 
 async def review(log: Log, site: SiteId, moment: Moment) -> list[CaseView]:
-    """Cases at a moment: those that a person has not decided about first, each in the order in which stays began."""
+    """Cases at a moment: those that a person has not decided about first, each in the order in which stays began.
+
+    Raises:
+        TooLarge: more facts since the oldest stay that is open or in doubt than can be read.
+    """
     views = await sessions(log, site, moment)
     wanted = [one for one in views if causes_of(one) or one.status == "open"]
     began = [micros(at) for one in wanted if (at := one.entry_at or one.exit_at) is not None]
-    facts: list[RecordedFact] = []
-    async for page in net_facts(log, site, moment, after_at=min(began, default=FOREVER) - BEFORE, types=TYPES):
-        facts += page
+    if not began:
+        return cases(views, ())
+    oldest_at = min(began)
+    instead = (
+        f"decide about the stays that began about {rfc3339(oldest_at)}, the oldest that are open or in doubt, "
+        "or ask for a moment (at=) soon after it"
+    )
+    facts = await facts_of(log, site, moment, after_at=oldest_at - BEFORE, types=TYPES, instead=instead)
     return cases(views, facts)
 
 

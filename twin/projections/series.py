@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,17 +10,21 @@ from msgspec import Struct
 
 from twin.errors import Contradiction, TooLarge
 from twin.events.codec import rfc3339
+from twin.events.envelope import RecordedFact
 from twin.events.ids import Micros
 from twin.events.state import CountersView, ZoneView
 from twin.graph.apply import apply
 from twin.graph.query import counts
 from twin.log.port import Log
-from twin.projections.moment import Moment
+from twin.projections.moment import FOREVER, Moment
 from twin.projections.net import net_facts
 from twin.projections.timeline import Timeline
 
 MOST_STEPS = 2_000
 MOST_FACTS = 500_000
+FACTS_AT_ONCE = 1_000
+"""Gone through before others of the process get their turn."""
+_POINTS_AT_ONCE = 4
 
 
 class SeriesPoint(Struct, frozen=True, kw_only=True):
@@ -50,25 +55,47 @@ async def occupancy_series(
         TooLarge: more facts than can be gone through.
     """
     times = _times(from_at, until_at, step)
-    graph = await timeline.graph(Moment(at=from_at, known_at=known_at))
-    points, next_at, n_facts = list[dict[str, Any]](), next(times), 0
-    until = Moment(at=until_at, known_at=known_at)
+    told = _Told(await timeline.graph(Moment(at=from_at, known_at=known_at)), times, zone)
+    until, n_facts = Moment(at=until_at, known_at=known_at), 0
     async for facts in net_facts(log, timeline.site.name, until, after_at=from_at):
         n_facts += len(facts)
         if n_facts > MOST_FACTS:
             raise TooLarge(f"over {MOST_FACTS} facts of site '{timeline.site.name}' are in that time; ask for a shorter one")
-        for fact in facts:
-            while next_at is not None and fact.event.occurred_at > next_at:
-                points.append(_point(graph, next_at, zone))
-                next_at = next(times, None)
-            apply(graph, fact)
-    while next_at is not None:
-        points.append(_point(graph, next_at, zone))
-        next_at = next(times, None)
-    return points
+        for n, fact in enumerate(facts, 1):
+            await told.before(fact.event.occurred_at)
+            told.take(fact)
+            if n % FACTS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+    await told.before(FOREVER)
+    return told.points
 
 
-def _times(from_at: Micros, until_at: Micros, step: Micros) -> Iterator[Micros | None]:
+class _Told:
+    """Points so far, and the graph that the next ones are counted in."""
+
+    def __init__(self, graph: Any, times: Iterator[Micros], zone: str | None) -> None:
+        self.points = list[dict[str, Any]]()
+        self._graph, self._times, self._zone = graph, times, zone
+        self._next_at = next(times, None)
+        self._counts: dict[str, Any] | None = None  # while no fact came since
+
+    async def before(self, at: Micros) -> None:
+        """Add the points of times before a fact's; others get their turn between some of them."""
+        while self._next_at is not None and at > self._next_at:
+            if self._counts is None:
+                self._counts = counts(self._graph, self._zone)
+            self.points.append({"at": rfc3339(self._next_at), **self._counts})
+            self._next_at = next(self._times, None)
+            if len(self.points) % _POINTS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def take(self, fact: RecordedFact) -> None:
+        """Go on by a fact."""
+        apply(self._graph, fact)
+        self._counts = None
+
+
+def _times(from_at: Micros, until_at: Micros, step: Micros) -> Iterator[Micros]:
     if from_at > until_at:
         raise Contradiction(f"from={rfc3339(from_at)} is after until={rfc3339(until_at)}; swap them")
     if (until_at - from_at) // step >= MOST_STEPS:
@@ -76,7 +103,3 @@ def _times(from_at: Micros, until_at: Micros, step: Micros) -> Iterator[Micros |
             f"{(until_at - from_at) // step + 1} steps are more than {MOST_STEPS}; take longer ones, or ask for a shorter time"
         )
     return iter(range(from_at, until_at + 1, step))
-
-
-def _point(graph: Any, at: Micros, zone: str | None) -> dict[str, Any]:
-    return {"at": rfc3339(at), **counts(graph, zone)}

@@ -19,14 +19,17 @@ from twin.events.facts import (
     SessionStatus,
     VehicleParked,
 )
-from twin.events.ids import SiteId
+from twin.events.ids import SECOND, Micros, SiteId
 from twin.log.port import Log
-from twin.projections.evidence import BEFORE, TYPES, CrossingView, Evidence, NameView
+from twin.projections.evidence import BEFORE, TYPES, CrossingView, Evidence, NameView, facts_of
 from twin.projections.moment import BEFORE_ALL, Moment
-from twin.projections.net import net_facts
-from twin.projections.sessions import SessionView, sessions
+from twin.projections.sessions import SESSION_TYPES, SessionView, sessions
 
-_PARKED = "vehicle.parked.v1"
+_SEEN = ("vehicle.parked.v1",)
+_MERGED = "identities.merged.v1"
+AFTER: Micros = 3_600 * SECOND
+"""What was seen so long after a stay ended is looked through for what belongs to it; of decisions, all."""
+_INSTEAD = "ask for the stay at a moment (at=) soon after it began"
 
 
 class VersionView(Struct, frozen=True, kw_only=True):
@@ -70,16 +73,31 @@ class StayTold(Struct, frozen=True, kw_only=True):
 
 
 async def stay(log: Log, site: SiteId, session: str, moment: Moment) -> StayTold:
-    """One stay at a moment; raises NotFound."""
+    """One stay at a moment.
+
+    Raises:
+        NotFound: there is none of that id then.
+        TooLarge: more facts of its time than can be read.
+    """
     view = next((one for one in await sessions(log, site, moment) if one.session == session), None)
     if view is None:
         raise NotFound(f"site '{site}' has no session '{session[:80]}' at that moment; see the list of its sessions")
-    began = view.entry_at or view.exit_at
+    return told(view, await _facts(log, site, view, moment))
+
+
+async def _facts(log: Log, site: SiteId, view: SessionView, moment: Moment) -> list[RecordedFact]:
+    """What was seen while it lasted, and what was told and decided of it later."""
+    began, ended = view.entry_at or view.exit_at, view.exit_at
     after_at = BEFORE_ALL if began is None else micros(began) - BEFORE
-    facts: list[RecordedFact] = []
-    async for page in net_facts(log, site, moment, after_at=after_at, types=(*TYPES, _PARKED)):
-        facts += page
-    return told(view, facts)
+    until_at = moment.until_at if ended is None else min(moment.until_at, micros(ended) + AFTER)
+    seen = await facts_of(
+        log, site, Moment(at=until_at, known_at=moment.known_at), after_at=after_at, types=(*TYPES, *_SEEN), instead=_INSTEAD
+    )
+    if until_at >= moment.until_at:
+        return seen
+    of_it = await facts_of(log, site, moment, after_at=until_at, types=SESSION_TYPES, subject=view.session, instead=_INSTEAD)
+    merged = await facts_of(log, site, moment, after_at=until_at, types=(_MERGED,), instead=_INSTEAD)
+    return seen + sorted((*of_it, *merged), key=lambda one: (one.event.occurred_at, one.position))
 
 
 def told(view: SessionView, facts: Sequence[RecordedFact]) -> StayTold:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from msgspec import Struct
@@ -22,6 +23,7 @@ from twin.graph.apply import apply
 from twin.log.port import Log
 from twin.projections.moment import Moment
 from twin.projections.net import net_facts
+from twin.projections.series import FACTS_AT_ONCE
 from twin.projections.timeline import Timeline
 
 _KINDS = (
@@ -79,7 +81,9 @@ async def zone_visits(
         n_facts += len(facts)
         if n_facts > MOST_FACTS:
             raise TooLarge(f"over {MOST_FACTS} facts of site '{site}' place vehicles in that time; ask for a shorter one")
-        for fact in facts:
+        for n, fact in enumerate(facts, 1):
+            if n % FACTS_AT_ONCE == 0:
+                await asyncio.sleep(0)
             apply(graph, fact)
             vehicle, at = _vehicle_of(fact.event.payload), fact.event.occurred_at
             now = graph.now("vehicle", vehicle)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from twin.backoff import Backoff
 from twin.evaluation.proofs import part
 from twin.feeds import subscriptions as subscriptions_module
 from twin.feeds.receiver_address import allowed_of
@@ -58,6 +59,7 @@ class Place:
             consumer=consumer,
             told=lambda name, attempt: self.told.append((name, attempt)),
             clock=lambda: self.now,
+            backoff=Backoff(lambda: 0.0, first_s=0.002, longest_s=0.02),
         )
         running = asyncio.create_task(sender.run())
         try:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from twin.backoff import Backoff
-from twin.errors import Overloaded
+from twin.errors import LogClosed, Overloaded
 from twin.events.codec import to_json
 from twin.feeds.publisher import SUBSCRIPTION, FactPublisher
 from twin.feeds.subscriptions import Subscriptions, order_of
@@ -84,3 +84,47 @@ async def test_a_publisher_that_starts_again_goes_on(publish, story, lot):
     await story.add(log, [story.event(3, story.parked())])
     await publish(log, send, subscriptions=subscriptions)
     assert [int(msgspec.json.decode(value)["position"]) for value in sent] == [1, 2, 3]
+
+
+class Failing:
+    """A store that fails these of its calls for a change, counted from 1."""
+
+    def __init__(self, store, failing, wrong=Overloaded):
+        self._store, self._which, self._wrong, self.n = store, failing, wrong, 0
+
+    def __getattr__(self, name):
+        do = getattr(self._store, name)
+        return do if name != "change" else lambda *given: self._failing(do, *given)
+
+    async def _failing(self, do, *given):
+        self.n += 1
+        if self.n in self._which:
+            raise self._wrong("the store is busy")
+        return await do(*given)
+
+
+async def test_a_store_that_is_busy_for_a_while_ends_no_publisher(publish, story, lot):
+    log, sent = await story.log(story.events(*events(story, 3))), []
+    store = Failing(MemorySubscriptions(), {1, 2, 3, 5, 7, 8})  # to begin, to lease, to acknowledge, to lease again
+    subscriptions = Subscriptions(log, store, lot, clock=lambda: 0)
+
+    async def send(values):
+        sent.extend(values)
+
+    await publish(log, send, subscriptions=subscriptions)
+    facts = [to_json(fact) for fact in await log.facts(lot.name)]
+    assert sent == facts * 2  # what could not be acknowledged once is sent again
+    assert store.n >= 10
+
+
+async def test_a_log_that_is_closed_ends_the_publisher(story, lot):
+    log = await story.log(story.events(*events(story, 1)))
+    subscriptions = Subscriptions(log, MemorySubscriptions(), lot, clock=lambda: 0)
+    subscriptions._store = Failing(subscriptions._store, {1}, LogClosed)
+
+    async def send(values):
+        raise AssertionError(values)
+
+    with pytest.raises(LogClosed):
+        async with asyncio.timeout(10):
+            await FactPublisher(subscriptions, send, consumer="p", backoff=BACKOFF).run()

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from twin.errors import LogClosed
+from twin.errors import LogClosed, Overloaded
 from twin.evaluation.proofs import part
 from twin.events.codec import to_json
 from twin.feeds.webhook_messages import PAUSES_S
@@ -277,6 +277,30 @@ async def test_two_processes_share_a_webhook_and_a_session_is_with_one_of_them_a
         for vehicle in range(12):
             of_vehicle = [position for position in positions(receiver.requests) if position % 12 == vehicle]
             assert of_vehicle == sorted(of_vehicle)
+
+
+@pytest.mark.parametrize(("store", "call"), [("store", "note"), ("store", "all"), ("subscribed", "change")])
+async def test_a_store_that_is_busy_for_a_while_ends_no_sender(place, stays, receiver, store, call):
+    async with place(stays) as here, receiver.listening() as address:
+        await put(here, address)
+        do, n_failed = getattr(getattr(here, store), call), 0
+
+        async def busy(*given):
+            nonlocal n_failed
+            if n_failed < 6:
+                n_failed += 1
+                raise Overloaded("the writer's queue is full")
+            return await do(*given)
+
+        setattr(getattr(here, store), call, busy)
+        async with here.sending() as running:
+            await receiver.until(4)
+            await here.until_acknowledged("x", 4)
+            assert n_failed >= 2
+            assert not running.done()
+        sent = positions(receiver.requests)
+        assert set(sent) == {1, 2, 3, 4}
+        assert sent.index(1) < sent.index(3)
 
 
 async def test_a_log_that_is_closed_ends_the_sender_with_what_closed_it(place, stays, receiver):

@@ -1,8 +1,9 @@
 import pytest
 from msgspec.structs import replace
 
-from twin.errors import NotFound
+from twin.errors import NotFound, TooLarge
 from twin.events.facts import IdentitiesMerged, SessionAmended
+from twin.projections import evidence as evidence_module
 from twin.projections.moment import Moment
 from twin.projections.review import review
 from twin.projections.stay import stay
@@ -133,3 +134,52 @@ async def test_a_stay_that_is_not_known_then_is_not_found(story):
     log = await story.log([story.event(1, story.opened("p1"), at=1.0)])
     with pytest.raises(NotFound, match="no session 'p2'"):
         await stay(log, "lot", "p2", Moment(at=None, known_at=1))
+
+
+async def test_a_review_of_more_facts_than_can_be_read_is_refused_with_what_to_do(story, monkeypatch):
+    log = await story.log(
+        [story.event(1, story.opened(), at=1.0)]
+        + [story.event(n, story.assigned("v1", f"left/{n}"), at=n) for n in range(2, 12)]
+    )
+    monkeypatch.setattr(evidence_module, "MOST_FACTS", 10)
+    with pytest.raises(
+        TooLarge, match=r"over 10 facts of site 'lot' .*decide about the stays that began about 2026-01-01T12:00:01"
+    ):
+        await cases(log)
+    assert await cases(log, at=story.noon + 10_000_000) == []
+
+
+async def test_a_stay_is_told_by_what_was_seen_until_an_hour_after_it_and_all_that_was_decided(story, monkeypatch):
+    left, left_fact = crossing(story, 3, "v2", "out", 60.0)
+    merged = story.event(900, IdentitiesMerged(vehicle="v1", merged="v2", decision="d1"), at=90_000.0)
+    closed = replace(story.closed("p1", "v1", exit=60.0), version=2)
+    decided = amended("p1", "v1", 3, 60, noon=story.noon, evidence=(left_fact, merged.id))
+    others = [story.event(n, story.assigned("v7", f"left/{n}"), at=4_000.0 + n) for n in range(10, 60)]
+    log = await story.log(
+        [
+            story.event(1, story.opened(), at=1.0),
+            story.event(2, story.parked("v2", "s2"), at=20.0),
+            left,
+            story.event(4, closed, at=60.0),
+            *others,
+            merged,
+            story.event(901, decided, at=90_000.0),
+        ]
+    )
+    monkeypatch.setattr(evidence_module, "MOST_FACTS", 10)
+    told = await stay(log, "lot", "p1", Moment(at=None, known_at=len(others) + 6))
+    assert [one.version for one in told.versions] == [1, 2, 3]
+    assert [(one.merged, one.decision) for one in told.names] == [("v2", "d1")]
+    assert [one.stall for one in told.parked] == ["s2"]
+    assert told.exit.vehicle == "v2"
+
+
+async def test_an_open_stay_of_more_facts_than_can_be_read_is_refused_with_what_to_ask_instead(story, monkeypatch):
+    log = await story.log(
+        [story.event(1, story.opened(), at=1.0)]
+        + [story.event(n, story.assigned("v1", f"left/{n}"), at=n) for n in range(2, 12)]
+    )
+    monkeypatch.setattr(evidence_module, "MOST_FACTS", 10)
+    with pytest.raises(TooLarge, match=r"over 10 facts of site 'lot' .*ask for the stay at a moment"):
+        await stay(log, "lot", "p1", Moment(at=None, known_at=11))
+    assert (await stay(log, "lot", "p1", Moment(at=story.noon + 5_000_000, known_at=11))).session.status == "open"

@@ -13,7 +13,7 @@ from twin.projections.naive import replay
 from twin.projections.strips import index as index_module
 from twin.projections.strips.index import StripIndex
 from twin.projections.strips.shelf import COUNTS_KIND, DIRECTORY_KIND, STRIP_KIND
-from twin.projections.strips.strip import unpack_read, unpack_strip
+from twin.projections.strips.strip import pack_strip, unpack_read, unpack_strip
 from twin.projections.timeline import Timeline
 
 ROW = st.tuples(st.integers(0, 13), st.integers(0, 29), st.integers(0, 11), st.integers(0, 60).map(lambda n: n if n < 6 else 0))
@@ -140,6 +140,116 @@ async def test_reads_side_by_side_with_a_log_that_grows_and_strips_that_are_lost
 
     await asyncio.gather(grow(), *(read(number) for number in range(8)))
     assert not wrong
+
+
+async def test_a_read_that_waits_while_a_strip_changes_does_not_hide_the_change_from_later_reads(lot, story):
+    events = story.any([(0, n, 0, 0) for n in range(30)])
+    log = await story.log(events)
+    timeline = timeline_of(log, lot)
+    await built(timeline)
+    load, reached, go_on = log.load_snapshots, asyncio.Event(), asyncio.Event()
+
+    async def waiting(site, kind, *args, **given):
+        found = await load(site, kind, *args, **given)
+        if kind == STRIP_KIND and not reached.is_set():
+            reached.set()
+            await go_on.wait()
+        return found
+
+    log.load_snapshots = waiting
+    at = story.noon + 1_000_000
+    reading = asyncio.create_task(timeline.state(at, 30))
+    await reached.wait()
+    await story.add(log, [story.event(31, story.confirmed("late", 7.0), at=0.95)])
+    await built(timeline)
+    go_on.set()
+    assert canonical_json(await reading) == canonical_json(await replay(log, lot, at=at, known_at=30))
+    await check(log, lot, timeline, [(at, 31), (at, 30)])
+
+
+async def test_two_processes_that_save_strips_of_one_log_go_on_from_each_other(lot, story):
+    rows = [(n % 14, n * 7 % 30, n * 5 % 12, 3 if n % 9 == 0 else 0) for n in range(1_800)]
+    events, log, dropped = story.any(rows), await story.log(), []
+    drop = log.drop_snapshots
+
+    async def counting(site, kind, **given):
+        dropped.append(kind)
+        return await drop(site, kind, **given)
+
+    log.drop_snapshots = counting
+    one, other = timeline_of(log, lot, 50), timeline_of(log, lot, 50)
+    for start in range(0, 1_800, 600):
+        await one.strips.build()
+        await other.strips.build()
+        await story.add(log, events[start : start + 600])
+        for timeline in (one, other) if start % 1_200 == 0 else (other, one):
+            await built(timeline)
+        asked = [(story.noon + n * 10_000_000, start + 600 - n * 7) for n in range(0, (start + 600) // 100 * 10, 13)]
+        asked = [(at, known) for at, known in asked if known > 0][:12]
+        for timeline in (one, other):
+            assert timeline.strips.built_to == start + 600
+            await check(log, lot, timeline, asked)
+    assert not dropped
+
+
+async def test_two_processes_that_save_strips_at_once_lose_no_facts(lot, story):
+    rows = [(n % 3, n * 7 % 30, 0, 0) for n in range(230)]
+    events = story.any(rows)
+    log = await story.log(events[:210])
+    one, other = timeline_of(log, lot, 50), timeline_of(log, lot, 50)
+    save, reached, go_on = one.strips._shelf.save_strips, asyncio.Event(), asyncio.Event()
+
+    async def waiting(strips, known):
+        if not reached.is_set():
+            reached.set()
+            await go_on.wait()
+        await save(strips, known)
+
+    one.strips._shelf.save_strips = waiting
+    slow = asyncio.create_task(one.strips.build())
+    await reached.wait()
+    await story.add(log, events[210:])
+    await built(other)
+    go_on.set()
+    await slow
+    asked = [(None, 230), *((story.noon + n * 1_000_000, 230 - n) for n in range(0, 23, 3))]
+    for timeline in (other, timeline_of(log, lot, 50), one):
+        await check(log, lot, timeline, asked)
+        await built(timeline)
+        await check(log, lot, timeline, asked)
+
+
+async def test_strips_that_are_unlike_their_directory_for_good_are_made_again(lot, story):
+    log = await story.log(story.any([(n % 14, n % 30, 0, 0) for n in range(60)]))
+    timeline = timeline_of(log, lot)
+    await built(timeline)
+    kept = await log.load_snapshots("lot", STRIP_KIND, timeline.version, until_position=2**62, limit=999)
+    middle = sorted(kept, key=lambda one: one.at)[2]
+    strip = unpack_strip(middle.body)
+    await log.save_snapshot(replace(middle, body=pack_strip(replace(strip, until_at=strip.until_at + 1))))
+    late = story.event(61, story.confirmed("late", 7.0), at=(strip.until_at - story.noon) / 1_000_000)
+    await story.add(log, [late])
+    for _ in range(10):
+        if not await timeline.strips.build():
+            break
+    assert timeline.strips.built_to == 61
+    await check(log, lot, timeline, [(strip.until_at, 61), (None, 61)])
+
+
+async def test_late_facts_of_one_thing_are_taken_in_in_turn_with_others(lot, story):
+    early = [story.event(n, story.confirmed(f"v{n % 9}", float(n % 70)), at=n * 0.1) for n in range(1, 301)]
+    log = await story.log(early)
+    timeline = timeline_of(log, lot, 100)
+    await built(timeline)
+    late = [story.event(n, story.moved("v1", float(n % 70)), at=5.0 + n * 0.0001) for n in range(301, 801)]
+    await story.add(log, late)
+    n_turns, building = 0, asyncio.create_task(built(timeline))
+    while not building.done():
+        n_turns += 1
+        await asyncio.sleep(0)
+    await building
+    assert n_turns > 40  # 500 positions of 500 facts, twice
+    await check(log, lot, timeline, [(None, 800), (story.noon + 5_060_000, 700), (story.noon + 5_060_000, 800)])
 
 
 async def test_what_is_far_behind_is_folded_and_not_taken_in_by_a_read(lot, story):

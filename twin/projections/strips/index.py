@@ -64,6 +64,10 @@ class _Moved(Exception):
     """A strip is not as the directory says: another one wrote meanwhile."""
 
 
+class _Overwritten(Exception):
+    """Another process wrote while this one did: what is kept may be of either."""
+
+
 class StripIndex:
     """One site's strips.
 
@@ -96,10 +100,13 @@ class StripIndex:
         self._scratch = self._blank.copy()
         self._is_busy = False
         self._is_damaged = False
+        self._moved_at: int | None = None  # what was built when strips were found to be unlike the directory
+        self._generation = 0
         self._lock = asyncio.Lock()
         self._forget()
 
     def _forget(self) -> None:
+        self._generation += 1
         self._directory: Directory | None = None
         self._saved_to = 0
         self._known_at: Micros = BEFORE_ALL  # strips after this valid time are not saved yet
@@ -146,24 +153,43 @@ class StripIndex:
         async with self._lock:
             head, cuts = (await self._log.heads(self._site.name)).facts, await self._log.cuts(self._site.name)
             self._is_busy = head - self.built_to > self._most_behind
+            saved_to: int | None = None
             try:
                 if self._is_damaged:
                     raise CodecError("what was found to be damaged is dropped")
                 directory = await self._present(cuts)
-                if directory.built_to == 0 < self._saved_to:
+                saved_to = self._saved_to
+                if directory.built_to == 0 < saved_to:
                     raise CodecError("retention took what they begin with")
                 to = min(head, max(directory.built_to, self._read_to) + BATCH)
                 await self._advance(directory, to, defers=to < head, saves=True)
                 await self._save()
+                self._moved_at = None
                 return self.built_to < head
-            except (_Moved, CodecError) as damaged:
-                _logger.warning("site '%s': strips of the past are made again: %s", self._site.name, damaged)
-                self._forget()
-                await self._shelf.drop()
-                self._is_damaged = False
+            except (_Moved, _Overwritten, CodecError) as wrong:
+                await self._begin_again(wrong, saved_to)
                 return True
             finally:
                 self._is_busy = False
+
+    async def _begin_again(self, wrong: Exception, saved_to: int | None) -> None:
+        """Go on from what another process saved; where none did, drop what is damaged.
+
+        Args:
+            saved_to: what the directory had that the build began with; None where it did not get so far.
+        """
+        self._forget()
+        if saved_to is not None and not isinstance(wrong, _Overwritten):
+            is_of_another = await self._stored_to() != saved_to
+            # One that is writing has its strips there before its directory: loading finds them, so a second time is damage.
+            is_first = isinstance(wrong, _Moved) and self._moved_at != saved_to
+            if is_of_another or is_first:
+                self._moved_at = saved_to
+                _logger.info("site '%s': strips of the past are read again: %s", self._site.name, wrong)
+                return
+        _logger.warning("site '%s': strips of the past are made again: %s", self._site.name, wrong)
+        await self._shelf.drop()
+        self._is_damaged, self._moved_at = False, None
 
     async def _reaching(self, position: int, cuts: Cuts) -> Directory | None:
         directory = self._directory
@@ -203,6 +229,7 @@ class StripIndex:
             kept = {one.at for one in windows}
             self._changed = {at: one for at, one in self._changed.items() if at in kept}
             self._read.clear()
+            self._generation += 1
             self._directory = (
                 replace(self._directory, windows=windows, cut=made.position)
                 if self._directory and windows
@@ -258,12 +285,17 @@ class StripIndex:
         window = directory.windows[n]
         strip = self._read.get(window.at)
         if strip is None:
+            generation = self._generation
             strip = unpack_read(await self._packed(window))
-            self._read[window.at] = strip
-            while len(self._read) > _REMEMBERED:
-                self._read.popitem(last=False)
+            if generation == self._generation:  # else it may have been changed since it was read: good for this answer only
+                self._remember(window.at, strip)
         _check(directory, n, strip)
         return strip
+
+    def _remember(self, at: Micros, strip: ReadStrip) -> None:
+        self._read[at] = strip
+        while len(self._read) > _REMEMBERED:
+            self._read.popitem(last=False)
 
     async def _packed(self, window: Window) -> bytes:
         if (changed := self._changed.get(window.at)) is not None:
@@ -353,13 +385,13 @@ class StripIndex:
             if n == len(directory.windows) - 1:
                 loose.begin(carried)
                 loose.take(told, ends)
-                windows[n:], carried = self._cut_up(loose, windows[n], built_to), None
+                windows[n:], carried = await self._cut_up(loose, windows[n], built_to), None
             else:
                 begins, touched = windows[n + 1].position, loose.touched(carried, told, ends)
-                before = loose.carried(touched, begins)
+                before = await loose.carried(touched, begins)
                 loose.begin(carried)
                 loose.take(told, ends)
-                after = loose.carried(touched, begins)
+                after = await loose.carried(touched, begins)
                 # One that a writer left half way may hold these facts already, and the next one not.
                 carried = after if self._is_ahead(strip) else after.unlike(before)
                 self._put(windows[n], loose.strip(built_to))
@@ -368,13 +400,13 @@ class StripIndex:
             await asyncio.sleep(0)
         return windows
 
-    def _cut_up(self, loose: Loose, window: Window, built_to: int) -> list[Window]:
+    async def _cut_up(self, loose: Loose, window: Window, built_to: int) -> list[Window]:
         """The last strip, as one or, where it has facts enough, as several."""
         found = list[Window]()
         while (n_facts := self._n_settled(loose)) is not None:
             places = sorted(one.position for one in loose.facts[max(0, n_facts - _BEGINNING) : n_facts])
             begins = max(window.position + 1, places[len(places) // 2])
-            after = loose.split(n_facts, begins)
+            after = await loose.split(n_facts, begins)
             found.append(self._as_window(loose, built_to))
             loose, window = after, Window(after.at, begins, NEVER)
         return [*found, self._as_window(loose, built_to)]
@@ -398,22 +430,28 @@ class StripIndex:
         return strip.built_to > self._saved_to and strip.at not in self._written
 
     def _put(self, window: Window, strip: Strip) -> None:
+        self._generation += 1
         self._written.add(strip.at)
         self._changed[strip.at] = Changed(window, pack_strip(strip))
         self._read.pop(strip.at, None)
 
     async def _save_strips(self) -> None:
+        if await self._stored_to() != self._saved_to:
+            raise _Moved("another process saved meanwhile")
         await self._shelf.save_strips(self._changed.values(), self._known_at)
+        if await self._stored_to() != self._saved_to:
+            raise _Overwritten("two processes wrote them at once")
         self._changed = {}
+
+    async def _stored_to(self) -> int:
+        stored = await self._shelf.directory()
+        return 0 if stored is None else stored.built_to
 
     async def _save(self) -> None:
         """Keep what changed."""
         directory = self._directory
         if directory is None or directory.built_to == self._saved_to:
             return
-        stored = await self._shelf.directory()
-        if (0 if stored is None else stored.built_to) != self._saved_to:
-            raise _Moved("another process writes them, too")
         await self._save_strips()
         directory = replace(directory, n_blocks=len(self._counts.blocks), notes=list(self._counts.open))
         await self._shelf.save(directory, self._filled)

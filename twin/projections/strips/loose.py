@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from twin.graph.flat import BLANK, FlatGraph
 from twin.projections.strips.strip import NEVER, CameraRow, Held, SessionRow, StallRow, Strip, Thing, VehicleRow
 from twin.projections.strips.things import Rows, newest_after, rows_after, thing_of, trimmed
 
+_THINGS_AT_ONCE = 50
 _KINDS = {"vehicle": "vehicles", "stall": "stalls", "camera": "cameras", "session": "sessions"}
 _ROWS: dict[str, Any] = {"vehicle": VehicleRow, "stall": StallRow, "camera": CameraRow, "session": SessionRow}
 
@@ -71,23 +73,25 @@ class Loose:
                 replace(one, until=by) if (by := until.get(one.position, NEVER)) < one.until else one for one in self.facts
             ]
 
-    def carried(self, things: Iterable[Thing], begins: int, facts: Sequence[Held] | None = None) -> Carried:
+    async def carried(self, things: Iterable[Thing], begins: int, facts: Sequence[Held] | None = None) -> Carried:
         """What these things are after the strip's facts (or these), for positions from ``begins`` on."""
         told = self.facts if facts is None else facts
         facts_of: dict[Thing, list[Held]] = {thing: [] for thing in things}
         for one in told:
             if one.payload is not None and (mine := facts_of.get(thing_of(one.payload))) is not None:
                 mine.append(one)
-        rows = {
-            thing: rows_after(thing, self.rows.get(thing, ()), mine, begins, self._scratch) for thing, mine in facts_of.items()
-        }
+        rows = dict[Thing, Rows]()
+        for n, (thing, mine) in enumerate(facts_of.items(), 1):
+            rows[thing] = await rows_after(thing, self.rows.get(thing, ()), mine, begins, self._scratch)
+            if n % _THINGS_AT_ONCE == 0:
+                await asyncio.sleep(0)
         return Carried(rows, newest_after(self.newest, told, begins))
 
-    def split(self, n_facts: int, begins: int) -> Loose:
+    async def split(self, n_facts: int, begins: int) -> Loose:
         """Keep the first facts; gives the strip that goes on from there."""
         kept, later = self.facts[:n_facts], self.facts[n_facts:]
         touched = {thing_of(one.payload) for one in kept if one.payload is not None}
-        carried = self.carried(touched, begins, kept)
+        carried = await self.carried(touched, begins, kept)
         at = kept[-1].occurred_at
         empty = Strip(
             at=at, until_at=self.until_at, position=begins, built_to=0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,8 @@ from twin.events.ids import Micros
 from twin.graph.apply import change
 from twin.graph.flat import BLANK, FlatGraph
 from twin.projections.strips.strip import NEVER, Held, Shown, Thing
+
+_FOLDED_AT_ONCE = 5_000
 
 Rows = tuple[tuple[int, Any], ...]
 """Position from which on something is the answer, and that; sorted. Before the first, and without any, it is as it began."""
@@ -52,8 +55,10 @@ def held(recorded: RecordedFact, model: FlatGraph) -> Held:
     return Held(recorded.event.occurred_at, recorded.position, NEVER, moves, shown)
 
 
-def rows_after(thing: Thing, rows: Rows, facts: Sequence[Held], begins: int, scratch: FlatGraph) -> Rows:
+async def rows_after(thing: Thing, rows: Rows, facts: Sequence[Held], begins: int, scratch: FlatGraph) -> Rows:
     """What a thing is after these facts, which are all of it in a strip, for every position from ``begins`` on.
+
+    The facts are folded once a position, so that many late ones take long: others of the process get their turn meanwhile.
 
     Args:
         rows: what it was before them.
@@ -63,8 +68,12 @@ def rows_after(thing: Thing, rows: Rows, facts: Sequence[Held], begins: int, scr
         positions |= {turn for turn in (one.position, one.until) if begins < turn < NEVER}
     found = list[tuple[int, Any]]()
     blank = BLANK.get(thing[0])
-    last = blank
+    last, n_folded = blank, 0
     for position in sorted(positions):
+        n_folded += len(facts)
+        if n_folded >= _FOLDED_AT_ONCE:
+            n_folded = 0
+            await asyncio.sleep(0)
         now = _folded(thing, at_position(rows, position, blank), facts, position, scratch)
         if now != last:
             found.append((position, now))
