@@ -15,6 +15,7 @@ from ops.examples.billing.cli import app as commands
 from ops.examples.billing.follow import follow
 from ops.examples.billing.plan import Plan
 from ops.examples.billing.reconcile import read_twin, reconciled
+from ops.examples.billing.terms import keep_plan
 from ops.examples.database import opened
 from twin.errors import BadInput
 from twin.events.facts import PaymentBooked, SessionAmended
@@ -178,9 +179,12 @@ def test_commands_say_what_is_wrong_and_exit(tmp_path):
     closing = ["invoice", "close", "--period", "day", "--database", database]
     assert run(commands, [*closing, "--until", "2026-01-02T00:00:00Z", "--json"]).output == "[]\n"
     assert isinstance(run(commands, [*closing, "--until", "tomorrow"]).exception, BadInput)
-    away = run(commands, ["reconcile", "--site", "lot", "--url", "http://127.0.0.1:9", "--database", database])
-    assert "cannot be reached" in str(away.exception)
+    asking = ["reconcile", "--site", "lot", "--url", "http://127.0.0.1:9", "--database", database]
+    assert "has no plan yet" in str(run(commands, asking).exception)
     engine = create_engine(database)
+    with engine.begin() as connection:
+        keep_plan(connection, None)
+    assert "cannot be reached" in str(run(commands, asking).exception)
     with engine.begin() as connection:
         assert [row.period for row in connection.execute(select(schema.closings))] == ["day"]
     engine.dispose()

@@ -68,10 +68,10 @@ async def test_other_marks_under_the_same_id_are_refused(serve):
 @pytest.mark.parametrize(
     ("change", "status", "said"),
     [
-        ({"pairs": PAIRS[:3]}, 422, "needs at least 4"),
+        ({"pairs": PAIRS[:3]}, 409, "needs at least 4"),
         ({"pairs": PAIRS * 13}, 422, "pairs"),
-        ({"lens": "keep"}, 422, "no lens to keep"),
-        ({"level": "roof"}, 422, "no level 'roof'"),
+        ({"lens": "keep"}, 409, "no lens to keep"),
+        ({"level": "roof"}, 404, "no level 'roof'"),
         ({"reason": ""}, 422, "reason"),
         ({"at": "noon"}, 422, "RFC 3339"),
         ({"pairs": [{"pixel_px": [1, 2], "ground_m": [1e9, 0]}]}, 422, "ground_m[0]"),

@@ -57,7 +57,7 @@ async def test_every_fault_of_a_map_is_told_and_it_is_not_kept(serve, drawn, tmp
         told = (await running.http.post(f"{URL}/check", json=drawn)).json()
         assert any(said in fault for fault in told["faults"])
         answer = await running.http.post(f"{URL}/versions", json={**drawn, **WHO})
-        assert (answer.status_code, answer.json()["type"]) == (422, "urn:twin:problem:site-fault")
+        assert (answer.status_code, answer.json()["type"]) == (409, "urn:twin:problem:contradiction")
         assert (await running.http.get(f"{URL}/versions")).json() == {"versions": []}
 
 

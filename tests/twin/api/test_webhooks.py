@@ -168,8 +168,8 @@ async def test_a_webhook_that_cannot_be_is_told_why(serve, path, body, status, w
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [
-        ("replay", {}, 422, "give one of 'after' and 'from_at'"),
-        ("replay", {"after": "0", "until_at": "2026-01-01T00:00:00Z"}, 422, "give one of"),
+        ("replay", {}, 409, "give one of 'after' and 'from_at'"),
+        ("replay", {"after": "0", "until_at": "2026-01-01T00:00:00Z"}, 409, "give one of"),
         ("replay", {"from_at": "yesterday"}, 422, "is not RFC 3339"),
         ("replay", {"after": "0", "until": "9"}, 409, "has read up to 0"),
         ("secret", {"overlap_s": 1e9}, 422, "overlap_s=1000000000.0 cannot be used; give 0 to 604800"),
