@@ -16,6 +16,9 @@ from twin.events import wire
 from twin.events.wire import TIME
 from twin.projections.waiting import DEFAULT_WAIT_S, MOST_WAIT_S
 
+LARGEST_COUNT = 2**53 - 1
+"""The largest whole number of a query: what every reader of JSON reads exactly."""
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -53,7 +56,7 @@ WAITING = (WAIT_FOR, WAIT_S)
 MOMENT = (AT, KNOWN_AT, *WAITING)
 
 
-def count(name: str, about: str, *, least: int = 0, most: int = 2**53 - 1) -> Parameter:
+def count(name: str, about: str, *, least: int = 0, most: int = LARGEST_COUNT) -> Parameter:
     """A whole number of a query."""
     return Parameter(name=name, about=about, schema={"type": "integer", "minimum": least, "maximum": most})
 

@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from site_models.schema import Site
+from twin.api.endpoint import LARGEST_COUNT
 from twin.api.services import Services
 from twin.errors import BadInput, NotFound, TooLarge
 from twin.events.codec import canonical_json
@@ -43,7 +44,7 @@ async def waited(request: Request) -> None:
         await wait_for(services_of(request).log, site_of(request).name, wanted, wait_s=wait_s)
 
 
-def count_of(request: Request, name: str, *, default: int, least: int = 0, most: int = 2**62) -> int:
+def count_of(request: Request, name: str, *, default: int, least: int = 0, most: int = LARGEST_COUNT) -> int:
     """A whole number from the query; raises BadInput."""
     text = request.query_params.get(name)
     if text is None:

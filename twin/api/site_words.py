@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from site_models.schema import Portal, Site
+from twin.events.observations import GateDecider
 from twin.events.schemas import observation_schema, payload_schemas
 from twin.events.wire import OF_SITE
 
@@ -61,7 +62,7 @@ def _as_taken(name: str, schema: Mapping[str, Any], sites: tuple[Site, ...]) -> 
                 _with(_without(schema, "sealed"), decision={"const": "set_plate"}, personal=plate, require=("personal",)),
             ]
         case "gate.state.v1":
-            return [_with(schema, portal=_one_of(words["portal"]))]
+            return _reports(_with(schema, portal=_one_of(words["portal"])))
         case "loop.tripped.v1":
             return _passages(schema, [portal for site in sites for portal in site.portals if portal.role == "boundary"])
         case "payment.received.v1":
@@ -70,6 +71,21 @@ def _as_taken(name: str, schema: Mapping[str, Any], sites: tuple[Site, ...]) -> 
             return [_with(schema, stall=_one_of(words["stall"]))]
         case _:
             return []
+
+
+def _reports(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of a barrier: as nobody says who decided, as a rule or a list did, or an attendant, who says who and why."""
+    nothing = {"type": "null"}
+    others = [one for one in get_args(GateDecider) if one != "attendant"]
+    said = {
+        "author": {"type": "string", "minLength": 1, "maxLength": 200},
+        "reason": {"type": "string", "minLength": 1, "maxLength": 1_000},
+    }
+    return [
+        _with(schema, by=nothing, author=nothing, reason=nothing, asked=nothing),
+        _with(schema, by={"enum": others}, require=("by",)),
+        _with(schema, by={"const": "attendant"}, **said, require=("by", "author", "reason")),
+    ]
 
 
 def _passages(schema: Mapping[str, Any], portals: list[Portal]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from twin.errors import Contradiction
 from twin.events.codec import to_cloudevent
@@ -82,8 +82,8 @@ class Changes(Struct, frozen=True, kw_only=True):
     to_position: str
     added: list[dict[str, Any]]
     superseded: list[SupersededFact]
-    next: str | UnsetType
     state: StateChange | None
+    next: str | UnsetType = UNSET
 
 
 class Span(Struct, frozen=True, kw_only=True):
