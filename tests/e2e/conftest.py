@@ -105,7 +105,8 @@ def day_folder(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("billed")
     script = Path(__file__).with_name("billed_day.py")
     # Not here: while playwright's event loop lives, none can run in this process.
-    subprocess.run([sys.executable, str(script), str(folder)], check=True, env={**os.environ, "PYTHONWARNINGS": ""})
+    environ = {**os.environ, "PYTHONWARNINGS": "", "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, str(script), str(folder)], check=True, env=environ)
     return folder
 
 
