@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
 
-import msgspec
-from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,152 +12,30 @@ from twin.api.bodies import StructT, read_json
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import body_of, json, services_of, site_of
 from twin.api.guard import grant_of
-from twin.api.schemas import CloudEvent
+from twin.api.subscription_bodies import (
+    MOST_LEASED,
+    Acknowledged,
+    Done,
+    Extended,
+    Held,
+    LeaseView,
+    LeaseWanted,
+    Refused,
+    ReplayWanted,
+    SubscriptionNames,
+    SubscriptionView,
+    Wanted,
+    subscription_view,
+)
 from twin.errors import BadInput, Conflict, Forbidden, NotFound
-from twin.events.codec import FACT_TYPES, rfc3339, to_cloudevent
-from twin.events.wire import LARGEST, POSITION, of_site
-from twin.feeds.subscriptions import Lease, Standing, Subscriptions
-from twin.log.subscriptions import Delivery, Filter
+from twin.events.codec import rfc3339, to_cloudevent
+from twin.feeds.subscriptions import Lease, Subscriptions
+from twin.log.subscriptions import Filter
 from twin.log.webhooks import PREFIX
+from twin.projections.waiting import MOST_WAIT_S
 
 _BODY_BYTES = 1_000_000
-_MOST_PARKED = 1_000
-_MOST_LEASED = 1_000
 _LOOK_EVERY_S = 0.5  # whether the service is about to stop
-LONGEST_WAIT_S = 9.0
-"""A longer wait that is asked for is answered sooner, with nothing: many who stand between give a request up after ten."""
-
-# What the handlers check themselves, in words of their own, is only said here.
-Position = Annotated[str, Meta(extra_json_schema=POSITION)]
-FactType = Annotated[str, Meta(extra_json_schema={"enum": sorted(FACT_TYPES)})]
-ZoneName = Annotated[str, Meta(extra_json_schema=of_site("zone"))]
-Subjects = Annotated[tuple[str, ...], Meta(extra_json_schema={"maxItems": 1_000})]
-_Lease = Annotated[int, Meta(ge=0, le=LARGEST)]
-_LeaseS = Annotated[float, Meta(extra_json_schema={"minimum": 1, "maximum": 3600})]
-
-
-class Wanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A subscription as it is put; ``after`` is a position (digits), absent: from now on."""
-
-    types: tuple[FactType, ...] = ()
-    zones: tuple[ZoneName, ...] = ()
-    subjects: Subjects = ()
-    after: Position | None = None
-    most_attempts: Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": 100})] = 5
-
-
-class LeaseWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many facts, for how long, and how long to wait for the first.
-
-    Attributes:
-        wait_s: it may be answered sooner, with nothing.
-        consumer: who asks, if it says so: what it still held under an earlier lease is taken back.
-    """
-
-    limit: Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": _MOST_LEASED})] = 100
-    lease_s: _LeaseS = 30.0
-    wait_s: Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 60})] = 0.0
-    consumer: Annotated[str, Meta(extra_json_schema={"maxLength": 200})] = ""
-
-
-class Acknowledged(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Positions (digits) of a lease that are done."""
-
-    lease: _Lease
-    positions: Annotated[tuple[Position, ...], Meta(max_length=10_000)]
-
-
-class Refused(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A position of a lease that could not be done, and why."""
-
-    lease: _Lease
-    position: Position
-    reason: str = ""
-
-
-class Held(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A lease; ``lease_s`` is from now."""
-
-    lease: _Lease
-    lease_s: _LeaseS = 30.0
-
-
-class ReplayWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Positions (digits) to deliver again; ``until`` absent: all that was read."""
-
-    after: Position
-    until: Position | None = None
-
-
-class ParkedView(Struct, frozen=True, kw_only=True):
-    """A fact that was given up on for now; what comes after it in its order waits."""
-
-    position: str
-    order: str
-    n_attempts: int
-    reason: str
-
-
-class SubscriptionView(Struct, frozen=True, kw_only=True):
-    """A subscription and how far it is.
-
-    Attributes:
-        acknowledged_to: every fact that fits, up to here, is done.
-        lag: positions of the log after ``acknowledged_to``.
-        n_blocked: of those waiting, how many stand behind one that is leased, failed or parked.
-        is_full: so many are blocked that nothing more is read.
-    """
-
-    name: str
-    types: tuple[str, ...]
-    zones: tuple[str, ...]
-    subjects: tuple[str, ...]
-    most_attempts: int
-    created_at: str
-    acknowledged_to: str
-    head: str
-    lag: int
-    n_waiting: int
-    n_blocked: int
-    n_leased: int
-    n_parked: int
-    n_acknowledged: int
-    n_discarded: int
-    is_full: bool
-    parked: list[ParkedView]
-
-
-class SubscriptionNames(Struct, frozen=True, kw_only=True):
-    """A site's subscriptions."""
-
-    subscriptions: list[str]
-
-
-class HandedView(Struct, frozen=True, kw_only=True):
-    """A fact, and how many times it was delivered, this time included."""
-
-    n_attempts: int
-    event: CloudEvent
-
-
-class LeaseView(Struct, frozen=True, kw_only=True):
-    """What was handed out; ``lease`` is 0 when there was nothing."""
-
-    lease: int
-    until: str
-    deliveries: list[HandedView]
-
-
-class Done(Struct, frozen=True, kw_only=True):
-    """Positions that the lease no longer held; they are delivered again."""
-
-    lost: list[str]
-
-
-class Extended(Struct, frozen=True, kw_only=True):
-    """Whether the lease still held anything."""
-
-    is_held: bool
 
 
 async def list_subscriptions(request: Request) -> Response:
@@ -178,12 +53,12 @@ async def put_subscription(request: Request) -> Response:
         most_attempts=wanted.most_attempts,
         owner=_asker(request),
     )
-    return json(_view(standing))
+    return json(subscription_view(standing))
 
 
 async def read_subscription(request: Request) -> Response:
     """One, with what it has parked."""
-    return json(_view(await _subscriptions(request).standing(_name(request))))
+    return json(subscription_view(await _subscriptions(request).standing(_name(request))))
 
 
 async def delete_subscription(request: Request) -> Response:
@@ -195,7 +70,7 @@ async def delete_subscription(request: Request) -> Response:
 async def post_lease(request: Request) -> Response:
     """Take what is to be done next."""
     wanted = await _body(request, LeaseWanted)
-    check_range("limit", wanted.limit, 1, _MOST_LEASED)
+    check_range("limit", wanted.limit, 1, MOST_LEASED)
     check_range("lease_s", wanted.lease_s, 1, 3600)
     check_range("wait_s", wanted.wait_s, 0, 60)
     check_range("the length of consumer", len(wanted.consumer), 0, 200)
@@ -207,7 +82,7 @@ async def post_lease(request: Request) -> Response:
 async def _leased(request: Request, wanted: LeaseWanted) -> Lease:
     """A lease, or an empty one once the wait is over or the service is about to stop."""
     stopping, now_s = services_of(request).stopping, asyncio.get_running_loop().time
-    until_s = now_s() + min(wanted.wait_s, LONGEST_WAIT_S)
+    until_s = now_s() + min(wanted.wait_s, MOST_WAIT_S)
     while True:
         lease = await _subscriptions(request).lease(
             await _own_name(request),
@@ -325,33 +200,6 @@ def position_of(name: str, text: str) -> int:
 def check_range(name: str, given: float, least: int, most: int) -> None:
     if not least <= given <= most:
         raise BadInput(f"{name}={given} cannot be used; give {least} to {most}")
-
-
-def _view(standing: Standing) -> dict[str, Any]:
-    one, tally = standing.subscription, standing.tally
-    parked = [delivery for delivery in one.queue.values() if delivery.state == "parked"][:_MOST_PARKED]
-    return {
-        "name": one.name,
-        **msgspec.to_builtins(one.filter),
-        "most_attempts": one.most_attempts,
-        "created_at": rfc3339(one.created_at),
-        "acknowledged_to": str(standing.acknowledged_to),
-        "head": str(standing.head),
-        "lag": standing.lag,
-        "n_waiting": tally.waiting,
-        "n_blocked": tally.blocked,
-        "n_leased": tally.leased,
-        "n_parked": tally.parked,
-        "n_acknowledged": one.n_acknowledged,
-        "n_discarded": one.n_discarded,
-        "is_full": standing.is_full,
-        "parked": [parked_view(delivery) for delivery in parked],
-    }
-
-
-def parked_view(one: Delivery) -> dict[str, Any]:
-    """What ``ParkedView`` tells."""
-    return {"position": str(one.position), "order": one.order, "n_attempts": one.n_attempts, "reason": one.reason}
 
 
 _ALL = "/v1/sites/{site}/subscriptions"

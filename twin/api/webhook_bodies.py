@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from twin.api.bodies import Time
-from twin.api.subscriptions import FactType, ParkedView, Position, Subjects, ZoneName, parked_view
+from twin.api.subscription_bodies import FactType, ParkedView, Position, Subjects, ZoneName, parked_view
 from twin.events.codec import rfc3339
 from twin.events.ids import SECOND
 from twin.feeds.webhooks import LONGEST_OVERLAP_S, WebhookStanding

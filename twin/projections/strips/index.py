@@ -10,7 +10,7 @@ import asyncio
 import logging
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
@@ -18,31 +18,25 @@ from site_models.schema import Site
 from twin.errors import CodecError
 from twin.events.envelope import RecordedFact
 from twin.events.ids import SECOND, Micros
-from twin.graph.apply import change
 from twin.graph.flat import FlatGraph
 from twin.graph.model import site_graph
 from twin.log.cuts import Cuts
 from twin.log.port import Log, Superseded
 from twin.projections.moment import BEFORE_ALL, FOREVER, Moment
 from twin.projections.strips.counts import Block, Counts, Note
+from twin.projections.strips.folding import begin, go_on
 from twin.projections.strips.loose import Carried, Loose
 from twin.projections.strips.shelf import EMPTY, Changed, Directory, Shelf, Window
 from twin.projections.strips.strip import (
     NEVER,
-    CameraRow,
     Held,
     ReadStrip,
-    Sealed,
-    SessionRow,
-    StallRow,
     Strip,
-    VehicleRow,
     pack_strip,
-    shown_in,
     unpack_read,
     unpack_strip,
 )
-from twin.projections.strips.things import held, thing_of
+from twin.projections.strips.things import held
 
 STRIP_FACTS = 2_000
 SETTLE: Micros = 75 * SECOND
@@ -267,8 +261,8 @@ class StripIndex:
         for n in chosen:
             strip = await self._opened(directory, n)
             if n == place:
-                _begin(graph, strip, known_at)
-            _go_on(graph, strip.facts, at, known_at)
+                begin(graph, strip, known_at)
+            go_on(graph, strip.facts, at, known_at)
         if self._counts is not counts:  # all was forgotten meanwhile, and with it what was not saved of these strips
             raise _Moved("they are read again")
         counts.put(graph, at, known_at)
@@ -477,63 +471,6 @@ def _by_window(
 
 def _window_of(directory: Directory, at: Micros) -> int:
     return bisect_left(directory.windows, at, key=lambda one: one.at) - 1
-
-
-def _begin(graph: FlatGraph, strip: ReadStrip, known_at: int) -> None:
-    """What things were at a strip's beginning."""
-    told: dict[str, Sequence[VehicleRow | StallRow | CameraRow | SessionRow]] = {
-        "vehicle": strip.vehicles,
-        "stall": strip.stalls,
-        "camera": strip.cameras,
-        "session": strip.sessions,
-    }
-    for kind, rows in told.items():
-        nodes = graph.nodes[kind]
-        for row in rows:
-            if row.position > known_at:
-                continue
-            if row.now is None:
-                nodes.pop(row.name, None)
-            else:
-                nodes[row.name] = row.now
-    for position, at in strip.newest:
-        if position <= known_at:
-            graph.at = at
-
-
-def _go_on(graph: FlatGraph, facts: list[Sealed], at: Micros, known_at: int) -> None:
-    """Fold in a strip's facts that occurred until a time and were known at a position.
-
-    Of a vehicle's moves in a row the first says since when it moves, and the last all else: others need not be looked at.
-    """
-    moving: dict[str, Sealed | None] = {}
-    for one in facts:
-        if one.occurred_at > at:
-            break
-        if not one.position <= known_at < one.until:
-            continue
-        graph.at = max(graph.at, one.occurred_at)
-        if one.moves and one.moves in moving:
-            moving[one.moves] = one
-            continue
-        payload = shown_in(one)
-        if payload is None:
-            continue
-        kind, name = thing_of(payload)
-        if kind == "vehicle" and (last := moving.pop(name, None)) is not None:
-            _apply(graph, last)
-        if one.moves:
-            moving[name] = None
-        change(graph, payload, one.occurred_at)
-    for last in moving.values():
-        if last is not None:
-            _apply(graph, last)
-
-
-def _apply(graph: FlatGraph, one: Sealed) -> None:
-    payload = shown_in(one)
-    if payload is not None:
-        change(graph, payload, one.occurred_at)
 
 
 def _check(directory: Directory, n: int, strip: Strip | ReadStrip) -> None:
