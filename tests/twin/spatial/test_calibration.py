@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from site_models.camera_entries import look_at
 from site_models.load import PACKAGED, load_site
 from site_models.schema import GroundHomography, Pinhole
 from twin.spatial.calibration import Lens, Marks, Pair, calibrate
 from twin.spatial.calibration.least_squares import fit
-from twin.spatial.calibration.pinhole import turn
+from twin.spatial.calibration.pinhole import LensAndPose, turn
 from twin.spatial.calibration.plane import Plane
-from twin.spatial.calibration.plumb_lines import off_straight
+from twin.spatial.calibration.plumb_lines import PlumbLines
 from twin.spatial.camera import GroundCamera
 
 FRAME = (960, 540)
@@ -123,8 +124,57 @@ def test_pixels_of_a_straight_line_are_straight_once_undistorted():
     line = seen(one, [(x, 18.0) for x in np.linspace(-16.0, 18.0, 12)])
     right = Lens(k=(520.0, 520.0, 480.0, 270.0), distortion=(-0.25, 0.06, 0.0, 0.0, 0.0))
     flat = Lens(k=right.k)
-    assert np.abs(off_straight(line, right)).max() < 0.01
-    assert np.abs(off_straight(line, flat)).max() > 2.0
+    assert np.abs(PlumbLines((line,)).off_straight(right)).max() < 0.01
+    assert np.abs(PlumbLines((line,)).off_straight(flat)).max() > 2.0
+
+
+def test_the_most_and_worst_marks_that_a_request_may_carry_are_computed_in_bounded_steps(monkeypatch):
+    """50 lines of 200 points that are straight for no lens took two minutes of a processor."""
+    asked, looked_at = [], LensAndPose.residuals
+    monkeypatch.setattr(LensAndPose, "residuals", lambda self, parameters: asked.append(1) or looked_at(self, parameters))
+    random = np.random.default_rng(5)
+    lines = tuple(tuple(map(tuple, random.uniform(0.0, 540.0, (200, 2)).tolist())) for _ in range(50))
+    one = camera()
+    _, ground = on_picture(one)
+    places = [tuple(place) for place in random.choice(ground, 100).tolist()]
+    shaken = marks(one, places, noise_px=40.0, lines_px=lines)
+    inside = [replace(pair, pixel_px=tuple(np.clip(pair.pixel_px, 0.0, 540.0).tolist())) for pair in shaken.pairs]
+    assert calibrate(replace(shaken, pairs=tuple(inside))).calibration is not None
+    assert len(asked) < 40_000
+    n_places = len(PlumbLines(lines).weights)
+    assert n_places <= 240
+
+
+def test_a_traced_line_says_as_much_by_the_means_of_its_points():
+    one = camera(distortion=(-0.25, 0.06, 0.0, 0.0, 0.0))
+    line = seen(one, [(x, 18.0) for x in np.linspace(-16.0, 18.0, 120)])
+    right = Lens(k=(520.0, 520.0, 480.0, 270.0), distortion=(-0.25, 0.06, 0.0, 0.0, 0.0))
+    traced = PlumbLines((tuple(map(tuple, line.tolist())),))
+    assert np.abs(traced.off_straight(right)).max() < 0.05
+    assert np.abs(traced.off_straight(Lens(k=right.k))).max() > 1.5
+    assert (traced.weights**2).sum() == pytest.approx(120)
+
+
+def test_lines_are_judged_each_by_itself():
+    flat = Lens(k=(520.0, 520.0, 480.0, 270.0))
+    straight, bent = ((0.0, 0.0), (10.0, 10.0), (20.0, 20.0), (30.0, 30.0)), ((0.0, 100.0), (50.0, 110.0), (100.0, 100.0))
+    off = PlumbLines((straight, bent)).off_straight(flat)
+    assert np.abs(off[:4]).max() < 1e-9
+    assert off[4:] == pytest.approx(PlumbLines((bent,)).off_straight(flat))
+    assert np.abs(off[4:]).max() > 5.0
+
+
+@pytest.mark.parametrize("where", [(961.0, 300.0), (300.0, -0.5)])
+def test_a_mark_outside_the_picture_is_named_and_gives_no_calibration(where):
+    right = marks(camera(), SPREAD)
+    moved = replace(right, pairs=(*right.pairs[:2], replace(right.pairs[2], pixel_px=where), *right.pairs[3:]))
+    found = calibrate(moved)
+    assert found.calibration is None
+    (outside,) = [one for one in found.remarks if one.code == "outside"]
+    assert outside.pairs == (3,)
+    assert "960 x 540" in outside.text
+    lined = calibrate(replace(right, lines_px=(((5.0, 5.0), (9.0, 9.0), where),)))
+    assert lined.remarks[0].text.startswith("A point of line 1")
 
 
 def test_a_homography_is_fitted_where_it_is_asked_for():

@@ -66,6 +66,8 @@ def calibrate(marks: Marks, model: Model = "auto") -> Solution:
         there = f"{len(marks.pairs)} pair" + ("" if len(marks.pairs) == 1 else "s")
         text = f"There are {there}; a calibration needs at least {LEAST_PAIRS}, and 8 well spread are good."
         return Solution(calibration=None, remarks=(Remark(code="too_few", severity="error", text=text), *said))
+    if (outside := remarks.outside(marks)) is not None:
+        return Solution(calibration=None, remarks=(outside, *said))
     try:
         found = _chosen(marks, model)
         geometry = found.unknowns.geometry(found.parameters)

@@ -15,8 +15,8 @@ from twin.spatial.compiled import Floats
 
 _HUBER = 2.5
 """Residuals of more standard deviations than this pull no harder: one wrong pair does not turn the whole."""
-_MOST_EVALUATIONS = 60
-_MOST_CALLS = 600  # of the residuals, those for differences included
+_MOST_EVALUATIONS = 60  # of the residuals; those for differences come on top, one for each parameter
+_NEAR_EVALUATIONS = 10  # of a fit that begins where a nearly equal one ended
 
 
 class Unknowns(Protocol):
@@ -62,15 +62,16 @@ class Fit(Struct, frozen=True, kw_only=True):
 
 
 def fit(unknowns: Unknowns, start: Floats | None = None) -> Fit:
-    """The parameters with the least robust sum of squares near ``start``.
+    """The parameters with the least robust sum of squares near ``start``, which is where a nearly equal fit ended.
 
     First without damping, as a damped sum is flat far from its minimum; again with it, where a residual is large.
 
     Source: Huber, "Robust Statistics" (1981); Levenberg-Marquardt and the trust region reflective method as scipy has them.
     """
-    found = _solved(unknowns, unknowns.start if start is None else start, method="lm", max_nfev=_MOST_CALLS)
+    begun, most = (unknowns.start, _MOST_EVALUATIONS) if start is None else (start, _NEAR_EVALUATIONS)
+    found = _solved(unknowns, begun, method="lm", max_nfev=most)
     if float(np.abs(found.residuals).max()) > _HUBER:
-        found = _solved(unknowns, found.parameters, loss="huber", f_scale=_HUBER, max_nfev=_MOST_EVALUATIONS)
+        found = _solved(unknowns, found.parameters, loss="huber", f_scale=_HUBER, max_nfev=most)
     freedom = max(len(found.residuals) - len(found.parameters), 1)
     scale = max(1.0, math.sqrt(2.0 * found.cost / freedom))
     known = np.linalg.pinv(found.jacobian.T @ found.jacobian, hermitian=True).astype(np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 
 from site_models.schema import Pinhole
 from twin.spatial.calibration.marks import Lens, Marks
-from twin.spatial.calibration.plumb_lines import off_straight
+from twin.spatial.calibration.plumb_lines import PlumbLines
 from twin.spatial.compiled import Floats
 
 FOCAL_PRIOR = 0.7  # of its logarithm
@@ -33,7 +33,7 @@ class LensAndPose:
         self._pixels, self._ground = marks.pixels(), marks.ground()
         self._middle = np.array((*self._ground.mean(axis=0), marks.elevation_m))
         self._rotation = rotation
-        self._lines = [np.array(line) for line in marks.lines_px]
+        self._lines = PlumbLines(marks.lines_px)
         self._centre = np.array((width / 2.0, height / 2.0) if marks.lens is None else marks.lens.k[2:])
         self._usual = math.log(_FOCAL_SHARE * width)
         begun = (0.0, 0.0, 0.0, *(position_m - self._middle))
@@ -53,9 +53,9 @@ class LensAndPose:
             return pairs
         log_f, k1, k2 = parameters[_POSE:]
         lens = self._lens(parameters)
-        lines = [off_straight(line, lens) / sigma for line in self._lines]
+        lines = self._lines.off_straight(lens) * self._lines.weights / sigma
         believed = np.array(((log_f - self._usual) / FOCAL_PRIOR, k1 / K1_PRIOR, k2 / K2_PRIOR))
-        return np.concatenate((pairs, *lines, believed))
+        return np.concatenate((pairs, lines, believed))
 
     def pixels(self, parameters: Floats, ground_m: Floats) -> Floats:
         """Of the ground's places; what is behind the camera comes out far away."""

@@ -15,6 +15,7 @@ from twin.spatial.compiled import Floats
 
 Code = Literal[
     "too_few",
+    "outside",
     "mirrored",
     "degenerate",
     "collinear",
@@ -67,6 +68,21 @@ def of_marks(marks: Marks) -> Iterator[Remark]:
             severity="warning",
             text="4 pairs fit almost anything, so a wrong one does not show. Add two more, better four.",
         )
+
+
+def outside(marks: Marks) -> Remark | None:
+    """That a mark is not in the picture, of which no lens model would say anything."""
+    width, height = marks.frame_px
+    pairs = ((f"Pair {number}", (number,), pair.pixel_px) for number, pair in enumerate(marks.pairs, 1))
+    lines = ((f"A point of line {number}", (), point) for number, line in enumerate(marks.lines_px, 1) for point in line)
+    for what, numbers, (x, y) in (*pairs, *lines):
+        if not (0.0 <= x <= width and 0.0 <= y <= height):
+            text = (
+                f"{what} is marked at ({x:.6g}, {y:.6g}), outside the picture of {width} x {height} px. Marks are pixels of the"
+                " full frame; scale those of a smaller or larger copy."
+            )
+            return Remark(code="outside", severity="error", text=text, pairs=numbers)
+    return None
 
 
 def of_calibration(made: Calibration, marks: Marks) -> Iterator[Remark]:
