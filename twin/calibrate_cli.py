@@ -24,7 +24,7 @@ SigmaPx = Annotated[float, typer.Option("--sigma-px", min=0.05, max=50, help="Ho
 Write = Annotated[bool, typer.Option("--write", help="Put the result into the site's cameras.toml.")]
 OutFile = Annotated[Path | None, typer.Option("--out", help="Write the result to this file, as JSON.")]
 LogUrl = Annotated[str | None, typer.Option("--log", help="Save it as an event of the service at this address.")]
-AtTime = Annotated[str | None, typer.Option("--at", help="With --log: from when on it holds, RFC 3339.")]
+AtTime = Annotated[str | None, typer.Option("--at", help="With --log: from when on it holds, RFC 3339, or now.")]
 Reason = Annotated[str, typer.Option("--reason", help="With --log: kept in the log.")]
 
 
@@ -55,7 +55,7 @@ def calibrate(
         )
     if log is not None and at is None:
         raise BadInput(
-            "--log needs --at: from when on the camera stands as it does in the picture, such as 2026-01-01T09:00:00Z"
+            "--log needs --at: from when on the camera stands as it does in the picture, such as 2026-01-01T09:00:00Z, or now"
         )
     folder = resolve(site)
     given = read_marks(pairs, lines)
@@ -81,8 +81,15 @@ def calibrate(
         used.write(folder / "cameras.toml")
         say(f"camera '{camera}' has its new geometry in {folder / 'cameras.toml'}")
     if log is not None:
-        body = {**used.body(lens=lens, model=model), "at": at, "author": getpass.getuser(), "reason": reason}
+        body = {**used.body(lens=lens, model=model), "at": _since(at), "author": getpass.getuser(), "reason": reason}
         say(_sent(log, used.site.name, camera, body))
+
+
+def _since(at: str | None) -> str | None:
+    from twin.events.codec import rfc3339
+    from twin.log.clock import system_clock
+
+    return rfc3339(system_clock()) if at == "now" else at
 
 
 def _sent(log: str, site: str, camera: str, body: dict[str, Any]) -> str:

@@ -269,6 +269,28 @@ def site_check(folder: Annotated[str, typer.Argument(metavar="DIR")], as_json: A
         raise typer.Exit(1)
 
 
+@site_app.command("new")
+def site_new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write; its name is the site's.")],
+    at: Annotated[str, typer.Option("--at", help="LATITUDE,LONGITUDE of its south-west corner, degrees.")],
+    camera: Annotated[
+        list[str],
+        typer.Option("--camera", help="NAME=WIDTHxHEIGHT of a camera's frames, pixels; repeat it.", show_default=False),
+    ],
+    bearing: Annotated[float, typer.Option("--bearing", help="Compass bearing of 'up' on its plan, degrees.")] = 0.0,
+    size: Annotated[float, typer.Option("--size", min=5, max=2_000, help="Side of its ground, metres.")] = 60.0,
+) -> None:
+    """A site of your own to begin from: its ground and its cameras, which then are calibrated; zones and lanes are drawn."""
+    from site_models.begin import begin_in
+
+    site = begin_in(folder, at, camera, bearing_deg=bearing, size_m=size)
+    say(f"site '{site.name}' in {folder}: where its cameras stand is a guess. Next, see ops/docs/first-camera.md:")
+    say(f"  twin serve --site {folder}")
+    say(f"  perceive run --site {folder} --video {site.cameras[0].id}=rtsp://… --detector yolox_nano.onnx --pictures \\")
+    say("               --log http://127.0.0.1:8600 --spool twin-data/spool")
+    say(f"  http://127.0.0.1:8600/calibrate?site={site.name}&camera={site.cameras[0].id}, then /edit?site={site.name}")
+
+
 @site_app.command("generate")
 def site_generate(
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],

@@ -29,10 +29,11 @@ class Processes:
     folder: Path
     started: list[subprocess.Popen] = field(default_factory=list)
 
-    def spawn(self, *words: str, name: str, under: tuple[str, ...] = ()) -> subprocess.Popen:
+    def spawn(self, *words: str, name: str, under: tuple[str, ...] = (), cwd: Path = ROOT) -> subprocess.Popen:
         with (self.folder / f"{name}.err").open("ab") as errors, (self.folder / f"{name}.out").open("wb") as out:
             command = [*under, sys.executable, "-m", *words]
-            process = subprocess.Popen(command, stdout=out, stderr=errors, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": ""})
+            environ = {**os.environ, "PYTHONWARNINGS": "", "PYTHONPATH": str(ROOT)}
+            process = subprocess.Popen(command, stdout=out, stderr=errors, cwd=cwd, env=environ)
         self.started.append(process)
         return process
 
