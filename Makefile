@@ -45,10 +45,11 @@ imports: $(VENV)/.dev
 # With AGAIN=1, what failed runs once more by itself and is named: a test that fails twice fails the build, a flaky one is told.
 ONCE_MORE = $(if $(AGAIN),|| { echo "what failed runs once more by itself:"; $(BIN)/pytest --last-failed --last-failed-no-failures none -rA --no-header -q; })
 
-# Two processes at once; then, alone, what starts whole services and a browser and looks at the clock.
+# Two processes at once, of the pages too, which mostly wait; then, alone, what starts whole services and looks at the clock.
 unit: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/e2e --ignore=tests/system $(COVER) $(ONCE_MORE)
-	$(BIN)/pytest tests/e2e tests/system $(COVER_ON) $(ONCE_MORE)
+	$(BIN)/pytest -n 2 --dist loadfile --durations=15 tests/e2e $(COVER_ON) $(ONCE_MORE)
+	$(BIN)/pytest --durations=15 tests/system $(COVER_ON) $(ONCE_MORE)
 
 # Counting lines takes a third as long again, so that a plain `make test` does without.
 coverage:
