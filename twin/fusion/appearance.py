@@ -59,6 +59,8 @@ N_KNOTS, FIRST_COSINE, STEP_COSINE = len(PRIOR_NATS), -0.2, 0.1
 
 def log_likelihood_ratio(ours: Gallery, theirs: Gallery, nats: Nats) -> float:
     """Evidence in nats that two galleries show one vehicle; 0 where either is empty."""
+    if not ours or not theirs:
+        return 0.0
     alike, of_plates = _compared(ours, theirs)
     return of_plates if alike is None else _interpolated(nats, alike) + of_plates
 
@@ -72,9 +74,26 @@ def likeness(ours: Gallery, theirs: Gallery) -> float | None:
     return _compared(ours, theirs)[0]
 
 
+_Comparison = tuple[float | None, float]
+"""The likeness of two galleries, and what their plates tell in nats."""
+_known: dict[tuple[int, int], tuple[Gallery, Gallery, _Comparison]] = {}
+
+
+def _compared(ours: Gallery, theirs: Gallery) -> _Comparison:
+    """As ``_compared_by_views``: most that are asked for are the same objects again, whose views need not be looked at."""
+    key = id(ours), id(theirs)
+    known = _known.get(key)
+    if known is not None and known[0] is ours and known[1] is theirs:
+        return known[2]
+    found = _compared_by_views(ours, theirs)
+    if len(_known) >= _N_PAIRS:
+        _known.clear()
+    _known[key] = ours, theirs, found
+    return found
+
+
 @lru_cache(maxsize=_N_PAIRS)
-def _compared(ours: Gallery, theirs: Gallery) -> tuple[float | None, float]:
-    """The likeness of two galleries, and what their plates tell in nats."""
+def _compared_by_views(ours: Gallery, theirs: Gallery) -> _Comparison:
     lengths = sorted({len(one.embedding) for one in ours} & {len(one.embedding) for one in theirs} - {0})
     alike = max((_cosine(_sum(ours, length), _sum(theirs, length)) for length in lengths), default=None)
     return alike, plates.log_likelihood_ratio(plates_of(ours), plates_of(theirs))

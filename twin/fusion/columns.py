@@ -125,15 +125,19 @@ class TrackColumns:
         n = inside(self.numbers, self.kinds, self.level(level), left, low, right, high, rows)
         return [self.tracks[row] for row in rows[:n].tolist()]
 
-    def unseen(self, camera: CameraId, level: LevelId, shown: Iterable[TrackId]) -> list[Track]:
-        """Parked tracks on a level that a camera has a rate or a look of, some of which it has none of any more, or at which
-        no camera's look is kept, in order; ``shown`` are those that its frame shows, of which it now has one."""
+    def unseen(self, camera: CameraId, level: LevelId, shown: Iterable[TrackId]) -> Ints:
+        """Rows of parked tracks on a level that a camera has a rate or a look of, some of which it has none of any more, or at
+        which no camera's look is kept, in order; ``shown`` are those that its frame shows, of which it now has one."""
         row_by_id, is_known, rows = self.row_by_id, self._is_known(camera), self.rows()
         here = [row for name in shown if (row := row_by_id.get(name)) is not None]
         is_shown = np.zeros(len(self.kinds), dtype=np.bool_)
         is_shown[here] = is_known[here] = True
-        found: list[int] = rows[: standing(self.kinds, self.level(level), is_known, is_shown, rows)].tolist()
-        return [self.tracks[row] for row in found]
+        return rows[: standing(self.kinds, self.level(level), is_known, is_shown, rows)]
+
+    def at(self, rows: Ints) -> list[Track]:
+        """Tracks by their rows."""
+        numbers: list[int] = rows.tolist()
+        return [self.tracks[row] for row in numbers]
 
     def rows(self) -> Ints:
         """(T,) room for rows."""

@@ -17,8 +17,8 @@ from twin.fusion.place import CLEAR, COVERED, CUT
 from twin.fusion.put_right import put_right_by
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track, TrackletLink
-from twin.spatial.camera import GroundCamera
-from twin.spatial.placement import covered, ground_point
+from twin.spatial.camera import Floats, GroundCamera
+from twin.spatial.placement import corners_of, covered, ground_point
 from twin.spatial.pose_error import moved_by
 from twin.spatial.zones import UNKNOWN, Unit
 
@@ -47,6 +47,7 @@ class Seen(Struct, frozen=True, gc=False):
     camera: GroundCamera
     measured: tuple[Measured, ...]
     invisible: tuple[DetectedBox, ...]  # boxes that have no valid place; they still hide what is behind them
+    corners: Floats  # (N, 4) x1, y1, x2, y2 of the measured boxes and of the invisible ones after them
 
 
 def measure(
@@ -56,7 +57,9 @@ def measure(
     boxes, links = pending.frame.boxes, state.tracklets.get(pending.camera, _NO_LINKS)
     unchanged = [link for name in pending.frame.unchanged if (link := links.get(name)) is not None]
     headings = _headings(boxes, links, camera, level, columns, scene)
-    is_covered = covered(boxes, [link.box for link in unchanged])
+    every = [*boxes, *(link.box for link in unchanged)]
+    corners = corners_of(every)
+    is_covered = covered(boxes, every[len(boxes) :], corners)
     places = scene.placing.places(camera, boxes, headings, is_covered)
     floor = scene.parameters.floor_sigma_m * scene.parameters.floor_sigma_m
     bias = put_right_by(state, pending.camera, pending.at)
@@ -73,7 +76,9 @@ def measure(
         measured.append(Measured(box, (x - east, y - north), (xx + floor, xy, yy + floor), True, rank))
     measured += [Measured(link.box, link.point_m, link.covariance_m2, False) for link in unchanged if link.is_placed]
     invisible += [link.box for link in unchanged if not link.is_placed]
-    return Seen(pending.at, pending, level, camera, tuple(measured), tuple(invisible))
+    if invisible:  # they come last
+        corners = corners_of([*(one.box for one in measured), *invisible])
+    return Seen(pending.at, pending, level, camera, tuple(measured), tuple(invisible), corners)
 
 
 def _headings(

@@ -69,7 +69,7 @@ class Linking:
             if (link := links.get(box.tracklet)) is not None:
                 links[box.tracklet] = replace(link, box=box, is_placed=False, seen_at=seen.at)
 
-    def shown(self, seen: Seen) -> set[TrackId]:
+    def without_place(self, seen: Seen) -> set[TrackId]:
         """Tracks that a frame shows by boxes without a place: they are neither measured nor missed."""
         links = self._links.get(seen.pending.camera, {})
         return {link.track for box in seen.invisible if (link := links.get(box.tracklet)) is not None}

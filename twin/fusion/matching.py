@@ -92,9 +92,8 @@ def _matched(
 
 def _crossing(asked: list[int], seen: Seen) -> Bools:
     """(D,) whether another box of the frame crosses each of these."""
-    corners = np.array([box.box_px for box in (*(one.box for one in seen.measured), *seen.invisible)])
     found = np.empty(len(asked), dtype=np.bool_)
-    crossing(corners, np.array(asked), found)
+    crossing(seen.corners, np.array(asked), found)
     return found
 
 

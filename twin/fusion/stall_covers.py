@@ -24,7 +24,7 @@ class FrameCovers:
         """What hides stalls in a frame, as tracks are when that is asked first."""
         if self._made is None or self._made[0] is not seen:
             camera, boxes = seen.pending.camera, (*boxes_of(seen), *self._draft.linking.recent(seen))
-            state, parked = self._draft.state, self._draft.columns.unseen(camera, seen.level, ())
+            state, parked = self._draft.state, self._draft.columns.at(self._draft.columns.unseen(camera, seen.level, ()))
             self._made = seen, _covers_of(camera, boxes, state.tracklets.get(camera, {}), state.tracks, parked)
         return self._made[1]
 
