@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
-
 from msgspec.structs import replace
 
 from twin.events.ids import SECOND, Micros
@@ -83,6 +81,8 @@ class Draft:
 
     def end(self, at: Micros) -> None:
         """Tracks that were found to be another one's give it their tracklets, and are no more."""
+        if not self.life.ended:  # as after nearly every box
+            return
         for ended, track in self.life.ended:
             self.linking.hand_over(ended.id, track, at)
             self.linking.hand_over(track.id, track, at)
@@ -97,6 +97,6 @@ class Draft:
 
 
 def _own(track: Track) -> Track:
-    mine = copy(track)
+    mine = track.__copy__()
     mine.sides = track.sides.copy()
     return mine

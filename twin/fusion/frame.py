@@ -85,23 +85,24 @@ def _headings(
     boxes: tuple[DetectedBox, ...], links: Links, camera: GroundCamera, level: LevelId, columns: TrackColumns, scene: Scene
 ) -> list[Unit]:
     """D headings: of the track that the tracklet belongs to, or that is near; else what is usual there, or (0, 0)."""
-    found: list[Unit | None] = []
+    found, rows, tracks = list[Unit](), columns.row_by_id, columns.tracks
     for box in boxes:
         link = links.get(box.tracklet)
-        row = None if link is None else columns.row_by_id.get(link.track)
-        found.append(None if row is None else _heading_of(columns.tracks[row], scene))
-    for n, heading in enumerate(found):
+        row = None if link is None else rows.get(link.track)
+        heading = None if row is None else _heading_of(tracks[row], scene)
         if heading is None:
-            x1, _, x2, y2 = boxes[n].box_px
+            x1, _, x2, y2 = box.box_px
             place = ground_point(camera, (x1 + x2) / 2, y2)
-            found[n] = UNKNOWN if place is None else _heading_near(level, *place, columns, scene)
-    return [heading or UNKNOWN for heading in found]
+            heading = UNKNOWN if place is None else _heading_near(level, *place, columns, scene)
+        found.append(heading)
+    return found
 
 
 def _heading_of(track: Track, scene: Scene) -> Unit | None:
     """A track's heading. One that hardly moves in a stall stands as the stall does: its last motion was the turn into it."""
-    if track.motion.speed2 < _TRUST_HEADING_MPS2:
-        aligned = scene.map.stall_heading_at(track.level, track.motion.x, track.motion.y)
+    motion = track.motion
+    if motion.vx * motion.vx + motion.vy * motion.vy < _TRUST_HEADING_MPS2:
+        aligned = scene.map.stall_heading_at(track.level, motion.x, motion.y)
         if aligned is not None:
             return aligned
     return None if track.heading == UNKNOWN else track.heading

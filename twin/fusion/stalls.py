@@ -85,27 +85,24 @@ class StallFilter:
             assert holder is not None
             free = replace(stalls[name], state="free", vehicle=None, reached_by=None, free_nats=_LEFT_NATS, seen_at=at)
             self._tell(name, free, left_at.get(holder, at))
-        for name, one in sorted(taken.items()):
-            before = stalls.get(name, _UNKNOWN)
+        for name in sorted([name for name, one in taken.items() if not _is_as_taken(stalls.get(name, _UNKNOWN), one)]):
+            before, one = stalls.get(name, _UNKNOWN), taken[name]
             if before.vehicle != one.vehicle or before.reached_by != one.reached_by:
                 held = replace(before, state="occupied", vehicle=one.vehicle, reached_by=one.reached_by)
                 since_at = one.since_at if before.holder is None else at  # else it was another's until now
                 self._tell(name, replace(held, free_nats=_taken_nats(one.probability), seen_at=at), since_at)
-            elif (nats := _taken_nats(one.probability)) != before.free_nats:  # where it stands is known better now
-                self._stalls[name] = replace(before, free_nats=nats, seen_at=at)
+            else:  # where it stands is known better now
+                self._stalls[name] = replace(before, free_nats=_taken_nats(one.probability), seen_at=at)
 
     def due(self, seen: Seen, columns: TrackColumns) -> list[StallView]:
         """Stalls of which it is asked what a frame says: it is time, and nothing is tracked in them."""
         shown = self._scene.stall_views(seen.camera, seen.level, seen.pending.frame.frame_px)
         found = [view for name, view in shown.items() if self._due.get(name, 0) <= seen.at]
-        return self.untracked(found, seen, columns) if found else found
+        return self.untracked(found, columns) if found else found
 
-    def untracked(self, views: Sequence[StallView], seen: Seen, columns: TrackColumns) -> list[StallView]:
-        """Those of these stalls, at least one, in which nothing is tracked."""
-        left, right = min(one.place.box_m[0] for one in views), max(one.place.box_m[2] for one in views)
-        low, high = min(one.place.box_m[1] for one in views), max(one.place.box_m[3] for one in views)
-        near, stall_at = columns.between(seen.level, left, low, right, high), self._scene.map.stall_at
-        tracked = {stall_at(seen.level, track.motion.x, track.motion.y) for track in near}
+    def untracked(self, views: Sequence[StallView], columns: TrackColumns) -> list[StallView]:
+        """Those of these stalls in which nothing is tracked."""
+        tracked = columns.in_stalls(self._scene.map.stall_at)
         return [view for view in views if view.place.id not in tracked]
 
     def look(self, due: Sequence[StallView], seen: Seen, covers: Covers) -> None:
@@ -177,6 +174,12 @@ class StallFilter:
         self._due[name] = _due_at(told)
         fact = StallChanged(stall=name, state=belief.state, vehicle=belief.vehicle, certainty=certainty)
         self._emission.emit(at, fact)
+
+
+def _is_as_taken(belief: StallBelief, taken: Taken) -> bool:
+    """Whether a stall is known to be taken so by now."""
+    is_holder = belief.vehicle == taken.vehicle and belief.reached_by == taken.reached_by
+    return is_holder and belief.free_nats == _taken_nats(taken.probability)
 
 
 def _due_at(belief: StallBelief) -> Micros:

@@ -17,26 +17,28 @@ Place = tuple[float, float, float, float, float, float]
 """x, y, xx, xy, yy, and 1 where it is valid, else 0."""
 
 
+_WHOLE = (False, False, False)
+_N_NUMBERS = 14
+
+
 def placed(camera: GroundCamera, boxes: Sequence[DetectedBox], headings: Sequence[Heading], is_covered: Bools) -> list[Place]:
     """Where the boxes of a frame lie, as ``centres`` tells; zeros where that is not valid."""
     if not boxes:
         return []
     rows = [
-        (
-            *box.box_px,
-            *box.box_sigma_px,
-            *heading,
-            *SIZE_M[box.kind],
-            "left" in box.truncated,
-            "right" in box.truncated,
-            "bottom" in box.truncated,
-        )
+        (*box.box_px, *box.box_sigma_px, *heading, *SIZE_M[box.kind], *(_cuts(box) if box.truncated else _WHOLE))
         for box, heading in zip(boxes, headings, strict=True)
     ]
+    numbers = np.fromiter(chain.from_iterable(rows), np.float64, _N_NUMBERS * len(rows)).reshape(-1, _N_NUMBERS)
     found = np.zeros((len(boxes), 6))
-    ground.placed(camera.numbers, np.array(rows, dtype=np.float64), is_covered, found)
+    ground.placed(camera.numbers, numbers, is_covered, found)
     places: list[list[float]] = found.tolist()
     return [(x, y, xx, xy, yy, is_valid) for x, y, xx, xy, yy, is_valid in places]
+
+
+def _cuts(box: DetectedBox) -> tuple[bool, bool, bool]:
+    """Whether the frame cuts a box on the left, on the right, below."""
+    return "left" in box.truncated, "right" in box.truncated, "bottom" in box.truncated
 
 
 def ground_point(camera: GroundCamera, u: float, v: float) -> tuple[float, float] | None:

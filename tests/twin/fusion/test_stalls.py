@@ -37,7 +37,7 @@ class Watch:
         seen = Seen(at, None, "ground", None, (), (), corners_of([]))
         columns = TrackColumns().of({one.id: one for one in tracks})
         views = [StallView(place, (100.0, 100.0, 200.0, 160.0))]
-        self.filter.look(self.filter.untracked(views, seen, columns), seen, covers)
+        self.filter.look(self.filter.untracked(views, columns), seen, covers)
 
     @property
     def told(self):
