@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -80,23 +81,45 @@ _known: dict[tuple[int, int], tuple[Gallery, Gallery, _Comparison]] = {}
 
 
 def _compared(ours: Gallery, theirs: Gallery) -> _Comparison:
-    """As ``_compared_by_views``: most that are asked for are the same objects again, whose views need not be looked at."""
+    """What is asked of the same two objects again is remembered: their views need not even be looked at."""
     key = id(ours), id(theirs)
     known = _known.get(key)
     if known is not None and known[0] is ours and known[1] is theirs:
         return known[2]
-    found = _compared_by_views(ours, theirs)
+    one, other = _known_by(ours), _known_by(theirs)
+    cosines = [_cosine(of, other.sums[length]) for length, of in one.sums.items() if length in other.sums]
+    found = max(cosines, default=None), plates.log_likelihood_ratio(one.plates, other.plates)
     if len(_known) >= _N_PAIRS:
         _known.clear()
     _known[key] = ours, theirs, found
     return found
 
 
-@lru_cache(maxsize=_N_PAIRS)
-def _compared_by_views(ours: Gallery, theirs: Gallery) -> _Comparison:
-    lengths = sorted({len(one.embedding) for one in ours} & {len(one.embedding) for one in theirs} - {0})
-    alike = max((_cosine(_sum(ours, length), _sum(theirs, length)) for length in lengths), default=None)
-    return alike, plates.log_likelihood_ratio(plates_of(ours), plates_of(theirs))
+class _Signature(NamedTuple):
+    """What galleries are compared by: the sum of the views of each length, the shortest first, and what was read."""
+
+    sums: dict[int, _Sum]
+    plates: Plates
+
+
+_signatures: dict[int, tuple[Gallery, _Signature]] = {}
+
+
+def _known_by(gallery: Gallery) -> _Signature:
+    known = _signatures.get(id(gallery))
+    if known is not None and known[0] is gallery:
+        return known[1]
+    found = _signature(gallery)
+    if len(_signatures) >= _N_REMEMBERED:
+        _signatures.clear()
+    _signatures[id(gallery)] = gallery, found
+    return found
+
+
+@lru_cache(maxsize=_N_REMEMBERED)
+def _signature(gallery: Gallery) -> _Signature:
+    lengths = sorted({len(one.embedding) for one in gallery} - {0})
+    return _Signature({length: _sum(gallery, length) for length in lengths}, plates_of(gallery))
 
 
 def plates_of(gallery: Gallery) -> Plates:
@@ -110,7 +133,6 @@ def _cosine(a: _Sum, b: _Sum) -> float:
     return float(u @ v) / math.sqrt(u2 * v2) if u2 and v2 else 0.0
 
 
-@lru_cache(maxsize=_N_REMEMBERED)
 def _sum(gallery: Gallery, length: int) -> _Sum:
     """Of views of one length, whose vectors are all as long; and its squares' sum. Doubles hold whole numbers up to 2^53."""
     views = [one for one in gallery if len(one.embedding) == length]

@@ -71,7 +71,7 @@ class Draft:
         tracks = self.state.tracks
         if track not in self.owned:
             self.owned.add(track)
-            tracks[track] = self.columns.tracks[self.columns.row_by_id[track]] = _own(tracks[track])
+            tracks[track] = self.columns.tracks[self.columns.row_by_id[track]] = tracks[track].__copy__()
         return tracks[track]
 
     def drop(self, track: TrackId) -> None:
@@ -94,9 +94,3 @@ class Draft:
         """A vehicle went out of its camera's sight: what is learned of ways between cameras counts it."""
         if self.scene.parameters.learns_links:
             self.state = replace(self.state, links=camera_links.with_lost(self.state.links, track.seen_by))
-
-
-def _own(track: Track) -> Track:
-    mine = track.__copy__()
-    mine.sides = track.sides.copy()
-    return mine
