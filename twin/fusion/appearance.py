@@ -10,7 +10,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -60,8 +59,6 @@ N_KNOTS, FIRST_COSINE, STEP_COSINE = len(PRIOR_NATS), -0.2, 0.1
 
 def log_likelihood_ratio(ours: Gallery, theirs: Gallery, nats: Nats) -> float:
     """Evidence in nats that two galleries show one vehicle; 0 where either is empty."""
-    if not ours or not theirs:
-        return 0.0
     alike, of_plates = _compared(ours, theirs)
     return of_plates if alike is None else _interpolated(nats, alike) + of_plates
 
@@ -75,51 +72,12 @@ def likeness(ours: Gallery, theirs: Gallery) -> float | None:
     return _compared(ours, theirs)[0]
 
 
-_Comparison = tuple[float | None, float]
-"""The likeness of two galleries, and what their plates tell in nats."""
-_known: dict[tuple[int, int], tuple[Gallery, Gallery, _Comparison]] = {}
-
-
-def _compared(ours: Gallery, theirs: Gallery) -> _Comparison:
-    """What is asked of the same two objects again is remembered: their views need not even be looked at."""
-    key = id(ours), id(theirs)
-    known = _known.get(key)
-    if known is not None and known[0] is ours and known[1] is theirs:
-        return known[2]
-    one, other = _known_by(ours), _known_by(theirs)
-    cosines = [_cosine(of, other.sums[length]) for length, of in one.sums.items() if length in other.sums]
-    found = max(cosines, default=None), plates.log_likelihood_ratio(one.plates, other.plates)
-    if len(_known) >= _N_PAIRS:
-        _known.clear()
-    _known[key] = ours, theirs, found
-    return found
-
-
-class _Signature(NamedTuple):
-    """What galleries are compared by: the sum of the views of each length, the shortest first, and what was read."""
-
-    sums: dict[int, _Sum]
-    plates: Plates
-
-
-_signatures: dict[int, tuple[Gallery, _Signature]] = {}
-
-
-def _known_by(gallery: Gallery) -> _Signature:
-    known = _signatures.get(id(gallery))
-    if known is not None and known[0] is gallery:
-        return known[1]
-    found = _signature(gallery)
-    if len(_signatures) >= _N_REMEMBERED:
-        _signatures.clear()
-    _signatures[id(gallery)] = gallery, found
-    return found
-
-
-@lru_cache(maxsize=_N_REMEMBERED)
-def _signature(gallery: Gallery) -> _Signature:
-    lengths = sorted({len(one.embedding) for one in gallery} - {0})
-    return _Signature({length: _sum(gallery, length) for length in lengths}, plates_of(gallery))
+@lru_cache(maxsize=_N_PAIRS)
+def _compared(ours: Gallery, theirs: Gallery) -> tuple[float | None, float]:
+    """The likeness of two galleries, and what their plates tell in nats."""
+    lengths = sorted({len(one.embedding) for one in ours} & {len(one.embedding) for one in theirs} - {0})
+    alike = max((_cosine(_sum(ours, length), _sum(theirs, length)) for length in lengths), default=None)
+    return alike, plates.log_likelihood_ratio(plates_of(ours), plates_of(theirs))
 
 
 def plates_of(gallery: Gallery) -> Plates:
@@ -133,6 +91,7 @@ def _cosine(a: _Sum, b: _Sum) -> float:
     return float(u @ v) / math.sqrt(u2 * v2) if u2 and v2 else 0.0
 
 
+@lru_cache(maxsize=_N_REMEMBERED)
 def _sum(gallery: Gallery, length: int) -> _Sum:
     """Of views of one length, whose vectors are all as long; and its squares' sum. Doubles hold whole numbers up to 2^53."""
     views = [one for one in gallery if len(one.embedding) == length]
