@@ -5,13 +5,13 @@ Shape letters: T tracks, in the order of the state's, with those that are no mor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Self
 
 import numpy as np
 
-from twin.events.ids import CameraId, LevelId, Micros
+from twin.events.ids import CameraId, LevelId, Micros, StallId
 from twin.fusion.gating import GONE, HIDDEN, LEFT, MOVING, PARKED, TENTATIVE, inside, standing
 from twin.fusion.motion import Upper
 from twin.fusion.place import Look
@@ -21,6 +21,7 @@ from twin.spatial.compiled import Bools, Floats, Ints
 _CODE: dict[Status, int] = {"tentative": TENTATIVE, "moving": MOVING, "parked": PARKED, "hidden": HIDDEN, "left": LEFT}
 _Kinds = tuple[int, int, bool, bool]
 _Written = tuple[float, float, float, float, Upper, _Kinds]
+StallAt = Callable[[LevelId, float, float], StallId | None]
 _N_NUMBERS = 14
 _SPARE = 64
 _SLACK_M = 0.01  # more than rounding
@@ -71,6 +72,9 @@ class TrackColumns:
         self._written: list[_Written | None] = [None] * n
         self._looks: list[Mapping[CameraId, Look]] = [_NO_LOOKS] * n  # that are in these
         self._looks_of: dict[CameraId, Floats] = {}
+        self._stall_of: list[StallId | None] = [None] * n
+        self._n_in: dict[StallId, int] = {}
+        self._moved = set[int]()  # rows of which it is not known yet in which stall they are
         for track in self.tracks:
             self.write(track)
             self.note_seen(track, (*track.seen_rate, *track.looks))
@@ -89,6 +93,7 @@ class TrackColumns:
         now = motion.x, motion.y, motion.vx, motion.vy, motion.p, kinds
         if self._written[row] != now:  # comparing costs less than writing, and most of what stands stays as it is
             self.numbers[row], self.kinds[row], self._written[row] = (*now[:4], *motion.p), kinds, now
+            self._moved.add(row)
         self.times[row, 0], self.times[row, 1] = motion.at, track.seen_at
         if self._looks[row] is not track.looks:
             self._write_looks(row, track.looks)
@@ -112,7 +117,9 @@ class TrackColumns:
 
     def drop(self, track: TrackId) -> None:
         """Forget a track."""
-        self.kinds[self.row_by_id.pop(track), 1] = GONE
+        row = self.row_by_id.pop(track)
+        self.kinds[row, 1] = GONE
+        self._moved.add(row)
 
     def around(self, level: LevelId, x: float, y: float, reach_m: float) -> list[Track]:
         """Tracks on a level no farther from a place, and a few more, in order."""
@@ -125,15 +132,36 @@ class TrackColumns:
         n = inside(self.numbers, self.kinds, self.level(level), left, low, right, high, rows)
         return [self.tracks[row] for row in rows[:n].tolist()]
 
-    def unseen(self, camera: CameraId, level: LevelId, shown: Iterable[TrackId]) -> list[Track]:
-        """Parked tracks on a level that a camera has a rate or a look of, some of which it has none of any more, or at which
-        no camera's look is kept, in order; ``shown`` are those that its frame shows, of which it now has one."""
+    def in_stalls(self, stall_at: StallAt) -> Mapping[StallId, int]:
+        """How many tracks there are in each stall in which there is one.
+
+        Args:
+            stall_at: which stall is at a place on a level; always the same.
+        """
+        for row in self._moved:
+            track, before = self.tracks[row], self._stall_of[row]
+            is_gone = self.row_by_id.get(track.id) != row
+            now = None if is_gone else stall_at(track.level, track.motion.x, track.motion.y)
+            if now != before:
+                self._stall_of[row] = now
+                _add(self._n_in, before, -1)
+                _add(self._n_in, now, 1)
+        self._moved.clear()
+        return self._n_in
+
+    def unseen(self, camera: CameraId, level: LevelId, shown: Iterable[TrackId]) -> Ints:
+        """Rows of parked tracks on a level that a camera has a rate or a look of, some of which it has none of any more, or at
+        which no camera's look is kept, in order; ``shown`` are those that its frame shows, of which it now has one."""
         row_by_id, is_known, rows = self.row_by_id, self._is_known(camera), self.rows()
         here = [row for name in shown if (row := row_by_id.get(name)) is not None]
         is_shown = np.zeros(len(self.kinds), dtype=np.bool_)
         is_shown[here] = is_known[here] = True
-        found: list[int] = rows[: standing(self.kinds, self.level(level), is_known, is_shown, rows)].tolist()
-        return [self.tracks[row] for row in found]
+        return rows[: standing(self.kinds, self.level(level), is_known, is_shown, rows)]
+
+    def at(self, rows: Ints) -> list[Track]:
+        """Tracks by their rows."""
+        numbers: list[int] = rows.tolist()
+        return [self.tracks[row] for row in numbers]
 
     def rows(self) -> Ints:
         """(T,) room for rows."""
@@ -151,6 +179,7 @@ class TrackColumns:
         self.tracks.append(track)
         self._written.append(None)
         self._looks.append(_NO_LOOKS)
+        self._stall_of.append(None)
         if row == len(self.numbers):
             self.numbers, self.times = np.concatenate((self.numbers, np.zeros_like(self.numbers))), np.tile(self.times, (2, 1))
             self.kinds = np.concatenate((self.kinds, np.full_like(self.kinds, GONE)))
@@ -176,3 +205,11 @@ class TrackColumns:
         code = _CODE[track.status]
         is_standing = code == PARKED or (code == TENTATIVE and track.still is not None)
         return self._level.get(track.level) or self.level(track.level), code, is_standing, not track.looks
+
+
+def _add(counts: dict[StallId, int], stall: StallId | None, n: int) -> None:
+    """Count so many more in a stall; one in which there is none is not among them."""
+    if stall is not None:
+        counts[stall] = counts.get(stall, 0) + n
+        if not counts[stall]:
+            del counts[stall]

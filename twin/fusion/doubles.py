@@ -182,9 +182,11 @@ def _is_seen(track: Track, at: Micros) -> bool:
 
 
 def _may_be_one(one: Track, other: Track, at: Micros) -> bool:
+    away2 = _distance2(one, other)
+    if away2 > _ONE_STALL_M * _ONE_STALL_M and one.status == other.status == "parked":
+        return False
     if not _is_watched(one, at) and not _is_watched(other, at):
         return False
-    away2 = _distance2(one, other)
     may_have_left = one.has_entered and other.has_entered
     if must_look_alike(one, other, at) and (may_have_left or away2 > _ONE_SPOT_M * _ONE_SPOT_M):
         return False

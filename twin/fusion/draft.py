@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
-
 from msgspec.structs import replace
 
 from twin.events.ids import SECOND, Micros
@@ -73,7 +71,7 @@ class Draft:
         tracks = self.state.tracks
         if track not in self.owned:
             self.owned.add(track)
-            tracks[track] = self.columns.tracks[self.columns.row_by_id[track]] = _own(tracks[track])
+            tracks[track] = self.columns.tracks[self.columns.row_by_id[track]] = tracks[track].__copy__()
         return tracks[track]
 
     def drop(self, track: TrackId) -> None:
@@ -83,6 +81,8 @@ class Draft:
 
     def end(self, at: Micros) -> None:
         """Tracks that were found to be another one's give it their tracklets, and are no more."""
+        if not self.life.ended:  # as after nearly every box
+            return
         for ended, track in self.life.ended:
             self.linking.hand_over(ended.id, track, at)
             self.linking.hand_over(track.id, track, at)
@@ -94,9 +94,3 @@ class Draft:
         """A vehicle went out of its camera's sight: what is learned of ways between cameras counts it."""
         if self.scene.parameters.learns_links:
             self.state = replace(self.state, links=camera_links.with_lost(self.state.links, track.seen_by))
-
-
-def _own(track: Track) -> Track:
-    mine = copy(track)
-    mine.sides = track.sides.copy()
-    return mine

@@ -17,8 +17,8 @@ from twin.fusion.place import CLEAR, COVERED, CUT
 from twin.fusion.put_right import put_right_by
 from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, Track, TrackletLink
-from twin.spatial.camera import GroundCamera
-from twin.spatial.placement import covered, ground_point
+from twin.spatial.camera import Floats, GroundCamera
+from twin.spatial.placement import corners_of, covered, ground_point
 from twin.spatial.pose_error import moved_by
 from twin.spatial.zones import UNKNOWN, Unit
 
@@ -47,6 +47,7 @@ class Seen(Struct, frozen=True, gc=False):
     camera: GroundCamera
     measured: tuple[Measured, ...]
     invisible: tuple[DetectedBox, ...]  # boxes that have no valid place; they still hide what is behind them
+    corners: Floats  # (N, 4) x1, y1, x2, y2 of the measured boxes and of the invisible ones after them
 
 
 def measure(
@@ -56,7 +57,9 @@ def measure(
     boxes, links = pending.frame.boxes, state.tracklets.get(pending.camera, _NO_LINKS)
     unchanged = [link for name in pending.frame.unchanged if (link := links.get(name)) is not None]
     headings = _headings(boxes, links, camera, level, columns, scene)
-    is_covered = covered(boxes, [link.box for link in unchanged])
+    every = [*boxes, *(link.box for link in unchanged)]
+    corners = corners_of(every)
+    is_covered = covered(boxes, every[len(boxes) :], corners)
     places = scene.placing.places(camera, boxes, headings, is_covered)
     floor = scene.parameters.floor_sigma_m * scene.parameters.floor_sigma_m
     bias = put_right_by(state, pending.camera, pending.at)
@@ -73,30 +76,33 @@ def measure(
         measured.append(Measured(box, (x - east, y - north), (xx + floor, xy, yy + floor), True, rank))
     measured += [Measured(link.box, link.point_m, link.covariance_m2, False) for link in unchanged if link.is_placed]
     invisible += [link.box for link in unchanged if not link.is_placed]
-    return Seen(pending.at, pending, level, camera, tuple(measured), tuple(invisible))
+    if invisible:  # they come last
+        corners = corners_of([*(one.box for one in measured), *invisible])
+    return Seen(pending.at, pending, level, camera, tuple(measured), tuple(invisible), corners)
 
 
 def _headings(
     boxes: tuple[DetectedBox, ...], links: Links, camera: GroundCamera, level: LevelId, columns: TrackColumns, scene: Scene
 ) -> list[Unit]:
     """D headings: of the track that the tracklet belongs to, or that is near; else what is usual there, or (0, 0)."""
-    found: list[Unit | None] = []
+    found, rows, tracks = list[Unit](), columns.row_by_id, columns.tracks
     for box in boxes:
         link = links.get(box.tracklet)
-        row = None if link is None else columns.row_by_id.get(link.track)
-        found.append(None if row is None else _heading_of(columns.tracks[row], scene))
-    for n, heading in enumerate(found):
+        row = None if link is None else rows.get(link.track)
+        heading = None if row is None else _heading_of(tracks[row], scene)
         if heading is None:
-            x1, _, x2, y2 = boxes[n].box_px
+            x1, _, x2, y2 = box.box_px
             place = ground_point(camera, (x1 + x2) / 2, y2)
-            found[n] = UNKNOWN if place is None else _heading_near(level, *place, columns, scene)
-    return [heading or UNKNOWN for heading in found]
+            heading = UNKNOWN if place is None else _heading_near(level, *place, columns, scene)
+        found.append(heading)
+    return found
 
 
 def _heading_of(track: Track, scene: Scene) -> Unit | None:
     """A track's heading. One that hardly moves in a stall stands as the stall does: its last motion was the turn into it."""
-    if track.motion.speed2 < _TRUST_HEADING_MPS2:
-        aligned = scene.map.stall_heading_at(track.level, track.motion.x, track.motion.y)
+    motion = track.motion
+    if motion.vx * motion.vx + motion.vy * motion.vy < _TRUST_HEADING_MPS2:
+        aligned = scene.map.stall_heading_at(track.level, motion.x, motion.y)
         if aligned is not None:
             return aligned
     return None if track.heading == UNKNOWN else track.heading

@@ -70,10 +70,10 @@ def is_left_behind(track: Track, other: Track, nats: Nats) -> bool:
     stood = track.stood
     if stood is None or other.vehicle is None or other.status not in ("parked", "moving") or not other.is_inner_birth:
         return False
-    if is_unlike(other.gallery, track.gallery, nats):
-        return False
     is_then = -SECOND <= other.born_at - stood.at <= LEFT_BEHIND
-    return other.level == track.level and is_then and away_m(stood, *other.first_m) <= _SAME_PLACE_M
+    if other.level != track.level or not is_then or away_m(stood, *other.first_m) > _SAME_PLACE_M:
+        return False
+    return not is_unlike(other.gallery, track.gallery, nats)
 
 
 def take_back(track: Track, other: Track, at: Micros, emission: Emission) -> None:

@@ -48,7 +48,7 @@ class Linking:
                 track.gallery = with_views(track.gallery, views)
         assigned, assigned_to = (None, None) if before is None else (before.assigned, before.assigned_to)
         link = TrackletLink(track.id, camera, box, measured.point_m, measured.covariance_m2, seen.at, assigned, assigned_to)
-        links[name] = self._assigned(name, link, track.vehicle, seen.at)
+        links[name] = link if track.vehicle == assigned_to else self._assigned(name, link, track.vehicle, seen.at)
 
     def keep(self, track: Track, measured: Measured, seen: Seen) -> None:
         """As ``link``, of a box that has not changed."""
@@ -69,7 +69,7 @@ class Linking:
             if (link := links.get(box.tracklet)) is not None:
                 links[box.tracklet] = replace(link, box=box, is_placed=False, seen_at=seen.at)
 
-    def shown(self, seen: Seen) -> set[TrackId]:
+    def without_place(self, seen: Seen) -> set[TrackId]:
         """Tracks that a frame shows by boxes without a place: they are neither measured nor missed."""
         links = self._links.get(seen.pending.camera, {})
         return {link.track for box in seen.invisible if (link := links.get(box.tracklet)) is not None}

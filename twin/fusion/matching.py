@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from types import MappingProxyType
 
 import numpy as np
@@ -65,7 +66,8 @@ def _matched(
     """The best total among the tracks that are not taken and these boxes, as rows and numbers of boxes."""
     parameters, measured = scene.parameters, [seen.measured[column] for column in asked]
     numbers, times, kinds, level = columns.numbers, columns.times, columns.kinds, columns.level(seen.level)
-    boxes = np.array([(*one.point_m, *one.covariance_m2) for one in measured])
+    numbers_of_boxes = chain.from_iterable([(*one.point_m, *one.covariance_m2) for one in measured])
+    boxes = np.fromiter(numbers_of_boxes, np.float64, 5 * len(measured)).reshape(-1, 5)
     q, gate = parameters.acceleration_m2ps3, parameters.gate_d2
     found, ahead = columns.rows(), np.empty((len(kinds), 5))
     n = near(numbers, times, kinds, level, is_taken, seen.at, q, LINKED_GATE * gate, boxes, found, ahead)
@@ -75,7 +77,8 @@ def _matched(
     rows: list[int] = found.tolist()
     looks = columns.looks(seen.pending.camera)
     ranks = np.array([one.rank for one in measured])
-    linked = np.array([_linked(links.get(one.box.tracklet), columns) for one in measured])
+    row_by_id, linked_to = columns.row_by_id, [links.get(one.box.tracklet) for one in measured]
+    linked = np.array([-1 if link is None else row_by_id.get(link.track, -1) for link in linked_to])
     is_crossing = _crossing(asked, seen)
     size, speed = n * len(asked), parameters.max_speed_mps
     of_track, of_box, costs = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), np.empty(size)
@@ -92,9 +95,8 @@ def _matched(
 
 def _crossing(asked: list[int], seen: Seen) -> Bools:
     """(D,) whether another box of the frame crosses each of these."""
-    corners = np.array([box.box_px for box in (*(one.box for one in seen.measured), *seen.invisible)])
     found = np.empty(len(asked), dtype=np.bool_)
-    crossing(corners, np.array(asked), found)
+    crossing(seen.corners, np.array(asked), found)
     return found
 
 

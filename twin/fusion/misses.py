@@ -9,7 +9,7 @@ from twin.fusion.draft import Draft
 from twin.fusion.frame import Seen
 from twin.fusion.place import Look
 from twin.fusion.placing import BODY_M
-from twin.fusion.sight import Cover, boxes_of, is_hidden, is_shown, visible
+from twin.fusion.sight import Cover, cover_of, is_hidden, shown, visible
 from twin.fusion.stall_covers import FrameCovers
 from twin.fusion.stall_views import hidden
 from twin.fusion.stalls import TOO_HIDDEN
@@ -30,20 +30,19 @@ class Misses:
             matched: tracks that have a box of the frame.
         """
         camera = seen.pending.camera
-        unseen = self._columns.unseen(camera, seen.level, matched)
-        shown = self._linking.shown(seen)
-        missed = [one for one in unseen if camera in one.seen_rate or camera in one.looks or not one.looks]
-        missed = [one for one in missed if one.id not in shown]
-        if not missed:
+        rows = self._columns.unseen(camera, seen.level, matched)
+        if not len(rows):
             return
-        places_m = [(track.motion.x, track.motion.y) for track in missed]
-        pixels = self._draft.scene.placing.pixels(seen.camera, places_m, BODY_M)
-        if not any(is_shown(seen, pixels)):
+        pixels = self._draft.scene.placing.pixels(seen.camera, self._columns.numbers[rows], BODY_M)
+        if (is_shown := shown(seen, pixels)) is None:
             return
-        cover = Cover(boxes_of(seen)).with_others(self._linking.recent(seen))
-        clear = visible(seen, pixels, [track.tracklets for track in missed], cover)
-        for track, is_clear in zip(missed, clear, strict=True):
-            if is_clear and not self._is_hidden(track, track.looks.get(camera), seen, cover):
+        tracks, without_place = self._columns.at(rows), self._linking.without_place(seen)
+        cover = cover_of(seen, self._linking.recent(seen))
+        for place in visible(pixels, is_shown, [track.tracklets for track in tracks], cover):
+            track = tracks[place]
+            if track.id in without_place or not (camera in track.seen_rate or camera in track.looks or not track.looks):
+                continue
+            if not self._is_hidden(track, track.looks.get(camera), seen, cover):
                 self._miss(self._draft.mine(track.id), seen)
 
     def _miss(self, track: Track, seen: Seen) -> None:

@@ -93,7 +93,8 @@ class Parking:
                 (x, y), covariance_m2 = measured.point_m, measured.covariance_m2
                 self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
             return
-        standing.hear(track, measured, camera, at, tells=has_left is not None)
+        if track.away:
+            standing.hear(track, measured, camera, at, tells=has_left is not None)
         if track.away == 0 and standing.is_due(track.looks.get(camera), at):
             standing.take(track, measured, camera, at)
             track.looks = without_strays(track.looks)
@@ -129,7 +130,8 @@ def keep(track: Track, camera: CameraId, measured: Measured, at: Micros) -> None
     """A camera's box of a parked vehicle has not changed."""
     note_rate(track, camera, was_seen=True)
     track.absence, track.absent_since = 0.0, None
-    standing.hear(track, measured, camera, at)
+    if track.away:
+        standing.hear(track, measured, camera, at)
     stood = track.motion
     track.motion = Motion(at, stood.x, stood.y, stood.vx, stood.vy, stood.p)
 

@@ -126,6 +126,8 @@ def is_stranger(looks: Mapping[CameraId, Look], camera: CameraId) -> bool:
     Args:
         looks: as of ``fused``.
     """
+    if len(looks) < 2:
+        return False
     known = _strange.get((id(looks), camera))
     if known is not None and known[0] is looks:
         return known[1]

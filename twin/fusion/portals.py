@@ -42,24 +42,25 @@ def side_m(portal: Portal, x: float, y: float) -> tuple[float, float, float]:
 
 
 def crossings(track: Track, portals: tuple[Portal, ...], side_at_least_m: float) -> list[Crossing]:
-    """What the track's newest point crossed; writes the sides into ``track.sides``."""
-    point = track.trail[-1]
+    """What the track's newest point crossed; its ``sides`` are other ones after it."""
+    point, sides = track.trail[-1], dict(track.sides)
     reach = _SETTLED_M + math.sqrt(track.motion.speed2)
     found: list[Crossing] = []
     for portal in portals:
         away, along, _ = side_m(portal, point.x, point.y)
         if abs(away) > reach or not -1.0 <= along <= 2.0:
-            track.sides.pop(portal.id, None)
+            sides.pop(portal.id, None)
             continue
         if abs(away) < side_at_least_m:
             continue
         side = 1 if away > 0 else -1
-        before = track.sides.get(portal.id)
+        before = sides.get(portal.id)
         if before == -side and _is_against(portal, side) and abs(away) < _AGAINST_M:
             continue
-        track.sides[portal.id] = side
+        sides[portal.id] = side
         if before is not None and before != side and (crossing := _on_trail(track.trail, portal, side)) is not None:
             found.append(crossing)
+    track.sides = sides
     return sorted(found, key=lambda one: (one.at, one.portal.id))
 
 

@@ -53,7 +53,7 @@ class _Source(Struct, frozen=True):
 
 def is_due(track: Track, camera: CameraId, at: Micros) -> bool:
     """Whether a camera that just looked at a vehicle now knows well where it stands, and has not counted it yet."""
-    if track.status != "parked" or camera in track.counted_by or track.away or track.still is None:
+    if track.status != "parked" or camera in track.counted_by or track.away or track.still is None or len(track.looks) < 2:
         return False
     return at - track.still.at >= _SETTLED and _is_well_known(track.looks.get(camera)) and len(_knowing(track)) > 1
 

@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
+from msgspec import Struct
 
 from twin.events.ids import TrackletId
 from twin.events.observations import DetectedBox
 from twin.fusion.frame import Seen
-from twin.fusion.placing import Pixel, is_inside
-from twin.spatial.compiled import Floats, Ints, compiled
+from twin.spatial.compiled import Bools, Floats, Ints, compiled
+from twin.spatial.placement import corners_of
 
 Boxes = Sequence[DetectedBox]
 
 
-class Cover:
-    """Boxes that hide what is behind them, and their corners where those are asked for."""
+class Cover(Struct, frozen=True):
+    """Boxes that hide what is behind them, and their corners: (N, 4) x1, y1, x2, y2."""
 
-    def __init__(self, boxes: Boxes) -> None:
-        self.boxes = boxes
-        self._corners: Floats | None = None
-
-    @property
-    def corners(self) -> Floats:
-        """(N, 4) x1, y1, x2, y2."""
-        if self._corners is None:
-            self._corners = np.array([one.box_px for one in self.boxes]).reshape(-1, 4)
-        return self._corners
-
-    def with_others(self, boxes: Boxes) -> Cover:
-        """These boxes, and others after them."""
-        if not boxes:
-            return self
-        both = Cover([*self.boxes, *boxes])
-        both._corners = np.concatenate((self.corners, np.array([one.box_px for one in boxes])))
-        return both
+    boxes: Boxes
+    corners: Floats
 
 
+_MARGIN_PX = 8.0
 _NEARER_PX = 2.0
 _HIDDEN_SHARE = 0.4  # of a box: detectors begin to miss what is covered by more
 _COVER_SHARE = 0.15  # how far into another box a place must be to count as hidden
@@ -48,30 +34,49 @@ def boxes_of(seen: Seen) -> list[DetectedBox]:
     return [*(one.box for one in seen.measured), *seen.invisible]
 
 
-def is_shown(seen: Seen, pixels: Iterable[Pixel | None]) -> list[bool]:
-    """Whether each place is in the frame, whatever stands before it."""
-    frame_px = seen.pending.frame.frame_px
-    return [pixel is not None and is_inside(pixel, frame_px) for pixel in pixels]
+def cover_of(seen: Seen, others: Boxes) -> Cover:
+    """All boxes of a frame, and others after them."""
+    boxes, corners = boxes_of(seen), seen.corners
+    return Cover([*boxes, *others], np.concatenate((corners, corners_of(others)))) if others else Cover(boxes, corners)
 
 
-def visible(seen: Seen, pixels: Sequence[Pixel | None], own: Sequence[Collection[TrackletId]], cover: Cover) -> list[bool]:
-    """Whether each place is in clear view of the frame's camera.
+def shown(seen: Seen, pixels: Floats) -> Bools | None:
+    """(N,) whether each place is in the frame and not at its edge, whatever stands before it; None where no one is.
 
     Args:
         pixels: where ground points on the camera's level appear, as ``Placing.pixels`` tells.
+    """
+    found = np.empty(len(pixels), dtype=np.bool_)
+    return found if _inside(pixels, *seen.pending.frame.frame_px, found) else None
+
+
+def visible(pixels: Floats, is_shown: Bools, own: Sequence[Collection[TrackletId]], cover: Cover) -> list[int]:
+    """Which places are in clear view of the frame's camera.
+
+    Args:
+        pixels, is_shown: as of ``shown``.
         own: for each, the tracklets that are allowed to cover it: the vehicle's own.
         cover: boxes of the frame, and those that the camera had a moment ago and not now: what was missed still hides what is
             behind it.
     """
-    is_clear = is_shown(seen, pixels)
+    is_clear: list[bool] = is_shown.tolist()
     boxes = cover.boxes
-    if boxes and any(is_clear):
-        places = np.array([pixel or (0.0, 0.0) for pixel in pixels])
-        found = np.empty((len(pixels) * len(boxes), 2), dtype=np.int64)
-        pairs: list[tuple[int, int]] = found[: _covers(places, cover.corners, found)].tolist()
-        for place, by in pairs:
-            is_clear[place] = is_clear[place] and boxes[by].tracklet in own[place]
-    return is_clear
+    found = np.empty((len(pixels) * len(boxes), 2), dtype=np.int64)
+    pairs: list[tuple[int, int]] = found[: _covers(pixels, cover.corners, found)].tolist()
+    for place, by in pairs:
+        is_clear[place] = is_clear[place] and boxes[by].tracklet in own[place]
+    return [place for place, one in enumerate(is_clear) if one]
+
+
+@compiled
+def _inside(pixels: Floats, width: int, height: int, found: Bools) -> int:
+    """Write which pixels are in a frame, and not at its edge; returns how many."""
+    n = 0
+    for row in range(len(pixels)):
+        u, v = pixels[row, 0], pixels[row, 1]
+        found[row] = _MARGIN_PX <= u <= width - _MARGIN_PX and _MARGIN_PX <= v <= height - _MARGIN_PX
+        n += found[row]
+    return n
 
 
 @compiled

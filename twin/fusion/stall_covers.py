@@ -24,7 +24,7 @@ class FrameCovers:
         """What hides stalls in a frame, as tracks are when that is asked first."""
         if self._made is None or self._made[0] is not seen:
             camera, boxes = seen.pending.camera, (*boxes_of(seen), *self._draft.linking.recent(seen))
-            state, parked = self._draft.state, self._draft.columns.unseen(camera, seen.level, ())
+            state, parked = self._draft.state, self._draft.columns.at(self._draft.columns.unseen(camera, seen.level, ()))
             self._made = seen, _covers_of(camera, boxes, state.tracklets.get(camera, {}), state.tracks, parked)
         return self._made[1]
 
@@ -42,12 +42,14 @@ def _covers_of(
         boxes: of a frame, and of the moment before it. links: of the camera's tracklets.
         parked: tracks, those of which the camera has a look among them.
     """
-    found = list[tuple[BoxPx, StallId | None]]()
+    found, stalls = list[BoxPx](), list[StallId | None]()
     for box in boxes:
         link = links.get(box.tracklet)
         track = None if link is None else tracks.get(link.track)
-        found.append((box.box_px, track.stall if track is not None and track.status == "parked" else None))
+        found.append(box.box_px)
+        stalls.append(track.stall if track is not None and track.status == "parked" else None)
     for track in parked:
         if track.stall is not None and (look := track.looks.get(camera)) is not None:
-            found.append((look.box_px, track.stall))
-    return Covers([box for box, _ in found], [stall for _, stall in found])
+            found.append(look.box_px)
+            stalls.append(track.stall)
+    return Covers(found, stalls)

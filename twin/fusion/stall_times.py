@@ -22,10 +22,12 @@ def taken_and_left(
     tracks: Iterable[Track], beliefs: Mapping[StallId, StallBelief], scene: Scene, at: Micros
 ) -> tuple[dict[StallId, Taken], dict[VehicleId, Micros]]:
     """Stalls with a parked vehicle in them, each with one, the first that parked; and when those drove off that just did."""
-    tracks, taken, left_at = list(tracks), dict[StallId, Taken](), dict[VehicleId, Micros]()
+    taken, left_at, reaching = dict[StallId, Taken](), dict[VehicleId, Micros](), list[Track]()
     for track in tracks:
         if track.vehicle is None:
             continue
+        if track.stance is not None and track.stance.takes and track.status == "parked":
+            reaching.append(track)
         if track.status == "parked" and track.stall is not None:
             holder = beliefs.get(track.stall)
             is_holder = holder is not None and holder.vehicle == track.vehicle
@@ -38,10 +40,9 @@ def taken_and_left(
                 taken[track.stall] = Taken(track.vehicle, sure, since_at)
         elif track.status == "moving" and track.stood is not None and at - track.stood.at <= _MOST_BACK:
             left_at[track.vehicle] = _left_at(track, at)
-    for track in tracks:
-        if track.status == "parked" and track.stance is not None and track.vehicle is not None:
-            for stall in track.stance.takes:
-                taken.setdefault(stall, Taken(None, _LIKELY, _since_at(track, at), track.vehicle))
+    for track in reaching:
+        for stall in () if track.stance is None else track.stance.takes:
+            taken.setdefault(stall, Taken(None, _LIKELY, _since_at(track, at), track.vehicle))
     return taken, left_at
 
 

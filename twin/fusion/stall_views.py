@@ -82,9 +82,18 @@ def hidden(views: Sequence[StallView], covers: Covers) -> list[float]:
     """How much of a vehicle in each stall nearer boxes would hide; 1 where a box may be of that vehicle."""
     found = np.zeros(len(views))
     if len(views) and len(covers.boxes_px):
-        elsewhere = np.array([[one is not None and one != view.place.id for one in covers.stalls] for view in views])
-        _hidden(np.array([view.box_px for view in views]), np.array(covers.boxes_px), elsewhere, found)
+        _hidden(np.array([view.box_px for view in views]), np.array(covers.boxes_px), _elsewhere(views, covers), found)
     return found.tolist()
+
+
+def _elsewhere(views: Sequence[StallView], covers: Covers) -> Bools:
+    """(S, N) which boxes are of vehicles that are parked in another stall than each."""
+    row_by_stall = {view.place.id: row for row, view in enumerate(views)}
+    found = np.tile(np.array([stall is not None for stall in covers.stalls]), (len(views), 1))
+    for column, stall in enumerate(covers.stalls):
+        if stall is not None and (row := row_by_stall.get(stall)) is not None:
+            found[row, column] = False
+    return found
 
 
 @compiled

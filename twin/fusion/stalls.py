@@ -23,7 +23,7 @@ from twin.fusion.emission import Emission
 from twin.fusion.frame import Seen
 from twin.fusion.gating import ln1
 from twin.fusion.scene import Scene
-from twin.fusion.stall_views import Covers, StallPlace, StallView, hidden
+from twin.fusion.stall_views import Covers, StallView, hidden
 from twin.fusion.state import StallBelief
 
 _MOST_NATS = 8.0
@@ -85,29 +85,30 @@ class StallFilter:
             assert holder is not None
             free = replace(stalls[name], state="free", vehicle=None, reached_by=None, free_nats=_LEFT_NATS, seen_at=at)
             self._tell(name, free, left_at.get(holder, at))
-        for name, one in sorted(taken.items()):
-            before = stalls.get(name, _UNKNOWN)
+        for name in sorted([name for name, one in taken.items() if not _is_as_taken(stalls.get(name, _UNKNOWN), one)]):
+            before, one = stalls.get(name, _UNKNOWN), taken[name]
             if before.vehicle != one.vehicle or before.reached_by != one.reached_by:
                 held = replace(before, state="occupied", vehicle=one.vehicle, reached_by=one.reached_by)
                 since_at = one.since_at if before.holder is None else at  # else it was another's until now
                 self._tell(name, replace(held, free_nats=_taken_nats(one.probability), seen_at=at), since_at)
-            elif (nats := _taken_nats(one.probability)) != before.free_nats:  # where it stands is known better now
-                self._stalls[name] = replace(before, free_nats=nats, seen_at=at)
+            else:  # where it stands is known better now
+                self._stalls[name] = replace(before, free_nats=_taken_nats(one.probability), seen_at=at)
 
-    def due(self, seen: Seen) -> list[StallView]:
-        """Stalls of which it is asked what a frame says."""
+    def due(self, seen: Seen, columns: TrackColumns) -> list[StallView]:
+        """Stalls of which it is asked what a frame says: it is time, and nothing is tracked in them."""
         shown = self._scene.stall_views(seen.camera, seen.level, seen.pending.frame.frame_px)
-        return [view for name, view in shown.items() if self._due.get(name, 0) <= seen.at]
+        found = [view for name, view in shown.items() if self._due.get(name, 0) <= seen.at]
+        return self.untracked(found, columns) if found else found
 
-    def look(self, due: Sequence[StallView], seen: Seen, columns: TrackColumns, covers: Covers) -> None:
-        """What a frame says of stalls in which it shows nothing and nothing is tracked."""
-        shares = hidden(due, covers)
-        clear = [(view, share) for view, share in zip(due, shares, strict=True) if share <= _ALL_HIDDEN]
-        if not clear:
-            return
-        tracked = self._tracked([view.place for view, _ in clear], seen, columns)
-        for view, share in clear:
-            if view.place.id not in tracked:
+    def untracked(self, views: Sequence[StallView], columns: TrackColumns) -> list[StallView]:
+        """Those of these stalls in which nothing is tracked."""
+        tracked = columns.in_stalls(self._scene.map.stall_at)
+        return [view for view in views if view.place.id not in tracked]
+
+    def look(self, due: Sequence[StallView], seen: Seen, covers: Covers) -> None:
+        """What a frame says of stalls in which it shows nothing."""
+        for view, share in zip(due, hidden(due, covers), strict=True):
+            if share <= _ALL_HIDDEN:
                 is_guess = share > TOO_HIDDEN
                 told, most = (_GUESS_LOOK, _GUESS_NATS) if is_guess else (_told_by_look(share), _MOST_NATS)
                 self._weigh(view.place.id, told, seen.at, most)
@@ -165,13 +166,6 @@ class StallFilter:
         else:  # what it is when it becomes known it was since it was watched: nobody came or went
             self._tell(name, replace(after, state=state), at if before.since_at else after.watched_at)
 
-    def _tracked(self, places: Sequence[StallPlace], seen: Seen, columns: TrackColumns) -> set[StallId | None]:
-        """Stalls, of these among others, in which there is a track."""
-        left, right = min(place.box_m[0] for place in places), max(place.box_m[2] for place in places)
-        low, high = min(place.box_m[1] for place in places), max(place.box_m[3] for place in places)
-        near = columns.between(seen.level, left, low, right, high)
-        return {self._scene.map.stall_at(seen.level, track.motion.x, track.motion.y) for track in near}
-
     def _tell(self, name: StallId, belief: StallBelief, at: Micros, faded_nats: float | None = None) -> None:
         """Say what a stall holds, and since when: never before what was said of it last."""
         at = max(at, belief.since_at + 1)
@@ -180,6 +174,12 @@ class StallFilter:
         self._due[name] = _due_at(told)
         fact = StallChanged(stall=name, state=belief.state, vehicle=belief.vehicle, certainty=certainty)
         self._emission.emit(at, fact)
+
+
+def _is_as_taken(belief: StallBelief, taken: Taken) -> bool:
+    """Whether a stall is known to be taken so by now."""
+    is_holder = belief.vehicle == taken.vehicle and belief.reached_by == taken.reached_by
+    return is_holder and belief.free_nats == _taken_nats(taken.probability)
 
 
 def _due_at(belief: StallBelief) -> Micros:

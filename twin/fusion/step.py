@@ -106,8 +106,8 @@ class Step:
         self._misses.take([name for name, _ in pairs], seen)
         self._tracker.begin(pairs, seen)
         self._tracker.register(seen)
-        if due := self._stalls.due(seen):
-            self._stalls.look(due, seen, self._columns, self._covers.of(seen))
+        if due := self._stalls.due(seen, self._columns):
+            self._stalls.look(due, seen, self._covers.of(seen))
 
     def _fade(self, at: Micros) -> None:
         tracks = self._draft.state.tracks.values()

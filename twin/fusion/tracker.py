@@ -93,26 +93,27 @@ class Tracker:
         self._columns.keep([name for name, _ in run], at)
 
     def _update(self, track: Track, measured: Measured, seen: Seen) -> None:
-        x, y = measured.point_m
-        track.seen_at, track.seen_by, track.hits = seen.at, seen.pending.camera, track.hits + 1
+        camera, at = seen.pending.camera, seen.at
+        track.seen_at, track.seen_by, track.hits = at, camera, track.hits + 1
         if measured.is_fresh:
             self._note(track, measured.box, seen)
         if track.status == "parked":
-            note_rate(track, seen.pending.camera, was_seen=True)
-            self._parking.measure(track, measured, seen.pending.camera, seen.at)
-            if self._scene.parameters.registers_cameras and registration.is_due(track, seen.pending.camera, seen.at):
+            note_rate(track, camera, was_seen=True)
+            self._parking.measure(track, measured, camera, at)
+            if self._scene.parameters.registers_cameras and registration.is_due(track, camera, at):
                 self._counting.append(track.id)
         else:
-            self._parking.watch_still(track, measured, seen.pending.camera)
+            self._parking.watch_still(track, measured, camera)
             if measured.is_fresh:
-                ahead = motion.predict(track.motion, seen.at, self._scene.parameters.acceleration_m2ps3)
+                x, y = measured.point_m
+                ahead = motion.predict(track.motion, at, self._scene.parameters.acceleration_m2ps3)
                 updated = motion.update(ahead, x, y, measured.covariance_m2)
                 track.motion = motion.with_floor(updated, self._scene.parameters.bias_sigma_m)
             else:
-                track.motion = motion.stopped(track.motion, seen.at, _UNCHANGED_SIGMA_MPS)
+                track.motion = motion.stopped(track.motion, at, _UNCHANGED_SIGMA_MPS)
             track.heading = heading_of(track.motion, track.heading)
             extend_trail(track)
-        if measured.is_fresh and (_is_doubted(track, measured) or is_stranger(track.looks, seen.pending.camera)):
+        if measured.is_fresh and (_is_doubted(track, measured) or is_stranger(track.looks, camera)):
             self._columns.write(track)
             self._refuse(track, measured, seen)
             return
@@ -164,10 +165,11 @@ class Tracker:
     def _note(self, track: Track, box: DetectedBox, seen: Seen) -> None:
         score = box.score
         track.kind_scores = {**track.kind_scores, box.kind: track.kind_scores.get(box.kind, 0.0) + score}
-        track.kind = joining.likeliest(track.kind_scores)
+        if box.kind != track.kind:  # what was likeliest stays it when more speaks for it
+            track.kind = joining.likeliest(track.kind_scores)
         track.score += _SCORE_GAIN * (score - track.score)
         track.sure_hits += score >= self._scene.parameters.sure_score
-        track.evidence = (*track.evidence, seen.pending.observation)[-_N_EVIDENCE:]
+        track.evidence = (*track.evidence[1 - _N_EVIDENCE :], seen.pending.observation)
 
     def _bear(self, measured: Measured, seen: Seen) -> None:
         if not is_placed(measured, seen, self._scene):
@@ -185,5 +187,7 @@ class Tracker:
 
 
 def _is_doubted(track: Track, measured: Measured) -> bool:
+    if not track.doubts or track.status != "parked":
+        return False
     doubt = track.doubts.get(measured.box.tracklet)
-    return track.status == "parked" and doubt is not None and doubt.n >= _DOUBTS
+    return doubt is not None and doubt.n >= _DOUBTS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from copy import copy
 from heapq import nsmallest
@@ -21,6 +22,7 @@ _N_VIEWS = 4_096
 _BESIDE: Micros = SECOND // 2  # so short a while ago another camera had a box of it
 _SURELY_APART_M = 6.0
 _N_OTHERS = 3
+_ROUNDING_M2 = 1e-6  # more than rounding
 _SEEN = ("moving", "parked")
 
 _Links = Mapping[CameraId, Mapping[TrackletId, TrackletLink]]
@@ -93,12 +95,15 @@ def _has_other_camera(tracklets: _Links, track: Track, look: PendingLook) -> boo
 def _others(tracks: Iterable[Track], track: Track, at: Micros) -> list[Track]:
     """The nearest vehicles that are seen now and are surely others."""
     x, y, since = track.motion.x, track.motion.y, at - SECOND
-    surely = list[tuple[float, TrackId, Track]]()
+    surely, farthest = list[tuple[float, TrackId, Track]](), math.inf
     for one in tracks:
-        if one.vehicle is None or one.seen_at < since or one.status not in _SEEN or one.id == track.id:
+        dx, dy = one.motion.x - x, one.motion.y - y
+        if dx * dx + dy * dy > farthest or one.seen_at < since or one.status not in _SEEN:
             continue
-        motion = one.motion
-        away = (motion.x - x) ** 2 + (motion.y - y) ** 2
+        if one.vehicle is None or one.id == track.id:
+            continue
+        away = dx**2 + dy**2
         if away > _SURELY_APART_M * _SURELY_APART_M or one.level != track.level:
-            surely.append((away, one.id, one))
-    return [one for _, _, one in nsmallest(_N_OTHERS, surely)]
+            surely = nsmallest(_N_OTHERS, [*surely, (away, one.id, one)])
+            farthest = surely[-1][0] + _ROUNDING_M2 if len(surely) == _N_OTHERS else math.inf
+    return [one for _, _, one in surely]

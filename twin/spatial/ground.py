@@ -151,6 +151,23 @@ def to_pixel(camera: Floats, east: float, north: float, up: float) -> tuple[bool
 
 
 @compiled
+def to_pixels(camera: Floats, places: Floats, above_m: float, found: Floats) -> None:
+    """Write where points above the level's ground appear: not a number for what is behind the camera or out of its range.
+
+    Args:
+        places: (N, 2) x, y; more columns are let be. found: (N, 2).
+    """
+    for row in range(len(places)):
+        x, y = places[row, 0], places[row, 1]
+        east, north = x - camera[40], y - camera[41]
+        found[row, 0] = found[row, 1] = np.nan
+        if east * east + north * north < camera[44] * camera[44]:
+            is_in_front, u, v = to_pixel(camera, x, y, camera[42] + above_m)
+            if is_in_front:
+                found[row, 0], found[row, 1] = u, v
+
+
+@compiled
 def _point(camera: Floats, box: Floats, x: float, y: float, at: tuple[float, float, float]) -> tuple[bool, float, float]:
     """Where a point of a vehicle's outline appears, as ``to_pixel`` tells."""
     hx, hy, length, width, height = box[6], box[7], box[8], box[9], box[10]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class SiteMap:
 
     def stall_heading_at(self, level: LevelId, x_m: float, y_m: float) -> Unit | None:
         """The heading of a vehicle in the stall that holds the point; None outside of stalls."""
-        stall = self.stall_at(level, x_m, y_m)
+        stall = self._stall_cells.at(level, x_m, y_m)
         return None if stall is None else self._headings[stall]
 
     def heading_at(self, level: LevelId, x_m: float, y_m: float) -> Unit:
@@ -95,6 +95,8 @@ class Area:
         self.ring_m = ring
         xs, ys = [x for x, _ in ring], [y for _, y in ring]
         self.box_m = (min(xs), min(ys), max(xs), max(ys))
+        ends = zip(ring, (*ring[1:], ring[0]), strict=True)
+        self._sides = [(*one, *other, other[0] - one[0], other[1] - one[1]) for one, other in ends]
 
     def is_near(self, x: float, y: float, margin: float) -> bool:
         """Whether the grown bounding box holds the point."""
@@ -103,11 +105,12 @@ class Area:
 
     def holds(self, x: float, y: float) -> bool:
         """Whether the ring holds the point, its edge included."""
-        if not self.is_near(x, y, 0.0):
+        x1, y1, x2, y2 = self.box_m
+        if not (x1 <= x <= x2 and y1 <= y <= y2):
             return False
         is_inside = False
-        for (ax, ay), (bx, by) in zip(self.ring_m, (*self.ring_m[1:], self.ring_m[0]), strict=True):
-            side = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
+        for ax, ay, bx, by, dx, dy in self._sides:
+            side = dx * (y - ay) - dy * (x - ax)
             if side == 0.0 and min(ax, bx) <= x <= max(ax, bx) and min(ay, by) <= y <= max(ay, by):
                 return True
             if (ay > y) != (by > y) and (side > 0.0) == (by > ay):
@@ -139,12 +142,15 @@ class Cells(Generic[Name]):
     def at(self, level: LevelId, x_m: float, y_m: float) -> Name | None:
         """The first area that holds the point."""
         key = (level, x_m, y_m)
-        if key not in self._known:
-            if len(self._known) >= self._MOST_KNOWN:
-                self._known.clear()
-            here = self._by_cell.get((level, math.floor(x_m / self._side_m), math.floor(y_m / self._side_m)), ())
-            self._known[key] = next((name for name, area in here if area.holds(x_m, y_m)), None)
-        return self._known[key]
+        known = self._known.get(key, self)  # itself stands for what was not asked yet
+        if known is not self:
+            return cast("Name | None", known)
+        if len(self._known) >= self._MOST_KNOWN:
+            self._known.clear()
+        here = self._by_cell.get((level, math.floor(x_m / self._side_m), math.floor(y_m / self._side_m)), ())
+        found = next((name for name, area in here if area.holds(x_m, y_m)), None)
+        self._known[key] = found
+        return found
 
 
 def heading(stall: Stall) -> Unit:

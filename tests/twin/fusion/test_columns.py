@@ -90,7 +90,7 @@ def test_columns_of_one_state_become_those_of_any_other(states):
         for one in parked:
             columns.write(one)
         shown = [one.id for one in parked if one.id % 3 == 0]
-        assert columns.unseen("cam", "ground", shown) == [one for one in parked if one.id % 3 != 0]
+        assert columns.at(columns.unseen("cam", "ground", shown)) == [one for one in parked if one.id % 3 != 0]
         columns.of(tracks)
 
 
@@ -102,9 +102,9 @@ def test_a_birth_comes_last_and_an_end_leaves_the_order():
     assert [row[0] for row in told(columns)] == [*range(1, 5), *range(6, 140)]
     changed = replace(track(90, 4.0), status="parked")
     columns.write(changed)
-    assert columns.unseen("another", "ground", []) == [changed], "no camera's look at it is kept"
-    assert columns.unseen("cam", "ground", [90]) == []
-    assert columns.unseen("cam", "deck", []) == []
+    assert columns.at(columns.unseen("another", "ground", [])) == [changed], "no camera's look at it is kept"
+    assert not len(columns.unseen("cam", "ground", [90]))
+    assert not len(columns.unseen("cam", "deck", []))
     assert columns.between("ground", 3.0, -1.0, 5.0, 1.0) == [changed]
 
 

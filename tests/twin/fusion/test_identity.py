@@ -15,6 +15,7 @@ from twin.fusion.pending import PendingFrame
 from twin.fusion.place import CLEAR, looked
 from twin.fusion.scene import Scene
 from twin.fusion.state import Apart, FusionState, Track
+from twin.spatial.placement import corners_of
 
 T0 = 1_767_268_800_000_000
 LOOK = looked(None, T0, (0.0, 0.0), (0.1, 0.0, 0.1), CLEAR, (0.0, 0.0, 9.0, 9.0))
@@ -197,6 +198,6 @@ def test_a_box_beyond_a_blind_stretch_is_not_the_second_ones_where_it_may_be_the
     measured = Measured(shown, (12.0, 0.0), (0.3, 0.0, 0.3), is_fresh=True)
     frame = FrameObserved(camera="right", frame_px=(640, 360), detector="d", clock="ntp", boxes=(shown,))
     camera, level = scene.camera("right", T0, ())
-    seen = Seen(T0, PendingFrame(T0, "right", 1, 9, "e9", frame), level, camera, (measured,), ())
+    seen = Seen(T0, PendingFrame(T0, "right", 1, 9, "e9", frame), level, camera, (measured,), (), corners_of([measured.box]))
     state = FusionState(tracks={1: first, 2: second}, watched_since={"right": T0 - 3_600 * SECOND})
     assert is_contested(second, measured, seen, state, scene) == is_it

@@ -12,6 +12,7 @@ from twin.fusion.linking import Linking
 from twin.fusion.motion import born
 from twin.fusion.pending import PendingFrame
 from twin.fusion.state import Track
+from twin.spatial.placement import corners_of
 
 T0 = 1_767_268_800_000_000
 
@@ -31,7 +32,7 @@ def measured(name, *, is_fresh=True, x=0.0):
 
 def seen(at, camera="a"):
     frame = FrameObserved(camera=camera, frame_px=(640, 480), detector="d", clock="ntp")
-    return Seen(at, PendingFrame(at, camera, 1, 1, "e", frame), "ground", None, (), ())
+    return Seen(at, PendingFrame(at, camera, 1, 1, "e", frame), "ground", None, (), (), corners_of([]))
 
 
 @pytest.fixture

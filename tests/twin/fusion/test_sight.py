@@ -1,11 +1,13 @@
 """What a camera must see: not what a nearer box lies over, and not what one that was missed for a moment lies over."""
 
+import numpy as np
 import pytest
 
 from twin.events.observations import DetectedBox, FrameObserved
 from twin.fusion.frame import Measured, Seen
 from twin.fusion.pending import PendingFrame
-from twin.fusion.sight import Cover, boxes_of, is_hidden, visible
+from twin.fusion.sight import boxes_of, cover_of, is_hidden, shown, visible
+from twin.spatial.placement import corners_of
 
 BEHIND = (100.0, 100.0, 200.0, 160.0)
 
@@ -16,7 +18,7 @@ def box(x1, x2, bottom, name="other"):
 
 def frame(*boxes):
     measured = tuple(Measured(one, (0.0, 0.0), (1.0, 0.0, 1.0), True) for one in boxes)
-    return Seen(0, None, "ground", None, measured, ())
+    return Seen(0, None, "ground", None, measured, (), corners_of(boxes))
 
 
 @pytest.mark.parametrize(
@@ -44,8 +46,11 @@ _UNDER, _BESIDE = (150.0, 130.0), (300.0, 130.0)
 
 def test_a_vehicle_s_own_box_does_not_hide_it():
     pending = PendingFrame(0, "c", 1, 1, "e", FrameObserved(camera="c", frame_px=(640, 480), detector="d", clock="ntp"))
-    seen = Seen(0, pending, "ground", None, (), ())
-    cover = Cover([box(100.0, 200.0, 190.0, "mine"), box(290.0, 310.0, 190.0)])
-    pixels = [_UNDER, _UNDER, _BESIDE, (2.0, 130.0), None]
+    boxes = [box(100.0, 200.0, 190.0, "mine"), box(290.0, 310.0, 190.0)]
+    seen = Seen(0, pending, "ground", None, (), (), corners_of([]))
+    pixels = np.array([_UNDER, _UNDER, _BESIDE, (2.0, 130.0), (np.nan, np.nan)])
     own = [("mine",), (), ("mine",), (), ()]
-    assert visible(seen, pixels, own, cover) == [True, False, False, False, False], "the last two are in no clear view at all"
+    is_shown = shown(seen, pixels)
+    assert is_shown.tolist() == [True, True, True, False, False]
+    assert visible(pixels, is_shown, own, cover_of(seen, boxes)) == [0], "the last two are in no clear view at all"
+    assert shown(seen, pixels[3:]) is None

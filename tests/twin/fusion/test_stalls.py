@@ -17,6 +17,7 @@ from twin.fusion.scene import Scene
 from twin.fusion.stall_views import Covers, StallView
 from twin.fusion.stalls import StallFilter, Taken
 from twin.fusion.state import StallBelief
+from twin.spatial.placement import corners_of
 
 T0 = 1_767_268_800 * SECOND
 MINUTE = 60 * SECOND
@@ -33,9 +34,10 @@ class Watch:
 
     def look(self, at, covers=NONE, *tracks, name="s1"):
         place = next(one for one in self.scene.stalls if one.id == name)
-        seen = Seen(at, None, "ground", None, (), ())
+        seen = Seen(at, None, "ground", None, (), (), corners_of([]))
         columns = TrackColumns().of({one.id: one for one in tracks})
-        self.filter.look([StallView(place, (100.0, 100.0, 200.0, 160.0))], seen, columns, covers)
+        views = [StallView(place, (100.0, 100.0, 200.0, 160.0))]
+        self.filter.look(self.filter.untracked(views, columns), seen, covers)
 
     @property
     def told(self):

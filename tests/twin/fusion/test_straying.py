@@ -14,6 +14,7 @@ from twin.fusion.scene import Scene
 from twin.fusion.state import FusionState, TrackletLink, TrailPoint
 from twin.fusion.step import Step
 from twin.fusion.straying import strays
+from twin.spatial.placement import corners_of
 
 T0 = 1_767_268_800 * SECOND
 SURE, UNSURE = (0.2, 0.0, 0.2), (2.0, 0.0, 0.7)
@@ -41,7 +42,7 @@ def seen(lot, at=T0):
     measured = Measured(box("left:1"), (10.0, 3.0), SURE, is_fresh=True)
     frame = FrameObserved(camera="left", frame_px=(640, 360), detector="d", clock="ntp", boxes=(measured.box,))
     camera, level = Scene(lot, DEFAULTS).camera("left", at, ())
-    return Seen(at, PendingFrame(at, "left", 1, 9, "e9", frame), level, camera, (measured,), ())
+    return Seen(at, PendingFrame(at, "left", 1, 9, "e9", frame), level, camera, (measured,), (), corners_of([measured.box]))
 
 
 @pytest.mark.parametrize(
