@@ -37,6 +37,7 @@ from perception.training.cli import app as training
 from perception.worker import Feed, Pace, Worker
 from site_models.load import load_site, resolve
 from site_models.schema import Camera, CameraId, Site, SiteId
+from twin.client_key import client_key
 from twin.errors import BadInput, TwinError
 from twin.events.codec import micros
 from twin.events.ids import DeviceId, Micros
@@ -331,7 +332,7 @@ def _looking(site: Site, log: str | None) -> Iterator[Callable[[Frame], None]]:
     if log is None:
         yield lambda frame: None
         return
-    with PictureSender(log, site.name, key=_api_key()) as pictures:
+    with PictureSender(log, site.name, key=client_key(os.environ)) as pictures:
         yield pictures.offer
 
 
@@ -362,7 +363,7 @@ def _spool_sink(
 ) -> SpoolSink:
     spool = Spool(folder, site=site, device=DeviceId(device), max_bytes=spool_mb << 20, is_crossing=is_crossing)
     try:
-        sender = Sender(spool, url=log, site=site, key=_api_key())
+        sender = Sender(spool, url=log, site=site, key=client_key(os.environ))
     except TwinError:
         spool.close()
         raise
@@ -417,11 +418,6 @@ def _report(summary: RunSummary, *, as_json: bool, spool: Path) -> None:
         typer.echo(msgspec.json.encode(summary).decode())
     if not summary.is_whole:
         raise typer.Exit(1)
-
-
-def _api_key() -> str | None:
-    """What the edge shows to a service that asks for keys; never on a command line, which others can read."""
-    return os.environ.get("TWIN_API_KEY") or None
 
 
 if __name__ == "__main__":
