@@ -45,7 +45,7 @@ def served(sites: list[str] | None, told: Settings) -> list[str]:
 def with_logs(site: str, data_dir: Path | None, work: Any, *, read_only: bool) -> Any:
     """What ``work(logs, site model)`` gives, with the log open."""
     from site_models.load import load_site, resolve
-    from twin.main import opened_logs
+    from twin.opened_logs import opened_logs
 
     model = load_site(resolve(site))
 

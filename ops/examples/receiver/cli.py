@@ -17,8 +17,9 @@ import msgspec
 import typer
 import uvicorn
 from sqlalchemy import Engine, Table, select
+from sqlalchemy.exc import DBAPIError
 
-from ops.examples.database import opened
+from ops.examples.database import opened, until_there
 from ops.examples.receiver.door import PATH, create_door
 from ops.examples.receiver.registration import OVERLAP_S, Registration
 from ops.examples.receiver.schema import events, metadata, stays
@@ -139,7 +140,7 @@ async def _run(engine: Engine, url: str, site: str, webhook: str, port: int, add
 async def _register(registration: Registration) -> None:
     """A twin that refuses, as for a key that has ended, stops nothing where it knows the webhook already."""
     try:
-        await registration.make()
+        await until_there(registration.make)
     except ServiceError as refused:
         if not registration.is_known():
             raise
@@ -165,4 +166,7 @@ def main() -> None:
         app()
     except TwinError as wrong:
         print(f"receiver: {wrong}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
+    except DBAPIError as wrong:
+        print(f"receiver: the database does not do this now: {wrong.orig}; try again", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None

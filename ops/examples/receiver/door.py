@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from threading import Lock
 from typing import cast
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
+from ops.examples.database import is_away
 from ops.examples.receiver.intake import read, take
 from ops.examples.receiver.secrets import accepted
 from ops.examples.receiver.signature import check
@@ -34,6 +36,8 @@ def create_door(engine: Engine, webhook: str, clock: Clock) -> Starlette:
         clock: what the time of a signature is held against.
     """
 
+    turn = Lock()  # at a server, transactions beside each other would be in each other's way
+
     def store(headers: dict[str, str], body: bytes) -> None:
         now = clock()
         with engine.begin() as connection:
@@ -42,7 +46,7 @@ def create_door(engine: Engine, webhook: str, clock: Clock) -> Starlette:
             raise Overloaded(f"webhook '{webhook}' has no secret here yet: nobody can tell who sent this; send it again")
         event = read(check(headers, body, known, now), body)
         if event is not None:
-            with engine.begin() as connection:
+            with turn, engine.begin() as connection:
                 take(connection, event, body.decode(), now)
 
     async def come(request: Request) -> Response:
@@ -80,10 +84,10 @@ async def _refused(_: Request, error: TwinError) -> Response:
 
 async def _not_stored(_: Request, error: DBAPIError) -> Response:
     """While the database is away all requests wait; one that it does not take holds up its stay alone."""
-    is_away = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
     _logger.error("nothing was stored: %s", error.orig)
-    told = f"the database {'is away' if is_away else 'does not take this'}; nothing was stored"
-    return Response(told, 503 if is_away else 500, {"retry-after": _AGAIN_S} if is_away else {})
+    if is_away(error):
+        return Response("the database is away; nothing was stored", 503, {"retry-after": _AGAIN_S})
+    return Response("the database does not take this; nothing was stored", 500)
 
 
 async def _gone(_: Request, __: ClientDisconnect) -> Response:
