@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,29 +16,23 @@ import typer
 
 from perception.attribute_choice import open_attributes
 from perception.clips import Clips
-from perception.corruptions import CorruptedSource, corruption_named
 from perception.crossings import Crossings
 from perception.detector import open_detector
 from perception.embed import open_embedder
-from perception.frames import Frame, FrameSource
 from perception.inference import Runtime
 from perception.models import packaged, packaged_if_any
-from perception.pictures import PictureSender
 from perception.plates import open_plates
-from perception.sender import Sender
-from perception.sinks import FileSink, Sink, SpoolSink
-from perception.sources import cameras_of, is_stream, open_source, parse_video
-from perception.spool import Spool
-from perception.summary import CameraSummary, RunSummary
+from perception.reporting import report, say_nothing, show_progress
+from perception.sink_choice import looking, sink_of, spool_sink
+from perception.source_choice import clip_of, corrupted, pace_of, sources_of, time_given, video_of
+from perception.sources import cameras_of, parse_video
+from perception.summary import RunSummary
 from perception.synthetic.render.cli import app as rendering
 from perception.training.cli import app as training
-from perception.worker import Feed, Pace, Worker
+from perception.worker import Feed, Worker
 from site_models.load import load_site, resolve
-from site_models.schema import Camera, CameraId, Site, SiteId
+from site_models.schema import SiteId
 from twin.errors import BadInput, TwinError
-from twin.events.codec import micros
-from twin.events.ids import DeviceId, Micros
-from twin.events.observations import Observation
 
 app = typer.Typer(
     name="perceive",
@@ -127,29 +119,29 @@ def run(
         raise BadInput("give either --video CAMERA=PATH or --clips" + (", not both" if clips else ""))
     videos = [parse_video(text) for text in video or ()]
     addresses = [address for _, address in videos]
-    pace = _pace(addresses, realtime, start_at, is_sent=log is not None, fps=fps, max_frames=max_frames)
+    pace = pace_of(addresses, realtime, start_at, is_sent=log is not None, fps=fps, max_frames=max_frames)
     starts_at = pace.origin_at if pace.is_real_time or start_at is not None else None
     if clips:
         opened = Clips(folder / "clips", model)
         cameras = list(opened.cameras)
         n_rounds = 1 if out is not None and max_frames is None else None  # a file has to end
-        opens = partial(_clip, opened, pace.origin_at if starts_at is None else starts_at, n_rounds)
+        opens = partial(clip_of, opened, pace.origin_at if starts_at is None else starts_at, n_rounds)
         detector, embedder = detector or packaged("detector"), embedder or packaged_if_any("embedder")
     else:
         cameras = cameras_of(model, videos)
         address_of = dict(videos)
-        opens = partial(_video, address_of, starts_at, max_tries)
+        opens = partial(video_of, address_of, starts_at, max_tries)
     if corrupt is not None:
-        opens = _corrupted(opens, corrupt, corrupt_seed)
+        opens = corrupted(opens, corrupt, corrupt_seed)
     kind = _runtime(runtime)
     names = tuple(name.strip() for name in classes.split(",")) if classes else None
     detects = open_detector(detector, runtime=kind, classes=names, input_px=input_size)
     embeds = open_embedder(embedder, runtime=kind)
     tells, reads = open_attributes(attributes, runtime=kind), open_plates(plates, plate_reader, runtime=kind)
     with (
-        _looking(model, log if pictures else None) as look,
-        _sources(cameras, opens) as sources,
-        _sink(model, out, log, spool, spool_mb, drain_s, device) as sink,
+        looking(model, log if pictures else None) as look,
+        sources_of(cameras, opens) as sources,
+        sink_of(model, out, log, spool, spool_mb, drain_s, device) as sink,
     ):
         feeds = [Feed(camera, source) for camera, source in zip(cameras, sources, strict=True)]
         worker = Worker(
@@ -162,7 +154,7 @@ def run(
             attributes=tells,
             plates=reads,
             look=look,
-            progress=_say_nothing if quiet else _show_progress,
+            progress=say_nothing if quiet else show_progress,
         )
         with _stopped_by(worker.stop):
             seconds = worker.run()
@@ -177,7 +169,7 @@ def run(
         seconds=round(seconds, 3),
         delivery=sink.delivery,
     )
-    _report(summary, as_json=as_json, spool=spool)
+    report(summary, as_json=as_json, spool=spool)
 
 
 @app.command()
@@ -191,7 +183,7 @@ def send(
     """Deliver what an earlier run left in its spool."""
     if not spool.is_dir():
         raise BadInput(f"there is no spool at '{spool}'; give --spool the folder of the run")
-    sink = _spool_sink(SiteId(site), log, spool, 1024, drain_s, device)
+    sink = spool_sink(SiteId(site), log, spool, 1024, drain_s, device)
     sink.close()
     delivery = sink.delivery
     typer.echo(msgspec.json.encode(delivery).decode())
@@ -231,12 +223,12 @@ def simulate(
 
     model = load_site(resolve(site))
     noise, stopping = profile_named(profile), threading.Event()
-    until_at = None if seconds is None else _start("now") + round(seconds * 1_000_000)
-    sink = _spool_sink(model.name, log, spool, 1024, drain_s, device, Crossings(model))
+    until_at = None if seconds is None else time_given("now") + round(seconds * 1_000_000)
+    sink = spool_sink(model.name, log, spool, 1024, drain_s, device, Crossings(model))
     try:
         with _stopped_by(stopping.set):
             summary = run_live(
-                model, sink, seed=seed, profile=noise, until_at=until_at, now=lambda: _start("now"), stopping=stopping
+                model, sink, seed=seed, profile=noise, until_at=until_at, now=lambda: time_given("now"), stopping=stopping
             )
     finally:
         sink.close()
@@ -260,113 +252,10 @@ def main() -> None:
         sys.exit(1)
 
 
-def _pace(
-    addresses: list[str],
-    realtime: bool | None,
-    start_at: str | None,
-    *,
-    is_sent: bool,
-    fps: float | None,
-    max_frames: int | None,
-) -> Pace:
-    streams = [address for address in addresses if is_stream(address)]
-    if streams and realtime is False:
-        raise BadInput("a stream comes in real time; leave out --as-fast-as-possible or give files only")
-    is_real_time = realtime if realtime is not None else bool(streams) or is_sent
-    return Pace(
-        is_real_time=is_real_time,
-        origin_at=_start(start_at if start_at is not None else "now"),
-        fps=fps,
-        max_frames=max_frames,
-    )
-
-
-def _start(text: str) -> Micros:
-    if text == "now":
-        return time.time_ns() // 1000
-    try:
-        return micros(text)
-    except ValueError as wrong:
-        raise BadInput(f"--start-at '{text}' is no time: {wrong}; write it as 2026-01-01T12:00:00Z, or 'now'") from None
-
-
 def _runtime(text: str) -> Runtime:
     if text not in ("auto", "openvino", "onnxruntime"):
         raise BadInput(f"--runtime '{text}' is not known; it is auto, openvino or onnxruntime")
     return cast("Runtime", text)
-
-
-def _clip(clips: Clips, start_at: Micros, n_rounds: int | None, camera: Camera) -> FrameSource:
-    return clips.open(camera, start_at, n_rounds=n_rounds)
-
-
-def _video(address_of: Mapping[CameraId, str], start_at: Micros | None, max_tries: int, camera: Camera) -> FrameSource:
-    return open_source(camera, address_of[camera.id], start_at=start_at, max_tries=max_tries)
-
-
-def _corrupted(opens: Callable[[Camera], FrameSource], name: str, seed: int) -> Callable[[Camera], FrameSource]:
-    corruption = corruption_named(name)
-
-    def opened(camera: Camera) -> FrameSource:
-        return CorruptedSource(opens(camera), corruption, seed)
-
-    return opened
-
-
-@contextmanager
-def _sources(cameras: list[Camera], opens: Callable[[Camera], FrameSource]) -> Iterator[list[FrameSource]]:
-    sources: list[FrameSource] = []
-    try:
-        for camera in cameras:
-            sources.append(opens(camera))
-        yield sources
-    finally:
-        for source in sources:
-            source.close()
-
-
-@contextmanager
-def _looking(site: Site, log: str | None) -> Iterator[Callable[[Frame], None]]:
-    """Where pictures go: to the service at ``log``, or nowhere."""
-    if log is None:
-        yield lambda frame: None
-        return
-    with PictureSender(log, site.name, key=_api_key()) as pictures:
-        yield pictures.offer
-
-
-@contextmanager
-def _sink(
-    site: Site, out: Path | None, log: str | None, spool: Path, spool_mb: int, drain_s: float, device: str
-) -> Iterator[Sink]:
-    if (out is None) == (log is None):
-        raise BadInput("give either --out FILE or --log URL" + (", not both" if out is not None else ""))
-    if out is not None:
-        sink: Sink = FileSink(out, site=site.name, device=DeviceId(device))
-    else:
-        sink = _spool_sink(site.name, log or "", spool, spool_mb, drain_s, device, Crossings(site))
-    try:
-        yield sink
-    finally:
-        sink.close()
-
-
-def _spool_sink(
-    site: SiteId,
-    log: str,
-    folder: Path,
-    spool_mb: int,
-    drain_s: float,
-    device: str,
-    is_crossing: Callable[[Observation], bool] = lambda _: False,
-) -> SpoolSink:
-    spool = Spool(folder, site=site, device=DeviceId(device), max_bytes=spool_mb << 20, is_crossing=is_crossing)
-    try:
-        sender = Sender(spool, url=log, site=site, key=_api_key())
-    except TwinError:
-        spool.close()
-        raise
-    return SpoolSink(spool, sender, drain_s=drain_s)
 
 
 @contextmanager
@@ -382,46 +271,6 @@ def _stopped_by(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for kind, handler in zip(kinds, before, strict=True):
             signal.signal(kind, handler)
-
-
-def _show_progress(cameras: Mapping[CameraId, CameraSummary], seconds: float) -> None:
-    frames = sum(camera.frames for camera in cameras.values())
-    tracklets = sum(camera.tracklets for camera in cameras.values())
-    dropped = sum(camera.dropped for camera in cameras.values())
-    typer.echo(f"{frames} frames, {frames / seconds:.1f} fps, {tracklets} tracklets, {dropped} dropped", err=True)
-
-
-def _say_nothing(cameras: Mapping[CameraId, CameraSummary], seconds: float) -> None:
-    """Progress of a quiet run."""
-
-
-def _report(summary: RunSummary, *, as_json: bool, spool: Path) -> None:
-    for camera, counts in summary.cameras.items():
-        line = (
-            f"{camera}: {counts.frames} frames, {counts.detections} detections, {counts.tracklets} tracklets, {counts.fps} fps"
-        )
-        typer.echo(line, err=True)
-        if counts.error is not None:
-            typer.echo(f"perceive: {counts.error}", err=True)
-    delivery = summary.delivery
-    if delivery is not None and delivery.spooled:
-        why = f" ({delivery.trouble})" if delivery.trouble else ""
-        typer.echo(
-            f"{delivery.spooled} observations wait in '{spool}'{why}; the next run or `perceive send` delivers them", err=True
-        )
-    if delivery is not None and delivery.expired:
-        typer.echo(f"perceive: the service has had and cut {delivery.expired} observations; they were dropped", err=True)
-    if delivery is not None and delivery.rejected:
-        typer.echo(f"perceive: the service refused {delivery.rejected} observations; see '{spool}/rejected.jsonl'", err=True)
-    if as_json:
-        typer.echo(msgspec.json.encode(summary).decode())
-    if not summary.is_whole:
-        raise typer.Exit(1)
-
-
-def _api_key() -> str | None:
-    """What the edge shows to a service that asks for keys; never on a command line, which others can read."""
-    return os.environ.get("TWIN_API_KEY") or None
 
 
 if __name__ == "__main__":

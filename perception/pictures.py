@@ -12,8 +12,8 @@ import cv2
 import httpx2
 
 from perception.frames import Frame
-from perception.sender import shown
 from site_models.schema import CameraId
+from twin.client_key import key_shown
 from twin.events.codec import rfc3339
 from twin.events.ids import SiteId
 
@@ -38,7 +38,7 @@ class PictureSender:
     ) -> None:
         self._base = f"{url.rstrip('/')}/v1/sites/{site}/cameras"
         self._monotonic = monotonic
-        self._client = httpx2.Client(timeout=_TIMEOUT_S, headers=shown(key))
+        self._client = httpx2.Client(timeout=_TIMEOUT_S, headers=key_shown(key))
         self._offered_s: dict[CameraId, float] = {}
         self._waiting: dict[CameraId, Frame] = {}  # one a camera
         self._changed = threading.Condition()

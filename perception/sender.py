@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from perception.spool import Spool, SpoolItem
 from twin.backoff import Backoff
+from twin.client_key import key_shown
 from twin.errors import BadInput, TwinError
 from twin.events.ids import SiteId
 
@@ -69,7 +70,7 @@ class Sender:
         self._spool = spool
         self._base = f"{url.rstrip('/')}/v1/sites/{site}"
         self._backoff = backoff or Backoff(random.random, first_s=0.2, longest_s=15.0)
-        self._client = httpx2.Client(timeout=timeout_s, headers=shown(key))
+        self._client = httpx2.Client(timeout=timeout_s, headers=key_shown(key))
         self._barred_s = barred_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
@@ -210,15 +211,6 @@ class Sender:
             f"{response.url} answered {response.status_code}: {_detail(response)}; correct the address or the site."
             f" The spool '{self._spool.folder}' keeps {len(self._spool)} observations"
         )
-
-
-def shown(key: str | None) -> dict[str, str]:
-    """The headers that show a key; raises BadInput for what cannot be in a header."""
-    if key is None:
-        return {}
-    if not key.strip().isascii() or not key.strip().isprintable():
-        raise BadInput("TWIN_API_KEY has characters that no key has; copy it anew")
-    return {"authorization": f"Bearer {key.strip()}"}
 
 
 def _detail(response: httpx2.Response) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import getpass
+import os
 from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from twin.commands import AsJson, SiteName, builtins, key_shown, print_json, say
+from twin.client_key import client_key, key_shown
+from twin.commands import AsJson, SiteName, builtins, print_json, say
 from twin.errors import BadInput
 
 CameraName = Annotated[str, typer.Option("--camera", help="Id of the camera.")]
@@ -102,7 +104,7 @@ def _sent(log: str, site: str, camera: str, body: dict[str, Any]) -> str:
     url = f"{log.rstrip('/')}/v1/sites/{site}/cameras/{camera}/calibration"
     try:
         content = canonical_json({**body, "id": f"twin-calibrate-{name}"})
-        answer = httpx2.post(url, content=content, headers=key_shown(), timeout=60)
+        answer = httpx2.post(url, content=content, headers=key_shown(client_key(os.environ)), timeout=60)
     except (httpx2.TransportError, httpx2.InvalidURL) as wrong:
         raise BadInput(f"{url} cannot be reached: {wrong or type(wrong).__name__}; is it a running service?") from None
     if not answer.is_success:

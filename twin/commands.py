@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from twin.errors import BadInput
-from twin.settings import CLIENT_KEY, Settings
+from twin.settings import Settings
 from twin.structured_logging import set_up_logging
 
 SiteName = Annotated[str, typer.Option("--site", help="A site's folder, or the name of a packaged site.")]
@@ -26,12 +26,6 @@ def settings(data_dir: Path | None, *, host: str | None = None, port: int | None
     given = {"data_dir": data_dir, "host": host, "port": port}
     told = {name: value for name, value in given.items() if value is not None}
     return msgspec.structs.replace(Settings.from_environ(os.environ), **told)
-
-
-def key_shown() -> dict[str, str]:
-    """The headers of a request to a service that may ask for a key: the one in ``TWIN_API_KEY``."""
-    key = os.environ.get(CLIENT_KEY, "").strip()
-    return {"authorization": f"Bearer {key}"} if key else {}
 
 
 def announcing(told: Settings) -> Callable[[str], None]:
@@ -51,7 +45,7 @@ def served(sites: list[str] | None, told: Settings) -> list[str]:
 def with_logs(site: str, data_dir: Path | None, work: Any, *, read_only: bool) -> Any:
     """What ``work(logs, site model)`` gives, with the log open."""
     from site_models.load import load_site, resolve
-    from twin.main import opened_logs
+    from twin.opened_logs import opened_logs
 
     model = load_site(resolve(site))
 

@@ -28,7 +28,7 @@ from twin.events.codec import rfc3339
 from twin.log.clock import Clock
 from twin.log.port import Log
 from twin.log.sql.dialect import OLDEST_SQLITE
-from twin.main import opened_logs
+from twin.opened_logs import opened_logs
 from twin.settings import Settings
 
 Verdict = Literal["ok", "warn", "fail"]

@@ -67,7 +67,7 @@ def _of_log(site: str, data_dir: Path | None, hours: float) -> Weights:
     from retrieval.weights_file import site_weights
     from site_models.load import load_site, resolve
     from twin.evaluation.search_learning import learned_from_observations, observed
-    from twin.main import opened_logs
+    from twin.opened_logs import opened_logs
 
     model, told = load_site(resolve(site)), settings(data_dir)
 

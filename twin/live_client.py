@@ -26,6 +26,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 
 from twin.backoff import Backoff
 from twin.client.connection import _RETRIED, ServiceError, _problem, _told, now_s
+from twin.client_key import key_shown
 from twin.errors import BadInput
 from twin.events.state import StateView
 from twin.feeds.delta import LISTS, LiveDelta, LiveMessage, LivePing, LiveSnapshot
@@ -87,7 +88,7 @@ class LiveFeed:
             raise BadInput(f"'{url}' is no address of a service; give for instance http://127.0.0.1:8600")
         self._address = f"ws{url.removeprefix('http').rstrip('/')}/v1/sites/{quote(site, safe='')}/live"
         self._wanted = {name: ",".join(given) for name, given in (("zones", zones), ("kinds", kinds)) if given is not None}
-        self._headers = {**(headers or {}), **({} if key is None else {"authorization": f"Bearer {key}"})}
+        self._headers = {**(headers or {}), **key_shown(key)}
         self._patience_s = patience_s
         self._silent_s = silent_s
         self._backoff = backoff or Backoff(random.random, first_s=0.1, longest_s=10.0)

@@ -30,7 +30,7 @@ from twin.events.ids import SiteId
 if TYPE_CHECKING:
     from twin.log.backup import Manifest
     from twin.log.sql import SqlLog
-    from twin.main import Logs
+    from twin.opened_logs import Logs
 
 log_app = typer.Typer(help="The logs.", no_args_is_help=True)
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
@@ -218,7 +218,7 @@ def db_upgrade(data_dir: DataDir = None) -> None:
     row anew, some 40,000 a second, and needs free room of twice the database meanwhile; from 0008, the observations only.
     """
     from twin.log.sql.migrate import newest_revision
-    from twin.main import open_log
+    from twin.opened_logs import open_log
 
     async def upgrade() -> None:
         await open_log(settings(data_dir), upgrade=True).aclose()
@@ -279,7 +279,7 @@ async def _sites(log: SqlLog, site: str | None, *others: SiteId) -> list[SiteId]
 
 
 def _with_logs(data_dir: Path | None, read: Callable[[Logs], Awaitable[None]]) -> None:
-    from twin.main import opened_logs
+    from twin.opened_logs import opened_logs
 
     async def run() -> None:
         async with opened_logs(settings(data_dir), read_only=True) as logs:

@@ -8,8 +8,6 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,31 +20,22 @@ from retrieval.opened import QdrantServer, SearchModels, open_search
 from retrieval.weights_file import site_weights
 from site_models.load import load_site, resolve
 from site_models.schema import Site
-from twin.access.opened import Access, open_access
-from twin.access.rates import RateLimits
 from twin.api.app import create_app
 from twin.api.live_protocol import WEBSOCKETS
 from twin.api.metrics import Metrics
 from twin.api.services import Services
 from twin.backoff import Backoff
-from twin.errors import BadInput, MissingExtra
+from twin.errors import BadInput
 from twin.events.ids import SiteId
 from twin.feeds.hub import Hub
 from twin.feeds.publisher import FactPublisher
-from twin.feeds.receiver_address import allowed_of
-from twin.feeds.receivers import Receivers
 from twin.feeds.subscriptions import Subscriptions
-from twin.feeds.webhook_secrets import WebhookSecrets
-from twin.feeds.webhook_sender import WebhookSender
-from twin.feeds.webhooks import Webhooks
 from twin.log.blobs import BlobStore
-from twin.log.clock import system_clock
 from twin.log.port import Log
-from twin.log.sealing import SealingLog
-from twin.log.sql.keys import SqlKeyRing
-from twin.log.sql.log import SqlLog
 from twin.log.sql.subscriptions import SqlSubscriptions
-from twin.log.sql.webhooks import SqlWebhooks
+from twin.opened_access import opened_access
+from twin.opened_logs import Logs, opened_logs
+from twin.opened_webhooks import start_webhooks
 from twin.process import Background, Server, listen, settle_memory, stop_signals
 from twin.projections.runner import SnapshotRunner
 from twin.projections.timeline import Timeline
@@ -58,10 +47,6 @@ from twin.settings import Settings
 
 if TYPE_CHECKING:
     from twin.log.kafka.log import KafkaLog
-
-
-WEBHOOKS_LOOK_EVERY_S = 5.0
-"""How often a process looks for webhooks that another one changed."""
 
 
 def load_sites(names: list[str]) -> dict[SiteId, Site]:
@@ -80,67 +65,12 @@ def load_sites(names: list[str]) -> dict[SiteId, Site]:
     return sites
 
 
-def open_log(settings: Settings, *, read_only: bool = False, upgrade: bool = False) -> SqlLog:
-    """The log that the settings name; raises as ``SqlLog.open``."""
-    queued = settings.queued_events
-    return SqlLog.open(settings.log_location, read_only=read_only, upgrade=upgrade, n_queued_events=queued)
-
-
 def search_place(settings: Settings) -> Path | QdrantServer:
     """Where the search indexes are: a folder with one for each site, or a server."""
     if settings.qdrant_url is None:
         return settings.data_dir / "search"
     return QdrantServer(
         url=settings.qdrant_url, api_key=settings.qdrant_api_key, replication_factor=settings.qdrant_replication
-    )
-
-
-@dataclass(frozen=True)
-class Logs:
-    """One log in its layers.
-
-    Attributes:
-        log: what everybody appends to and reads from; it seals personal data.
-        kafka: where the observations are kept in a broker.
-    """
-
-    log: SealingLog
-    sql: SqlLog
-    kafka: KafkaLog | None
-    keys: SqlKeyRing
-
-
-@asynccontextmanager
-async def opened_logs(settings: Settings, *, read_only: bool = False) -> AsyncIterator[Logs]:
-    """The log that the settings name, until the block ends.
-
-    Raises:
-        MissingExtra: a broker is named and its client is not installed.
-        Overloaded: no broker answers.
-    """
-    sql = open_log(settings, read_only=read_only)
-    kafka = None
-    try:
-        if settings.kafka_brokers is not None:
-            kafka = await _kafka(settings, sql)
-        keys = SqlKeyRing(sql)
-        yield Logs(log=SealingLog(kafka or sql, keys), sql=sql, kafka=kafka, keys=keys)
-    finally:
-        await (kafka or sql).aclose()
-
-
-async def _kafka(settings: Settings, sql: SqlLog) -> KafkaLog:
-    if find_spec("aiokafka") is None:
-        raise MissingExtra("TWIN_KAFKA_BROKERS is set, but aiokafka is not installed; pip install 'spatial-twin[kafka]'")
-    from twin.log.kafka.log import KafkaLog
-
-    assert settings.kafka_brokers is not None
-    return await KafkaLog.open(
-        sql,
-        settings.kafka_brokers,
-        settings.kafka_topic,
-        n_partitions=settings.kafka_partitions,
-        n_queued_events=settings.queued_events,
     )
 
 
@@ -204,59 +134,6 @@ async def _publish(settings: Settings, logs: Logs, kafka: KafkaLog, site: Site, 
     await FactPublisher(subscriptions, send, consumer=worker_id, backoff=backoff).run()
 
 
-def rate_limits(settings: Settings) -> RateLimits:
-    """What one key may ask for, or one address where access is open."""
-    reads, searches, ingest_mb = settings.reads_per_s, settings.searches_per_s, settings.ingest_mb_per_s
-    if settings.has_keys:
-        reads, searches, ingest_mb = reads or 200, searches or 20, ingest_mb or 64
-    return RateLimits(
-        reads_per_s=reads,
-        searches_per_s=searches,
-        ingest_bytes_per_s=ingest_mb and ingest_mb * 1_000_000,
-        failures_per_minute=30 if settings.has_keys else None,
-    )
-
-
-async def _opened_access(settings: Settings, stack: AsyncExitStack, background: Background) -> Access:
-    access = await stack.enter_async_context(
-        open_access(
-            settings.access_location,
-            settings.data_dir / "session.secret" if settings.has_keys else None,
-            rates=rate_limits(settings),
-            session_s=round(settings.session_hours * 3600),
-            clock=system_clock,
-            chance=secrets.token_bytes,
-        )
-    )
-    assert access.audit is not None
-    background.start("audit retention", access.audit.keep(settings.audit_days, system_clock))
-    return access
-
-
-def _start_webhooks(
-    settings: Settings, logs: Logs, subscriptions: Mapping[SiteId, Subscriptions], metrics: Metrics, background: Background
-) -> dict[SiteId, Webhooks]:
-    """Every site's webhooks, each site with what sends them."""
-    receivers = Receivers(allowed_of(settings.webhook_allow))
-    is_alone = settings.database_url is None  # SQLite has one process that writes: what it held before a restart is its own
-    consumer = "webhooks" if is_alone else f"webhooks-{socket.gethostname()}-{secrets.token_hex(3)}"
-    found: dict[SiteId, Webhooks] = {}
-    for name, of in subscriptions.items():
-        of_site = WebhookSecrets(logs.keys, name, secrets.token_bytes)
-        found[name] = Webhooks(of, SqlWebhooks(logs.sql), of_site, receivers, name)
-        sender = WebhookSender(
-            found[name],
-            of,
-            receivers,
-            name,
-            consumer=consumer,
-            look_every_s=None if is_alone else WEBHOOKS_LOOK_EVERY_S,
-            told=partial(metrics.sent, name),
-        )
-        background.start(f"webhooks of {name}", sender.run())
-    return found
-
-
 @asynccontextmanager
 async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: Background) -> AsyncIterator[Services]:
     """Open every part for these sites, run what runs, and close all of it in reverse."""
@@ -276,12 +153,12 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
         search = await stack.enter_async_context(
             open_search(search_place(settings), log, keys, timelines, _search_models(settings, sites))
         )
-        access = await _opened_access(settings, stack, background)
+        access = await opened_access(settings, stack, background, secrets.token_bytes)
         stack.push_async_callback(background.aclose)
         _start_fusion(settings, logs, sites, background)
         _start_retention(settings, logs, sites, background)
         metrics, subscriptions = Metrics(), {name: Subscriptions(log, store, site) for name, site in sites.items()}
-        webhooks = _start_webhooks(settings, logs, subscriptions, metrics, background)
+        webhooks = start_webhooks(settings, logs, subscriptions, metrics, background, secrets.token_bytes)
         for name in sites:
             background.start(f"live feed of {name}", hubs[name].run())
             background.start(f"snapshots of {name}", SnapshotRunner(log, timelines[name]).run())

@@ -68,11 +68,19 @@ class Server(uvicorn.Server):
         self.answers.set()
 
 
+_COLLECTED_AFTER = (5_000, 2, 100)  # containers made and not freed, and collections of one generation before the next
+
+
 def settle_memory() -> None:
     """Let the garbage collector pass over what is loaded by now, mostly modules: each full collection would stop everything
-    for 20 to 70 ms to find nothing in it."""
+    for 20 to 70 ms to find nothing in it.
+
+    What comes later it goes through in small parts, and seldom as a whole: a live connection is a hundred containers, so that
+    clients who come in hundreds would soon make it do that, to find no garbage either.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_COLLECTED_AFTER)
 
 
 @contextmanager

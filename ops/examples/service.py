@@ -7,14 +7,13 @@ from urllib.parse import quote
 
 import httpx2
 
+from twin.client_key import client_key, key_shown
 from twin.errors import BadInput
-from twin.settings import CLIENT_KEY
 
 
 def headers() -> dict[str, str]:
     """What a request shows of who asks: the key in ``TWIN_API_KEY``; nothing where that is absent or blank."""
-    key = os.environ.get(CLIENT_KEY, "").strip()
-    return {"authorization": f"Bearer {key}"} if key else {}
+    return key_shown(client_key(os.environ))
 
 
 def site_address(url: str, site: str) -> str:

@@ -31,7 +31,7 @@ def prove(runs: int, seed: int) -> Outcome:
     """Each run is a thousand sends."""
     seeds = range(seed, seed + runs)
     failures = tried(seeds, lambda one: asyncio.run(_sent_to_sqlite(one)))
-    control = tried(seeds[:3], lambda one: asyncio.run(_sent(one, _Forgetful)))
+    control = tried(seeds[:3], lambda one: asyncio.run(_sent(one, Forgetful)))
     return Outcome(runs, failures, "a log that has forgotten its device keys", len(control))
 
 
@@ -91,7 +91,7 @@ def _drawn(draw: random.Random) -> list[ObservationEvent]:
     return sends
 
 
-class _Forgetful(MemoryLog):
+class Forgetful(MemoryLog):
     """Stores whatever comes."""
 
     async def append(self, events: Sequence[ObservationEvent]) -> list[Receipt]:

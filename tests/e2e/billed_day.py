@@ -62,7 +62,7 @@ def keep_pictures(folder: Path, origin: str) -> None:
 
 
 async def _append(data_dir: Path, events: list) -> None:
-    from twin.main import opened_logs
+    from twin.opened_logs import opened_logs
     from twin.settings import Settings
 
     async with opened_logs(Settings(data_dir=data_dir)) as logs:

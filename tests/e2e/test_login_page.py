@@ -53,6 +53,22 @@ def test_a_person_logs_in_by_keyboard_watches_and_is_out_when_the_key_is_revoked
     store.close()
 
 
+def test_the_description_is_open_to_who_has_not_logged_in_and_the_console_says_nothing(browser: Browser, keyed):
+    origin, _ = keyed
+    context = browser.new_context(base_url=origin)
+    page, faults = context.new_page(), []
+    page.on("console", lambda said: faults.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    with page.expect_response("**/v1/session") as asked:
+        page.goto("/docs")
+    assert asked.value.json()["key"] == ""
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("#log-out")).to_be_hidden()
+    page.wait_for_load_state("networkidle")
+    assert faults == []
+    context.close()
+
+
 def test_who_has_logged_in_is_whose_name_stands_in_what_is_saved(browser: Browser, keyed):
     origin, folder = keyed
     store, made = AccessStore.open(folder / "access.db"), new_key(os.urandom)
@@ -90,7 +106,7 @@ def test_who_has_logged_in_is_whose_name_stands_in_what_is_saved(browser: Browse
     page.wait_for_selector("#picture-told:not(:empty)")
     store.revoke(made.id, system_clock())
     until_s = time.monotonic() + 15
-    while page.request.get("/v1/session").status != 401:  # the service hears of it within a second
+    while page.request.get("/v1/session").json()["key"]:  # the service hears of it within a second
         assert time.monotonic() < until_s
         page.wait_for_timeout(200)
     page.get_by_role("button", name="Latest picture").click()

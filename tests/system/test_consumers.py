@@ -1,8 +1,10 @@
-"""A day of traffic through the service, billing and an entry system, each a process that is killed again and again.
+"""A day of traffic through the service, billing, an entry system and a webhook's receiver, each a process that is killed again
+and again.
 
 Longer ones:
 
     CONSUMER_SEED=1 CONSUMER_SECONDS=1200 CONSUMER_KILLS=40 pytest tests/system/test_consumers.py -k killed -s
+    CONSUMER_BOOK_SECONDS=300 CONSUMER_BOOK_KILLS=10 pytest tests/system/test_consumers.py -k database -s
     CONSUMER_QUESTIONS=1000 pytest tests/system/test_consumers.py -k real_time -s
 """
 
@@ -20,6 +22,8 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import httpx2
 import pytest
@@ -36,7 +40,9 @@ from perception.synthetic.simulate import Simulation
 from site_models.dump import dump_site
 from site_models.generate import generate
 from site_models.schema import GateTerms, SiteId, Tariff, TariffId
+from tests.system.received import received_once_and_in_order
 from tests.system.virtual_clock import VirtualClock
+from twin.evaluation.proofs import part
 from twin.events.codec import from_cloudevent, micros, rfc3339, to_json
 from twin.events.envelope import DeviceKey, ObservationEvent, RecordedObservation
 from twin.events.facts import SessionAmended, SessionClosed
@@ -49,6 +55,8 @@ SEED = int(os.environ.get("CONSUMER_SEED", "4"))
 SECONDS = int(os.environ.get("CONSUMER_SECONDS", "150"))  # simulated
 QUESTIONS = int(os.environ.get("CONSUMER_QUESTIONS", "40"))  # four a second, in real time
 KILLS = int(os.environ.get("CONSUMER_KILLS", "6"))
+BOOK_SECONDS = int(os.environ.get("CONSUMER_BOOK_SECONDS", "120"))
+BOOK_KILLS = int(os.environ.get("CONSUMER_BOOK_KILLS", "3"))
 START_AT = 1_767_582_000 * SECOND
 STEP = SECOND // 2
 SAME_US = SECOND  # an end of a stay is right within this
@@ -101,6 +109,22 @@ class Member:
         assert self.process.poll() is None, f"{self.name} ended by itself with {self.process.returncode}"
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        self.n_kills += 1
+
+
+@dataclass
+class BookServer:
+    """The PostgreSQL that the consumers' databases are in; it is killed as a machine would, and recovers."""
+
+    server: Any
+    name: str = "books"
+    n_kills: int = 0
+
+    def run(self) -> None:
+        self.server.start()
+
+    def kill(self) -> None:
+        self.server.kill()
         self.n_kills += 1
 
 
@@ -189,14 +213,17 @@ def fused(frames: list[tuple[int, bytes]], end_at: int) -> list[tuple[int, int]]
     return [(one.entry_at, one.exit_at) for one in latest.values() if getattr(one, "status", "closed") == "closed"]
 
 
-async def play(day: Day, http, clock: VirtualClock, url: str, desk: str, kills: dict[int, Member], draw: random.Random):
-    """The day, step by step: the clock moves once the cameras' frames of a step are stored."""
+async def play(day: Day, http, clock: VirtualClock, url: str, desk: str, amid: dict[int, Callable[[], Any]]):
+    """The day, step by step: the clock moves once the cameras' frames of a step are stored.
+
+    Args:
+        amid: what begins at which step, such as a kill; may give an answer of the gates.
+    """
     answers, questions, waits_ms, n_paid = [], list(day.questions), [], 0
-    killing: list[asyncio.Task] = []
+    begun: list[asyncio.Task] = []
     for number, at in enumerate(range(START_AT + STEP, day.end_at + STEP, STEP)):
-        if number in kills:
-            after_s = draw.uniform(0.0, 0.3)
-            killing.append(asyncio.create_task(killed(http, desk, kills[number], after_s, f"amid-{number}")))
+        if number in amid:
+            begun.append(asyncio.create_task(amid[number]()))
         if frames := day.frames_until(at):
             await until_taken(http, f"{url}/observations", content=frames, headers={"content-type": "application/x-ndjson"})
         clock.move(at)
@@ -211,7 +238,7 @@ async def play(day: Day, http, clock: VirtualClock, url: str, desk: str, kills: 
         if number % 40 == 39:
             n_paid += await pay(http, url, at, n_paid)
         await asyncio.sleep(0.015)
-    answers += [one for one in await asyncio.gather(*killing) if one is not None]
+    answers += [one for one in await asyncio.gather(*begun) if one is not None]
     return answers, waits_ms, n_paid
 
 
@@ -235,14 +262,14 @@ async def folded(http, url: str) -> None:
         await asyncio.sleep(0.03)
 
 
-async def killed(http, desk: str, member: Member, after_s: float, question: str) -> dict | None:
+async def killed(http, desk: str, member: Member | BookServer, after_s: float, question: str) -> dict | None:
     """Killed and started again; while the service is away somebody wants to leave, and gets an answer."""
     await asyncio.sleep(after_s)
     await asyncio.to_thread(member.kill)
     answer = None
     if member.name == "service":
         answer = (await until_taken(http, f"{desk}/gates/exit/loop", json={"id": question})).json()
-    member.run()
+    await asyncio.to_thread(member.run)
     return answer
 
 
@@ -261,19 +288,25 @@ async def pay(http, url: str, at: int, number: int) -> int:
 
 
 async def settled(http, clock: VirtualClock, url: str, names: tuple[str, ...]) -> list[dict]:
-    """All facts, once no more come and every subscription has acknowledged what fits; the clock goes on meanwhile."""
-    end_s, facts, before = time.monotonic() + 90, [], -1
+    """All facts, once no more come and every subscription has acknowledged what fits; the clock goes on meanwhile.
+
+    It goes faster where only webhooks are behind: what failed is sent again after 5 s, then after 5 and 30 min.
+    """
+    end_s, facts, before, step = time.monotonic() + 90, [], -1, SECOND
     while True:
-        clock.move(clock.at + SECOND)
+        clock.move(clock.at + step)
         await asyncio.sleep(0.2)
         try:
             before, facts = len(facts), facts + await facts_after(http, url, len(facts))
             standing = [(await http.get(f"{url}/subscriptions/{name}")).json() for name in names]
-            left = [sum(fact["type"] in one["types"] for fact in facts) - one["n_acknowledged"] for one in standing]
+            wanted = [[int(fact["position"]) for fact in facts if fact["type"] in one["types"]] for one in standing]
+            left = [sum(at > int(one["acknowledged_to"]) for at in of_it) for of_it, one in zip(wanted, standing, strict=True)]
         except (httpx2.TransportError, ValueError, KeyError):
             standing, left = [], [-1]
         if len(facts) == before and not any(left):
             return facts
+        behind = {name for name, n_left in zip(names, left, strict=False) if n_left}
+        step = 10 * SECOND if behind and all(name.startswith("webhook.") for name in behind) else SECOND
         assert time.monotonic() < end_s, f"{left} facts are not acknowledged: {standing}"
 
 
@@ -292,7 +325,8 @@ def replay_line() -> str:
 
 
 @pytest.mark.timeout(240 + SECONDS + 20 * KILLS)
-async def test_billing_and_gates_agree_with_the_twin_after_a_day_on_which_all_were_killed(processes, tmp_path, capsys):
+async def test_all_consumers_agree_with_the_twin_after_a_day_on_which_all_were_killed(processes, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TWIN_WEBHOOK_ALLOW", "127.0.0.0/8")
     try:
         told = await a_day(processes, tmp_path)
     except BaseException:
@@ -303,37 +337,68 @@ async def test_billing_and_gates_agree_with_the_twin_after_a_day_on_which_all_we
         print(f"\n{told}")
 
 
-async def a_day(processes, tmp_path) -> str:
+@pytest.mark.timeout(400)
+async def test_all_consumers_agree_with_the_twin_after_a_day_on_which_their_database_was_killed(
+    processes, tmp_path, capsys, monkeypatch
+):
+    pytest.importorskip("psycopg", reason="the extra 'postgres' is not installed")
+    postgres = part("postgres")
+    if (programs := postgres.binaries()) is None:
+        pytest.skip("no PostgreSQL is installed")
+    monkeypatch.setenv("TWIN_WEBHOOK_ALLOW", "127.0.0.0/8")
+    with postgres.running(programs) as server:
+        told = await a_day(processes, tmp_path, seconds=BOOK_SECONDS, n_kills=BOOK_KILLS, books=BookServer(server))
+        processes.close()
+    with capsys.disabled():
+        print(f"\n{told}")
+
+
+async def a_day(processes, tmp_path, *, seconds=SECONDS, n_kills=KILLS, books: BookServer | None = None) -> str:
+    """A day on which the consumers and the service are killed; or, where it is given, their database's server instead."""
+
+    def database(name: str) -> str:
+        return f"sqlite:///{tmp_path / name}.db" if books is None else books.server.database(name)
+
     dump_site(SITE, tmp_path / "site")
     (tmp_path / "plan.toml").write_text(PLAN_TOML)
-    day, draw, clock, relay = Day(SEED, SECONDS), random.Random(SEED), VirtualClock(tmp_path / "clock", START_AT), Relay()
-    ports = {name: free_port() for name in ("service", "entry", "relay")}
+    day, draw, clock, relay = Day(SEED, seconds), random.Random(SEED), VirtualClock(tmp_path / "clock", START_AT), Relay()
+    ports = {name: free_port() for name in ("service", "entry", "relay", "receiver")}
     base = f"http://127.0.0.1:{ports['service']}"
     url, desk = f"{base}/v1/sites/{SITE.name}", f"http://127.0.0.1:{ports['entry']}"
     on_clock = ("tests.system.virtual_clock", str(clock.path))
-    book, of_twin = f"sqlite:///{tmp_path / 'bills.db'}", ("--url", base, "--site", SITE.name)
+    book, of_twin = database("bills"), ("--url", base, "--site", SITE.name)
     billing = ("ops.examples.billing", "run", *of_twin, "--database", book, "--tariff", str(tmp_path / "plan.toml"))
     serve = ("twin.cli", "serve", "--site", str(tmp_path / "site"), "--data-dir", str(tmp_path / "data"))
-    entry = ("ops.examples.entry", "run", *of_twin, "--database", f"sqlite:///{tmp_path / 'entry.db'}")
+    entry = ("ops.examples.entry", "run", *of_twin, "--database", database("entry"))
     gates = ("--relay", f"http://127.0.0.1:{ports['relay']}", "--port", str(ports["entry"]))
-    # another consumer, such as a receiver of webhooks, is another member here
+    inbox = ("--database", database("received"))
+    receiver = ("ops.examples.receiver", "run", *of_twin, *inbox, "--port", str(ports["receiver"]))
+    rotates = (*on_clock, "ops.examples.receiver", "rotate", *of_twin, *inbox)
     members = [
         Member("service", lambda: processes.spawn(*on_clock, *serve, "--port", str(ports["service"]), name="service")),
         Member("billing", lambda: processes.spawn(*on_clock, *billing, name="billing")),
         Member("entry", lambda: processes.spawn(*on_clock, *entry, *gates, name="entry")),
+        Member("receiver", lambda: processes.spawn(*on_clock, *receiver, name="receiver")),
     ]
     for member in members:
         member.run()
     n_steps = (day.end_at - START_AT) // STEP
-    steps = draw.sample(range(n_steps // 10, n_steps), KILLS)
-    kills = {step: members[number % len(members)] for number, step in enumerate(steps)}
+    steps = draw.sample(range(n_steps // 10, n_steps), n_kills)
+    victims = members if books is None else [books]
+    kills = {step: victims[number % len(victims)] for number, step in enumerate(steps)}
     n_amid = sum(one.name == "service" for one in kills.values())
     async with httpx2.AsyncClient(timeout=30) as http, listening(relay, ports["relay"]):
-        await all_answer(http, url, desk, processes)
+        await all_answer(http, url, desk, processes, f"{url}/webhooks/received")
         began_s = time.monotonic()
-        answers, waits_ms, n_paid = await play(day, http, clock, url, desk, kills, draw)
+        amid: dict[int, Callable[[], Any]] = {
+            step: partial(killed, http, desk, member, draw.uniform(0.0, 0.3), f"amid-{step}") for step, member in kills.items()
+        }
+        amid[next(step for step in range(n_steps // 2, n_steps) if step not in kills)] = partial(
+            rotated, http, url, processes, rotates
+        )
+        answers, waits_ms, n_paid = await play(day, http, clock, url, desk, amid)
         played_s = time.monotonic() - began_s
-        facts = await settled(http, clock, url, ("billing", "gates-entry"))
+        facts = await settled(http, clock, url, ("billing", "gates-entry", "webhook.received"))
         questions = (await http.get(f"{desk}/questions")).json()["questions"]
         stays = (await http.get(f"{url}/sessions")).json()["sessions"]
     until = rfc3339(day.end_at + 3600 * SECOND)
@@ -355,29 +420,44 @@ async def a_day(processes, tmp_path) -> str:
             "--json",
         )
     )
+    came, rows = (processes.command("ops.examples.receiver", what, *inbox) for what in ("events", "stays"))
     for member in members:
         assert member.process is not None
         member.process.send_signal(signal.SIGTERM)
     clock.close()
-    gates_are_right(questions, answers, relay, facts, len(day.questions) + n_amid)
+    received = received_once_and_in_order(came, rows, facts)
+    gates_are_right(questions, answers, relay, facts, len(day.questions), n_amid)
     reconciliation_is_clean(json.loads(told), n_paid)
     n_right = money_is_right(json.loads(invoices), day, stays)
     waits_ms.sort()
     by = Counter(one["by"] for one in questions)
     return (
-        f"{SECONDS} s of traffic in {played_s:.0f} s, {len(day.stays)} true stays, {sum(one.n_kills for one in members)} kills:"
-        f" {told.strip()[:400]}\n"
+        f"{seconds} s of traffic in {played_s:.0f} s, {len(day.stays)} true stays, {sum(one.n_kills for one in victims)} kills:"
+        f" {told.strip()[:400]}\n{received}\n"
         f"{n_right} stays that perception is right of cost what the truth costs; {n_paid} payments; {len(questions)}"
         f" questions answered by {dict(by)},"
         f" {len(relay.ordered)} openings; question to answer p50 {waits_ms[len(waits_ms) // 2]:.0f} ms"
     )
 
 
-async def all_answer(http, url: str, desk: str, processes) -> None:
+async def rotated(http, url: str, processes, rotates: tuple[str, ...]) -> None:
+    """The webhook gets another secret, and has all sent again, while any of them may be killed."""
+    for n_left in (2, 1, 0):  # its database may go in the middle of it: it is asked for again, as a person would
+        try:
+            await asyncio.to_thread(processes.command, *rotates)
+            break
+        except AssertionError:
+            if not n_left:
+                raise
+    await until_taken(http, f"{url}/webhooks/received/replay", json={"after": "0"})
+
+
+async def all_answer(http, url: str, desk: str, processes, *more: str) -> None:
     end_s = time.monotonic() + 90
     while True:
         try:
-            if all([(await http.get(one)).is_success for one in (f"{url}/subscriptions/gates-entry", f"{desk}/latency")]):
+            wanted = (f"{url}/subscriptions/gates-entry", f"{desk}/latency", *more)
+            if all([(await http.get(one)).is_success for one in wanted]):
                 return
         except httpx2.TransportError:
             pass
@@ -385,8 +465,9 @@ async def all_answer(http, url: str, desk: str, processes) -> None:
         await asyncio.sleep(0.1)
 
 
-def gates_are_right(questions, answers, relay: Relay, facts, n_asked: int) -> None:
+def gates_are_right(questions, answers, relay: Relay, facts, n_planned: int, n_amid: int) -> None:
     """Every question has one answer and at most one opening, and the twin knows of each that was not its own."""
+    n_asked = n_planned + n_amid
     assert len(answers) == n_asked
     assert len(questions) == len({one["question"] for one in questions}) == n_asked
     assert all(one["answer"] for one in questions)
@@ -395,7 +476,7 @@ def gates_are_right(questions, answers, relay: Relay, facts, n_asked: int) -> No
     decided = Counter(one["data"]["asked"] for one in facts if one["type"] == "gate.decided.v1")
     assert decided == Counter(one["question"] for one in questions), "the twin answers every question once"
     without = {one["question"] for one in questions if one["by"] != "twin"}
-    assert without, "somebody asked while the service was away"
+    assert without or not n_amid, "somebody asked while the service was away"
     changed = {one["data"]["asked"] for one in facts if one["type"] == "gate.changed.v1" and one["data"].get("by")}
     assert without <= changed, "what was decided without the twin is in its history"
 

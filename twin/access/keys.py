@@ -83,6 +83,8 @@ class Grant(Struct, frozen=True, kw_only=True):
 
 ANYBODY = Grant(key=KeyId("open"), name="open", sites=(EVERY_SITE,), scopes=SCOPES)
 """Whoever asks where access is open."""
+NOBODY = Grant(key=KeyId(""), name="", sites=(), scopes=())
+"""Whoever asks where access is by keys, and shows none."""
 
 
 class NewKey(NamedTuple):

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from twin.access.keys import ANYBODY, Scope
+from twin.access.keys import ANYBODY, NOBODY, Scope
 from twin.access.rates import name_of_address
 from twin.access.sessions import COOKIE
 from twin.api.bodies import read_json
@@ -29,10 +29,11 @@ class Login(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class SessionView(Struct, frozen=True, kw_only=True):
-    """Who asks.
+    """Who asks; without a name, sites and scopes it is nobody who is known.
 
     Attributes:
         is_open: access is open: nobody needs a key.
+        key: its number; empty: nobody is logged in.
         sites: that the key is for; ``*`` is every site.
     """
 
@@ -80,12 +81,12 @@ async def post_login(request: Request) -> Response:
 
 
 async def read_login(request: Request) -> Response:
-    """Who asks, and what they may."""
+    """Who asks, and what they may; a key that is shown and is none is refused, but nobody is no error."""
     keyed = services_of(request).access.keyed
     who = None if keyed is None else await known(request, keyed)
-    if keyed is not None and who is None:
-        raise Unauthorized("nobody is logged in; POST a key here, or send it as 'Authorization: Bearer KEY'")
-    grant = ANYBODY if who is None else who.grant
+    if keyed is not None and who is None and "authorization" in request.headers:
+        raise Unauthorized("the key that is shown is not valid: mistyped, revoked or expired; ask whoever gave it to you")
+    grant = who.grant if who is not None else ANYBODY if keyed is None else NOBODY
     view = SessionView(is_open=keyed is None, key=grant.key, name=grant.name, sites=grant.sites, scopes=grant.scopes)
     return json(msgspec.to_builtins(view))
 

@@ -22,6 +22,7 @@ from twin.client.connection import Connection, ServiceError
 from twin.client.reads import Moment, Reads
 from twin.client.subscription import Event, Subscription, Taking
 from twin.client.writes import Writes
+from twin.client_key import key_shown
 
 __all__ = ["Client", "Event", "Moment", "ServiceError", "Subscription", "Taking"]
 
@@ -45,7 +46,7 @@ class Client(Reads, Writes):
         backoff: Backoff | None = None,
         key: str | None = None,
     ) -> None:
-        headers = {**(headers or {}), **({} if key is None else {"authorization": f"Bearer {key}"})}
+        headers = {**(headers or {}), **key_shown(key)}
         self._connection = Connection(url, site, http=http, headers=headers, patience_s=patience_s, backoff=backoff)
         self._subscriptions: list[Subscription] = []
 

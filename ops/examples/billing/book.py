@@ -27,7 +27,10 @@ class Book:
         self._plan = plan
 
     def enter(self, connection: Connection, event: Event, plate: str | None = None) -> None:
-        """What a fact adds. It comes once, and the facts of one stay in their order: the inbox and the subscription see to it.
+        """What a fact adds. It comes once, as the inbox sees to it; a stay is billed by its latest version.
+
+        A subscription keeps the facts of one stay in order, unless a person gives one up that is parked and has it sent again:
+        then it comes after later ones, and changes only what they leave open.
 
         Args:
             plate: the number plate that the fact says was set; it is not kept, the account that has it is.
@@ -35,13 +38,15 @@ class Book:
         fact = None if event.fact is None else event.fact.payload
         if isinstance(fact, PaymentBooked):
             _receive(connection, event, fact)
+            self._settle(connection, event, fact.session)
         elif (stay := stay_of(fact)) is not None:
             connection.execute(versions.insert().values(position=event.position, fact=event.id, **msgspec.structs.asdict(stay)))
-            if plate is not None:
+            latest, position = latest_of(connection, stay.session)
+            if plate is not None and (latest == stay or account_of(connection, stay.session) == CASUAL):
                 assign(connection, stay.session, plate)
-            self._rate(connection, stay, event.position, event.id)
+            self._rate(connection, latest, position, event.id)
             if isinstance(fact, SessionClosed | SessionAmended):
-                _transfer(connection, event, stay)
+                self._settle(connection, event, stay.session)
 
     def validate(self, connection: Connection, code: str, session: str) -> None:
         """Use a shop's code for a stay, once.
@@ -75,6 +80,12 @@ class Book:
         known = select(reviews.c.author).where(reviews.c.session == session, reviews.c.version == latest.version)
         if connection.execute(known).first() is None:
             connection.execute(reviews.insert().values(session=session, version=latest.version, author=author, reason=reason))
+
+    def _settle(self, connection: Connection, event: Event, session: str) -> None:
+        """See that what was received is what the latest version of a stay says, if that knows of this fact."""
+        known = select(versions.c.session).where(versions.c.session == session, versions.c.version > 1)
+        if connection.execute(known.where(versions.c.position >= event.position)).first() is not None:
+            _transfer(connection, event, latest_of(connection, session)[0])
 
     def rate_of(self, connection: Connection, stay: Stay) -> Any:
         """What a stay costs now, with what the book knows of its account and code; None where there is nothing to bill."""
@@ -184,12 +195,13 @@ def _transfer(connection: Connection, event: Event, stay: Stay) -> None:
     known = -(connection.scalar(select(func.sum(lines.c.amount_minor)).where(*of_money)) or 0)
     if stay.paid_minor == known:
         return
+    of_version = (lines.c.session == stay.session, lines.c.version == stay.version, lines.c.kind == "transfer")
     currency = stay.currency or connection.scalar(select(lines.c.currency).where(*of_money).limit(1)) or ""
     _add(
         connection,
         session=stay.session,
         version=stay.version,
-        revision=0,
+        revision=connection.scalar(select(func.count()).select_from(lines).where(*of_version)) or 0,
         kind="transfer",
         account=account_of(connection, stay.session),
         amount_minor=known - stay.paid_minor,

@@ -17,6 +17,7 @@ import httpx2
 import msgspec
 import typer
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from ops.examples.billing import accounts as account_files
 from ops.examples.billing.book import Book
@@ -214,4 +215,7 @@ def main() -> None:
         app()
     except TwinError as wrong:
         print(f"billing: {wrong}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
+    except DBAPIError as wrong:
+        print(f"billing: the database does not do this now: {wrong.orig}; try again", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import httpx2
 from sqlalchemy import Engine
@@ -10,6 +11,7 @@ from sqlalchemy import Engine
 from ops.examples.billing.book import Book
 from ops.examples.billing.schema import inbox
 from ops.examples.billing.stay import TYPES
+from ops.examples.database import until_there
 from ops.examples.service import headers, site_address
 from twin.client import Client, Event
 from twin.events.facts import SessionAmended
@@ -40,9 +42,13 @@ async def follow(url: str, site: str, engine: Engine, book: Book, *, subscriptio
             except PlateAway as away:
                 await events.refuse(str(away))
                 continue
-            with engine.begin() as connection:
-                if inbox.is_first(connection, event):
-                    book.enter(connection, event, plate)
+            await until_there(partial(_enter, engine, book, event, plate))
+
+
+def _enter(engine: Engine, book: Book, event: Event, plate: str | None) -> None:
+    with engine.begin() as connection:
+        if inbox.is_first(connection, event):
+            book.enter(connection, event, plate)
 
 
 async def _plate_of(http: httpx2.AsyncClient, address: str, event: Event) -> str | None:

@@ -8,6 +8,7 @@ import random
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +17,9 @@ import msgspec
 import typer
 import uvicorn
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
-from ops.examples.database import opened
+from ops.examples.database import opened, until_there
 from ops.examples.entry import journal
 from ops.examples.entry.controller import Controller, Terms, gates_in
 from ops.examples.entry.desk import create_desk, latency
@@ -148,7 +150,7 @@ async def follow_answers(
                 events = client.subscribe(f"gates-{device}", types=["gate.decided.v1"], consumer=device, limit=20)
                 async for event in events:
                     n_failures = 0
-                    controller.decide(event)
+                    await until_there(partial(controller.decide, event))
         except ServiceError as refused:
             n_failures += 1
             if n_failures == 1:
@@ -162,13 +164,17 @@ async def _know(http: httpx2.AsyncClient, address: str, engine: Engine, site: st
         try:
             answer = await http.get(address)
             if answer.is_success:
-                with engine.begin() as connection:
-                    journal.keep_gates(connection, site, answer.content)
+                await until_there(partial(_keep_gates, engine, site, answer.content))
                 controller.know(gates_in(answer.content))
                 await asyncio.sleep(_MODEL_EVERY_S)
         except httpx2.TransportError:
             pass
         await asyncio.sleep(1.0)
+
+
+def _keep_gates(engine: Engine, site: str, model: bytes) -> None:
+    with engine.begin() as connection:
+        journal.keep_gates(connection, site, model)
 
 
 def _remember(engine: Engine, site: str, controller: Controller) -> None:
@@ -189,4 +195,7 @@ def main() -> None:
         app()
     except TwinError as wrong:
         print(f"entry: {wrong}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
+    except DBAPIError as wrong:
+        print(f"entry: the database does not do this now: {wrong.orig}; try again", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None

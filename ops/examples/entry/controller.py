@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 from sqlalchemy import Engine, Row
 
+from ops.examples.database import until_there
 from ops.examples.entry import journal
 from ops.examples.entry.gate import GateActuator, GateAway
 from ops.examples.entry.policy import Gate, Lists, Ruling, by_list, by_twin, direction_of, without_twin
@@ -66,7 +68,7 @@ class Controller:
         with self._engine.begin() as connection:
             unfinished = journal.unfinished(connection)
         for question in unfinished:
-            self._start(self._order(question) if question.answer == "open" else self._expect(question))
+            self._start(partial(self._order if question.answer == "open" else self._expect, question))
 
     async def aclose(self) -> None:
         """Stop what is under way; it is in the journal."""
@@ -94,7 +96,7 @@ class Controller:
         if is_new and ruling is not None:
             self._rule(question, ruling)
         elif is_new:
-            self._start(self._expect(question))
+            self._start(partial(self._expect, question))
         while (question := self._question(name)).answer is None:
             await self._ruled.wait()
         return question
@@ -177,11 +179,14 @@ class Controller:
     def _act(self, name: str) -> None:
         """Do what was ruled, and tell it to the twin and to who waits."""
         self._wake()
-        question = self._question(name)
-        if question.order == "pending":
-            self._start(self._order(question))
+        self._start(partial(self._carry_out, name))
         self._ruled.set()
         self._ruled = asyncio.Event()
+
+    async def _carry_out(self, name: str) -> None:
+        question = self._question(name)
+        if question.order == "pending":
+            await self._order(question)
 
     async def _order(self, question: Row[Any]) -> None:
         """Order an opening until the gate takes it, or it is too late for that: a gate that takes none is a fault."""
@@ -221,8 +226,9 @@ class Controller:
     def _stale_us(self) -> Micros:
         return round(self._terms.stale_s * SECOND)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin what may be done twice: it is in the journal how far it is, and that may be away for a while."""
+        task = asyncio.create_task(until_there(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -7,12 +7,14 @@ the same as the ``Host`` may be a name that was made to lead here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import Meta, Struct
 from sqlalchemy import Engine, Row, select
+from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +25,8 @@ from ops.examples.entry.controller import Controller
 from ops.examples.entry.journal import questions
 from twin.errors import BadInput, Forbidden, TwinError, UnsupportedMedia
 from twin.events.observations import Direction, GateState
+
+_logger = logging.getLogger(__name__)
 
 _BODY_BYTES = 16_384
 _JSON = "application/json"
@@ -91,7 +95,10 @@ def create_desk(controller: Controller, engine: Engine) -> Starlette:
             Route("/questions", read_questions),
             Route("/latency", read_latency),
         ],
-        exception_handlers={TwinError: cast(ExceptionHandler, _refused)},
+        exception_handlers={
+            TwinError: cast(ExceptionHandler, _refused),
+            DBAPIError: cast(ExceptionHandler, _without_journal),
+        },
     )
 
 
@@ -135,6 +142,12 @@ def _check_sender(request: Request) -> None:
 
 def _json(told: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(told), status, media_type=_JSON)
+
+
+async def _without_journal(_: Request, error: DBAPIError) -> Response:
+    """Nothing is decided that is not in the journal first; whoever asked asks again under the same id."""
+    _logger.error("the journal does not take what was asked: %s", error.orig)
+    return _json({"detail": "the journal is away, and nothing was decided; ask again"}, 503)
 
 
 async def _refused(_: Request, error: TwinError) -> Response:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import httpx2
 import msgspec
 from sqlalchemy import Engine, Row
 
+from ops.examples.database import until_there
 from ops.examples.entry import journal
 from twin.backoff import Backoff
 from twin.events.codec import rfc3339
@@ -51,8 +53,7 @@ class Sender:
         n_failures = 0
         while True:
             self._more.clear()
-            with self._engine.begin() as connection:
-                waiting = journal.unsent(connection, _BATCH)
+            waiting = await until_there(self._unsent)
             if not waiting:
                 await self._more.wait()
             elif await self._sends(waiting):
@@ -60,6 +61,10 @@ class Sender:
             else:
                 n_failures += 1
                 await asyncio.sleep(self._backoff.wait_s(n_failures))
+
+    def _unsent(self) -> Sequence[Row[Any]]:
+        with self._engine.begin() as connection:
+            return journal.unsent(connection, _BATCH)
 
     async def _sends(self, waiting: Sequence[Row[Any]]) -> bool:
         """Whether the twin has said of each what becomes of it; else all that it said nothing of is sent again later."""
@@ -78,7 +83,7 @@ class Sender:
         if reasons is None:
             return self._is_later("no receipt for each", answer.text[:300])
         self._said.clear()
-        self._note(waiting, reasons)
+        await until_there(partial(self._note, waiting, reasons))
         return True
 
     def _is_later(self, kind: str, trouble: str = "") -> bool:

@@ -1,5 +1,7 @@
 """The book: reversals and new lines, accounts, codes, invoices and what is corrected on the next one."""
 
+from itertools import permutations
+
 import pytest
 from sqlalchemy import select
 
@@ -66,6 +68,24 @@ def test_a_fact_that_comes_again_has_no_second_effect(engine, teller):
     told = book.closed(amount=200)
     book.tell(told.fact.payload, position=told.position)
     assert book_of(engine) == [("charge", 200, "casual")]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_in_whatever_order_the_facts_of_a_stay_come_it_costs_and_has_received_the_same(engine, teller, order):
+    # Out of order is what a person gave up and had sent again.
+    book = teller()
+    facts = (
+        book.opened,
+        lambda: book.paid(amount=200),
+        lambda: book.closed(amount=200, paid_minor=200),
+        lambda: book.amended(version=3, exit=90, amount=300, paid_minor=200),
+    )
+    for n in order:
+        book.position = n  # the fact's own place in the twin's log is one more
+        facts[n]()
+    found = book_of(engine)
+    assert sum(amount for kind, amount, _ in found if kind in ("charge", "reversal")) == 300
+    assert sum(amount for kind, amount, _ in found if kind in ("payment", "transfer")) == -200
 
 
 def test_waived_void_merged_and_reopened_stays_are_compensated(engine, teller):

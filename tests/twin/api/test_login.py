@@ -49,8 +49,15 @@ async def test_a_wrong_key_logs_nobody_in(serve, doors, key):
     async with doors() as doors, serve(access=doors.access) as running:
         told = await log_in(running, key)
         assert (told.status_code, "set-cookie" in told.headers) == (401, False)
-        assert (await running.http.get("/v1/session")).status_code == 401
+        assert (await running.http.get("/v1/session", headers={"authorization": f"Bearer {key}"})).status_code == 401
         assert (await running.http.post("/v1/session", content=b"{}", headers=OWN)).status_code == 422
+
+
+async def test_who_has_no_key_is_nobody_and_no_error(serve, doors):
+    async with doors() as doors, serve(access=doors.access) as running:
+        told = await running.http.get("/v1/session")
+        assert told.status_code == 200
+        assert told.json() == {"is_open": False, "key": "", "name": "", "sites": [], "scopes": []}
 
 
 async def test_a_session_ends_with_its_key_with_its_time_and_by_logging_out(serve, doors):

@@ -183,6 +183,12 @@ def test_damaged_bytes_are_told_apart_from_an_unknown_type():
         unpack_fact("no.such.v1", msgspec.msgpack.encode({}))
 
 
+def test_a_fact_that_only_a_newer_service_knows_is_told_from_a_broken_one():
+    told = {"type": "session.dreamt.v9", "site": "lot", "time": "2026-01-01T12:00:00Z", "data": {}, "foldversion": "9"}
+    with pytest.raises(UnknownEventType, match=r"session\.dreamt\.v9"):
+        from_cloudevent({**told, "causeposition": "1", "ordinal": "0"})
+
+
 def test_every_time_field_ends_in_at_and_no_other_does():
     for kind in [*OBSERVATION_TYPES.values(), *FACT_TYPES.values()]:
         for field in msgspec.structs.fields(kind):

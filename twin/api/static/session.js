@@ -33,9 +33,9 @@ export async function signed(field) {
 
 let asked = null;
 
-/** What the service says of who asks, asked once; null where it does not say. */
+/** What the service says of who asks, asked once; null where it does not say, and for nobody. */
 function session() {
-  asked ??= fetch("/v1/session").then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
+  asked ??= fetch("/v1/session").then((answer) => (answer.ok ? answer.json() : null)).then((told) => (told?.key ? told : null)).catch(() => null);
   return asked;
 }
 

@@ -1,0 +1,5 @@
+"""``python -m ops.examples.receiver``."""
+
+from ops.examples.receiver.cli import main
+
+main()
