@@ -49,6 +49,7 @@ from twin.log.sql.subscriptions import SqlSubscriptions
 from twin.log.sql.webhooks import SqlWebhooks
 from twin.process import Background, Server, listen, settle_memory, stop_signals
 from twin.projections.runner import SnapshotRunner
+from twin.projections.strips.opened import OpenStrips
 from twin.projections.timeline import Timeline
 from twin.retention import Keep, Retention
 from twin.rules.fold import Fold
@@ -270,7 +271,8 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
             quota_bytes=settings.crop_quota_bytes,
             limit_bytes=settings.crop_limit_bytes,
         )
-        timelines = {name: Timeline(log, site) for name, site in sites.items()}
+        strips = OpenStrips(settings.past_cache_bytes)
+        timelines = {name: Timeline(log, site, opened=strips) for name, site in sites.items()}
         epoch = secrets.token_hex(8)
         hubs = {name: Hub(log, timeline, epoch=epoch) for name, timeline in timelines.items()}
         search = await stack.enter_async_context(

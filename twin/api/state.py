@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from twin.api.endpoint import MOMENT, Endpoint, Parameter, count
-from twin.api.exchange import check_name, count_of, json, moment_of, services_of, site_of
+from twin.api.exchange import check_name, count_of, json, json_text, moment_of, services_of, site_of
 from twin.api.pages import PAGE as PAGED
 from twin.api.pages import page_of
 from twin.api.schemas import Facts, Ledger, Sessions, Vehicles, VehicleTold
@@ -32,7 +32,7 @@ async def read_state(request: Request) -> Response:
     """The whole state."""
     moment = await moment_of(request)
     timeline = services_of(request).timelines[site_of(request).name]
-    return json(await timeline.state(moment.at, moment.known_at))
+    return json_text(await timeline.state_json(moment.at, moment.known_at))
 
 
 async def read_vehicles(request: Request) -> Response:

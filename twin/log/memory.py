@@ -255,6 +255,10 @@ class MemoryLog:
         kept = self._sites.setdefault(snapshot.site, _SiteLog())
         kept.snapshots[snapshot.kind, snapshot.version, snapshot.position, snapshot.at] = snapshot
 
+    async def load_snapshot(self, site: SiteId, kind: str, version: str, *, position: int, at: Micros) -> Snapshot | None:
+        """See ``twin.log.port.Log``."""
+        return self._sites.get(site, _SiteLog()).snapshots.get((kind, version, position, at))
+
     async def load_snapshots(
         self, site: SiteId, kind: str, version: str, *, until_position: int, until_at: Micros | None = None, limit: int = 8
     ) -> list[Snapshot]:

@@ -117,6 +117,10 @@ class PassingLog:
         """See ``twin.log.port.Log``."""
         await self._passed.save_snapshot(snapshot)
 
+    async def load_snapshot(self, site: SiteId, kind: str, version: str, *, position: int, at: Micros) -> Snapshot | None:
+        """See ``twin.log.port.Log``."""
+        return await self._passed.load_snapshot(site, kind, version, position=position, at=at)
+
     async def load_snapshots(
         self, site: SiteId, kind: str, version: str, *, until_position: int, until_at: Micros | None = None, limit: int = 8
     ) -> list[Snapshot]:

@@ -223,6 +223,10 @@ class Log(Protocol):
         """Keep a snapshot; replaces one of the same site, kind, version, position and time."""
         ...
 
+    async def load_snapshot(self, site: SiteId, kind: str, version: str, *, position: int, at: Micros) -> Snapshot | None:
+        """The snapshot of exactly this place; None where there is none that is as it was saved."""
+        ...
+
     async def load_snapshots(
         self, site: SiteId, kind: str, version: str, *, until_position: int, until_at: Micros | None = None, limit: int = 8
     ) -> list[Snapshot]:

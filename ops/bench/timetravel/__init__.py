@@ -102,7 +102,7 @@ async def _made(file: Path, site: Site, n_facts: int) -> dict[str, float]:
 async def _read(timeline: Timeline, at: int | None, known_at: int | None) -> tuple[float, float, int]:
     """Milliseconds of wall and of processor, and bytes."""
     started, began = time.perf_counter(), time.process_time()
-    text = canonical_json(await timeline.state(at, known_at))
+    text = await timeline.state_json(at, known_at)
     return (time.perf_counter() - started) * 1e3, (time.process_time() - began) * 1e3, len(text)
 
 
@@ -110,7 +110,7 @@ async def _naive(log: SqlLog, timeline: Timeline, site: Site, at: int, known_at:
     started = time.perf_counter()
     text = canonical_json(await replay(log, site, at=at, known_at=known_at))
     found = (time.perf_counter() - started) * 1e3
-    if canonical_json(await timeline.state(at, known_at)) != text:
+    if await timeline.state_json(at, known_at) != text:
         raise BadInput(f"the state at {at} as known at {known_at} is not the naive fold's; that is a fault")
     return found
 
@@ -124,7 +124,7 @@ async def _cold(file: Path, site: Site, at: int, known_at: int) -> float:
         os.close(descriptor)
     started = time.perf_counter()
     async with _log(file, read_only=True) as log:
-        canonical_json(await Timeline(log, site).state(at, known_at))
+        await Timeline(log, site).state_json(at, known_at)
         return (time.perf_counter() - started) * 1e3
 
 

@@ -416,6 +416,20 @@ async def test_snapshots_of_a_kind_and_version_come_newest_first(log):
     assert await log.load_snapshots("other", "fusion", "1:a", until_position=99) == []
 
 
+async def test_a_snapshot_is_found_by_its_place_and_by_no_other(log):
+    await log.save_snapshot(snapshot(5, 10, body=b"this"))
+    await log.save_snapshot(snapshot(5, 11, body=b"later"))
+    assert await log.load_snapshot("lot", "fusion", "1:a", position=5, at=10) == snapshot(5, 10, body=b"this")
+    for site, kind, version, position, at in [
+        ("other", "fusion", "1:a", 5, 10),
+        ("lot", "graph", "1:a", 5, 10),
+        ("lot", "fusion", "2:a", 5, 10),
+        ("lot", "fusion", "1:a", 4, 10),
+        ("lot", "fusion", "1:a", 5, 9),
+    ]:
+        assert await log.load_snapshot(site, kind, version, position=position, at=at) is None
+
+
 async def test_a_snapshot_of_the_same_place_is_replaced(log):
     await log.save_snapshot(snapshot(5, body=b"old"))
     await log.save_snapshot(snapshot(5, body=b"new"))

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,8 +12,10 @@ from twin.events.codec import canonical_json
 from twin.log.sql import SqlLog
 from twin.projections.naive import replay
 from twin.projections.strips import index as index_module
+from twin.projections.strips.counts import Block
 from twin.projections.strips.index import StripIndex
-from twin.projections.strips.shelf import COUNTS_KIND, DIRECTORY_KIND, STRIP_KIND
+from twin.projections.strips.opened import OpenStrips
+from twin.projections.strips.shelf import COUNTS_KIND, DIRECTORY_KIND, EMPTY, STRIP_KIND
 from twin.projections.strips.strip import pack_strip, unpack_read, unpack_strip
 from twin.projections.timeline import Timeline
 
@@ -44,6 +47,7 @@ async def check(log, lot, timeline, asked):
     for at, known in asked:
         expected = canonical_json(await replay(log, lot, at=at, known_at=known))
         assert canonical_json(await timeline.state(at, known)) == expected, (at, known)
+        assert await timeline.state_json(at, known) == expected, (at, known)
 
 
 @settings(max_examples=150, deadline=None)
@@ -147,7 +151,7 @@ async def test_a_read_that_waits_while_a_strip_changes_does_not_hide_the_change_
     log = await story.log(events)
     timeline = timeline_of(log, lot)
     await built(timeline)
-    load, reached, go_on = log.load_snapshots, asyncio.Event(), asyncio.Event()
+    load, reached, go_on = log.load_snapshot, asyncio.Event(), asyncio.Event()
 
     async def waiting(site, kind, *args, **given):
         found = await load(site, kind, *args, **given)
@@ -156,7 +160,7 @@ async def test_a_read_that_waits_while_a_strip_changes_does_not_hide_the_change_
             await go_on.wait()
         return found
 
-    log.load_snapshots = waiting
+    log.load_snapshot = waiting
     at = story.noon + 1_000_000
     reading = asyncio.create_task(timeline.state(at, 30))
     await reached.wait()
@@ -297,6 +301,44 @@ def test_a_long_catch_up_that_defers_late_facts_gives_the_same(lot, story, parts
         asyncio.run(compare())
     finally:
         index_module.BATCH = batch
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 5), st.integers(-2, 2)), min_size=1, max_size=300),
+    asked=st.lists(st.tuples(st.integers(-1, 31), st.integers(0, 301)), min_size=1, max_size=8),
+)
+def test_a_block_of_counts_sums_the_notes_until_both_times(rows, asked):
+    notes = np.array([(n + 1, at, count, by) for n, (at, count, by) in enumerate(rows)], dtype=np.int64)
+    block = Block(notes, 6)
+    for at, position in asked:
+        expected = [sum(by for p, t, c, by in notes.tolist() if p <= position and t <= at and c == count) for count in range(6)]
+        assert block.until(at, position, 6).tolist() == expected
+
+
+def test_open_strips_are_forgotten_oldest_first_once_they_are_more_than_so_many_bytes():
+    kept = OpenStrips(most_bytes=400)
+    for n in (1, 2, 3, 4):
+        kept.keep(("lot", n), EMPTY, 25)  # 100 bytes of memory each
+    assert kept.get(("lot", 1)) is EMPTY
+    kept.keep(("other", 5), EMPTY, 50)
+    assert [n for n in (1, 2, 3, 4) if kept.get(("lot", n)) is not None] == [1, 4]
+    assert kept.n_bytes == 400
+    kept.keep(("lot", 4), EMPTY, 101)  # more than all may be: what was kept of it is old
+    assert kept.get(("lot", 4)) is None
+    kept.drop_all("lot")
+    assert (kept.get(("lot", 1)), kept.n_bytes) == (None, 200)
+    assert kept.get(("other", 5)) is EMPTY
+
+
+async def test_sites_without_room_for_an_open_strip_read_it_each_time(lot, story):
+    rows = [(n % 14, n * 7 % 30, n * 5 % 12, 3 if n % 9 == 0 else 0) for n in range(120)]
+    log = await story.log(story.any(rows))
+    await built(timeline_of(log, lot))
+    kept = OpenStrips(most_bytes=0)
+    reading = Timeline(log, lot, opened=kept)
+    await check(log, lot, reading, [(None if n % 5 == 0 else story.noon + n * 90_000, n) for n in range(0, 121, 10)])
+    assert kept.n_bytes == 0
 
 
 async def test_a_state_now_is_served_from_strips_that_were_built_by_a_read(lot, story):

@@ -22,6 +22,7 @@ from twin.log.cuts import Anchor, Cuts, Thinning
 from twin.log.port import FencingToken, FoldCommit, Heads, Receipt, Refusal, Snapshot, Superseded
 from twin.log.sql import cutting, reader, saved_states, schema
 from twin.log.sql.dialect import N_READERS, locate, reading_engine, upsert, writing_engine
+from twin.log.sql.known_cuts import KnownCuts
 from twin.log.sql.lock import WriterLock
 from twin.log.sql.migrate import ensure_current, require_current
 from twin.log.sql.notices import Notices
@@ -45,6 +46,7 @@ class SqlLog:
         self._lock = lock
         self._engine = reading_engine(url, N_READERS)
         self._notices = Notices(url, wakeups) if url.get_backend_name() == "postgresql" else None
+        self._cuts = KnownCuts()
         self._threads = ThreadPoolExecutor(max_workers=N_READERS, thread_name_prefix="log-reader")
 
     @classmethod
@@ -271,6 +273,10 @@ class SqlLog:
 
         await self.write(save, snapshot.site)
 
+    async def load_snapshot(self, site: SiteId, kind: str, version: str, *, position: int, at: Micros) -> Snapshot | None:
+        """See ``twin.log.port.Log``."""
+        return await self.read(saved_states.load_one, site, kind, version, position, at)
+
     async def load_snapshots(
         self, site: SiteId, kind: str, version: str, *, until_position: int, until_at: Micros | None = None, limit: int = 8
     ) -> list[Snapshot]:
@@ -289,7 +295,7 @@ class SqlLog:
 
     async def cuts(self, site: SiteId) -> Cuts:
         """See ``twin.log.port.Log``."""
-        return await self.read(reader.cuts, site)
+        return await self.read(self._cuts.of, site)
 
     async def cut_observations(self, site: SiteId, *, until: int, version: str, state: bytes) -> Cuts:
         """See ``twin.log.port.Log``."""

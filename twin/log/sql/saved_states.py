@@ -11,11 +11,12 @@ import logging
 from functools import lru_cache
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Dialect, bindparam, select
 
 from twin.events.ids import Micros, SiteId
 from twin.log.port import Snapshot
 from twin.log.sql import schema
+from twin.log.sql.prepared import Prepared, drivers
 
 _N_DIGEST = 16
 
@@ -25,6 +26,27 @@ _logger = logging.getLogger(__name__)
 def stored_body(snapshot: Snapshot) -> bytes:
     """What the database keeps of one: the digest, then its body."""
     return _digest(snapshot) + snapshot.body
+
+
+def load_one(connection: Connection, site: SiteId, kind: str, version: str, position: int, at: Micros) -> Snapshot | None:
+    """See ``twin.log.port.Log.load_snapshot``; one that is not what was saved is passed over with a warning."""
+    place = {"site": site, "kind": kind, "version": version, "position": position, "at": at}
+    rows = _finding(connection.dialect).all(connection, place)
+    if not rows:
+        return None
+    stored = bytes(rows[0][0])
+    snapshot = Snapshot(**place, body=stored[_N_DIGEST:])
+    if stored[:_N_DIGEST] == _digest(snapshot):
+        return snapshot
+    _say_passed_over(site, kind, str(position))
+    return None
+
+
+@lru_cache(maxsize=8)
+def _finding(dialect: Dialect) -> Prepared:
+    """Finds one by its primary key: what sorts them by time reads the bodies of all."""
+    names = schema.snapshots.primary_key.columns
+    return Prepared(select(schema.snapshots.c.body).where(*(one == bindparam(one.name) for one in names)), drivers(dialect))
 
 
 def load(

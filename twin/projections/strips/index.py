@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 
 from msgspec.structs import replace
@@ -26,12 +26,14 @@ from twin.projections.moment import BEFORE_ALL, FOREVER, Moment
 from twin.projections.strips.counts import Block, Counts, Note
 from twin.projections.strips.folding import begin, go_on
 from twin.projections.strips.loose import Carried, Loose
+from twin.projections.strips.opened import OpenStrips
 from twin.projections.strips.shelf import EMPTY, Changed, Directory, Shelf, Window
 from twin.projections.strips.strip import (
     NEVER,
     Held,
     ReadStrip,
     Strip,
+    n_encoded,
     pack_strip,
     unpack_read,
     unpack_strip,
@@ -46,7 +48,6 @@ _MOST_DEFERRED = 50_000
 _MOST_UNSAVED = 64
 _RECENT = 4
 _PAGE = 5_000
-_REMEMBERED = 8
 _BEGINNING = 64  # facts before a strip; the middle one of their positions is where it begins to be right
 _TRIES = 3
 _EMPTY = pack_strip(EMPTY)
@@ -66,12 +67,13 @@ class StripIndex:
     """One site's strips.
 
     What changed stays in memory until ``build`` saves it, of ``most_behind`` facts at most where nobody builds; beside that the
-    last few strips that were read.
+    last strips that were read.
 
     Args:
         strip_facts: how many facts are in a strip, at least.
         settle: a strip ends so long before the newest fact, at least: later facts are rarely of before.
         most_behind: a read takes so many facts in that are not saved yet, at most.
+        opened: where unpacked strips are kept, together with those of other sites.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class StripIndex:
         strip_facts: int = STRIP_FACTS,
         settle: Micros = SETTLE,
         most_behind: int = MOST_BEHIND,
+        opened: OpenStrips | None = None,
     ) -> None:
         self._log = log
         self._site = site
@@ -90,6 +93,7 @@ class StripIndex:
         self._strip_facts = strip_facts
         self._settle = settle
         self._most_behind = most_behind
+        self._opened_strips = OpenStrips() if opened is None else opened
         self._blank = FlatGraph(site_graph(site))
         self._scratch = self._blank.copy()
         self._is_busy = False
@@ -111,7 +115,7 @@ class StripIndex:
         self._read_to = 0
         self._deferred: list[Held] = []
         self._deferred_until: list[Superseded] = []
-        self._read: OrderedDict[Micros, ReadStrip] = OrderedDict()
+        self._opened_strips.drop_all(self)
 
     @property
     def built_to(self) -> int:
@@ -222,7 +226,7 @@ class StripIndex:
                 self._saved_to = saved_to
             kept = {one.at for one in windows}
             self._changed = {at: one for at, one in self._changed.items() if at in kept}
-            self._read.clear()
+            self._opened_strips.drop_all(self)
             self._generation += 1
             self._directory = (
                 replace(self._directory, windows=windows, cut=made.position)
@@ -277,19 +281,15 @@ class StripIndex:
     async def _opened(self, directory: Directory, n: int) -> ReadStrip:
         """A strip to be read; the last few are remembered."""
         window = directory.windows[n]
-        strip = self._read.get(window.at)
+        strip = self._opened_strips.get((self, window.at))
         if strip is None:
             generation = self._generation
-            strip = unpack_read(await self._packed(window))
+            packed = await self._packed(window)
+            strip = unpack_read(packed)
             if generation == self._generation:  # else it may have been changed since it was read: good for this answer only
-                self._remember(window.at, strip)
+                self._opened_strips.keep((self, window.at), strip, n_encoded(packed))
         _check(directory, n, strip)
         return strip
-
-    def _remember(self, at: Micros, strip: ReadStrip) -> None:
-        self._read[at] = strip
-        while len(self._read) > _REMEMBERED:
-            self._read.popitem(last=False)
 
     async def _packed(self, window: Window) -> bytes:
         if (changed := self._changed.get(window.at)) is not None:
@@ -427,7 +427,7 @@ class StripIndex:
         self._generation += 1
         self._written.add(strip.at)
         self._changed[strip.at] = Changed(window, pack_strip(strip))
-        self._read.pop(strip.at, None)
+        self._opened_strips.drop((self, strip.at))
 
     async def _save_strips(self) -> None:
         if await self._stored_to() != self._saved_to:

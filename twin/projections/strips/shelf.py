@@ -86,12 +86,10 @@ class Shelf:
 
     async def packed(self, window: Window) -> bytes:
         """The strip of a window, packed; raises CodecError where it is not there or damaged."""
-        found = await self._log.load_snapshots(
-            self._site, STRIP_KIND, self._version, until_position=window.position, until_at=window.at, limit=1
-        )
-        if not found or found[0].at != window.at or found[0].position != window.position:
+        found = await self._log.load_snapshot(self._site, STRIP_KIND, self._version, position=window.position, at=window.at)
+        if found is None:
             raise CodecError(f"the strip of the past at {window.at} is not there or damaged; it will be made again")
-        return found[0].body
+        return found.body
 
     async def strip_at(self, at: Micros) -> Strip:
         """The strip that begins at a valid time; raises CodecError likewise."""
