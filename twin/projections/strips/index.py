@@ -10,7 +10,7 @@ import asyncio
 import logging
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -59,10 +59,6 @@ class _Moved(Exception):
     """A strip is not as the directory says: another one wrote meanwhile."""
 
 
-class _Overwritten(Exception):
-    """Another process wrote while this one did: what is kept may be of either."""
-
-
 class StripIndex:
     """One site's strips.
 
@@ -98,7 +94,6 @@ class StripIndex:
         self._scratch = self._blank.copy()
         self._is_busy = False
         self._is_damaged = False
-        self._moved_at: int | None = None  # what was built when strips were found to be unlike the directory
         self._generation = 0
         self._lock = asyncio.Lock()
         self._forget()
@@ -106,8 +101,7 @@ class StripIndex:
     def _forget(self) -> None:
         self._generation += 1
         self._directory: Directory | None = None
-        self._saved_to = 0
-        self._known_at: Micros = BEFORE_ALL  # strips after this valid time are not saved yet
+        self._saved = Directory(cut=0)  # as it is stored
         self._counts = Counts(self._blank)
         self._filled: list[tuple[int, Block]] = []
         self._changed: dict[Micros, Changed] = {}
@@ -116,6 +110,10 @@ class StripIndex:
         self._deferred: list[Held] = []
         self._deferred_until: list[Superseded] = []
         self._opened_strips.drop_all(self)
+
+    @property
+    def _saved_to(self) -> int:
+        return self._saved.built_to
 
     @property
     def built_to(self) -> int:
@@ -145,49 +143,60 @@ class StripIndex:
     async def build(self) -> bool:
         """Take a batch of facts in and save what changed; gives whether there are more. For the process that follows the log.
 
+        One process at a time does so; others take what is missing in for themselves, until they are the one.
+
         Raises:
             TwinError: it could not be saved.
         """
-        async with self._lock:
-            head, cuts = (await self._log.heads(self._site.name)).facts, await self._log.cuts(self._site.name)
-            self._is_busy = head - self.built_to > self._most_behind
-            saved_to: int | None = None
-            try:
-                if self._is_damaged:
-                    raise CodecError("what was found to be damaged is dropped")
-                directory = await self._present(cuts)
-                saved_to = self._saved_to
-                if directory.built_to == 0 < saved_to:
-                    raise CodecError("retention took what they begin with")
-                to = min(head, max(directory.built_to, self._read_to) + BATCH)
-                await self._advance(directory, to, defers=to < head, saves=True)
-                await self._save()
-                self._moved_at = None
-                return self.built_to < head
-            except (_Moved, _Overwritten, CodecError) as wrong:
-                await self._begin_again(wrong, saved_to)
-                return True
-            finally:
-                self._is_busy = False
+        async with self._lock, self._log.sole(self._site.name, "strips of the past") as is_sole:
+            if not is_sole:
+                await self._look_up()
+                return False
+            return await self._build()
 
-    async def _begin_again(self, wrong: Exception, saved_to: int | None) -> None:
+    async def _look_up(self) -> None:
+        """Read what another process has saved."""
+        try:
+            await self._present(await self._log.cuts(self._site.name))
+        except CodecError:  # the one that builds mends it
+            self._forget()
+
+    async def _build(self) -> bool:
+        head, cuts = (await self._log.heads(self._site.name)).facts, await self._log.cuts(self._site.name)
+        self._is_busy = head - self.built_to > self._most_behind
+        begun: Directory | None = None
+        try:
+            if self._is_damaged:
+                raise CodecError("what was found to be damaged is dropped")
+            directory = await self._present(cuts)
+            begun = self._saved
+            if directory.built_to == 0 < self._saved_to:
+                raise CodecError("retention took what they begin with")
+            to = min(head, max(directory.built_to, self._read_to) + BATCH)
+            await self._advance(directory, to, defers=to < head, saves=True)
+            await self._save()
+            return self.built_to < head
+        except (_Moved, CodecError) as wrong:
+            await self._begin_again(wrong, begun)
+            return True
+        finally:
+            self._is_busy = False
+
+    async def _begin_again(self, wrong: Exception, begun: Directory | None) -> None:
         """Go on from what another process saved; where none did, drop what is damaged.
 
         Args:
-            saved_to: what the directory had that the build began with; None where it did not get so far.
+            begun: the stored directory that the build began with; None where it did not get so far.
         """
         self._forget()
-        if saved_to is not None and not isinstance(wrong, _Overwritten):
-            is_of_another = await self._stored_to() != saved_to
-            # One that is writing has its strips there before its directory: loading finds them, so a second time is damage.
-            is_first = isinstance(wrong, _Moved) and self._moved_at != saved_to
-            if is_of_another or is_first:
-                self._moved_at = saved_to
+        if begun is not None:
+            stored = await self._shelf.directory() or Directory(cut=0)
+            if stored.number != begun.number:
                 _logger.info("site '%s': strips of the past are read again: %s", self._site.name, wrong)
                 return
         _logger.warning("site '%s': strips of the past are made again: %s", self._site.name, wrong)
         await self._shelf.drop()
-        self._is_damaged, self._moved_at = False, None
+        self._is_damaged = False
 
     async def _reaching(self, position: int, cuts: Cuts) -> Directory | None:
         directory = self._directory
@@ -221,9 +230,9 @@ class StripIndex:
         if made is not None and made.position != self._directory.cut:
             windows = tuple(one for one in self._directory.windows if one.position >= made.position and one.at >= made.from_at)
             if not windows:
-                saved_to = self._saved_to
+                saved = self._saved
                 self._forget()
-                self._saved_to = saved_to
+                self._saved = saved
             kept = {one.at for one in windows}
             self._changed = {at: one for at, one in self._changed.items() if at in kept}
             self._opened_strips.drop_all(self)
@@ -237,16 +246,15 @@ class StripIndex:
 
     async def _load(self) -> None:
         directory = await self._shelf.directory()
-        if directory is None:
+        self._saved = directory or Directory(cut=0)
+        if directory is None or not directory.built_to:
             self._directory = Directory(cut=0)
             return
         self._counts.blocks = await self._shelf.blocks(directory.n_blocks, self._counts.n_counts)
         self._counts.open = [(one[0], one[1], one[2], one[3]) for one in directory.notes]
-        self._saved_to = directory.built_to
         windows = list(directory.windows)
         while windows and (last := unpack_strip(await self._shelf.packed(windows[-1]))).until_at < FOREVER:
             windows.append(await self._after(last))  # written, but the directory was not
-        self._known_at = windows[-1].at if windows else BEFORE_ALL
         self._directory = replace(directory, windows=tuple(windows))
 
     async def _after(self, strip: Strip) -> Window:
@@ -390,7 +398,7 @@ class StripIndex:
                 carried = after if self._is_ahead(strip) else after.unlike(before)
                 self._put(windows[n], loose.strip(built_to))
             if saves and len(self._changed) > _MOST_UNSAVED:
-                await self._save_strips()
+                await self._keep(self._saved)
             await asyncio.sleep(0)
         return windows
 
@@ -429,30 +437,22 @@ class StripIndex:
         self._changed[strip.at] = Changed(window, pack_strip(strip))
         self._opened_strips.drop((self, strip.at))
 
-    async def _save_strips(self) -> None:
-        if await self._stored_to() != self._saved_to:
-            raise _Moved("another process saved meanwhile")
-        await self._shelf.save_strips(self._changed.values(), self._known_at)
-        if await self._stored_to() != self._saved_to:
-            raise _Overwritten("two processes wrote them at once")
-        self._changed = {}
-
-    async def _stored_to(self) -> int:
-        stored = await self._shelf.directory()
-        return 0 if stored is None else stored.built_to
-
     async def _save(self) -> None:
         """Keep what changed."""
         directory = self._directory
         if directory is None or directory.built_to == self._saved_to:
             return
-        await self._save_strips()
-        directory = replace(directory, n_blocks=len(self._counts.blocks), notes=list(self._counts.open))
-        await self._shelf.save(directory, self._filled)
+        await self._keep(replace(directory, n_blocks=len(self._counts.blocks), notes=list(self._counts.open)), self._filled)
         if directory.windows[0].position:
             await self._shelf.drop(below=directory.windows[0].position)
-        self._saved_to, self._known_at, self._filled = directory.built_to, directory.windows[-1].at, []
-        self._written = set()
+        self._filled, self._written = [], set()
+
+    async def _keep(self, directory: Directory, blocks: Iterable[tuple[int, Block]] = ()) -> None:
+        """Keep the strips that changed, with a directory."""
+        directory = replace(directory, number=self._saved.number + 1)
+        if not await self._shelf.save(directory, self._changed.values(), blocks):
+            raise _Moved("another process saved meanwhile")
+        self._saved, self._changed = directory, {}
 
 
 def _by_window(
