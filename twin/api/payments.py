@@ -31,7 +31,7 @@ from twin.projections.due import DueView, due_of
 from twin.projections.moment import Moment
 from twin.projections.net import net_facts
 from twin.projections.plates import stays_with
-from twin.projections.sessions import sessions
+from twin.projections.sessions import session_at
 from twin.rules.tariff import DAY
 
 TILL = DeviceId("payments")
@@ -122,8 +122,8 @@ async def read_due(request: Request) -> Response:
     site, moment, session = site_of(request), await moment_of(request), request.path_params["session"]
     if moment.at is None:
         raise BadInput("'at' is missing; say for which time what is due is wanted, as RFC 3339")
-    found = await sessions(services_of(request).log, site.name, moment)
-    view = next((one for one in found if one.session == session), None)
+    check_name("session", session)
+    view = await session_at(services_of(request).log, site.name, session, moment)
     if view is None:
         raise NotFound(f"site '{site.name}' has no session '{session[:80]}' at that moment; see the list of its sessions")
     return json(msgspec.to_builtins(due_of(view, site, moment.at)))
