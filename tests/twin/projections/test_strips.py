@@ -269,6 +269,29 @@ async def test_late_facts_of_one_thing_are_taken_in_in_turn_with_others(lot, sto
     await check(log, lot, timeline, [(None, 800), (story.noon + 5_060_000, 700), (story.noon + 5_060_000, 800)])
 
 
+async def test_a_strip_in_the_middle_that_late_facts_made_large_is_cut_up_and_serves_all_knowledge(lot, story):
+    early = [story.event(n, story.confirmed(f"v{n % 9}", float(n % 70)), at=n * 0.1) for n in range(1, 201)]
+    log = await story.log(early)
+    timeline = timeline_of(log, lot, 20)
+    await built(timeline)
+    n_before = len(timeline.strips._directory.windows)
+    late = [story.event(n, story.moved(f"v{n % 9}", float(n % 70)), at=5.0 + (n * 37 % 100) * 0.01) for n in range(201, 401)]
+    late += [story.event(n, story.stall(f"s{n % 8}", "occupied", "v1"), at=5.0) for n in range(401, 461)]  # one instant
+    await story.add(log, late)
+    reader = timeline_of(log, lot, 20)
+    await check(log, lot, reader, [(story.noon + 5_400_000, 300)])  # it has the directory of before
+    await built(timeline)
+    windows = timeline.strips._directory.windows
+    assert len(windows) > n_before + 5
+    assert [one.position for one in windows] == sorted(one.position for one in windows)
+    assert [one.at for one in windows] == sorted({one.at for one in windows})
+    n_facts = [len(unpack_strip(await timeline.strips._packed(one)).facts) for one in windows]
+    assert max(n_facts) <= 2 * 20 + 60
+    asked = [(story.noon + at * 100_000, known) for at in range(46, 70, 2) for known in (40, 60, 199, 230, 330, 430, 460)]
+    for one in (timeline, timeline_of(log, lot, 20), reader):
+        await check(log, lot, one, asked)
+
+
 async def test_what_is_far_behind_is_folded_and_not_taken_in_by_a_read(lot, story):
     log = await story.log(story.any([(0, n, 0, 0) for n in range(30)]))
     timeline = Timeline(log, lot)

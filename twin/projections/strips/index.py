@@ -376,29 +376,30 @@ class StripIndex:
         """Take facts into the strips of their times; gives the directory's strips as they are then."""
         waiting = sorted(fresh.keys() | until.keys(), reverse=True)
         carried: Carried | None = None
-        n, windows = -1, list(directory.windows)
+        n, n_more, windows = -1, 0, list(directory.windows)
         while carried is not None or waiting:
             n = n + 1 if carried is not None else waiting[-1]
             if waiting and waiting[-1] == n:
                 waiting.pop()
             strip = await self._strip(directory, n)
             loose = Loose(strip, self._scratch)
-            told, ends = fresh.get(n, []), until.get(n, {})
+            told, ends, place = fresh.get(n, []), until.get(n, {}), n + n_more
             if n == len(directory.windows) - 1:
                 loose.begin(carried)
                 loose.take(told, ends)
-                windows[n:], carried = await self._cut_up(loose, windows[n], built_to), None
+                windows[place:], carried = await self._cut_up(loose, windows[place], built_to), None
             else:
-                begins, touched = windows[n + 1].position, loose.touched(carried, told, ends)
+                begins, touched = windows[place + 1].position, loose.touched(carried, told, ends)
                 before = await loose.carried(touched, begins)
                 loose.begin(carried)
                 loose.take(told, ends)
                 after = await loose.carried(touched, begins)
                 # One that a writer left half way may hold these facts already, and the next one not.
                 carried = after if self._is_ahead(strip) else after.unlike(before)
-                self._put(windows[n], loose.strip(built_to))
+                windows[place : place + 1] = parts = await self._divided(loose, windows[place], begins, built_to)
+                n_more += len(parts) - 1
             if saves and len(self._changed) > _MOST_UNSAVED:
-                await self._keep(self._saved)
+                await self._keep(replace(self._saved, windows=tuple(windows)))
             await asyncio.sleep(0)
         return windows
 
@@ -406,8 +407,20 @@ class StripIndex:
         """The last strip, as one or, where it has facts enough, as several."""
         found = list[Window]()
         while (n_facts := self._n_settled(loose)) is not None:
-            places = sorted(one.position for one in loose.facts[max(0, n_facts - _BEGINNING) : n_facts])
-            begins = max(window.position + 1, places[len(places) // 2])
+            begins = max(window.position + 1, _right_from(loose, n_facts))
+            after = await loose.split(n_facts, begins)
+            found.append(self._as_window(loose, built_to))
+            loose, window = after, Window(after.at, begins, NEVER)
+        return [*found, self._as_window(loose, built_to)]
+
+    async def _divided(self, loose: Loose, window: Window, next_position: int, built_to: int) -> list[Window]:
+        """One in the middle, as one or, where late facts made it twice as large, as several."""
+        found = list[Window]()
+        while len(loose.facts) > 2 * self._strip_facts:
+            n_facts = _n_until(loose, loose.facts[self._strip_facts - 1].occurred_at)
+            if n_facts == len(loose.facts):
+                break  # all the rest is of one instant
+            begins = min(next_position, max(window.position, _right_from(loose, n_facts)))
             after = await loose.split(n_facts, begins)
             found.append(self._as_window(loose, built_to))
             loose, window = after, Window(after.at, begins, NEVER)
@@ -426,7 +439,7 @@ class StripIndex:
         at = facts[n_facts - 1].occurred_at
         if at >= facts[-1].occurred_at - self._settle:
             return None
-        return bisect_right(facts, at, key=lambda one: one.occurred_at)
+        return _n_until(loose, at)
 
     def _is_ahead(self, strip: Strip) -> bool:
         return strip.built_to > self._saved_to and strip.at not in self._written
@@ -453,6 +466,17 @@ class StripIndex:
         if not await self._shelf.save(directory, self._changed.values(), blocks):
             raise _Moved("another process saved meanwhile")
         self._saved, self._changed = directory, {}
+
+
+def _n_until(loose: Loose, at: Micros) -> int:
+    """How many of a strip's facts occurred until a time."""
+    return bisect_right(loose.facts, at, key=lambda one: one.occurred_at)
+
+
+def _right_from(loose: Loose, n_facts: int) -> int:
+    """Where a strip that begins after so many facts begins to be right: at the middle one of the last of their positions."""
+    places = sorted(one.position for one in loose.facts[max(0, n_facts - _BEGINNING) : n_facts])
+    return places[len(places) // 2]
 
 
 def _by_window(
