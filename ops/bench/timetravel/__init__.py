@@ -10,6 +10,7 @@ BENCH_TIMETRAVEL_FOLDER keeps the log for the next time.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import platform
 import random
@@ -26,6 +27,7 @@ from twin.errors import BadInput
 from twin.events.codec import canonical_json
 from twin.events.ids import SECOND
 from twin.log.sql import SqlLog
+from twin.process import settle_memory
 from twin.projections.naive import replay
 from twin.projections.timeline import Timeline
 
@@ -64,10 +66,12 @@ async def _measured(file: Path, n_facts: int, n_reads: int, n_naive: int) -> dic
 
         timeline = Timeline(log, site)
         await timeline.state(*moment())
+        settle_memory()  # as the service does once it has started
         warm = [await _read(timeline, *moment()) for _ in range(n_reads)]
         present = [await _read(timeline, None, None) for _ in range(min(n_reads, 50))]
         naive = [await _naive(log, timeline, site, *moment()) for _ in range(n_naive)]
         size = await _sizes(log, site)
+        gc.unfreeze()
     cold = [await _cold(file, site, *moment()) for _ in range(N_COLD)]
     wall, reference = _quantiles([one[0] for one in warm]), _quantiles(naive) if naive else {}
     return {
