@@ -10,9 +10,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from twin.events.codec import canonical_json
 from twin.log.sql import SqlLog
+from twin.log.sql.dialect import locate
 from twin.projections.naive import replay
 from twin.projections.strips.index import StripIndex
 from twin.projections.timeline import Timeline
@@ -21,6 +23,7 @@ N_FACTS = 600
 BUILDER = """
 import asyncio, pickle, sys
 from twin.log.sql import SqlLog
+from twin.log.sql.dialect import locate
 from twin.projections.strips import index
 from twin.projections.timeline import Timeline
 
@@ -125,3 +128,22 @@ async def test_strips_of_a_writer_that_was_killed_are_gone_on_with_by_another(lo
                 await asyncio.sleep(0)
         for one in (timeline, timeline_of(log, lot)):
             await check(log, lot, story, one, N_FACTS)
+
+
+async def test_who_loses_the_connection_is_not_the_only_one_any_more_and_may_be_again(request, tmp_path):
+    url = request.getfixturevalue("postgresql_server").database(f"s{abs(hash(tmp_path)) % 10**12}")
+    async with writers(url) as (log, other):
+        async with log.sole("lot", "strips") as first:
+            async with other.sole("lot", "strips") as second:
+                assert (first, second) == (True, False)
+            engine = create_engine(locate(url), isolation_level="AUTOCOMMIT")
+            with engine.connect() as connection:
+                ended = connection.execute(
+                    text("select pg_terminate_backend(pid, 5000) from pg_locks where locktype = 'advisory'")
+                )
+                assert ended.scalars().all() == [True]
+            engine.dispose()
+            async with other.sole("lot", "strips") as second:
+                assert second
+        async with log.sole("lot", "strips") as again:
+            assert again
