@@ -38,6 +38,7 @@ from twin.opened_logs import Logs, opened_logs
 from twin.opened_webhooks import start_webhooks
 from twin.process import Background, Server, listen, settle_memory, stop_signals
 from twin.projections.runner import SnapshotRunner
+from twin.projections.strips.opened import OpenStrips
 from twin.projections.timeline import Timeline
 from twin.retention import Keep, Retention
 from twin.rules.fold import Fold
@@ -147,7 +148,8 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
             quota_bytes=settings.crop_quota_bytes,
             limit_bytes=settings.crop_limit_bytes,
         )
-        timelines = {name: Timeline(log, site) for name, site in sites.items()}
+        strips = OpenStrips(settings.past_cache_bytes)
+        timelines = {name: Timeline(log, site, opened=strips) for name, site in sites.items()}
         epoch = secrets.token_hex(8)
         hubs = {name: Hub(log, timeline, epoch=epoch) for name, timeline in timelines.items()}
         search = await stack.enter_async_context(

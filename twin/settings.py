@@ -41,6 +41,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         port: TCP port; 0 takes a free one.
         crop_quota_bytes: encrypted crops kept per site; the oldest go first.
         crop_limit_bytes: largest crop accepted.
+        past_cache_bytes: memory for unpacked strips of the past, of all sites together; see time-travel.md.
         queued_events: observations that may wait for the log's writer before ingest answers 503.
         fold_batch: most observations in one transaction of the fold.
         snapshot_every: observations between two snapshots of the fold.
@@ -81,6 +82,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     port: _Port = 8600
     crop_quota_bytes: _Positive = 2_000_000_000
     crop_limit_bytes: _Positive = 4_000_000
+    past_cache_bytes: Annotated[int, Meta(ge=0)] = 64_000_000
     queued_events: _Positive = 20_000
     fold_batch: _Positive = 500
     snapshot_every: _Positive = 5_000

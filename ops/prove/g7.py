@@ -93,7 +93,7 @@ async def _told(
     strips: type[StripIndex],
 ) -> str | None:
     first, second = sorted(draw.sample(range(len(events) // 4, len(events)), 2))
-    shape = {"strip_facts": draw.choice((5, 30, 200)), "settle": draw.choice((0, 5 * SECOND))}
+    shape: dict[str, Any] = {"strip_facts": draw.choice((5, 30, 200)), "settle": draw.choice((0, 5 * SECOND))}
     asked: Moments = {}
 
     def timeline() -> Timeline:
@@ -125,7 +125,7 @@ async def _built(timeline: Timeline) -> None:
 
 async def _differs(timeline: Timeline, asked: Moments, when: str) -> str | None:
     for (at, known_at), told in asked.items():
-        if canonical_json(await timeline.state(at, known_at)) != told:
+        if await timeline.state_json(at, known_at) != told:
             return f"the state at {at} as known at {known_at} is another one {when}"
     return None
 

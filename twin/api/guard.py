@@ -273,6 +273,11 @@ def _metered(request: Request, scope: Scope, grant: Grant) -> Request:
     return Request(request.scope, counted)
 
 
+def counted_as(request: Request, kind: Kind) -> None:
+    """Count a request also as one of another kind; raises RateLimited."""
+    services_of(request).access.rates.charge(kind, _name(request, grant_of(request)))
+
+
 def _name(connection: HTTPConnection, grant: Grant) -> str:
     """What somebody is counted under."""
     return grant.key if grant is not ANYBODY else name_of_address(address_of(connection))

@@ -42,6 +42,7 @@ async def metrics(request: Request) -> Response:
     services = services_of(request)
     for site, hub in services.hubs.items():
         services.metrics.stands_at(site, await services.log.heads(site), await _lag(services, site), hub.n_clients)
+        services.metrics.live_stands(site, hub.slowness)
         services.metrics.delivering(site, hub.cameras())
     free_bytes = nan if services.data_dir is None else float(shutil.disk_usage(services.data_dir).free)
     services.metrics.stands(is_ready=not any((await _readiness(services)).values()), free_bytes=free_bytes)

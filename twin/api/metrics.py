@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twin.events.ids import SECOND, SiteId
+from twin.feeds.subscriber import Slowness
 from twin.feeds.subscriptions import Standing
 from twin.feeds.webhooks import WebhookStanding
 from twin.log.port import Heads, Receipt
@@ -33,6 +34,11 @@ class Metrics:
         self._head = Gauge("twin_log_head", "Last position of a site's log", ["site", "log"], registry=self.registry)
         self._lag = Gauge("twin_fold_lag", "Observations that are not folded yet", ["site"], registry=self.registry)
         self._live = Gauge("twin_live_clients", "Clients of the live feed", ["site"], registry=self.registry)
+        self._conflated = Counter(
+            "twin_live_conflations", "Times that a slow client got one delta for many", ["site"], registry=self.registry
+        )
+        self._too_slow = Counter("twin_live_too_slow", "Clients closed with 4008", ["site"], registry=self.registry)
+        self._told_slow: dict[SiteId, tuple[int, int]] = {}
         of_one = ["site", "subscription"]
         self._behind = Gauge("twin_subscription_lag", "Facts after the last acknowledged", of_one, registry=self.registry)
         self._camera = Gauge(
@@ -67,6 +73,13 @@ class Metrics:
         self._head.labels(site, "facts").set(heads.facts)
         self._lag.labels(site).set(lag)
         self._live.labels(site).set(n_live)
+
+    def live_stands(self, site: SiteId, slowness: Slowness) -> None:
+        """Note how often clients of a site's live feed did not keep up since it began."""
+        before = self._told_slow.get(site, (0, 0))
+        self._told_slow[site] = now = slowness.n_conflated, slowness.n_too_slow
+        for counter, was, n_times in zip((self._conflated, self._too_slow), before, now, strict=True):
+            counter.labels(site).inc(n_times - was)
 
     def subscribed(self, standings: Iterable[Standing]) -> None:
         """Note how far all subscriptions are; one that is not among them is not told any more."""

@@ -39,7 +39,7 @@ def check_observation(payload: Observation, site: Site) -> None:
         case FrameObserved() | TrackletEmbedded():
             _check_camera(payload.camera, site)
         case PaymentReceived():
-            _check_currency(payload.currency, site)
+            check_currency(payload.currency, site)
         case StallClassified():
             _check_stall(payload, site)
             _check_camera(payload.camera, site)
@@ -97,7 +97,8 @@ def _check_author(told: GateReported) -> None:
         raise BadInput("'author', 'reason' and 'asked' are of what was decided 'by' somebody; add 'by', or leave them out")
 
 
-def _check_currency(currency: str, site: Site) -> None:
+def check_currency(currency: str, site: Site) -> None:
+    """Raise BadInput for money that nothing of a site is paid in."""
     known = sorted({one.currency for one in site.tariffs})
     if currency not in known:
         raise BadInput(

@@ -14,12 +14,12 @@ from starlette.responses import Response
 from twin.api.bodies import Time, read_json
 from twin.api.endpoint import AT, KNOWN_AT, WAITING, Endpoint
 from twin.api.exchange import body_of, check_name, json, moment_of, services_of, site_of
-from twin.api.guard import note
+from twin.api.guard import counted_as, grant_of, note
 from twin.api.ingest import told_once
-from twin.api.outside import check_observation
+from twin.api.outside import check_currency, check_observation
 from twin.api.schemas import ReceiptView
 from twin.api.services import Services
-from twin.errors import BadInput, Conflict, NotFound
+from twin.errors import BadInput, Conflict, Forbidden, NotFound
 from twin.events.codec import micros
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.facts import PaymentBooked
@@ -31,7 +31,7 @@ from twin.projections.due import DueView, due_of
 from twin.projections.moment import Moment
 from twin.projections.net import net_facts
 from twin.projections.plates import stays_with
-from twin.projections.sessions import sessions
+from twin.projections.sessions import session_at
 from twin.rules.tariff import DAY
 
 TILL = DeviceId("payments")
@@ -70,8 +70,9 @@ async def post_payment(request: Request) -> Response:
     body = await body_of(request, most_bytes=_BODY_BYTES)
     given = read_json(body, PaymentGiven, what="the payment", see="ops/docs/billing.md")
     at = micros(given.at)
+    check_currency(given.currency, site)  # before a plate is looked up: what is refused tells nothing of who is here
     if given.plate is not None:
-        await note(request, "plate", "payment by plate")  # its answer tells who is here
+        await _may_look_up(request, site.name)
     payload = PaymentReceived(
         payment=PaymentId(given.payment),
         session=await _session_of(services, site.name, given, at),
@@ -84,6 +85,18 @@ async def post_payment(request: Request) -> Response:
     (receipt,) = await services.log.append([ObservationEvent(site=site.name, key=key, occurred_at=at, payload=payload)])
     services.metrics.ingested(site.name, [receipt])
     return json(told_once(receipt, f"payment '{given.payment[:80]}'"))
+
+
+async def _may_look_up(request: Request, site: SiteId) -> None:
+    """The answer tells whether a vehicle is here, as a search by its plate does: it takes that scope, and counts as one."""
+    grant = grant_of(request)
+    if not grant.allows("search", site):
+        raise Forbidden(
+            f"key '{grant.key}' may not pay by plate, as the answer tells who is here; name the session, or use a key that has"
+            " scope 'search' for this site as well"
+        )
+    counted_as(request, "searches")
+    await note(request, "plate", "payment by plate")
 
 
 async def _session_of(services: Services, site: SiteId, given: PaymentGiven, at: Micros) -> SessionId:
@@ -122,8 +135,8 @@ async def read_due(request: Request) -> Response:
     site, moment, session = site_of(request), await moment_of(request), request.path_params["session"]
     if moment.at is None:
         raise BadInput("'at' is missing; say for which time what is due is wanted, as RFC 3339")
-    found = await sessions(services_of(request).log, site.name, moment)
-    view = next((one for one in found if one.session == session), None)
+    check_name("session", session)
+    view = await session_at(services_of(request).log, site.name, session, moment)
     if view is None:
         raise NotFound(f"site '{site.name}' has no session '{session[:80]}' at that moment; see the list of its sessions")
     return json(msgspec.to_builtins(due_of(view, site, moment.at)))
@@ -135,7 +148,7 @@ ENDPOINTS = (
         method="POST",
         handler=post_payment,
         scope="ingest",
-        about="Money for a stay: a fact says on whose account it is, whatever becomes of the stay.",
+        about="Money for a stay: a fact says on whose account it is. By plate, it takes scope search too.",
         answer=ReceiptView,
         body=PaymentGiven,
         body_rules=_RULES,

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from twin.api.endpoint import MOMENT, Endpoint, Parameter
-from twin.api.exchange import count_of, json, moment_of, services_of, site_of
+from twin.api.exchange import check_name, count_of, json, moment_of, services_of, site_of
 from twin.projections.review import CaseView, review
 from twin.projections.stay import StayTold, stay
 
@@ -41,6 +41,7 @@ async def read_review(request: Request) -> Response:
 async def read_session(request: Request) -> Response:
     """One stay."""
     moment, session = await moment_of(request), request.path_params["session"]
+    check_name("session", session)
     return json(await stay(services_of(request).log, site_of(request).name, session, moment))
 
 

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from twin.api.endpoint import MOMENT, Endpoint, Parameter, count
-from twin.api.exchange import check_name, count_of, json, moment_of, services_of, site_of
+from twin.api.exchange import check_name, count_of, json, json_text, moment_of, services_of, site_of
 from twin.api.pages import PAGE as PAGED
 from twin.api.pages import page_of
 from twin.api.schemas import Facts, Ledger, Sessions, Vehicles, VehicleTold
@@ -15,12 +15,13 @@ from twin.errors import NotFound
 from twin.events.codec import to_cloudevent
 from twin.events.ids import SiteId, VehicleId
 from twin.events.state import OccupancyView, StateView
+from twin.events.wire import TIME
 from twin.log.port import Log
 from twin.projections.history import as_events, sightings, vehicle_facts
 from twin.projections.ledger import is_named, ledger
-from twin.projections.moment import Moment
+from twin.projections.moment import Moment, read_time
 from twin.projections.occupancy import occupancy
-from twin.projections.sessions import sessions
+from twin.projections.sessions import MOST_STAYS, session_at, sessions, told_since
 
 HISTORY = 1_000
 HISTORY_MOST = 100_000
@@ -32,7 +33,7 @@ async def read_state(request: Request) -> Response:
     """The whole state."""
     moment = await moment_of(request)
     timeline = services_of(request).timelines[site_of(request).name]
-    return json(await timeline.state(moment.at, moment.known_at))
+    return json_text(await timeline.state_json(moment.at, moment.known_at))
 
 
 async def read_vehicles(request: Request) -> Response:
@@ -67,8 +68,11 @@ async def read_occupancy(request: Request) -> Response:
 
 async def read_sessions(request: Request) -> Response:
     """Stays."""
-    page, vehicle = await page_of(request), request.query_params.get("vehicle")
-    found = await sessions(services_of(request).log, site_of(request).name, page.moment, vehicle=vehicle)
+    page, log, site, query = await page_of(request), services_of(request).log, site_of(request).name, request.query_params
+    names = None
+    if (since := query.get("from")) is not None:
+        names = await told_since(log, site, page.moment, read_time("from", since) - 1)
+    found = await sessions(log, site, page.moment, vehicle=query.get("vehicle"), names=names)
     return json(page.cut("sessions", found))
 
 
@@ -88,8 +92,7 @@ async def read_ledger(request: Request) -> Response:
 
 
 async def _check_session(log: Log, site: SiteId, session: str, moment: Moment) -> None:
-    ever = Moment(at=None, known_at=moment.known_at)
-    if all(one.session != session for one in await sessions(log, site, ever)):
+    if await session_at(log, site, session, Moment(at=None, known_at=moment.known_at)) is None:
         raise _no_session(site, session, moment)
 
 
@@ -165,8 +168,13 @@ ENDPOINTS = (
             *MOMENT,
             *PAGED,
             Parameter(name="vehicle", about="Of this vehicle only.", schema={"type": "string"}),
+            Parameter(
+                name="from",
+                about=f"Those of which something was told at or after this valid time; needed beyond {MOST_STAYS:,} stays.",
+                schema=TIME,
+            ),
         ),
-        refusals=_REFUSALS,
+        refusals=(*_REFUSALS, 413),
     ),
     Endpoint(
         path=f"{_SITE}/ledger",

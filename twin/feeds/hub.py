@@ -18,7 +18,7 @@ from twin.events.ids import SiteId
 from twin.feeds.channel import Channel
 from twin.feeds.delta import difference
 from twin.feeds.present import SETTLE, Present
-from twin.feeds.subscriber import HARD_LIMIT, SOFT_LIMIT, Close, Subscriber, Write
+from twin.feeds.subscriber import HARD_LIMIT, SOFT_LIMIT, Close, Slowness, Subscriber, Write
 from twin.feeds.view import EVERYTHING, LiveFilter, View
 from twin.graph.model import site_graph
 from twin.graph.snapshot import restore
@@ -59,7 +59,11 @@ DEFAULT_LIMITS = Limits()
 
 
 class Hub:
-    """One site's live feed."""
+    """One site's live feed.
+
+    Attributes:
+        slowness: how often clients did not keep up.
+    """
 
     def __init__(self, log: Log, timeline: Timeline, *, epoch: str, limits: Limits = DEFAULT_LIMITS) -> None:
         self.site: SiteId = timeline.site.name
@@ -73,6 +77,7 @@ class Hub:
         self._views: dict[LiveFilter, Channel] = {}
         self._n_views_made = 0
         self._n_clients = 0
+        self.slowness = Slowness()
         self._started = asyncio.Event()
 
     @property
@@ -158,7 +163,9 @@ class Hub:
             raise Overloaded(f"the live feed of site '{self.site}' has {self._n_clients} clients, its limit; try again later")
         channel = self._channel(wanted)
         limits = self._limits
-        subscriber = Subscriber(channel, soft_limit=limits.soft_limit, hard_limit=limits.hard_limit, write=write)
+        subscriber = Subscriber(
+            channel, soft_limit=limits.soft_limit, hard_limit=limits.hard_limit, write=write, slowness=self.slowness
+        )
         channel.add(subscriber, epoch, seq)
         self._n_clients += 1
         try:

@@ -36,6 +36,19 @@ class Source(Protocol):
         ...
 
 
+class Slowness:
+    """How often clients of a feed did not keep up, since it began.
+
+    Attributes:
+        n_conflated: times that a client was owed one delta in place of many.
+        n_too_slow: clients that were closed, with 4008.
+    """
+
+    def __init__(self) -> None:
+        self.n_conflated = 0
+        self.n_too_slow = 0
+
+
 class Subscriber:
     """Holds deltas until they are taken; where a client keeps up, they are written to its connection and never held.
 
@@ -48,13 +61,19 @@ class Subscriber:
     """
 
     def __init__(
-        self, source: Source, *, soft_limit: int = SOFT_LIMIT, hard_limit: int = HARD_LIMIT, write: Write | None = None
+        self,
+        source: Source,
+        *,
+        soft_limit: int = SOFT_LIMIT,
+        hard_limit: int = HARD_LIMIT,
+        write: Write | None = None,
+        slowness: Slowness | None = None,
     ) -> None:
         self.seq = source.seq
         self.wants_snapshot = False
         self.is_conflated = False
         self.closed: Close | None = None
-        self.n_conflated = 0
+        self._slowness = slowness or Slowness()
         self._source = source
         self._soft_limit = soft_limit
         self._hard_limit = hard_limit
@@ -78,11 +97,12 @@ class Subscriber:
             return
         self._n_untaken += 1
         if self._n_untaken > self._hard_limit:
+            self._slowness.n_too_slow += self.closed is None
             self.close(Close.TOO_SLOW)
         elif not (self.wants_snapshot or self.is_conflated):
             self._messages.append(message)
             if self._n_untaken > self._soft_limit:
-                self.n_conflated += 1
+                self._slowness.n_conflated += 1
                 self._messages.clear()
                 self.is_conflated = True
         self._wake()

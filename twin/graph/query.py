@@ -22,13 +22,19 @@ def state(graph: SiteGraph, *, at: Micros | None = None, position: int | None = 
         at: valid time that was asked for; without it, the latest applied fact's (1970 before the first).
         position: what the answer knows; without it, the last applied fact's.
     """
+    told = around(graph, at, position)
+    told["vehicles"] = _vehicles(graph)
+    told["stalls"] = [_stall(name, now) for name, now in graph.each("stall")]
+    return told
+
+
+def around(graph: SiteGraph, at: Micros | None, position: int | None) -> dict[str, Any]:
+    """The state without what there are most of: vehicles and stalls."""
     return {
         "site": graph.site.name,
         "at": rfc3339(graph.at if at is None else at),
         "position": str(graph.position if position is None else position),
         "level_ids": [level.id for level in graph.site.levels],
-        "vehicles": _vehicles(graph),
-        "stalls": [_stall(name, now) for name, now in graph.each("stall")],
         "zones": _zones(graph),
         "cameras": [_camera(name, now) for name, now in graph.each("camera")],
         "counters": _counters(graph),

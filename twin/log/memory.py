@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -67,6 +68,7 @@ class MemoryLog:
     def __init__(self, *, clock: Clock = system_clock) -> None:
         self._clock = clock
         self._sites: dict[SiteId, _SiteLog] = {}
+        self._taken = set[tuple[SiteId, str]]()
         self._wakeups = Wakeups()
 
     async def append(self, events: Sequence[ObservationEvent]) -> list[Receipt]:
@@ -254,6 +256,31 @@ class MemoryLog:
         self._check_open()
         kept = self._sites.setdefault(snapshot.site, _SiteLog())
         kept.snapshots[snapshot.kind, snapshot.version, snapshot.position, snapshot.at] = snapshot
+
+    async def save_snapshots(self, snapshots: Sequence[Snapshot], *, instead_of: bytes | None) -> bool:
+        """See ``twin.log.port.Log``."""
+        last = snapshots[-1]
+        stored = await self.load_snapshot(last.site, last.kind, last.version, position=last.position, at=last.at)
+        if (None if stored is None else stored.body) != instead_of:
+            return False
+        for one in snapshots:
+            await self.save_snapshot(one)
+        return True
+
+    @asynccontextmanager
+    async def sole(self, site: SiteId, doing: str) -> AsyncIterator[bool]:
+        """See ``twin.log.port.Log``."""
+        is_sole = (site, doing) not in self._taken
+        self._taken.add((site, doing))
+        try:
+            yield is_sole
+        finally:
+            if is_sole:
+                self._taken.discard((site, doing))
+
+    async def load_snapshot(self, site: SiteId, kind: str, version: str, *, position: int, at: Micros) -> Snapshot | None:
+        """See ``twin.log.port.Log``."""
+        return self._sites.get(site, _SiteLog()).snapshots.get((kind, version, position, at))
 
     async def load_snapshots(
         self, site: SiteId, kind: str, version: str, *, until_position: int, until_at: Micros | None = None, limit: int = 8

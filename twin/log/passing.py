@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from twin.events.envelope import ObservationEvent, RecordedFact, RecordedObservation
 from twin.events.ids import Micros, SiteId
@@ -116,6 +117,18 @@ class PassingLog:
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """See ``twin.log.port.Log``."""
         await self._passed.save_snapshot(snapshot)
+
+    async def save_snapshots(self, snapshots: Sequence[Snapshot], *, instead_of: bytes | None) -> bool:
+        """See ``twin.log.port.Log``."""
+        return await self._passed.save_snapshots(snapshots, instead_of=instead_of)
+
+    def sole(self, site: SiteId, doing: str) -> AbstractAsyncContextManager[bool]:
+        """See ``twin.log.port.Log``."""
+        return self._passed.sole(site, doing)
+
+    async def load_snapshot(self, site: SiteId, kind: str, version: str, *, position: int, at: Micros) -> Snapshot | None:
+        """See ``twin.log.port.Log``."""
+        return await self._passed.load_snapshot(site, kind, version, position=position, at=at)
 
     async def load_snapshots(
         self, site: SiteId, kind: str, version: str, *, until_position: int, until_at: Micros | None = None, limit: int = 8

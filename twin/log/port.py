@@ -7,6 +7,7 @@ once. Facts, the cursor into the observation log and the fold's snapshot are com
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from enum import Enum
 from typing import Protocol
 
@@ -221,6 +222,25 @@ class Log(Protocol):
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot; replaces one of the same site, kind, version, position and time."""
+        ...
+
+    async def save_snapshots(self, snapshots: Sequence[Snapshot], *, instead_of: bytes | None) -> bool:
+        """Keep several of a site, all or none: only where the body at the place of the last is this one (None: there is none).
+
+        Gives whether they are kept. Of two that begin from the same, one is kept.
+        """
+        ...
+
+    def sole(self, site: SiteId, doing: str) -> AbstractAsyncContextManager[bool]:
+        """Whether this is the only one, of all processes on the log, that does something for a site until the context ends.
+
+        A process that dies does nothing any more. Where its connection is lost another one may begin before this one knows: so
+        what is done must be harmless when it is done twice.
+        """
+        ...
+
+    async def load_snapshot(self, site: SiteId, kind: str, version: str, *, position: int, at: Micros) -> Snapshot | None:
+        """The snapshot of exactly this place; None where there is none that is as it was saved."""
         ...
 
     async def load_snapshots(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from twin.errors import Contradiction
-from twin.events.codec import to_cloudevent
+from twin.errors import Contradiction, TooLarge
+from twin.events.codec import subject_of, to_cloudevent, type_name
 from twin.events.envelope import RecordedFact
 from twin.events.ids import Micros, SiteId
 from twin.events.state import CountersView, StallView, VehicleView
 from twin.log.port import Log
 from twin.projections.moment import Moment
-from twin.projections.sessions import SessionView, sessions
+from twin.projections.sessions import MOST_STAYS, SESSION_TYPES, SessionView, sessions
 from twin.projections.timeline import Timeline
 
 MOST_READ = 20_000
@@ -138,7 +139,8 @@ async def changed_state(log: Log, timeline: Timeline, at: Micros | None, *, befo
     """
     site = timeline.site.name
     states = [await timeline.state(at, position) for position in (before, after)]
-    stays = [await sessions(log, site, Moment(at=at, known_at=position)) for position in (before, after)]
+    names = await _told_between(log, site, before=before, after=after)
+    stays = [await sessions(log, site, Moment(at=at, known_at=position), names=names) for position in (before, after)]
     vehicles = _unlike(*({one["vehicle"]: one for one in state["vehicles"]} for state in states))
     stalls = _unlike(*({one["stall"]: one for one in state["stalls"]} for state in states))
     known = _unlike(*({one.session: one for one in some} for some in stays))
@@ -155,6 +157,41 @@ async def changed_state(log: Log, timeline: Timeline, at: Micros | None, *, befo
         counters_after=_as(states[1]["counters"], CountersView),
         is_whole=max(len(vehicles), len(stalls), len(known)) <= limit,
     )
+
+
+async def _told_between(log: Log, site: SiteId, *, before: int, after: int) -> set[str]:
+    """Names of the sessions that facts of these positions are about, or correct: no other one can differ.
+
+    Raises:
+        TooLarge: there are more than can be held at once.
+    """
+    found, place = set[str](), before
+    while place < after:
+        page = await log.facts(site, after=place, limit=_PAGE, types=SESSION_TYPES)
+        found |= {subject_of(one.event.payload) or "" for one in page if one.position <= after}
+        if len(found) > MOST_STAYS:
+            raise TooLarge(
+                f"between positions {before} and {after} more than {MOST_STAYS} stays of site '{site}' were told anew;"
+                " ask for positions that are nearer to each other"
+            )
+        place = page[-1].position if page else after
+    corrected = sorted({one.position for one in await log.facts_superseded(site, after=before, until=after)})
+    return found | {subject_of(one.event.payload) or "" for one in await _of_stays(log, site, corrected)}
+
+
+async def _of_stays(log: Log, site: SiteId, positions: Sequence[int]) -> list[RecordedFact]:
+    """Those of the facts at these positions, in order, that are about stays; movement may be cut, stays never are."""
+    cut, found = (await log.cuts(site)).movement, list[RecordedFact]()
+    n_old = bisect_right(positions, cut)
+    old, place = set(positions[:n_old]), positions[0] - 1 if n_old else cut
+    while place < max(old, default=cut):
+        page = await log.facts(site, after=place, limit=_PAGE, types=SESSION_TYPES)
+        found += (one for one in page if one.position in old)
+        place = page[-1].position if page else cut
+    for start in range(n_old, len(positions), _PAGE):
+        facts = await log.facts_at(site, positions[start : start + _PAGE])
+        found += (one for one in facts if type_name(one.event.payload) in SESSION_TYPES)
+    return found
 
 
 def check_order(before: int, after: int) -> None:

@@ -59,7 +59,7 @@ async def stays_with(log: Log, keys: KeyRing, site: SiteId, plate: str, moment: 
     """Stays that are open, or not paid yet, with that plate."""
     decided = await _decided(log, site, moment)
     found: list[SessionView] = []
-    for view in await sessions(log, site, moment):
+    for view in await sessions(log, site, moment, names=decided):
         session = SessionId(view.session)
         is_due = view.status == "open" or (view.balance_minor or 0) > 0
         if not is_due or session not in decided:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from msgspec import Struct
 from msgspec.structs import replace
 
-from twin.events.codec import rfc3339
+from twin.errors import TooLarge
+from twin.events.codec import rfc3339, subject_of
 from twin.events.envelope import RecordedFact
 from twin.events.facts import (
     PaymentBooked,
@@ -28,6 +31,10 @@ SESSION_TYPES = (
     "session.amended.v1",
     "payment.booked.v1",
 )
+
+
+MOST_STAYS = 250_000
+"""Held in memory for one read, some 750 bytes each."""
 
 
 class SessionView(Struct, frozen=True, kw_only=True):
@@ -68,13 +75,53 @@ class SessionView(Struct, frozen=True, kw_only=True):
     plate: str | None = None
 
 
-async def sessions(log: Log, site: SiteId, moment: Moment, *, vehicle: str | None = None) -> list[SessionView]:
-    """Sessions (of one vehicle, if named) at a moment, in the order in which they first occurred."""
+async def sessions(
+    log: Log,
+    site: SiteId,
+    moment: Moment,
+    *,
+    vehicle: str | None = None,
+    names: Container[str] | None = None,
+    most: int = MOST_STAYS,
+) -> list[SessionView]:
+    """Sessions (of one vehicle, or of these names alone) at a moment, in the order in which they first occurred.
+
+    Raises:
+        TooLarge: more than ``most``: so many are held in memory.
+    """
     views: dict[str, SessionView] = {}
     async for facts in net_facts(log, site, moment, types=SESSION_TYPES):
         for fact in facts:
-            _fold(views, fact, vehicle)
+            if names is None or (subject_of(fact.event.payload) or "") in names:
+                _fold(views, fact, vehicle)
+        _check_few(len(views), site, most)
     return list(views.values())
+
+
+async def session_at(log: Log, site: SiteId, session: str, moment: Moment) -> SessionView | None:
+    """One session at a moment, from its own facts alone; None where there is none of that id then."""
+    views: dict[str, SessionView] = {}
+    async for facts in net_facts(log, site, moment, types=SESSION_TYPES, subject=session):
+        for fact in facts:
+            _fold(views, fact, None)
+    return views.get(session)
+
+
+async def told_since(log: Log, site: SiteId, moment: Moment, since: Micros, *, most: int = MOST_STAYS) -> set[str]:
+    """Names of the sessions of which something was told after a valid time: opened, closed, amended, paid. Raises TooLarge."""
+    found = set[str]()
+    async for facts in net_facts(log, site, moment, after_at=since, types=SESSION_TYPES):
+        found |= {subject_of(fact.event.payload) or "" for fact in facts}
+        _check_few(len(found), site, most)
+    return found
+
+
+def _check_few(n_stays: int, site: SiteId, most: int) -> None:
+    if n_stays > most:
+        raise TooLarge(
+            f"site '{site}' has more than {most} stays by then, which are not read at once; ask for those of which something"
+            " was told since a time (GET …/sessions?from=), of one vehicle, or at an earlier moment (at=)"
+        )
 
 
 def _fold(views: dict[str, SessionView], recorded: RecordedFact, vehicle: str | None) -> None:

@@ -23,7 +23,7 @@ from twin.events.ids import SECOND, Micros, SiteId
 from twin.log.port import Log
 from twin.projections.evidence import BEFORE, TYPES, CrossingView, Evidence, NameView, facts_of
 from twin.projections.moment import BEFORE_ALL, Moment
-from twin.projections.sessions import SESSION_TYPES, SessionView, sessions
+from twin.projections.sessions import SESSION_TYPES, SessionView, session_at
 
 _SEEN = ("vehicle.parked.v1",)
 _MERGED = "identities.merged.v1"
@@ -79,7 +79,7 @@ async def stay(log: Log, site: SiteId, session: str, moment: Moment) -> StayTold
         NotFound: there is none of that id then.
         TooLarge: more facts of its time than can be read.
     """
-    view = next((one for one in await sessions(log, site, moment) if one.session == session), None)
+    view = await session_at(log, site, session, moment)
     if view is None:
         raise NotFound(f"site '{site}' has no session '{session[:80]}' at that moment; see the list of its sessions")
     return told(view, await _facts(log, site, view, moment))

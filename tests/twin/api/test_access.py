@@ -4,6 +4,7 @@ import asyncio
 import re
 from dataclasses import replace
 
+import msgspec
 import pytest
 from msgspec import structs
 from starlette.responses import Response
@@ -12,6 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from retrieval.api import SearchRoutes
+from site_models.schema import Tariff
 from twin.access import SCOPES
 from twin.access.store import AccessStore
 from twin.api.app import ENDPOINTS, SHEETS
@@ -263,6 +265,26 @@ async def test_a_persons_decision_among_observations_takes_the_scope_of_decision
             assert (await running.log.heads("lot")).observations == n_stored
         (entry,) = await doors.access.audit.page("lot", after=0, limit=9)
         assert (entry.action, entry.subject) == ("decision", "waive of p1, observation desk/1/1")
+
+
+async def test_paying_by_plate_takes_the_scope_of_searches_as_its_answer_tells_who_is_here(serve, doors, lot):
+    tariff = Tariff(id="h", version=1, currency="EUR", step_minutes=60, price_minor=200)
+    money = {"payment": "till-7", "at": "2026-01-01T12:30:00Z", "amount_minor": 200, "currency": "EUR"}
+    async with doors() as doors, serve(access=doors.access) as running:
+        running.app.state.services.sites["lot"] = msgspec.structs.replace(lot, tariffs=(tariff,))
+
+        async def paid(*scopes, **change):
+            shown = {"authorization": f"Bearer {doors.key(*scopes)}"}
+            return await running.http.post("/v1/sites/lot/payments", json=money | change, headers=shown)
+
+        refused = await paid("ingest", plate="B-XY 123")
+        assert (refused.status_code, "scope 'search'" in refused.json()["detail"]) == (403, True)
+        assert (await paid("ingest", "search", plate="B-XY 123", currency="CHF")).status_code == 422
+        assert await doors.access.audit.page("lot", after=0, limit=9) == []
+        assert (await paid("ingest", "search", plate="B-XY 123")).status_code == 404
+        (entry,) = await doors.access.audit.page("lot", after=0, limit=9)
+        assert (entry.action, entry.subject) == ("plate", "payment by plate")
+        assert (await paid("ingest", session="p1")).status_code == 200
 
 
 async def test_what_is_wrong_is_told_to_those_with_a_key(serve, doors):

@@ -98,6 +98,11 @@ async def test_a_watcher_that_stops_reading_is_closed_and_disturbs_nobody(serve,
                     while json.loads(await quick.recv()).get("position") != str(n_given):
                         pass
             assert (await goodbye(stalled)).code == 4008
+        counted = [(await running.http.get("/metrics")).text for _ in range(2)][
+            -1
+        ]  # counted once, however often it is asked for
+        assert 'twin_live_too_slow_total{site="lot"} 1.0' in counted
+        assert 'twin_live_conflations_total{site="lot"} 0.0' not in counted
 
 
 def tight_socket(address):

@@ -38,6 +38,15 @@ async def test_sessions_that_come_between_two_pages_are_in_neither(serve, story,
         assert (first["position"], second["position"], "next" in second) == ("7", "7", False)
 
 
+async def test_sessions_of_which_something_was_told_since_a_time_come_in_pages_too(serve, story, stays):
+    async with serve(stays) as running:
+        await story.add(running.log, [story.event(8, story.closed("p2", "v2", 2.0, 9.0), at=9.0)])
+        found, n_pages = await paged(running, "sessions", "sessions", limit="2", **{"from": "2026-01-01T12:00:05Z"})
+        assert ([one["session"] for one in found], n_pages) == (["p2", "p4", "p5", "p6"], 2)
+        refused = await running.http.get(f"{LOT}/sessions", params={"from": "noon"})
+        assert (refused.status_code, "from='noon' cannot be read" in refused.json()["detail"]) == (422, True)
+
+
 async def test_a_cursor_that_is_none_or_of_other_knowledge_is_refused(serve, stays):
     async with serve(stays) as running:
         for params, status in (

@@ -163,6 +163,7 @@ async def test_a_slow_client_is_owed_one_delta_for_many_and_costs_no_memory(lot,
             drain(subscriber, client)
             assert client.kinds == ["snapshot", "delta"]
             assert client.state == await replay(log, lot)
+        assert (hub.slowness.n_conflated, hub.slowness.n_too_slow) == (1, 0)
 
 
 async def test_a_client_that_takes_nothing_for_long_is_closed_and_may_come_back(lot, story):
@@ -174,6 +175,7 @@ async def test_a_client_that_takes_nothing_for_long_is_closed_and_may_come_back(
                 await caught_up(hub, log)
             assert subscriber.closed is Close.TOO_SLOW
             assert [text async for text in hub.messages(subscriber)] == []
+        assert (hub.slowness.n_conflated, hub.slowness.n_too_slow) == (0, 1)  # it has not even taken its snapshot
 
 
 async def test_one_client_more_than_allowed_is_refused(lot, story):

@@ -416,6 +416,45 @@ async def test_snapshots_of_a_kind_and_version_come_newest_first(log):
     assert await log.load_snapshots("other", "fusion", "1:a", until_position=99) == []
 
 
+async def test_a_snapshot_is_found_by_its_place_and_by_no_other(log):
+    await log.save_snapshot(snapshot(5, 10, body=b"this"))
+    await log.save_snapshot(snapshot(5, 11, body=b"later"))
+    assert await log.load_snapshot("lot", "fusion", "1:a", position=5, at=10) == snapshot(5, 10, body=b"this")
+    for site, kind, version, position, at in [
+        ("other", "fusion", "1:a", 5, 10),
+        ("lot", "graph", "1:a", 5, 10),
+        ("lot", "fusion", "2:a", 5, 10),
+        ("lot", "fusion", "1:a", 4, 10),
+        ("lot", "fusion", "1:a", 5, 9),
+    ]:
+        assert await log.load_snapshot(site, kind, version, position=position, at=at) is None
+
+
+async def test_snapshots_are_kept_all_or_none_as_the_last_of_them_is_what_it_was(log):
+    first, second = snapshot(5, body=b"part"), snapshot(0, kind="directory", body=b"1")
+    assert not await log.save_snapshots([first, second], instead_of=b"0")
+    assert await log.load_snapshot("lot", "fusion", "1:a", position=5, at=0) is None
+    assert await log.save_snapshots([first, second], instead_of=None)
+    changed = [snapshot(5, body=b"other"), snapshot(0, kind="directory", body=b"2")]
+    assert not await log.save_snapshots(changed, instead_of=None)
+    assert await log.load_snapshot("lot", "fusion", "1:a", position=5, at=0) == first
+    outcomes = await asyncio.gather(*(log.save_snapshots(changed, instead_of=b"1") for _ in range(4)))
+    assert sorted(outcomes) == [False, False, False, True]
+    assert await log.load_snapshots("lot", "fusion", "1:a", until_position=9) == changed[:1]
+    assert await log.load_snapshots("lot", "directory", "1:a", until_position=9) == changed[1:]
+
+
+async def test_one_at_a_time_does_a_thing_for_a_site_alone(log):
+    async with log.sole("lot", "this") as first, log.sole("lot", "this") as second:
+        assert (first, second) == (True, False)
+        async with log.sole("other", "this") as elsewhere, log.sole("lot", "that") as otherwise:
+            assert (elsewhere, otherwise) == (True, True)
+        async with log.sole("lot", "this") as third:
+            assert not third
+    async with log.sole("lot", "this") as again:
+        assert again
+
+
 async def test_a_snapshot_of_the_same_place_is_replaced(log):
     await log.save_snapshot(snapshot(5, body=b"old"))
     await log.save_snapshot(snapshot(5, body=b"new"))

@@ -43,6 +43,15 @@ async def newest(path, clock, limit: int = 1) -> list[int]:
     return [one.position for one in found]
 
 
+async def at_place(path, clock, position: int):
+    log = SqlLog.open(path, clock=clock, read_only=True)
+    try:
+        one = saved(position)
+        return await log.load_snapshot("lot", one.kind, one.version, position=position, at=one.at)
+    finally:
+        await log.aclose()
+
+
 @pytest.mark.parametrize("at", [0, 15, 16, 100, 215])  # in the digest, and in the body
 async def test_a_byte_that_turned_makes_the_state_before_it_the_newest(path, clock, caplog, at):
     last = 10 + at  # a position for each case, as each is told once a process
@@ -53,6 +62,8 @@ async def test_a_byte_that_turned_makes_the_state_before_it_the_newest(path, clo
     with caplog.at_level(logging.WARNING):
         assert await newest(path, clock) == [2]
         assert await newest(path, clock, limit=8) == [2, 1]
+        assert await at_place(path, clock, last) is None
+    assert await at_place(path, clock, 2) == saved(2)
     assert [f"saved at {last} are damaged" in line for line in caplog.messages] == [True]
 
 

@@ -58,12 +58,12 @@ async def test_a_save_that_keeps_failing_ends_the_runner(lot, story, monkeypatch
     log = await story.log([story.event(n, story.moved(), at=n) for n in range(1, 3)])
     n_tries = 0
 
-    async def failing(snapshot):
+    async def failing(snapshots, *, instead_of):
         nonlocal n_tries
         n_tries += 1
         raise LogClosed("the disk is gone")
 
-    log.save_snapshot = failing
+    log.save_snapshots = failing
     with pytest.raises(LogClosed):
         await asyncio.wait_for(SnapshotRunner(log, Timeline(log, lot), every=1).run(), 5)
     assert n_tries == 3

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,8 +12,10 @@ from twin.events.codec import canonical_json
 from twin.log.sql import SqlLog
 from twin.projections.naive import replay
 from twin.projections.strips import index as index_module
+from twin.projections.strips.counts import Block
 from twin.projections.strips.index import StripIndex
-from twin.projections.strips.shelf import COUNTS_KIND, DIRECTORY_KIND, STRIP_KIND
+from twin.projections.strips.opened import OpenStrips
+from twin.projections.strips.shelf import COUNTS_KIND, DIRECTORY_KIND, EMPTY, STRIP_KIND
 from twin.projections.strips.strip import pack_strip, unpack_read, unpack_strip
 from twin.projections.timeline import Timeline
 
@@ -44,6 +47,7 @@ async def check(log, lot, timeline, asked):
     for at, known in asked:
         expected = canonical_json(await replay(log, lot, at=at, known_at=known))
         assert canonical_json(await timeline.state(at, known)) == expected, (at, known)
+        assert await timeline.state_json(at, known) == expected, (at, known)
 
 
 @settings(max_examples=150, deadline=None)
@@ -86,33 +90,37 @@ def test_lost_and_damaged_strips_are_made_again(lot, story, parts, asked, lost, 
 
 
 @settings(max_examples=40, deadline=None)
-@given(parts=PARTS, asked=MOMENTS, after=st.integers(0, 12))
-def test_a_build_that_is_cut_off_anywhere_leaves_strips_that_can_be_gone_on_with(lot, story, parts, asked, after):
+@given(parts=PARTS, asked=MOMENTS, after=st.integers(0, 12), unsaved=st.integers(0, 3))
+def test_a_build_that_is_cut_off_anywhere_leaves_strips_that_can_be_gone_on_with(lot, story, parts, asked, after, unsaved):
     async def compare():
         events = story.any([row for part in parts for row in part])
         half = len(events) // 2
         log = await story.log(events[:half])
         await built(timeline_of(log, lot))
         await story.add(log, events[half:])
-        save, n_saved = log.save_snapshot, 0
+        save, n_saved = log.save_snapshots, 0
 
-        async def failing(snapshot):
+        async def failing(snapshots, *, instead_of):
             nonlocal n_saved
             n_saved += 1
             if n_saved > after:
                 raise asyncio.CancelledError
-            await save(snapshot)
+            return await save(snapshots, instead_of=instead_of)
 
-        log.save_snapshot = failing
+        log.save_snapshots = failing
         with contextlib.suppress(asyncio.CancelledError):
             await built(timeline_of(log, lot))
-        log.save_snapshot = save
+        log.save_snapshots = save
         fresh = timeline_of(log, lot)
         await check(log, lot, fresh, moments(story, asked, len(events)))
         await built(fresh)
         await check(log, lot, timeline_of(log, lot), moments(story, asked, len(events)))
 
-    asyncio.run(compare())
+    most, index_module._MOST_UNSAVED = index_module._MOST_UNSAVED, unsaved
+    try:
+        asyncio.run(compare())
+    finally:
+        index_module._MOST_UNSAVED = most
 
 
 async def test_reads_side_by_side_with_a_log_that_grows_and_strips_that_are_lost_are_right(lot, story):
@@ -147,7 +155,7 @@ async def test_a_read_that_waits_while_a_strip_changes_does_not_hide_the_change_
     log = await story.log(events)
     timeline = timeline_of(log, lot)
     await built(timeline)
-    load, reached, go_on = log.load_snapshots, asyncio.Event(), asyncio.Event()
+    load, reached, go_on = log.load_snapshot, asyncio.Event(), asyncio.Event()
 
     async def waiting(site, kind, *args, **given):
         found = await load(site, kind, *args, **given)
@@ -156,7 +164,7 @@ async def test_a_read_that_waits_while_a_strip_changes_does_not_hide_the_change_
             await go_on.wait()
         return found
 
-    log.load_snapshots = waiting
+    log.load_snapshot = waiting
     at = story.noon + 1_000_000
     reading = asyncio.create_task(timeline.state(at, 30))
     await reached.wait()
@@ -192,26 +200,35 @@ async def test_two_processes_that_save_strips_of_one_log_go_on_from_each_other(l
     assert not dropped
 
 
-async def test_two_processes_that_save_strips_at_once_lose_no_facts(lot, story):
+async def test_two_that_each_hold_themselves_for_the_only_one_lose_no_facts(lot, story):
     rows = [(n % 3, n * 7 % 30, 0, 0) for n in range(230)]
     events = story.any(rows)
     log = await story.log(events[:210])
-    one, other = timeline_of(log, lot, 50), timeline_of(log, lot, 50)
-    save, reached, go_on = one.strips._shelf.save_strips, asyncio.Event(), asyncio.Event()
 
-    async def waiting(strips, known):
+    @contextlib.asynccontextmanager
+    async def lost(site, doing):  # its connection, and with it the knowledge that another one builds
+        yield True
+
+    log.sole = lost
+    one, other = timeline_of(log, lot, 50), timeline_of(log, lot, 50)
+    save, reached, go_on = one.strips._shelf.save, asyncio.Event(), asyncio.Event()
+    kept = []
+
+    async def waiting(*written):
         if not reached.is_set():
             reached.set()
             await go_on.wait()
-        await save(strips, known)
+        kept.append(await save(*written))
+        return kept[-1]
 
-    one.strips._shelf.save_strips = waiting
+    one.strips._shelf.save = waiting
     slow = asyncio.create_task(one.strips.build())
     await reached.wait()
     await story.add(log, events[210:])
     await built(other)
     go_on.set()
     await slow
+    assert kept == [False]
     asked = [(None, 230), *((story.noon + n * 1_000_000, 230 - n) for n in range(0, 23, 3))]
     for timeline in (other, timeline_of(log, lot, 50), one):
         await check(log, lot, timeline, asked)
@@ -250,6 +267,29 @@ async def test_late_facts_of_one_thing_are_taken_in_in_turn_with_others(lot, sto
     await building
     assert n_turns > 40  # 500 positions of 500 facts, twice
     await check(log, lot, timeline, [(None, 800), (story.noon + 5_060_000, 700), (story.noon + 5_060_000, 800)])
+
+
+async def test_a_strip_in_the_middle_that_late_facts_made_large_is_cut_up_and_serves_all_knowledge(lot, story):
+    early = [story.event(n, story.confirmed(f"v{n % 9}", float(n % 70)), at=n * 0.1) for n in range(1, 201)]
+    log = await story.log(early)
+    timeline = timeline_of(log, lot, 20)
+    await built(timeline)
+    n_before = len(timeline.strips._directory.windows)
+    late = [story.event(n, story.moved(f"v{n % 9}", float(n % 70)), at=5.0 + (n * 37 % 100) * 0.01) for n in range(201, 401)]
+    late += [story.event(n, story.stall(f"s{n % 8}", "occupied", "v1"), at=5.0) for n in range(401, 461)]  # one instant
+    await story.add(log, late)
+    reader = timeline_of(log, lot, 20)
+    await check(log, lot, reader, [(story.noon + 5_400_000, 300)])  # it has the directory of before
+    await built(timeline)
+    windows = timeline.strips._directory.windows
+    assert len(windows) > n_before + 5
+    assert [one.position for one in windows] == sorted(one.position for one in windows)
+    assert [one.at for one in windows] == sorted({one.at for one in windows})
+    n_facts = [len(unpack_strip(await timeline.strips._packed(one)).facts) for one in windows]
+    assert max(n_facts) <= 2 * 20 + 60
+    asked = [(story.noon + at * 100_000, known) for at in range(46, 70, 2) for known in (40, 60, 199, 230, 330, 430, 460)]
+    for one in (timeline, timeline_of(log, lot, 20), reader):
+        await check(log, lot, one, asked)
 
 
 async def test_what_is_far_behind_is_folded_and_not_taken_in_by_a_read(lot, story):
@@ -297,6 +337,44 @@ def test_a_long_catch_up_that_defers_late_facts_gives_the_same(lot, story, parts
         asyncio.run(compare())
     finally:
         index_module.BATCH = batch
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 5), st.integers(-2, 2)), min_size=1, max_size=300),
+    asked=st.lists(st.tuples(st.integers(-1, 31), st.integers(0, 301)), min_size=1, max_size=8),
+)
+def test_a_block_of_counts_sums_the_notes_until_both_times(rows, asked):
+    notes = np.array([(n + 1, at, count, by) for n, (at, count, by) in enumerate(rows)], dtype=np.int64)
+    block = Block(notes, 6)
+    for at, position in asked:
+        expected = [sum(by for p, t, c, by in notes.tolist() if p <= position and t <= at and c == count) for count in range(6)]
+        assert block.until(at, position, 6).tolist() == expected
+
+
+def test_open_strips_are_forgotten_oldest_first_once_they_are_more_than_so_many_bytes():
+    kept = OpenStrips(most_bytes=400)
+    for n in (1, 2, 3, 4):
+        kept.keep(("lot", n), EMPTY, 25)  # 100 bytes of memory each
+    assert kept.get(("lot", 1)) is EMPTY
+    kept.keep(("other", 5), EMPTY, 50)
+    assert [n for n in (1, 2, 3, 4) if kept.get(("lot", n)) is not None] == [1, 4]
+    assert kept.n_bytes == 400
+    kept.keep(("lot", 4), EMPTY, 101)  # more than all may be: what was kept of it is old
+    assert kept.get(("lot", 4)) is None
+    kept.drop_all("lot")
+    assert (kept.get(("lot", 1)), kept.n_bytes) == (None, 200)
+    assert kept.get(("other", 5)) is EMPTY
+
+
+async def test_sites_without_room_for_an_open_strip_read_it_each_time(lot, story):
+    rows = [(n % 14, n * 7 % 30, n * 5 % 12, 3 if n % 9 == 0 else 0) for n in range(120)]
+    log = await story.log(story.any(rows))
+    await built(timeline_of(log, lot))
+    kept = OpenStrips(most_bytes=0)
+    reading = Timeline(log, lot, opened=kept)
+    await check(log, lot, reading, [(None if n % 5 == 0 else story.noon + n * 90_000, n) for n in range(0, 121, 10)])
+    assert kept.n_bytes == 0
 
 
 async def test_a_state_now_is_served_from_strips_that_were_built_by_a_read(lot, story):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -21,10 +22,12 @@ from twin.log.content import check_name, check_number, content_of_fact, contents
 from twin.log.cuts import Anchor, Cuts, Thinning
 from twin.log.port import FencingToken, FoldCommit, Heads, Receipt, Refusal, Snapshot, Superseded
 from twin.log.sql import cutting, reader, saved_states, schema
-from twin.log.sql.dialect import N_READERS, locate, reading_engine, upsert, writing_engine
+from twin.log.sql.dialect import N_READERS, locate, reading_engine, writing_engine
+from twin.log.sql.known_cuts import KnownCuts
 from twin.log.sql.lock import WriterLock
 from twin.log.sql.migrate import ensure_current, require_current
 from twin.log.sql.notices import Notices
+from twin.log.sql.sole import Doing, Sole
 from twin.log.sql.streams import StreamPlace, StreamRefusal
 from twin.log.sql.transaction import Transaction
 from twin.log.sql.verify import Verified, check_ends, file_faults, verify
@@ -45,6 +48,7 @@ class SqlLog:
         self._lock = lock
         self._engine = reading_engine(url, N_READERS)
         self._notices = Notices(url, wakeups) if url.get_backend_name() == "postgresql" else None
+        self._cuts, self._sole = KnownCuts(), Sole(url)
         self._threads = ThreadPoolExecutor(max_workers=N_READERS, thread_name_prefix="log-reader")
 
     @classmethod
@@ -123,8 +127,7 @@ class SqlLog:
 
     async def read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a query of ``reader`` on a connection that cannot write, in a thread."""
-        if self._wakeups.is_closed:
-            raise LogClosed("the log is closed; open it again")
+        self._check_open()
         for given in (*args, *kwargs.values()):
             _check_bound(given)
 
@@ -132,7 +135,14 @@ class SqlLog:
             with self._engine.connect() as connection:
                 return query(connection, *args, **kwargs)
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        return await self._blocking(run)
+
+    def _check_open(self) -> None:
+        if self._wakeups.is_closed:
+            raise LogClosed("the log is closed; open it again")
+
+    def _blocking(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     async def verified(
         self, site: SiteId, known: ChainHeads | None = None, told: Callable[[int, int], None] | None = None
@@ -259,17 +269,44 @@ class SqlLog:
         """See ``twin.log.port.Log``."""
         for name in ("site", "kind", "version"):
             check_name(name, getattr(snapshot, name))
-        row = {name: getattr(snapshot, name) for name in snapshot.__struct_fields__}
-        row["body"] = saved_states.stored_body(snapshot)
-        table = schema.snapshots
+        await self.write(lambda transaction: saved_states.save(transaction.connection, [snapshot]), snapshot.site)
 
-        def save(transaction: Transaction) -> None:
-            connection = transaction.connection
-            one = upsert(connection.dialect, table).values(row)
-            changed = {"body": row["body"]}
-            connection.execute(one.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed))
+    async def save_snapshots(self, snapshots: Sequence[Snapshot], *, instead_of: bytes | None) -> bool:
+        """See ``twin.log.port.Log``; the site's head is locked, so that nobody writes between the look and the save."""
+        site = snapshots[-1].site
 
-        await self.write(save, snapshot.site)
+        def save(transaction: Transaction) -> bool:
+            stored = saved_states.load_same(transaction.connection, snapshots[-1])
+            if (None if stored is None else stored.body) != instead_of:
+                return False
+            saved_states.save(transaction.connection, snapshots)
+            return True
+
+        return await self.write(save, site)
+
+    @asynccontextmanager
+    async def sole(self, site: SiteId, doing: str) -> AsyncIterator[bool]:
+        """See ``twin.log.port.Log``."""
+        self._check_open()
+        taking = self._blocking(partial(self._sole.take, (site, doing)))
+        try:
+            is_sole = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taking.add_done_callback(partial(self._let_go, (site, doing)))
+            raise
+        try:
+            yield is_sole
+        finally:
+            if is_sole and not self._wakeups.is_closed:  # else closing does it
+                await asyncio.shield(self._blocking(partial(self._sole.release, (site, doing))))
+
+    def _let_go(self, doing: Doing, taking: asyncio.Future[bool]) -> None:
+        if not taking.cancelled() and taking.exception() is None and taking.result() and not self._wakeups.is_closed:
+            self._blocking(partial(self._sole.release, doing))
+
+    async def load_snapshot(self, site: SiteId, kind: str, version: str, *, position: int, at: Micros) -> Snapshot | None:
+        """See ``twin.log.port.Log``."""
+        return await self.read(saved_states.load_one, site, kind, version, position, at)
 
     async def load_snapshots(
         self, site: SiteId, kind: str, version: str, *, until_position: int, until_at: Micros | None = None, limit: int = 8
@@ -289,7 +326,7 @@ class SqlLog:
 
     async def cuts(self, site: SiteId) -> Cuts:
         """See ``twin.log.port.Log``."""
-        return await self.read(reader.cuts, site)
+        return await self.read(self._cuts.of, site)
 
     async def cut_observations(self, site: SiteId, *, until: int, version: str, state: bytes) -> Cuts:
         """See ``twin.log.port.Log``."""
@@ -337,6 +374,7 @@ class SqlLog:
         if self._notices is not None:
             self._notices.close()
         self._threads.shutdown()
+        self._sole.close()
         self._engine.dispose()
         if self._writer is not None:
             self._writer.close()

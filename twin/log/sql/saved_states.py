@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Dialect, bindparam, select
 
 from twin.events.ids import Micros, SiteId
 from twin.log.port import Snapshot
 from twin.log.sql import schema
+from twin.log.sql.dialect import upsert
+from twin.log.sql.prepared import Prepared, drivers
 
 _N_DIGEST = 16
 
@@ -25,6 +28,41 @@ _logger = logging.getLogger(__name__)
 def stored_body(snapshot: Snapshot) -> bytes:
     """What the database keeps of one: the digest, then its body."""
     return _digest(snapshot) + snapshot.body
+
+
+def save(connection: Connection, snapshots: Sequence[Snapshot]) -> None:
+    """Keep some; each replaces one of the same place."""
+    table = schema.snapshots
+    rows = [{**msgspec.structs.asdict(one), "body": stored_body(one)} for one in snapshots]
+    one = upsert(connection.dialect, table)
+    changed = {"body": one.excluded.body}
+    connection.execute(one.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed), rows)
+
+
+def load_same(connection: Connection, snapshot: Snapshot) -> Snapshot | None:
+    """What is kept at the place of a snapshot."""
+    return load_one(connection, snapshot.site, snapshot.kind, snapshot.version, snapshot.position, snapshot.at)
+
+
+def load_one(connection: Connection, site: SiteId, kind: str, version: str, position: int, at: Micros) -> Snapshot | None:
+    """See ``twin.log.port.Log.load_snapshot``; one that is not what was saved is passed over with a warning."""
+    place = {"site": site, "kind": kind, "version": version, "position": position, "at": at}
+    rows = _finding(connection.dialect).all(connection, place)
+    if not rows:
+        return None
+    stored = bytes(rows[0][0])
+    snapshot = Snapshot(**place, body=stored[_N_DIGEST:])
+    if stored[:_N_DIGEST] == _digest(snapshot):
+        return snapshot
+    _say_passed_over(site, kind, str(position))
+    return None
+
+
+@lru_cache(maxsize=8)
+def _finding(dialect: Dialect) -> Prepared:
+    """Finds one by its primary key: what sorts them by time reads the bodies of all."""
+    names = schema.snapshots.primary_key.columns
+    return Prepared(select(schema.snapshots.c.body).where(*(one == bindparam(one.name) for one in names)), drivers(dialect))
 
 
 def load(

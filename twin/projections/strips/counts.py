@@ -2,7 +2,8 @@
 
 A count is a sum over facts that occurred until ``at`` and are known at ``position``. A fact adds at its own position, and takes
 away again at that of the fact that supersedes it: so nothing that was noted ever changes. It is noted in blocks of
-positions; a block that is wholly before both times is one sum.
+positions: a block that is wholly before both times is one sum, and of one that is wholly known the notes are sorted by valid
+time, with a sum at each sixty-fourth.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from twin.graph.flat import BLANK, FlatGraph
 from twin.graph.nodes import PortalNow, Tally
 
 BLOCK = 2_048
+_STEP = 64
 _TALLY = Tally.__struct_fields__
 
 Note = tuple[int, Micros, int, int]
@@ -41,16 +43,41 @@ class Block:
         self.first, self.last = int(notes[0, 0]), int(notes[-1, 0])
         self.first_at, self.last_at = int(notes[:, 1].min()), int(notes[:, 1].max())
         self.total = np.bincount(notes[:, 2], notes[:, 3], n_counts)
+        by_time = notes[np.argsort(notes[:, 1], kind="stable")]
+        self._ats, self._counts, self._by = (np.ascontiguousarray(by_time[:, column]) for column in (1, 2, 3))
+        steps = [self._between(start, start + _STEP, n_counts) for start in range(0, len(notes), _STEP)]
+        self._sums = np.cumsum([np.zeros(n_counts), *steps], axis=0)
 
-    def until(self, at: Micros, position: int, n_counts: int) -> NDArray[Any] | None:
-        """The sums; None where they are 0."""
-        if self.first > position or self.first_at > at:
-            return None
-        if self.last <= position and self.last_at <= at:
-            return self.total
+    def until(self, at: Micros, position: int, n_counts: int) -> NDArray[Any]:
+        """The sums of the notes until both times."""
+        if self.last <= position:
+            n_notes = int(np.searchsorted(self._ats, at, "right"))
+            step = n_notes // _STEP
+            return self._sums[step] + self._between(step * _STEP, n_notes, n_counts)
         notes = self.notes
         told = notes[(notes[:, 0] <= position) & (notes[:, 1] <= at)]
         return np.bincount(told[:, 2], told[:, 3], n_counts)
+
+    def _between(self, start: int, end: int, n_counts: int) -> NDArray[Any]:
+        return np.bincount(self._counts[start:end], self._by[start:end], n_counts)
+
+
+class _Sorted:
+    """Where blocks begin and end in both times, and their sums, one row each."""
+
+    def __init__(self, blocks: list[Block], n_counts: int) -> None:
+        self.blocks = blocks
+        self._ends = np.array([(one.first, one.last, one.first_at, one.last_at) for one in blocks]).reshape(-1, 4).T
+        self._totals = np.array([one.total for one in blocks]).reshape(-1, n_counts)
+
+    def until(self, at: Micros, position: int, n_counts: int) -> NDArray[Any]:
+        """The sums of the notes until both times."""
+        first, last, first_at, last_at = self._ends
+        is_whole = (last <= position) & (last_at <= at)
+        sums = self._totals[is_whole].sum(axis=0)
+        for n in np.flatnonzero((first <= position) & (first_at <= at) & ~is_whole):
+            sums += self.blocks[n].until(at, position, n_counts)
+        return sums
 
 
 class Counts:
@@ -62,7 +89,7 @@ class Counts:
         self._scratch = model.copy()
         self.blocks: list[Block] = []
         self.open: list[Note] = []
-        self._newest: tuple[int, Block | None] = (0, None)
+        self._newest: tuple[int, _Sorted] = (0, _Sorted([], self.n_counts))
 
     def changes(self, payload: Fact) -> list[tuple[int, int]]:
         """Which counts a fact changes, and by how much."""
@@ -89,21 +116,17 @@ class Counts:
         self.blocks += filled
         return filled
 
-    def _open(self) -> Block | None:
-        """The notes that fill no block yet."""
+    def _all(self) -> _Sorted:
+        """All blocks, and one of the notes that fill none yet."""
         place = BLOCK * len(self.blocks) + len(self.open)  # it only grows
         if self._newest[0] != place:
-            made = Block(np.array(self.open, dtype=np.int64), self.n_counts) if self.open else None
-            self._newest = place, made
+            made = [Block(np.array(self.open, dtype=np.int64), self.n_counts)] if self.open else []
+            self._newest = place, _Sorted([*self.blocks, *made], self.n_counts)
         return self._newest[1]
 
     def put(self, graph: FlatGraph, at: Micros, position: int) -> None:
         """Set the counts of a graph."""
-        sums = np.zeros(self.n_counts)
-        newest = self._open()
-        for block in [*self.blocks, newest] if newest is not None else self.blocks:
-            if (found := block.until(at, position, self.n_counts)) is not None:
-                sums += found
+        sums = self._all().until(at, position, self.n_counts)
         counts = [int(one) for one in sums]
         graph.tally = Tally(**dict(zip(_TALLY, counts, strict=False)))
         for n, name in enumerate(self._portals):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict, defaultdict
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -26,12 +26,14 @@ from twin.projections.moment import BEFORE_ALL, FOREVER, Moment
 from twin.projections.strips.counts import Block, Counts, Note
 from twin.projections.strips.folding import begin, go_on
 from twin.projections.strips.loose import Carried, Loose
+from twin.projections.strips.opened import OpenStrips
 from twin.projections.strips.shelf import EMPTY, Changed, Directory, Shelf, Window
 from twin.projections.strips.strip import (
     NEVER,
     Held,
     ReadStrip,
     Strip,
+    n_encoded,
     pack_strip,
     unpack_read,
     unpack_strip,
@@ -46,7 +48,6 @@ _MOST_DEFERRED = 50_000
 _MOST_UNSAVED = 64
 _RECENT = 4
 _PAGE = 5_000
-_REMEMBERED = 8
 _BEGINNING = 64  # facts before a strip; the middle one of their positions is where it begins to be right
 _TRIES = 3
 _EMPTY = pack_strip(EMPTY)
@@ -58,20 +59,17 @@ class _Moved(Exception):
     """A strip is not as the directory says: another one wrote meanwhile."""
 
 
-class _Overwritten(Exception):
-    """Another process wrote while this one did: what is kept may be of either."""
-
-
 class StripIndex:
     """One site's strips.
 
     What changed stays in memory until ``build`` saves it, of ``most_behind`` facts at most where nobody builds; beside that the
-    last few strips that were read.
+    last strips that were read.
 
     Args:
         strip_facts: how many facts are in a strip, at least.
         settle: a strip ends so long before the newest fact, at least: later facts are rarely of before.
         most_behind: a read takes so many facts in that are not saved yet, at most.
+        opened: where unpacked strips are kept, together with those of other sites.
     """
 
     def __init__(
@@ -83,6 +81,7 @@ class StripIndex:
         strip_facts: int = STRIP_FACTS,
         settle: Micros = SETTLE,
         most_behind: int = MOST_BEHIND,
+        opened: OpenStrips | None = None,
     ) -> None:
         self._log = log
         self._site = site
@@ -90,11 +89,11 @@ class StripIndex:
         self._strip_facts = strip_facts
         self._settle = settle
         self._most_behind = most_behind
+        self._opened_strips = OpenStrips() if opened is None else opened
         self._blank = FlatGraph(site_graph(site))
         self._scratch = self._blank.copy()
         self._is_busy = False
         self._is_damaged = False
-        self._moved_at: int | None = None  # what was built when strips were found to be unlike the directory
         self._generation = 0
         self._lock = asyncio.Lock()
         self._forget()
@@ -102,8 +101,7 @@ class StripIndex:
     def _forget(self) -> None:
         self._generation += 1
         self._directory: Directory | None = None
-        self._saved_to = 0
-        self._known_at: Micros = BEFORE_ALL  # strips after this valid time are not saved yet
+        self._saved = Directory(cut=0)  # as it is stored
         self._counts = Counts(self._blank)
         self._filled: list[tuple[int, Block]] = []
         self._changed: dict[Micros, Changed] = {}
@@ -111,7 +109,11 @@ class StripIndex:
         self._read_to = 0
         self._deferred: list[Held] = []
         self._deferred_until: list[Superseded] = []
-        self._read: OrderedDict[Micros, ReadStrip] = OrderedDict()
+        self._opened_strips.drop_all(self)
+
+    @property
+    def _saved_to(self) -> int:
+        return self._saved.built_to
 
     @property
     def built_to(self) -> int:
@@ -141,49 +143,60 @@ class StripIndex:
     async def build(self) -> bool:
         """Take a batch of facts in and save what changed; gives whether there are more. For the process that follows the log.
 
+        One process at a time does so; others take what is missing in for themselves, until they are the one.
+
         Raises:
             TwinError: it could not be saved.
         """
-        async with self._lock:
-            head, cuts = (await self._log.heads(self._site.name)).facts, await self._log.cuts(self._site.name)
-            self._is_busy = head - self.built_to > self._most_behind
-            saved_to: int | None = None
-            try:
-                if self._is_damaged:
-                    raise CodecError("what was found to be damaged is dropped")
-                directory = await self._present(cuts)
-                saved_to = self._saved_to
-                if directory.built_to == 0 < saved_to:
-                    raise CodecError("retention took what they begin with")
-                to = min(head, max(directory.built_to, self._read_to) + BATCH)
-                await self._advance(directory, to, defers=to < head, saves=True)
-                await self._save()
-                self._moved_at = None
-                return self.built_to < head
-            except (_Moved, _Overwritten, CodecError) as wrong:
-                await self._begin_again(wrong, saved_to)
-                return True
-            finally:
-                self._is_busy = False
+        async with self._lock, self._log.sole(self._site.name, "strips of the past") as is_sole:
+            if not is_sole:
+                await self._look_up()
+                return False
+            return await self._build()
 
-    async def _begin_again(self, wrong: Exception, saved_to: int | None) -> None:
+    async def _look_up(self) -> None:
+        """Read what another process has saved."""
+        try:
+            await self._present(await self._log.cuts(self._site.name))
+        except CodecError:  # the one that builds mends it
+            self._forget()
+
+    async def _build(self) -> bool:
+        head, cuts = (await self._log.heads(self._site.name)).facts, await self._log.cuts(self._site.name)
+        self._is_busy = head - self.built_to > self._most_behind
+        begun: Directory | None = None
+        try:
+            if self._is_damaged:
+                raise CodecError("what was found to be damaged is dropped")
+            directory = await self._present(cuts)
+            begun = self._saved
+            if directory.built_to == 0 < self._saved_to:
+                raise CodecError("retention took what they begin with")
+            to = min(head, max(directory.built_to, self._read_to) + BATCH)
+            await self._advance(directory, to, defers=to < head, saves=True)
+            await self._save()
+            return self.built_to < head
+        except (_Moved, CodecError) as wrong:
+            await self._begin_again(wrong, begun)
+            return True
+        finally:
+            self._is_busy = False
+
+    async def _begin_again(self, wrong: Exception, begun: Directory | None) -> None:
         """Go on from what another process saved; where none did, drop what is damaged.
 
         Args:
-            saved_to: what the directory had that the build began with; None where it did not get so far.
+            begun: the stored directory that the build began with; None where it did not get so far.
         """
         self._forget()
-        if saved_to is not None and not isinstance(wrong, _Overwritten):
-            is_of_another = await self._stored_to() != saved_to
-            # One that is writing has its strips there before its directory: loading finds them, so a second time is damage.
-            is_first = isinstance(wrong, _Moved) and self._moved_at != saved_to
-            if is_of_another or is_first:
-                self._moved_at = saved_to
+        if begun is not None:
+            stored = await self._shelf.directory() or Directory(cut=0)
+            if stored.number != begun.number:
                 _logger.info("site '%s': strips of the past are read again: %s", self._site.name, wrong)
                 return
         _logger.warning("site '%s': strips of the past are made again: %s", self._site.name, wrong)
         await self._shelf.drop()
-        self._is_damaged, self._moved_at = False, None
+        self._is_damaged = False
 
     async def _reaching(self, position: int, cuts: Cuts) -> Directory | None:
         directory = self._directory
@@ -217,12 +230,12 @@ class StripIndex:
         if made is not None and made.position != self._directory.cut:
             windows = tuple(one for one in self._directory.windows if one.position >= made.position and one.at >= made.from_at)
             if not windows:
-                saved_to = self._saved_to
+                saved = self._saved
                 self._forget()
-                self._saved_to = saved_to
+                self._saved = saved
             kept = {one.at for one in windows}
             self._changed = {at: one for at, one in self._changed.items() if at in kept}
-            self._read.clear()
+            self._opened_strips.drop_all(self)
             self._generation += 1
             self._directory = (
                 replace(self._directory, windows=windows, cut=made.position)
@@ -233,16 +246,15 @@ class StripIndex:
 
     async def _load(self) -> None:
         directory = await self._shelf.directory()
-        if directory is None:
+        self._saved = directory or Directory(cut=0)
+        if directory is None or not directory.built_to:
             self._directory = Directory(cut=0)
             return
         self._counts.blocks = await self._shelf.blocks(directory.n_blocks, self._counts.n_counts)
         self._counts.open = [(one[0], one[1], one[2], one[3]) for one in directory.notes]
-        self._saved_to = directory.built_to
         windows = list(directory.windows)
         while windows and (last := unpack_strip(await self._shelf.packed(windows[-1]))).until_at < FOREVER:
             windows.append(await self._after(last))  # written, but the directory was not
-        self._known_at = windows[-1].at if windows else BEFORE_ALL
         self._directory = replace(directory, windows=tuple(windows))
 
     async def _after(self, strip: Strip) -> Window:
@@ -277,19 +289,15 @@ class StripIndex:
     async def _opened(self, directory: Directory, n: int) -> ReadStrip:
         """A strip to be read; the last few are remembered."""
         window = directory.windows[n]
-        strip = self._read.get(window.at)
+        strip = self._opened_strips.get((self, window.at))
         if strip is None:
             generation = self._generation
-            strip = unpack_read(await self._packed(window))
+            packed = await self._packed(window)
+            strip = unpack_read(packed)
             if generation == self._generation:  # else it may have been changed since it was read: good for this answer only
-                self._remember(window.at, strip)
+                self._opened_strips.keep((self, window.at), strip, n_encoded(packed))
         _check(directory, n, strip)
         return strip
-
-    def _remember(self, at: Micros, strip: ReadStrip) -> None:
-        self._read[at] = strip
-        while len(self._read) > _REMEMBERED:
-            self._read.popitem(last=False)
 
     async def _packed(self, window: Window) -> bytes:
         if (changed := self._changed.get(window.at)) is not None:
@@ -368,29 +376,30 @@ class StripIndex:
         """Take facts into the strips of their times; gives the directory's strips as they are then."""
         waiting = sorted(fresh.keys() | until.keys(), reverse=True)
         carried: Carried | None = None
-        n, windows = -1, list(directory.windows)
+        n, n_more, windows = -1, 0, list(directory.windows)
         while carried is not None or waiting:
             n = n + 1 if carried is not None else waiting[-1]
             if waiting and waiting[-1] == n:
                 waiting.pop()
             strip = await self._strip(directory, n)
             loose = Loose(strip, self._scratch)
-            told, ends = fresh.get(n, []), until.get(n, {})
+            told, ends, place = fresh.get(n, []), until.get(n, {}), n + n_more
             if n == len(directory.windows) - 1:
                 loose.begin(carried)
                 loose.take(told, ends)
-                windows[n:], carried = await self._cut_up(loose, windows[n], built_to), None
+                windows[place:], carried = await self._cut_up(loose, windows[place], built_to), None
             else:
-                begins, touched = windows[n + 1].position, loose.touched(carried, told, ends)
+                begins, touched = windows[place + 1].position, loose.touched(carried, told, ends)
                 before = await loose.carried(touched, begins)
                 loose.begin(carried)
                 loose.take(told, ends)
                 after = await loose.carried(touched, begins)
                 # One that a writer left half way may hold these facts already, and the next one not.
                 carried = after if self._is_ahead(strip) else after.unlike(before)
-                self._put(windows[n], loose.strip(built_to))
+                windows[place : place + 1] = parts = await self._divided(loose, windows[place], begins, built_to)
+                n_more += len(parts) - 1
             if saves and len(self._changed) > _MOST_UNSAVED:
-                await self._save_strips()
+                await self._keep(replace(self._saved, windows=tuple(windows)))
             await asyncio.sleep(0)
         return windows
 
@@ -398,8 +407,20 @@ class StripIndex:
         """The last strip, as one or, where it has facts enough, as several."""
         found = list[Window]()
         while (n_facts := self._n_settled(loose)) is not None:
-            places = sorted(one.position for one in loose.facts[max(0, n_facts - _BEGINNING) : n_facts])
-            begins = max(window.position + 1, places[len(places) // 2])
+            begins = max(window.position + 1, _right_from(loose, n_facts))
+            after = await loose.split(n_facts, begins)
+            found.append(self._as_window(loose, built_to))
+            loose, window = after, Window(after.at, begins, NEVER)
+        return [*found, self._as_window(loose, built_to)]
+
+    async def _divided(self, loose: Loose, window: Window, next_position: int, built_to: int) -> list[Window]:
+        """One in the middle, as one or, where late facts made it twice as large, as several."""
+        found = list[Window]()
+        while len(loose.facts) > 2 * self._strip_facts:
+            n_facts = _n_until(loose, loose.facts[self._strip_facts - 1].occurred_at)
+            if n_facts == len(loose.facts):
+                break  # all the rest is of one instant
+            begins = min(next_position, max(window.position, _right_from(loose, n_facts)))
             after = await loose.split(n_facts, begins)
             found.append(self._as_window(loose, built_to))
             loose, window = after, Window(after.at, begins, NEVER)
@@ -418,7 +439,7 @@ class StripIndex:
         at = facts[n_facts - 1].occurred_at
         if at >= facts[-1].occurred_at - self._settle:
             return None
-        return bisect_right(facts, at, key=lambda one: one.occurred_at)
+        return _n_until(loose, at)
 
     def _is_ahead(self, strip: Strip) -> bool:
         return strip.built_to > self._saved_to and strip.at not in self._written
@@ -427,32 +448,35 @@ class StripIndex:
         self._generation += 1
         self._written.add(strip.at)
         self._changed[strip.at] = Changed(window, pack_strip(strip))
-        self._read.pop(strip.at, None)
-
-    async def _save_strips(self) -> None:
-        if await self._stored_to() != self._saved_to:
-            raise _Moved("another process saved meanwhile")
-        await self._shelf.save_strips(self._changed.values(), self._known_at)
-        if await self._stored_to() != self._saved_to:
-            raise _Overwritten("two processes wrote them at once")
-        self._changed = {}
-
-    async def _stored_to(self) -> int:
-        stored = await self._shelf.directory()
-        return 0 if stored is None else stored.built_to
+        self._opened_strips.drop((self, strip.at))
 
     async def _save(self) -> None:
         """Keep what changed."""
         directory = self._directory
         if directory is None or directory.built_to == self._saved_to:
             return
-        await self._save_strips()
-        directory = replace(directory, n_blocks=len(self._counts.blocks), notes=list(self._counts.open))
-        await self._shelf.save(directory, self._filled)
+        await self._keep(replace(directory, n_blocks=len(self._counts.blocks), notes=list(self._counts.open)), self._filled)
         if directory.windows[0].position:
             await self._shelf.drop(below=directory.windows[0].position)
-        self._saved_to, self._known_at, self._filled = directory.built_to, directory.windows[-1].at, []
-        self._written = set()
+        self._filled, self._written = [], set()
+
+    async def _keep(self, directory: Directory, blocks: Iterable[tuple[int, Block]] = ()) -> None:
+        """Keep the strips that changed, with a directory."""
+        directory = replace(directory, number=self._saved.number + 1)
+        if not await self._shelf.save(directory, self._changed.values(), blocks):
+            raise _Moved("another process saved meanwhile")
+        self._saved, self._changed = directory, {}
+
+
+def _n_until(loose: Loose, at: Micros) -> int:
+    """How many of a strip's facts occurred until a time."""
+    return bisect_right(loose.facts, at, key=lambda one: one.occurred_at)
+
+
+def _right_from(loose: Loose, n_facts: int) -> int:
+    """Where a strip that begins after so many facts begins to be right: at the middle one of the last of their positions."""
+    places = sorted(one.position for one in loose.facts[max(0, n_facts - _BEGINNING) : n_facts])
+    return places[len(places) // 2]
 
 
 def _by_window(

@@ -1,8 +1,7 @@
-"""Where strips are kept: beside the log, as disposable snapshots, with a directory of them that is written last."""
+"""Where strips are kept: beside the log, as disposable snapshots, with a directory of them that is written with them."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -48,6 +47,7 @@ class Directory(Struct, frozen=True, kw_only=True, array_like=True):
     """All strips, what they are built from, and the newest counts.
 
     Attributes:
+        number: how often strips were written; no two that were written after each other are the same bytes.
         built_to: the last fact position that is in the strips.
         cut: the position up to which retention had taken movement.
     """
@@ -57,6 +57,7 @@ class Directory(Struct, frozen=True, kw_only=True, array_like=True):
     windows: tuple[Window, ...] = (Window(BEFORE_ALL, 0, NEVER),)
     n_blocks: int = 0
     notes: list[Note] = msgspec.field(default_factory=list)
+    number: int = 0
 
 
 EMPTY = Strip(
@@ -75,23 +76,23 @@ class Shelf:
         self._log = log
         self._site = site
         self._version = version
+        self._stored: bytes | None = None
 
     async def directory(self) -> Directory | None:
-        """The one that was written last; None where there is none that can be read."""
-        found = await self._log.load_snapshots(self._site, DIRECTORY_KIND, self._version, until_position=_EVERY, limit=1)
+        """The one that was written last; None where there is none that can be read. ``save`` goes on from it."""
+        found = await self._log.load_snapshot(self._site, DIRECTORY_KIND, self._version, position=0, at=0)
+        self._stored = None if found is None else found.body
         try:
-            return _decode(found[0].body) if found else None
+            return None if found is None else _decode(found.body)
         except (msgspec.DecodeError, msgspec.ValidationError):
             return None
 
     async def packed(self, window: Window) -> bytes:
         """The strip of a window, packed; raises CodecError where it is not there or damaged."""
-        found = await self._log.load_snapshots(
-            self._site, STRIP_KIND, self._version, until_position=window.position, until_at=window.at, limit=1
-        )
-        if not found or found[0].at != window.at or found[0].position != window.position:
+        found = await self._log.load_snapshot(self._site, STRIP_KIND, self._version, position=window.position, at=window.at)
+        if found is None:
             raise CodecError(f"the strip of the past at {window.at} is not there or damaged; it will be made again")
-        return found[0].body
+        return found.body
 
     async def strip_at(self, at: Micros) -> Strip:
         """The strip that begins at a valid time; raises CodecError likewise."""
@@ -114,21 +115,16 @@ class Shelf:
             raise CodecError("blocks of counts are not there or damaged; they will be made again")
         return [unpack_block(by_number[number].body, n_counts) for number in range(n_blocks)]
 
-    async def save_strips(self, strips: Iterable[Changed], known: Micros) -> None:
-        """Write strips, later ones first, so that none ends where no other begins.
-
-        Args:
-            known: strips after this valid time are new.
-        """
-        found = list(strips)
-        for some in ([one for one in found if one.window.at > known], [one for one in found if one.window.at <= known]):
-            await asyncio.gather(*(self._save(STRIP_KIND, one.window.position, one.window.at, one.packed) for one in some))
-
-    async def save(self, directory: Directory, blocks: Iterable[tuple[int, Block]]) -> None:
-        """Write blocks of counts with their numbers, and then the directory; its strips are written before."""
-        for number, block in blocks:
-            await self._save(COUNTS_KIND, block.last, number, pack_block(block))
-        await self._save(DIRECTORY_KIND, 0, 0, _encode(directory))
+    async def save(self, directory: Directory, strips: Iterable[Changed], blocks: Iterable[tuple[int, Block]] = ()) -> bool:
+        """Write strips, blocks of counts with their numbers, and the directory, all or none: none where another process wrote
+        since it was read here. Gives whether they are kept."""
+        written = [self._one(COUNTS_KIND, block.last, number, pack_block(block)) for number, block in blocks]
+        written += (self._one(STRIP_KIND, one.window.position, one.window.at, one.packed) for one in strips)
+        last = self._one(DIRECTORY_KIND, 0, 0, _encode(directory))
+        is_kept = await self._log.save_snapshots([*written, last], instead_of=self._stored)
+        if is_kept:
+            self._stored = last.body
+        return is_kept
 
     async def drop(self, *, below: int | None = None) -> None:
         """Forget strips that are right only from a position before this one on; without it, everything."""
@@ -138,6 +134,5 @@ class Shelf:
         for kind in (DIRECTORY_KIND, STRIP_KIND, COUNTS_KIND):
             await self._log.drop_snapshots(self._site, kind, below=_EVERY)
 
-    async def _save(self, kind: str, position: int, at: Micros, body: bytes) -> None:
-        one = Snapshot(site=self._site, kind=kind, version=self._version, position=position, at=at, body=body)
-        await self._log.save_snapshot(one)
+    def _one(self, kind: str, position: int, at: Micros, body: bytes) -> Snapshot:
+        return Snapshot(site=self._site, kind=kind, version=self._version, position=position, at=at, body=body)

@@ -174,6 +174,11 @@ def unpack_read(packed: bytes) -> ReadStrip:
     return _unpacked(packed, _decode_read)
 
 
+def n_encoded(packed: bytes) -> int:
+    """How many bytes there are in a packed one."""
+    return max(len(packed), zstandard.frame_content_size(packed))
+
+
 def shown_in(fact: Sealed) -> Shown | None:
     """What a fact says; raises CodecError where it cannot be read."""
     try:
