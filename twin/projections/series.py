@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -12,12 +12,14 @@ from twin.errors import Contradiction, TooLarge
 from twin.events.codec import rfc3339
 from twin.events.envelope import RecordedFact
 from twin.events.ids import Micros
-from twin.events.state import CountersView, ZoneView
+from twin.events.state import CountersView
 from twin.graph.apply import apply
+from twin.graph.model import SiteGraph
 from twin.graph.query import counts
 from twin.log.port import Log
 from twin.projections.moment import FOREVER, Moment
 from twin.projections.net import net_facts
+from twin.projections.stalls_watched import StallsWatched
 from twin.projections.timeline import Timeline
 
 MOST_STEPS = 2_000
@@ -27,11 +29,29 @@ FACTS_AT_ONCE = 1_000
 _POINTS_AT_ONCE = 4
 
 
+class ZoneCounts(Struct, frozen=True, kw_only=True):
+    """One zone: ``n_stalls`` is ``n_occupied`` + ``n_free`` + ``n_unknown``.
+
+    Attributes:
+        state: as ``ZoneView`` has it.
+        n_free: stalls that are free, while cameras that deliver look at all of each.
+        n_unknown: stalls of which that is not known, or was free when a camera that looked at it was lost.
+    """
+
+    zone: str
+    state: Literal["known", "unknown"]
+    n_vehicles: int
+    n_stalls: int
+    n_occupied: int
+    n_free: int
+    n_unknown: int
+
+
 class SeriesPoint(Struct, frozen=True, kw_only=True):
-    """Zones and counters at one time, as the state has them."""
+    """Zones and counters at one time."""
 
     at: str
-    zones: list[ZoneView]
+    zones: list[ZoneCounts]
     counters: CountersView
 
 
@@ -47,7 +67,7 @@ class SeriesView(Struct, frozen=True, kw_only=True):
 async def occupancy_series(
     log: Log, timeline: Timeline, *, from_at: Micros, until_at: Micros, step: Micros, known_at: int, zone: str | None = None
 ) -> list[dict[str, Any]]:
-    """Points as ``SeriesPoint`` describes them; each equals what ``occupancy`` of the state at its time says.
+    """Points as ``SeriesPoint`` describes them; each counts what ``occupancy`` of the state at its time says.
 
     Raises:
         Contradiction: the time is empty, or has more steps than ``MOST_STEPS``.
@@ -55,7 +75,8 @@ async def occupancy_series(
         TooLarge: more facts than can be gone through.
     """
     times = _times(from_at, until_at, step)
-    told = _Told(await timeline.graph(Moment(at=from_at, known_at=known_at)), times, zone)
+    graph = await timeline.graph(Moment(at=from_at, known_at=known_at))
+    told = _Told(graph, times, zone, StallsWatched(timeline.site))
     until, n_facts = Moment(at=until_at, known_at=known_at), 0
     async for facts in net_facts(log, timeline.site.name, until, after_at=from_at):
         n_facts += len(facts)
@@ -73,9 +94,9 @@ async def occupancy_series(
 class _Told:
     """Points so far, and the graph that the next ones are counted in."""
 
-    def __init__(self, graph: Any, times: Iterator[Micros], zone: str | None) -> None:
+    def __init__(self, graph: SiteGraph, times: Iterator[Micros], zone: str | None, watched: StallsWatched) -> None:
         self.points = list[dict[str, Any]]()
-        self._graph, self._times, self._zone = graph, times, zone
+        self._graph, self._times, self._zone, self._watched = graph, times, zone, watched
         self._next_at = next(times, None)
         self._counts: dict[str, Any] | None = None  # while no fact came since
 
@@ -83,7 +104,8 @@ class _Told:
         """Add the points of times before a fact's; others get their turn between some of them."""
         while self._next_at is not None and at > self._next_at:
             if self._counts is None:
-                self._counts = counts(self._graph, self._zone)
+                found = counts(self._graph, self._zone)
+                self._counts = {**found, "zones": self._watched.counted(self._graph, found["zones"])}
             self.points.append({"at": rfc3339(self._next_at), **self._counts})
             self._next_at = next(self._times, None)
             if len(self.points) % _POINTS_AT_ONCE == 0:
