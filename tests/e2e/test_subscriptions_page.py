@@ -220,6 +220,7 @@ def test_a_range_is_replayed_once_it_is_confirmed(opened, ask):
     expect(page.locator("#outcome")).to_have_text("The range is delivered again.")
     lease = ask("POST", "subscriptions/again/lease", {}).json()
     assert [one["event"]["position"] for one in lease["deliveries"]] == [last]
+    page.goto("about:blank")
     ask("DELETE", "subscriptions/again")
 
 
@@ -278,6 +279,7 @@ def test_deliveries_are_told_with_their_events_and_times_are_replayed(opened, as
     expect(page.locator("#outcome")).to_have_text("The range is delivered again.")
     expect(pair_of(page, "So far")).to_contain_text(f"{2 * n_sent} done", timeout=SOON)
     assert len(endpoint.received) == 2 * n_sent
+    page.goto("about:blank")
     ask("DELETE", "webhooks/stays")
 
 
@@ -294,6 +296,7 @@ def test_who_may_not_is_told_so_and_the_service_refuses(
     expect(page.locator("#outcome")).to_contain_text("Not allowed (403): key '")
     expect(page.locator("#outcome")).to_contain_text("it takes scope 'admin'")
     assert ask("GET", "webhooks/chat").json()["state"] == "active"
+    page.goto("about:blank")
     ask("DELETE", "webhooks/chat")
     console_faults[:] = [one for one in console_faults if "403" not in one]
 
@@ -320,9 +323,10 @@ def test_it_has_no_serious_accessibility_fault_with_something_opened(
         expect(page.locator("#one")).to_have_attribute("data-opened", name)
         page.locator("#making").evaluate("(details) => { details.open = true; }")
         assert faults(page, weak_text) == []
-    page.locator("#one-actions").get_by_role("button", name="Delete").click()
-    assert page.evaluate(weak_text) == []
-    page.keyboard.press("Escape")
+        page.locator("#one-actions").get_by_role("button", name="Delete").click()
+        assert page.evaluate(weak_text) == []
+        page.keyboard.press("Escape")
+        page.goto("about:blank")  # else it is asked for again once it is gone
     ask("DELETE", "webhooks/bills")
 
 
@@ -337,5 +341,6 @@ def test_the_picture_for_the_documentation(opened, ask, parked: str, endpoint: E
     assert 20_000 < len(picture) < 150_000
     if folder := os.environ.get("PAGES_SCREENSHOTS_TO"):
         Path(folder, "subscriptions.jpg").write_bytes(picture)
+    page.goto("about:blank")
     for name in ("bills", "gate-north"):
         ask("DELETE", f"webhooks/{name}")

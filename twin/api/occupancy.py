@@ -16,9 +16,10 @@ from twin.events.ids import SECOND
 from twin.events.wire import of_site
 from twin.projections.lengths import LengthsView
 from twin.projections.moment import Moment
-from twin.projections.series import MOST_STEPS, SeriesView, ZoneCounts, occupancy_series
+from twin.projections.occupancy_answers import SeriesView, TurnoverView, ZoneCounts, ZoneTurnover
+from twin.projections.series import MOST_STEPS, occupancy_series
 from twin.projections.sessions import SessionView, sessions
-from twin.projections.turnover import TurnoverView, ZoneTurnover, stays_within, turnover
+from twin.projections.turnover import stays_within, turnover
 
 STEP_S = 60
 LONGEST_STEP_S = 10**9

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any, Literal
-
-from msgspec import Struct
+from typing import Any
 
 from twin.errors import Contradiction, TooLarge
 from twin.events.codec import rfc3339
 from twin.events.envelope import RecordedFact
 from twin.events.ids import Micros
-from twin.events.state import CountersView
 from twin.graph.apply import apply
 from twin.graph.model import SiteGraph
 from twin.graph.query import counts
@@ -27,41 +24,6 @@ MOST_FACTS = 500_000
 FACTS_AT_ONCE = 1_000
 """Gone through before others of the process get their turn."""
 _POINTS_AT_ONCE = 4
-
-
-class ZoneCounts(Struct, frozen=True, kw_only=True):
-    """One zone: ``n_stalls`` is ``n_occupied`` + ``n_free`` + ``n_unknown``.
-
-    Attributes:
-        state: as ``ZoneView`` has it.
-        n_free: stalls that are free, while cameras that deliver look at all of each.
-        n_unknown: stalls of which that is not known, or was free when a camera that looked at it was lost.
-    """
-
-    zone: str
-    state: Literal["known", "unknown"]
-    n_vehicles: int
-    n_stalls: int
-    n_occupied: int
-    n_free: int
-    n_unknown: int
-
-
-class SeriesPoint(Struct, frozen=True, kw_only=True):
-    """Zones and counters at one time."""
-
-    at: str
-    zones: list[ZoneCounts]
-    counters: CountersView
-
-
-class SeriesView(Struct, frozen=True, kw_only=True):
-    """Counts at ``from``, and each ``step_s`` seconds after it until ``until``, as known at ``position``."""
-
-    site: str
-    position: str
-    step_s: int
-    points: list[SeriesPoint]
 
 
 async def occupancy_series(

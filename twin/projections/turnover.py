@@ -11,8 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from msgspec import Struct
-
 from site_models.schema import Site
 from twin.errors import Contradiction, TooLarge
 from twin.events.codec import micros, rfc3339
@@ -22,9 +20,10 @@ from twin.events.ids import SECOND, CameraId, Micros, StallId, ZoneId
 from twin.graph.model import SiteGraph
 from twin.log.cuts import Cuts
 from twin.log.port import Log
-from twin.projections.lengths import LengthsView, lengths_view
+from twin.projections.lengths import lengths_view
 from twin.projections.moment import Moment, check_moment
 from twin.projections.net import net_facts
+from twin.projections.occupancy_answers import StaysView, TurnoverView, ZoneTurnover
 from twin.projections.parkings import Ended, Parkings, StallTime
 from twin.projections.sessions import SessionView, sessions
 from twin.projections.stalls_watched import StallsWatched
@@ -36,52 +35,6 @@ MOST_FACTS = 500_000
 FACTS_AT_ONCE = 1_000
 _HOUR_S = 3_600
 _TYPES = tuple(str(kind.__struct_config__.tag) for kind in (StallChanged, CameraStateChanged, IdentitiesMerged))
-
-
-class ZoneTurnover(Struct, frozen=True, kw_only=True):
-    """One zone's stalls in the time asked for. Times are sums over its stalls: of ``n_stalls`` times its length.
-
-    Attributes:
-        free_s: while cameras that deliver looked at them.
-        unknown_s: all else that was not ``occupied_s``.
-        known_s: of all of it, what was known: ``free_s``, and occupied while cameras that deliver looked.
-        occupied_share: 0..1 of ``known_s``; None where nothing was known.
-        n_arrivals: vehicles that came to stand in a stall, once for each time.
-        turnover_per_stall_h: arrivals for each stall and hour that was known; None where nothing was.
-        parkings: of those that ended then, whose beginning and end were seen: how long they stood there.
-        n_unmeasured: those that ended then whose beginning or end was not.
-    """
-
-    zone: str
-    n_stalls: int
-    occupied_s: float
-    free_s: float
-    unknown_s: float
-    known_s: float
-    occupied_share: float | None
-    n_arrivals: int
-    turnover_per_stall_h: float | None
-    parkings: LengthsView
-    n_unmeasured: int
-
-
-class StaysView(Struct, frozen=True, kw_only=True):
-    """Stays on the site: entries, exits, and how long those were that ended then."""
-
-    n_entries: int
-    n_exits: int
-    lengths: LengthsView
-
-
-class TurnoverView(Struct, frozen=True, kw_only=True):
-    """How a site was used from one time to another, as known at ``position``; of zones those with stalls."""
-
-    site: str
-    position: str
-    from_at: str
-    until_at: str
-    stays: StaysView
-    zones: list[ZoneTurnover]
 
 
 async def turnover(
