@@ -1,6 +1,7 @@
 """The Subscriptions page: how far each taker of facts is, and what a person can and may do about it."""
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,10 @@ SCOPES = {"Looker": ("read",), "Operator": ("read", "operate"), "Admin": ("read"
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 DESK = {"viewport": {"width": 1440, "height": 900}}
 SOON = 20_000
+LOOKED_AT = """(isSeen) => {
+    Object.defineProperty(document, 'hidden', { value: !isSeen, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
 
 
 class Endpoint:
@@ -50,13 +55,14 @@ def keys(hooked: tuple[str, Path]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def ask(hooked: tuple[str, Path], keys: dict[str, str]) -> Callable[..., httpx2.Response]:
-    """``ask(method, path, body, key=)``: what the API answers."""
+    """``ask(method, path, body, key=)``: what the API answers, once all of the day is concluded."""
 
     def asked(method: str, path: str, body: dict | None = None, *, key: str = "Admin") -> httpx2.Response:
         headers = {"authorization": f"Bearer {keys[key]}"}
         answer = httpx2.request(method, f"{hooked[0]}{ROOT}/{path}", headers=headers, json=body, timeout=30)
         return answer.raise_for_status()
 
+    _until_folded(hooked[0], {"authorization": f"Bearer {keys['Admin']}"})
     return asked
 
 
@@ -117,7 +123,6 @@ def opened(browser: Browser, hooked: tuple[str, Path], keys: dict[str, str], con
 @pytest.fixture(scope="module")
 def parked(ask: Callable) -> Iterator[str]:
     """A subscription with two parked events."""
-    _until_folded(ask)
     ask("PUT", "subscriptions/billing", {"after": "0", "types": ["session.opened.v1", "session.closed.v1"], "most_attempts": 1})
     for _ in range(2):  # what is parked at once is handed out alone
         lease = ask("POST", "subscriptions/billing/lease", {}).json()
@@ -128,13 +133,15 @@ def parked(ask: Callable) -> Iterator[str]:
     ask("DELETE", "subscriptions/billing")
 
 
-def _until_folded(ask: Callable) -> None:
-    """Until the day is concluded: a stay has ended, and no fact came for a while."""
+def _until_folded(origin: str, headers: dict[str, str]) -> None:
+    """Until the day is concluded: nothing waits to be folded, and no fact came for a second."""
     head, n_same = None, 0
-    for _ in range(400):
-        told = ask("GET", "facts?limit=1").json()["head"]
-        head, n_same = told, n_same + 1 if told == head and told != "0" else 0
-        if n_same >= 20:
+    for _ in range(600):
+        lag = re.search(r"^twin_fold_lag{.*} (\S+)$", httpx2.get(f"{origin}/metrics", headers=headers, timeout=30).text, re.M)
+        told = httpx2.get(f"{origin}{ROOT}/facts", params={"limit": 1}, headers=headers, timeout=30).json()["head"]
+        is_folded = lag is not None and float(lag[1]) == 0.0 and told != "0"
+        head, n_same = told, n_same + 1 if told == head and is_folded else 0
+        if n_same >= 5:
             return
         threading.Event().wait(0.2)
     pytest.fail("the day was not folded")
@@ -168,21 +175,29 @@ def test_each_taker_of_facts_is_listed_as_the_api_has_it(opened, ask, parked: st
         )
 
 
-def test_how_long_the_oldest_waits_grows_while_it_is_looked_at_and_asks_nothing_meanwhile(opened, parked: str):
+def test_how_long_the_oldest_waits_grows_and_nothing_is_asked_while_nobody_looks(opened, ask, parked: str):
+    told = ask("GET", "subscriptions").json()
+    told["standings"] = [{**one, "lag_s": 10.0} for one in told["standings"]]
     page = opened()
+    page.route("**/subscriptions", lambda route: route.fulfill(json=told))
+    page.clock.install()
+    page.reload()
     shown = row(page, parked).locator("[data-lag-s]")
-    lag_s = float(str(shown.get_attribute("data-lag-s")))
-    assert lag_s > 0
-    assert not shown.inner_text().startswith("–")
+    expect(shown).to_have_text(re.compile(r"\d+ s"))
+    page.clock.pause_at(page.evaluate("Date.now() + 100"))
+    seen = []
+    for _ in range(4):  # it is asked again once at most, and then as long as it was
+        page.clock.run_for(1_000)
+        seen.append(shown.inner_text())
+    assert len(set(seen)) >= 3, seen
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    page.wait_for_timeout(6_000)  # longer than between two questions: it is looked away from
-    assert [one for one in asked if "/v1/" in one] == []
+    page.evaluate(LOOKED_AT, False)
+    page.clock.run_for(120_000)
+    assert asked == []
+    assert shown.inner_text() == seen[-1]
     with page.expect_response("**/subscriptions"):
-        page.evaluate("Object.defineProperty(document, 'hidden', { value: false, configurable: true })")
-        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.evaluate(LOOKED_AT, True)
 
 
 def test_giving_up_says_what_it_means_and_does_it_only_when_confirmed(opened, ask, parked: str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -143,12 +144,13 @@ async def parked_views(log: Log, site: SiteId, standing: Standing, *, most: int 
 
 async def facts_told(log: Log, site: SiteId, positions: Sequence[int]) -> Mapping[int, RecordedFact]:
     """Facts by position, without those that retention took."""
-    try:
+    with suppress(Cut):
         return {fact.position: fact for fact in await log.facts_at(site, positions)}
-    except Cut:
-        kept = await log.cuts(site)
-        found = await log.facts_at(site, [one for one in positions if one > kept.movement])
-        return {fact.position: fact for fact in found}
+    found = dict[int, RecordedFact]()
+    for position in positions:
+        with suppress(Cut):
+            found |= {fact.position: fact for fact in await log.facts_at(site, [position])}
+    return found
 
 
 def _parked_view(one: Delivery, n_behind: int, fact: RecordedFact | None) -> dict[str, Any]:
