@@ -124,6 +124,16 @@ def reviewed(day_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield origin
 
 
+@pytest.fixture(scope="module")
+def hooked(day_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The origin of a service with the day's facts that asks for keys and sends webhooks to this machine; its data folder."""
+    folder = tmp_path_factory.mktemp("hooked")
+    shutil.copytree(day_folder / "var", folder / "var")
+    words = ("serve", "--site", str(day_folder / "site"))
+    with _running(folder, *words, TWIN_ACCESS="keys", TWIN_WEBHOOK_ALLOW="127.0.0.1") as origin:
+        yield origin, folder / "var"
+
+
 @pytest.fixture
 def sheet(browser: Browser, billed: str, console_faults: list[str]) -> Iterator[Page]:
     """A desk's window at the day's service, nothing opened yet; it must end without complaints."""

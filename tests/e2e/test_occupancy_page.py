@@ -15,6 +15,7 @@ ROOT = f"/v1/sites/{SITE}"
 PERIOD = {"from": "2026-01-05T03:01:00.000Z", "until": "2026-01-05T03:04:00.000Z"}
 STATES = ("occupied", "free", "unknown")
 ZONES = ("level-0-row-0a", "level-0-row-0b")
+N_MOMENTS = 181
 
 
 @pytest.fixture(scope="module")
@@ -32,27 +33,64 @@ def opened(page: Page, **query: str) -> Page:
     return page
 
 
-def saved(page: Page, button: str) -> list[dict[str, str]]:
+def saved(page: Page, link: str) -> list[dict[str, str]]:
     with page.expect_download() as download:
-        page.get_by_role("button", name=button).click()
+        page.get_by_role("link", name=link).click()
     text = Path(download.value.path()).read_bytes().decode()
     assert text.count("\r\n") == text.count("\n")
     return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_one_request_gives_all_zones_at_all_moments_and_a_zone_is_chosen_without_another(sheet: Page):
+    asked = []
+    sheet.on("request", lambda request: asked.append(request.url.partition("/v1/")[2].partition("?")[0]))
+    opened(sheet)
+    found = [one for one in asked if one.startswith(f"sites/{SITE}/")]
+    assert sorted(found) == [
+        f"sites/{SITE}/{one}" for one in ("occupancy", "occupancy/series", "occupancy/turnover", "sessions")
+    ]
+    sheet.locator("#range [name=zone]").select_option(ZONES[0])
+    expect(sheet.locator("#zones > [data-zone]")).to_have_count(1)
+    assert len([one for one in asked if one.startswith(f"sites/{SITE}/")]) == len(found)
 
 
 def test_the_series_is_the_apis_at_each_of_its_moments(sheet: Page, ask):
     rows = saved(opened(sheet), "Series as CSV")
     stalls_of = {zone: {one["id"] for one in ask("")["stalls"] if one["zone"] == zone} for zone in ZONES}
     moments = sorted({row["at"] for row in rows})
-    assert (moments[0], moments[-1], len(moments)) == (PERIOD["from"], PERIOD["until"], 48)
-    assert len(rows) == 48 * len(ZONES)
-    for at in moments[::12]:
+    assert (moments[0][:19], moments[-1][:19], len(moments)) == (PERIOD["from"][:19], PERIOD["until"][:19], N_MOMENTS)
+    for at in moments[::30]:
         told = ask("occupancy", at=at)
         for zone in ZONES:
             (row,) = [one for one in rows if one["at"] == at and one["zone"] == zone]
             states = [one["state"] for one in told["stalls"] if one["stall"] in stalls_of[zone]]
-            assert len(states) == 4
-            assert {state: int(row[f"n_{state}"]) for state in STATES} == {state: states.count(state) for state in STATES}
+            assert int(row["n_stalls"]) == len(states) == 4
+            assert int(row["n_occupied"]) == states.count("occupied")
+            assert int(row["n_free"]) <= states.count("free")
+            assert sum(int(row[f"n_{state}"]) for state in STATES) == 4
+
+
+def test_the_line_of_a_chart_is_the_series(sheet: Page, ask):
+    opened(sheet)
+    series = ask("occupancy/series", **PERIOD, step_s=1)["points"]
+    for zone in ZONES:
+        counts = [one["n_occupied"] for point in series for one in point["zones"] if one["zone"] == zone]
+        told = str(sheet.locator(f"[data-zone={zone}] svg").get_attribute("aria-label"))
+        assert f"{counts[-1]} of 4 stalls taken at the end, {max(counts)} at most." in told
+        unknown = [one["n_unknown"] for point in series for one in point["zones"] if one["zone"] == zone]
+        assert (f"Up to {max(unknown)} unknown" in told) == (max(unknown) > 0)
+        assert sheet.locator(f"[data-zone={zone}] svg .not-known").count() == (max(unknown) > 0)
+
+
+def test_what_was_known_before_gives_the_chart_that_was_shown_then(sheet: Page, ask):
+    known_at = int(ask("facts", limit=1)["head"]) // 2
+    opened(sheet, known_at=str(known_at))
+    told = ask("occupancy/turnover", **PERIOD, known_at=known_at)
+    assert (told["stays"]["n_entries"], told["stays"]["n_exits"]) != tuple(
+        ask("occupancy/turnover", **PERIOD)["stays"][name] for name in ("n_entries", "n_exits")
+    )
+    expect(sheet.locator("#turnover dd").first).to_have_text(str(told["stays"]["n_entries"]))
+    assert f"known_at={known_at}" in str(sheet.locator("#series-csv").get_attribute("href"))
 
 
 def test_each_zone_has_a_chart_that_says_what_is_in_it(sheet: Page):
@@ -67,19 +105,31 @@ def test_each_zone_has_a_chart_that_says_what_is_in_it(sheet: Page):
 
 
 def test_the_numbers_of_a_chart_can_be_read_without_seeing_it(sheet: Page):
-    zone = opened(sheet).locator(f"[data-zone={ZONES[0]}]")
+    zone = opened(sheet).locator(f"[data-zone={ZONES[0]}]").first
     zone.get_by_text("As a table").click()
-    assert zone.locator("tbody tr").count() == 48
+    assert zone.locator("tbody tr").count() == N_MOMENTS
 
 
-def test_turnover_and_lengths_are_those_of_the_stays(sheet: Page, ask):
+def test_turnover_and_lengths_are_what_the_api_says(sheet: Page, ask):
     opened(sheet)
-    stays = [one for one in ask("sessions")["sessions"] if one["status"] != "void"]
-    ended = [one for one in stays if one["status"] == "closed" and PERIOD["from"] <= one["exit_at"] <= PERIOD["until"]]
-    expect(sheet.locator("#turnover dd").first).to_have_text(str(len(ended)))
-    entries = sum(bool(one["entry_at"]) and PERIOD["from"] <= one["entry_at"] <= PERIOD["until"] for one in stays)
-    exits = sum(bool(one["exit_at"]) and PERIOD["from"] <= one["exit_at"] <= PERIOD["until"] for one in stays)
-    expect(sheet.locator("#flow figcaption")).to_contain_text(f"{entries} in and {exits} out")
+    told = ask("occupancy/turnover", **PERIOD)
+    stays = told["stays"]
+    figures = sheet.locator("#turnover dd")
+    expect(figures.nth(0)).to_have_text(str(stays["n_entries"]))
+    expect(figures.nth(1)).to_have_text(str(stays["n_exits"]))
+    expect(sheet.locator("#flow figcaption")).to_contain_text(f"{stays['n_entries']} in and {stays['n_exits']} out")
+    expect(sheet.locator("#lengths figcaption").first).to_contain_text(f"{stays['lengths']['n']} stays that ended. Half stayed")
+    for zone in told["zones"]:
+        cells = sheet.locator(f"#zone-table tr[data-zone={zone['zone']}] td").all_inner_texts()
+        rate = "–" if zone["turnover_per_stall_h"] is None else f"{zone['turnover_per_stall_h']:.2f}"
+        assert cells[:3] == ["4", str(zone["n_arrivals"]), rate]
+    rows = saved(sheet, "Turnover as CSV")
+    assert [(one["zone"], int(one["n_arrivals"]), float(one["free_s"])) for one in rows] == [
+        (one["zone"], one["n_arrivals"], one["free_s"]) for one in told["zones"]
+    ]
+    bins = saved(sheet, "Lengths as CSV")
+    assert sum(int(one["n"]) for one in bins if one["zone"] == "(stays on the site)") == stays["lengths"]["n"]
+    assert {one["zone"] for one in bins} == {"(stays on the site)", *ZONES}
 
 
 def test_the_stays_as_csv_are_those_that_touch_the_period(sheet: Page, ask):
@@ -109,17 +159,3 @@ def test_a_period_that_ends_before_it_begins_is_refused(sheet: Page):
     sheet.get_by_label("Until").fill("2020-01-01T00:00:00")
     sheet.get_by_label("Until").press("Tab")
     expect(sheet.locator("#told")).to_have_text("“Until” must be after “From”.")
-
-
-def test_a_cell_that_a_spreadsheet_would_run_is_text(bare_sheet: Page):
-    text = bare_sheet.evaluate("""async () => {
-        const { csvOf } = await import('/static/occupancy/figures.js');
-        return csvOf(['a', 'b'], [['=1+1', -2], ['x,"y"', null]]);
-    }""")
-    assert text == 'a,b\r\n\'=1+1,-2\r\n"x,""y""",\r\n'
-
-
-@pytest.fixture
-def bare_sheet(sheet: Page) -> Page:
-    sheet.goto("/static/favicon.svg")
-    return sheet

@@ -27,6 +27,7 @@ from twin.api import (
     ingest,
     introspection,
     login,
+    occupancy,
     payments,
     review,
     site_editing,
@@ -53,7 +54,7 @@ _MOST_DESCRIBED = 32  # sets of sites whose descriptions are kept
 
 STATIC = Path(__file__).parent / "static"
 
-SHEETS = ("/sessions", "/vehicle", "/review", "/occupancy", "/edit", "/calibrate")
+SHEETS = ("/sessions", "/vehicle", "/review", "/occupancy", "/subscriptions", "/edit", "/calibrate")
 """Pages beside the map; each has its file."""
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -61,6 +62,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *site_editing.ENDPOINTS,
     *state.ENDPOINTS,
     *history.ENDPOINTS,
+    *occupancy.ENDPOINTS,
     *ingest.ENDPOINTS,
     *decisions.ENDPOINTS,
     *payments.ENDPOINTS,

@@ -1,4 +1,4 @@
-"""Reads of what was: counts over time, who was where, what a correction changed, and the pasts of stalls and cameras."""
+"""Reads of what was: who was where, what a correction changed, and the pasts of stalls and cameras."""
 
 from __future__ import annotations
 
@@ -16,18 +16,14 @@ from twin.api.services import ApiLimits
 from twin.api.state import HISTORY, HISTORY_MOST, PAGE
 from twin.errors import Contradiction, NotFound
 from twin.events.facts import StallState
-from twin.events.ids import SECOND, Micros
+from twin.events.ids import Micros
 from twin.events.wire import KNOWN_AT as KNOWN
-from twin.events.wire import TIME, of_site
+from twin.events.wire import TIME
 from twin.graph.nodes import SeenState
 from twin.projections.changes import Changes, Span, changed_facts, changed_state, check_order
 from twin.projections.history import as_events, camera_facts, stall_facts
 from twin.projections.moment import BEFORE_ALL, FOREVER, read_moment, read_time
-from twin.projections.series import MOST_STEPS, SeriesView, occupancy_series
 from twin.projections.visits import Visitors, zone_visits
-
-STEP_S = 60
-LONGEST_STEP_S = 10**9
 
 
 class StallTold(Struct, frozen=True, kw_only=True):
@@ -50,31 +46,11 @@ class CameraTold(Struct, frozen=True, kw_only=True):
     history: list[CloudEvent]
 
 
-async def read_series(request: Request) -> Response:
-    """Counts over time."""
-    services, site = services_of(request), site_of(request)
-    from_at, until_at, known_at = await _stretch_of(request)
-    zone = request.query_params.get("zone")
-    if zone is not None:
-        _check_known(site, "zone", zone, (one.id for one in site.zones))
-    step_s = count_of(request, "step_s", default=STEP_S, least=1, most=LONGEST_STEP_S)
-    points = await occupancy_series(
-        services.log,
-        services.timelines[site.name],
-        from_at=from_at,
-        until_at=until_at,
-        step=step_s * SECOND,
-        known_at=known_at,
-        zone=zone,
-    )
-    return json({"site": site.name, "position": str(known_at), "step_s": step_s, "points": points})
-
-
 async def read_visitors(request: Request) -> Response:
     """Who was in a zone."""
     services, site, zone = services_of(request), site_of(request), request.path_params["zone"]
-    _check_known(site, "zone", zone, (one.id for one in site.zones))
-    from_at, until_at, known_at = await _stretch_of(request)
+    check_known(site, "zone", zone, (one.id for one in site.zones))
+    from_at, until_at, known_at = await stretch_of(request)
     visits = await zone_visits(
         services.log, services.timelines[site.name], zone, from_at=from_at, until_at=until_at, known_at=known_at
     )
@@ -118,7 +94,7 @@ async def read_stall(request: Request) -> Response:
     """One stall: now, and its past."""
     services, site, moment = services_of(request), site_of(request), await moment_of(request)
     stall = request.path_params["stall"]
-    _check_known(site, "stall", stall, (one.id for one in site.stalls))
+    check_known(site, "stall", stall, (one.id for one in site.stalls))
     limit = count_of(request, "limit", default=HISTORY, most=HISTORY_MOST)
     facts = await stall_facts(services.log, site.name, stall, moment, last=limit)
     state = await services.timelines[site.name].state(moment.at, moment.known_at)
@@ -130,7 +106,7 @@ async def read_camera(request: Request) -> Response:
     """One camera: now, and its past."""
     services, site, moment = services_of(request), site_of(request), await moment_of(request)
     camera = request.path_params["camera"]
-    _check_known(site, "camera", camera, (one.id for one in site.cameras))
+    check_known(site, "camera", camera, (one.id for one in site.cameras))
     limit = count_of(request, "limit", default=HISTORY, most=HISTORY_MOST)
     facts = await camera_facts(services.log, site.name, camera, moment, last=limit)
     state = await services.timelines[site.name].state(moment.at, moment.known_at)
@@ -138,7 +114,7 @@ async def read_camera(request: Request) -> Response:
     return json({**now, "history": as_events(facts)})
 
 
-async def _stretch_of(request: Request) -> tuple[Micros, Micros, int]:
+async def stretch_of(request: Request) -> tuple[Micros, Micros, int]:
     """``from``, ``until`` and ``known_at`` of a read, once what it waits for is there."""
     await waited(request)
     from_at, until_at = (read_time(name, _given(request, name)) for name in ("from", "until"))
@@ -168,41 +144,26 @@ def _given(request: Request, name: str) -> str:
     return text
 
 
-def _check_known(site: Site, kind: str, name: str, names: Iterable[str]) -> None:
+def check_known(site: Site, kind: str, name: str, names: Iterable[str]) -> None:
+    """Raise NotFound for what is not on the site's map."""
     if name not in set(names):
         raise NotFound(f"site '{site.name}' has no {kind} '{name[:80]}'; see its model")
 
 
 _SITE = "/v1/sites/{site}"
 _REFUSALS = (404, 409, 410, 413, 422, 503)
-_FROM = Parameter(name="from", about="The first valid time.", schema=TIME, is_required=True)
-_UNTIL = Parameter(name="until", about="The last valid time.", schema=TIME, is_required=True)
+FROM = Parameter(name="from", about="The first valid time.", schema=TIME, is_required=True)
+UNTIL = Parameter(name="until", about="The last valid time.", schema=TIME, is_required=True)
 _LAST = count("limit", f"Last facts of its history; {HISTORY} if absent.", most=HISTORY_MOST)
 
 ENDPOINTS = (
-    Endpoint(
-        path=f"{_SITE}/occupancy/series",
-        handler=read_series,
-        scope="read",
-        about=f"Zones and counters at equal steps of valid time, {MOST_STEPS} at most.",
-        answer=SeriesView,
-        parameters=(
-            _FROM,
-            _UNTIL,
-            count("step_s", f"Seconds of a step; {STEP_S} if absent.", least=1, most=LONGEST_STEP_S),
-            Parameter(name="zone", about="Of this zone only.", schema=of_site("zone")),
-            KNOWN_AT,
-            *WAITING,
-        ),
-        refusals=_REFUSALS,
-    ),
     Endpoint(
         path=f"{_SITE}/zones/{{zone}}/visitors",
         handler=read_visitors,
         scope="read",
         about="Who was in a zone, and when each came and left.",
         answer=Visitors,
-        parameters=(_FROM, _UNTIL, KNOWN_AT, *WAITING),
+        parameters=(FROM, UNTIL, KNOWN_AT, *WAITING),
         refusals=_REFUSALS,
     ),
     Endpoint(

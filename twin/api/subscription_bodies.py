@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Struct
 
 from twin.api.schemas import CloudEvent
-from twin.events.codec import FACT_TYPES, rfc3339
+from twin.events.codec import FACT_TYPES
 from twin.events.wire import LARGEST, POSITION, of_site
-from twin.feeds.subscriptions import Standing
-from twin.log.subscriptions import Delivery
 
 MOST_LEASED = 1_000
-_MOST_PARKED = 1_000
 
 # What the handlers check themselves, in words of their own, is only said here.
 Position = Annotated[str, Meta(extra_json_schema=POSITION)]
@@ -78,50 +74,6 @@ class ReplayWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     until: Position | None = None
 
 
-class ParkedView(Struct, frozen=True, kw_only=True):
-    """A fact that was given up on for now; what comes after it in its order waits."""
-
-    position: str
-    order: str
-    n_attempts: int
-    reason: str
-
-
-class SubscriptionView(Struct, frozen=True, kw_only=True):
-    """A subscription and how far it is.
-
-    Attributes:
-        acknowledged_to: every fact that fits, up to here, is done.
-        lag: positions of the log after ``acknowledged_to``.
-        n_blocked: of those waiting, how many stand behind one that is leased, failed or parked.
-        is_full: so many are blocked that nothing more is read.
-    """
-
-    name: str
-    types: tuple[str, ...]
-    zones: tuple[str, ...]
-    subjects: tuple[str, ...]
-    most_attempts: int
-    created_at: str
-    acknowledged_to: str
-    head: str
-    lag: int
-    n_waiting: int
-    n_blocked: int
-    n_leased: int
-    n_parked: int
-    n_acknowledged: int
-    n_discarded: int
-    is_full: bool
-    parked: list[ParkedView]
-
-
-class SubscriptionNames(Struct, frozen=True, kw_only=True):
-    """A site's subscriptions."""
-
-    subscriptions: list[str]
-
-
 class HandedView(Struct, frozen=True, kw_only=True):
     """A fact, and how many times it was delivered, this time included."""
 
@@ -147,30 +99,3 @@ class Extended(Struct, frozen=True, kw_only=True):
     """Whether the lease still held anything."""
 
     is_held: bool
-
-
-def subscription_view(standing: Standing) -> dict[str, Any]:
-    one, tally = standing.subscription, standing.tally
-    parked = [delivery for delivery in one.queue.values() if delivery.state == "parked"][:_MOST_PARKED]
-    return {
-        "name": one.name,
-        **msgspec.to_builtins(one.filter),
-        "most_attempts": one.most_attempts,
-        "created_at": rfc3339(one.created_at),
-        "acknowledged_to": str(standing.acknowledged_to),
-        "head": str(standing.head),
-        "lag": standing.lag,
-        "n_waiting": tally.waiting,
-        "n_blocked": tally.blocked,
-        "n_leased": tally.leased,
-        "n_parked": tally.parked,
-        "n_acknowledged": one.n_acknowledged,
-        "n_discarded": one.n_discarded,
-        "is_full": standing.is_full,
-        "parked": [parked_view(delivery) for delivery in parked],
-    }
-
-
-def parked_view(one: Delivery) -> dict[str, Any]:
-    """What ``ParkedView`` tells."""
-    return {"position": str(one.position), "order": one.order, "n_attempts": one.n_attempts, "reason": one.reason}

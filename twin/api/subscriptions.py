@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +13,7 @@ from twin.api.bodies import StructT, read_json
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import body_of, json, services_of, site_of
 from twin.api.guard import grant_of
+from twin.api.standing_views import SubscriptionList, SubscriptionView, parked_views, subscription_standing
 from twin.api.subscription_bodies import (
     MOST_LEASED,
     Acknowledged,
@@ -22,14 +24,11 @@ from twin.api.subscription_bodies import (
     LeaseWanted,
     Refused,
     ReplayWanted,
-    SubscriptionNames,
-    SubscriptionView,
     Wanted,
-    subscription_view,
 )
 from twin.errors import BadInput, Conflict, Forbidden, NotFound
 from twin.events.codec import rfc3339, to_cloudevent
-from twin.feeds.subscriptions import Lease, Subscriptions
+from twin.feeds.subscriptions import Lease, Standing, Subscriptions
 from twin.log.subscriptions import Filter
 from twin.log.webhooks import PREFIX
 from twin.projections.waiting import MOST_WAIT_S
@@ -39,8 +38,12 @@ _LOOK_EVERY_S = 0.5  # whether the service is about to stop
 
 
 async def list_subscriptions(request: Request) -> Response:
-    """Their names."""
-    return json({"subscriptions": await _subscriptions(request).names()})
+    """All of them."""
+    subscriptions = _subscriptions(request)
+    names = await subscriptions.names()
+    own = [one for one in await subscriptions.standings() if not one.subscription.name.startswith(PREFIX)]
+    told = [subscription_standing(one, await subscriptions.lag_s(one)) for one in own]
+    return json({"subscriptions": names, "standings": told})
 
 
 async def put_subscription(request: Request) -> Response:
@@ -51,14 +54,14 @@ async def put_subscription(request: Request) -> Response:
         Filter(types=wanted.types, zones=wanted.zones, subjects=wanted.subjects),
         after=None if wanted.after is None else position_of("after", wanted.after),
         most_attempts=wanted.most_attempts,
-        owner=_asker(request),
+        owner=asker_of(request),
     )
-    return json(subscription_view(standing))
+    return json(await _view(request, standing))
 
 
 async def read_subscription(request: Request) -> Response:
     """One, with what it has parked."""
-    return json(subscription_view(await _subscriptions(request).standing(_name(request))))
+    return json(await _view(request, await _subscriptions(request).standing(_name(request))))
 
 
 async def delete_subscription(request: Request) -> Response:
@@ -146,6 +149,12 @@ async def delete_parked(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def _view(request: Request, standing: Standing) -> dict[str, Any]:
+    lag_s = await _subscriptions(request).lag_s(standing)
+    parked = await parked_views(services_of(request).log, site_of(request).name, standing)
+    return {**subscription_standing(standing, lag_s), "parked": parked}
+
+
 def _subscriptions(request: Request) -> Subscriptions:
     site = site_of(request)
     found = services_of(request).subscriptions.get(site.name)
@@ -168,7 +177,7 @@ async def _own_name(request: Request) -> str:
     name = _name(request)
     if name.startswith(PREFIX):
         raise Conflict(f"subscription '{name[:80]}' is a webhook's own; use webhooks/{name[len(PREFIX) :][:80]} of this site")
-    asker = _asker(request)
+    asker = asker_of(request)
     if asker and not grant_of(request).allows("operate", site_of(request).name):
         owner = await _subscriptions(request).owner(name)
         if owner and owner != asker:
@@ -179,7 +188,7 @@ async def _own_name(request: Request) -> str:
     return name
 
 
-def _asker(request: Request) -> str:
+def asker_of(request: Request) -> str:
     """Whose subscription one is that is made now: keys of one name are one consumer's, so that its key can be renewed."""
     grant = grant_of(request)
     return "" if grant is ANYBODY else grant.name or grant.key
@@ -210,7 +219,12 @@ _LEASED = (404, 409, 422)
 
 ENDPOINTS = (
     Endpoint(
-        path=_ALL, handler=list_subscriptions, scope="read", about="Their names.", answer=SubscriptionNames, refusals=(404,)
+        path=_ALL,
+        handler=list_subscriptions,
+        scope="read",
+        about="All names, and how far each is.",
+        answer=SubscriptionList,
+        refusals=(404,),
     ),
     Endpoint(
         path=_ONE,

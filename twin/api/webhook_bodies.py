@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-import msgspec
 from msgspec import Meta, Struct
 
 from twin.api.bodies import Time
-from twin.api.subscription_bodies import FactType, ParkedView, Position, Subjects, ZoneName, parked_view
-from twin.events.codec import rfc3339
+from twin.api.standing_views import ParkedView, StandingView, standing_view
+from twin.api.subscription_bodies import FactType, Position, Subjects, ZoneName
+from twin.events.codec import rfc3339, subject_of, type_name
+from twin.events.envelope import RecordedFact
 from twin.events.ids import SECOND
 from twin.feeds.webhooks import LONGEST_OVERLAP_S, WebhookStanding
 from twin.log.webhooks import Attempt
 
-_MOST_PARKED = 1_000
 _URL = r"^https?://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.){0,5}[a-z]{2,20}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~/-]{0,1000})?$"
 
 
@@ -51,38 +51,21 @@ class WebhookReplayWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     until_at: Time | None = None
 
 
-class WebhookView(Struct, frozen=True, kw_only=True):
-    """A webhook and how far it is.
+class WebhookView(StandingView, frozen=True, kw_only=True):
+    """A webhook and how far it is; what is done is delivered or discarded.
 
     Attributes:
         state: "active"; "paused" by a person; "disabled" since its endpoint answered 410.
         held_until: its endpoint asked for no request before.
         old_secrets_until: when each secret before the newest ends to sign.
-        acknowledged_to: every fact that fits, up to here, is delivered or discarded.
-        lag: positions of the log after ``acknowledged_to``.
-        n_blocked: of those waiting, how many stand behind one that is being sent, has failed or is parked.
+        parked: the oldest; in a list of webhooks fewer of them.
     """
 
-    name: str
     url: str
-    types: tuple[str, ...]
-    zones: tuple[str, ...]
-    subjects: tuple[str, ...]
     state: str
     reason: str
-    created_at: str
     held_until: str | None
     old_secrets_until: list[str]
-    acknowledged_to: str
-    head: str
-    lag: int
-    n_waiting: int
-    n_blocked: int
-    n_leased: int
-    n_parked: int
-    n_acknowledged: int
-    n_discarded: int
-    is_full: bool
     parked: list[ParkedView]
 
 
@@ -110,6 +93,7 @@ class AttemptView(Struct, frozen=True, kw_only=True):
     Attributes:
         position: of the fact; null for a test.
         event_id: the header ``webhook-id``.
+        type, subject: of the fact; null for a test, and where retention took it.
         outcome: "delivered", "failed", "parked" or "disabled".
         status: of the answer; null where none came.
         next_at: when it is sent again; null: never, or when the webhook is resumed.
@@ -117,6 +101,8 @@ class AttemptView(Struct, frozen=True, kw_only=True):
 
     position: str | None
     event_id: str
+    type: str | None
+    subject: str | None
     n_attempts: int
     at: str
     outcome: str
@@ -132,39 +118,28 @@ class AttemptList(Struct, frozen=True, kw_only=True):
     deliveries: list[AttemptView]
 
 
-def webhook_view(of: WebhookStanding, *, is_whole: bool) -> dict[str, Any]:
+def webhook_view(of: WebhookStanding, lag_s: float, parked: list[dict[str, Any]], *, is_whole: bool) -> dict[str, Any]:
     """What ``WebhookView`` tells; ``is_whole``: the whole URL, whose path is often a secret."""
-    webhook, standing = of.webhook, of.standing
-    one, tally = standing.subscription, standing.tally
-    parked = [delivery for delivery in one.queue.values() if delivery.state == "parked"][:_MOST_PARKED]
+    webhook = of.webhook
     return {
-        "name": webhook.name,
+        **standing_view(webhook.name, of.standing, lag_s),
         "url": webhook.url if is_whole else _host_of(webhook.url),
-        **msgspec.to_builtins(one.filter),
         "state": webhook.state,
         "reason": webhook.reason,
         "created_at": rfc3339(webhook.created_at),
         "held_until": rfc3339(webhook.held_until) if webhook.held_until else None,
         "old_secrets_until": [rfc3339(secret.until) for secret in webhook.secrets if secret.until is not None],
-        "acknowledged_to": str(standing.acknowledged_to),
-        "head": str(standing.head),
-        "lag": standing.lag,
-        "n_waiting": tally.waiting,
-        "n_blocked": tally.blocked,
-        "n_leased": tally.leased,
-        "n_parked": tally.parked,
-        "n_acknowledged": one.n_acknowledged,
-        "n_discarded": one.n_discarded,
-        "is_full": standing.is_full,
-        "parked": [parked_view(delivery) for delivery in parked],
+        "parked": parked,
     }
 
 
-def attempt_view(one: Attempt) -> dict[str, Any]:
+def attempt_view(one: Attempt, fact: RecordedFact | None = None) -> dict[str, Any]:
     """What ``AttemptView`` tells."""
     return {
         "position": str(one.position) if one.position else None,
         "event_id": one.event_id,
+        "type": None if fact is None else type_name(fact.event.payload),
+        "subject": None if fact is None else subject_of(fact.event.payload),
         "n_attempts": one.n_attempts,
         "at": rfc3339(one.at),
         "outcome": one.outcome,

@@ -11,7 +11,8 @@ from twin.api.bodies import StructT, read_json
 from twin.api.endpoint import Endpoint, Parameter
 from twin.api.exchange import body_of, count_of, json, services_of, site_of
 from twin.api.guard import grant_of
-from twin.api.subscriptions import check_range, position_of
+from twin.api.standing_views import MOST_PARKED, MOST_PARKED_IN_LISTS, facts_told, parked_views
+from twin.api.subscriptions import asker_of, check_range, position_of
 from twin.api.webhook_bodies import (
     AttemptList,
     AttemptView,
@@ -37,7 +38,8 @@ _BODY_BYTES = 1_000_000
 
 async def list_webhooks(request: Request) -> Response:
     """All of them."""
-    return json({"webhooks": [_view(request, one) for one in await _webhooks(request).standings()]})
+    told = [await _view(request, one, most=MOST_PARKED_IN_LISTS) for one in await _webhooks(request).standings()]
+    return json({"webhooks": told})
 
 
 async def put_webhook(request: Request) -> Response:
@@ -48,13 +50,14 @@ async def put_webhook(request: Request) -> Response:
         wanted.url,
         Filter(types=wanted.types, zones=wanted.zones, subjects=wanted.subjects),
         after=None if wanted.after is None else position_of("after", wanted.after),
+        owner=asker_of(request),
     )
-    return json({**_view(request, put.standing), "secret": put.secret})
+    return json({**await _view(request, put.standing), "secret": put.secret})
 
 
 async def read_webhook(request: Request) -> Response:
     """One, with what it has parked."""
-    return json(_view(request, await _webhooks(request).standing(_name(request))))
+    return json(await _view(request, await _webhooks(request).standing(_name(request))))
 
 
 async def delete_webhook(request: Request) -> Response:
@@ -65,12 +68,12 @@ async def delete_webhook(request: Request) -> Response:
 
 async def pause_webhook(request: Request) -> Response:
     """Send nothing for now."""
-    return json(_view(request, await _webhooks(request).pause(_name(request))))
+    return json(await _view(request, await _webhooks(request).pause(_name(request))))
 
 
 async def resume_webhook(request: Request) -> Response:
     """Send again."""
-    return json(_view(request, await _webhooks(request).resume(_name(request))))
+    return json(await _view(request, await _webhooks(request).resume(_name(request))))
 
 
 async def rotate_secret(request: Request) -> Response:
@@ -96,7 +99,9 @@ async def list_webhook_deliveries(request: Request) -> Response:
     """The last requests."""
     limit = count_of(request, "limit", default=100, least=1, most=MOST_ATTEMPTS_KEPT)
     found = await _webhooks(request).attempts(_name(request), limit=limit)
-    return json({"deliveries": [attempt_view(one) for one in found]})
+    positions = sorted({one.position for one in found if one.position})
+    facts = await facts_told(services_of(request).log, site_of(request).name, positions)
+    return json({"deliveries": [attempt_view(one, facts.get(one.position)) for one in found]})
 
 
 async def retry_webhook_delivery(request: Request) -> Response:
@@ -111,8 +116,11 @@ async def discard_webhook_delivery(request: Request) -> Response:
     return Response(status_code=204)
 
 
-def _view(request: Request, of: WebhookStanding) -> dict[str, Any]:
-    return webhook_view(of, is_whole=grant_of(request).allows("admin", site_of(request).name))
+async def _view(request: Request, of: WebhookStanding, *, most: int = MOST_PARKED) -> dict[str, Any]:
+    site = site_of(request).name
+    parked = await parked_views(services_of(request).log, site, of.standing, most=most)
+    is_whole = grant_of(request).allows("admin", site)
+    return webhook_view(of, await _webhooks(request).lag_s(of), parked, is_whole=is_whole)
 
 
 def _webhooks(request: Request) -> Webhooks:

@@ -16,6 +16,7 @@ from twin.events.state import OccupancyView, StateView
 from twin.projections.answers import Facts, Ledger, Sessions, Vehicles, VehicleTold
 from twin.projections.due import DueView
 from twin.projections.ledger import LedgerLineView
+from twin.projections.occupancy_answers import SeriesView, TurnoverView
 from twin.projections.sessions import SessionView
 
 _PAGE = 1_000
@@ -59,6 +60,31 @@ class Reads:
     async def occupancy(self, **moment: Unpack[Moment]) -> OccupancyView:
         """Zones, stalls and counters at a moment."""
         return await self._connection.read(OccupancyView, "occupancy", query_of(moment))
+
+    async def occupancy_series(
+        self,
+        *,
+        from_: str | datetime,
+        until: str | datetime,
+        step_s: int | None = None,
+        zone: str | None = None,
+        known_at: int | str | datetime | None = None,
+    ) -> SeriesView:
+        """Zones with their stalls, and counters, at equal steps of valid time."""
+        query = query_of({"from": from_, "until": until, "step_s": step_s, "zone": zone, "known_at": known_at})
+        return await self._connection.read(SeriesView, "occupancy/series", query)
+
+    async def turnover(
+        self,
+        *,
+        from_: str | datetime,
+        until: str | datetime,
+        zone: str | None = None,
+        known_at: int | str | datetime | None = None,
+    ) -> TurnoverView:
+        """How a site was used in a stretch of valid time."""
+        query = query_of({"from": from_, "until": until, "zone": zone, "known_at": known_at})
+        return await self._connection.read(TurnoverView, "occupancy/turnover", query)
 
     async def due(self, session: str, *, at: str | datetime, known_at: int | str | None = None) -> DueView:
         """What a stay costs if it ends at a time."""

@@ -19,7 +19,7 @@ from twin.errors import BadInput, Conflict, NotFound
 from twin.events.codec import FACT_TYPES, subject_of
 from twin.events.envelope import RecordedFact
 from twin.events.ids import Micros
-from twin.feeds import delivery
+from twin.feeds import delivery, lag
 from twin.log.clock import Clock, system_clock
 from twin.log.cuts import check_facts
 from twin.log.port import Log
@@ -163,6 +163,12 @@ class Subscriptions:
             tally=tally,
             is_full=tally.blocked >= MOST_BLOCKED,
         )
+
+    async def lag_s(self, standing: Standing) -> float:
+        """For how long the oldest fact waits that fits and is not done, seconds since it was recorded; 0 where none does."""
+        there = standing.subscription
+        since = await lag.waits_since(self._log, there, lambda fact: self._fits(fact, there.filter))
+        return 0.0 if since is None else max(0, self._clock() - since) / _US
 
     async def standings(self) -> list[Standing]:
         """How far each is, but for those that are deleted meanwhile."""

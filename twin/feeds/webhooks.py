@@ -71,8 +71,10 @@ class Webhooks:
         self._testing = asyncio.Semaphore(_TESTS_AT_ONCE)
         self.changed = asyncio.Event()
 
-    async def put(self, name: str, url: str, wanted: Filter, *, after: int | None = None) -> Put:
+    async def put(self, name: str, url: str, wanted: Filter, *, after: int | None = None, owner: str = "") -> Put:
         """Make a webhook of what follows position ``after`` (None: of what is still to come), or change one's URL and filter.
+
+        ``owner`` is the name of the key that makes it.
 
         Raises:
             BadInput: a name, URL, type or zone that cannot be.
@@ -84,7 +86,7 @@ class Webhooks:
         await self._receivers.check(target_of(url))
         secret = None
         if await self._store.load(self._site, name) is None:
-            secret = await self._make(name, url, wanted, after)
+            secret = await self._make(name, url, wanted, after, owner)
         else:
             await self._subscribe(name, wanted, None)
             await self._change(name, lambda there: (replace(there, url=url), None))
@@ -115,6 +117,10 @@ class Webhooks:
             with suppress(NotFound):
                 found.append(await self.standing(name))
         return found
+
+    async def lag_s(self, standing: WebhookStanding) -> float:
+        """For how long the oldest fact waits that it has still to deliver, seconds; see ``Subscriptions.lag_s``."""
+        return await self._subscriptions.lag_s(standing.standing)
 
     async def delete(self, name: str) -> None:
         """Forget one, its secrets and what it had not delivered; raises NotFound."""
@@ -226,12 +232,12 @@ class Webhooks:
         now = self._clock()
         return webhook_messages.headers_of(message, now, await self._secrets.texts(webhook, now))
 
-    async def _make(self, name: str, url: str, wanted: Filter, after: int | None) -> str | None:
+    async def _make(self, name: str, url: str, wanted: Filter, after: int | None, owner: str) -> str | None:
         if len(await self.names()) >= MOST_WEBHOOKS:
             raise Conflict(f"site '{self._site}' has {MOST_WEBHOOKS} webhooks, the most; delete one first")
         with suppress(NotFound):  # what is left of one whose deletion or making was broken off
             await self._subscriptions.delete(subscription_of(name))
-        await self._subscribe(name, wanted, after)
+        await self._subscribe(name, wanted, after, owner)
         made, text = await self._secrets.make(name)
         new = Webhook(site=self._site, name=name, url=url, created_at=self._clock(), secrets=(made,))
 
@@ -243,9 +249,9 @@ class Webhooks:
         await self._secrets.destroy((made,))  # somebody else made it meanwhile
         return None
 
-    async def _subscribe(self, name: str, wanted: Filter, after: int | None) -> None:
+    async def _subscribe(self, name: str, wanted: Filter, after: int | None, owner: str = "") -> None:
         await self._subscriptions.put(
-            subscription_of(name), wanted, after=after, most_attempts=MOST_ATTEMPTS, pauses_s=PAUSES_S
+            subscription_of(name), wanted, after=after, most_attempts=MOST_ATTEMPTS, pauses_s=PAUSES_S, owner=owner
         )
 
     async def _change(self, name: str, change: Callable[[Webhook], tuple[Webhook | None, T]]) -> T:

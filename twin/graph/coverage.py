@@ -13,7 +13,7 @@ from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.validation import make_valid
 
-from site_models.schema import CameraId, LevelId, Ring, Site, StallId, Zone, ZoneId
+from site_models.schema import CameraId, LevelId, Ring, Site, Stall, StallId, Zone, ZoneId
 from twin.spatial.camera import GroundCamera
 
 Piece = frozenset[CameraId]
@@ -47,6 +47,14 @@ def coverage(site: Site) -> Coverage:
     return Coverage(looks, {zone.id: pieces(zone, views, level_by_camera) for zone in site.zones})
 
 
+@lru_cache(maxsize=8)
+def pieces_by_stall(site: Site) -> dict[StallId, tuple[Piece, ...]]:
+    """Which sets of cameras cover pieces of each stall, as ``Coverage.pieces_by_zone``; not to be changed."""
+    views = footprints(site)
+    level_by_camera = {camera.id: camera.level for camera in site.cameras}
+    return {stall.id: pieces(stall, views, level_by_camera) for stall in site.stalls}
+
+
 def polygons(rings: Sequence[Ring]) -> NDArray[np.object_]:
     """(N,) rings as polygons, made together: one by one most of the time goes into calls."""
     corners = np.array([corner for ring in rings for corner in ring], dtype=np.float64).reshape(-1, 2)
@@ -77,9 +85,9 @@ def seen(view: BaseGeometry, grounds: NDArray[np.object_]) -> list[bool]:
 
 
 def pieces(
-    zone: Zone, views: Mapping[CameraId, BaseGeometry], level_by_camera: Mapping[CameraId, LevelId]
+    zone: Zone | Stall, views: Mapping[CameraId, BaseGeometry], level_by_camera: Mapping[CameraId, LevelId]
 ) -> tuple[Piece, ...]:
-    """Cut a zone by the footprints of its level; the distinct camera sets of pieces that could hold a vehicle."""
+    """Cut a zone or stall by the footprints of its level; the distinct camera sets of pieces that could hold a vehicle."""
     ring = Polygon(zone.ring_m)
     if ring.area < PIECE_M2:
         return ()

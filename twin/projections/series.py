@@ -6,18 +6,17 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct
-
 from twin.errors import Contradiction, TooLarge
 from twin.events.codec import rfc3339
 from twin.events.envelope import RecordedFact
 from twin.events.ids import Micros
-from twin.events.state import CountersView, ZoneView
 from twin.graph.apply import apply
+from twin.graph.model import SiteGraph
 from twin.graph.query import counts
 from twin.log.port import Log
 from twin.projections.moment import FOREVER, Moment
 from twin.projections.net import net_facts
+from twin.projections.stalls_watched import StallsWatched
 from twin.projections.timeline import Timeline
 
 MOST_STEPS = 2_000
@@ -27,27 +26,10 @@ FACTS_AT_ONCE = 1_000
 _POINTS_AT_ONCE = 4
 
 
-class SeriesPoint(Struct, frozen=True, kw_only=True):
-    """Zones and counters at one time, as the state has them."""
-
-    at: str
-    zones: list[ZoneView]
-    counters: CountersView
-
-
-class SeriesView(Struct, frozen=True, kw_only=True):
-    """Counts at ``from``, and each ``step_s`` seconds after it until ``until``, as known at ``position``."""
-
-    site: str
-    position: str
-    step_s: int
-    points: list[SeriesPoint]
-
-
 async def occupancy_series(
     log: Log, timeline: Timeline, *, from_at: Micros, until_at: Micros, step: Micros, known_at: int, zone: str | None = None
 ) -> list[dict[str, Any]]:
-    """Points as ``SeriesPoint`` describes them; each equals what ``occupancy`` of the state at its time says.
+    """Points as ``SeriesPoint`` describes them; each counts what ``occupancy`` of the state at its time says.
 
     Raises:
         Contradiction: the time is empty, or has more steps than ``MOST_STEPS``.
@@ -55,7 +37,8 @@ async def occupancy_series(
         TooLarge: more facts than can be gone through.
     """
     times = _times(from_at, until_at, step)
-    told = _Told(await timeline.graph(Moment(at=from_at, known_at=known_at)), times, zone)
+    graph = await timeline.graph(Moment(at=from_at, known_at=known_at))
+    told = _Told(graph, times, zone, StallsWatched(timeline.site))
     until, n_facts = Moment(at=until_at, known_at=known_at), 0
     async for facts in net_facts(log, timeline.site.name, until, after_at=from_at):
         n_facts += len(facts)
@@ -73,9 +56,9 @@ async def occupancy_series(
 class _Told:
     """Points so far, and the graph that the next ones are counted in."""
 
-    def __init__(self, graph: Any, times: Iterator[Micros], zone: str | None) -> None:
+    def __init__(self, graph: SiteGraph, times: Iterator[Micros], zone: str | None, watched: StallsWatched) -> None:
         self.points = list[dict[str, Any]]()
-        self._graph, self._times, self._zone = graph, times, zone
+        self._graph, self._times, self._zone, self._watched = graph, times, zone, watched
         self._next_at = next(times, None)
         self._counts: dict[str, Any] | None = None  # while no fact came since
 
@@ -83,7 +66,8 @@ class _Told:
         """Add the points of times before a fact's; others get their turn between some of them."""
         while self._next_at is not None and at > self._next_at:
             if self._counts is None:
-                self._counts = counts(self._graph, self._zone)
+                found = counts(self._graph, self._zone)
+                self._counts = {**found, "zones": self._watched.counted(self._graph, found["zones"])}
             self.points.append({"at": rfc3339(self._next_at), **self._counts})
             self._next_at = next(self._times, None)
             if len(self.points) % _POINTS_AT_ONCE == 0:

@@ -53,6 +53,15 @@ async def test_state_vehicles_and_occupancy_are_what_the_service_answers(serve, 
         assert (await client.occupancy()).counters.entries == 3
 
 
+async def test_the_past_of_stalls_and_what_they_were_used_for_are_typed(serve, a_stay):
+    async with serve(a_stay) as running, client_of(running) as client:
+        span = {"from_": datetime(2026, 1, 1, 12, tzinfo=UTC), "until": "2026-01-01T12:01:00Z"}
+        series = await client.occupancy_series(**span, step_s=30, zone="row_a")
+        assert [(one.zone, one.n_stalls) for point in series.points for one in point.zones] == [("row_a", 4)] * 3
+        told = await client.turnover(**span, known_at=1)
+        assert (told.position, [one.zone for one in told.zones]) == ("1", ["row_a", "row_b"])
+
+
 async def test_reads_take_both_times(serve, a_stay):
     async with serve(a_stay) as running, client_of(running) as client:
         assert (await client.state(known_at=1)).position == "1"

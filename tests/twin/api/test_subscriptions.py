@@ -34,7 +34,9 @@ async def test_a_consumer_leases_acknowledges_and_is_done(serve, two_stays):
             "lag": 0,
             "n_acknowledged": 2,
         }
-        assert (await running.http.get(URL)).json() == {"subscriptions": ["billing"]}
+        listed = (await running.http.get(URL)).json()
+        assert listed["subscriptions"] == ["billing"]
+        assert listed["standings"] == [{name: value for name, value in told.items() if name != "parked"}]
 
 
 async def test_a_poison_fact_is_parked_with_its_reason_and_blocks_its_session_only(serve, two_stays):
@@ -44,7 +46,18 @@ async def test_a_poison_fact_is_parked_with_its_reason_and_blocks_its_session_on
         refused = {"lease": lease["lease"], "position": "1", "reason": "no tariff for p1"}
         assert await post(running, "x/refuse", **refused) == {"lost": []}
         told = (await running.http.get(f"{URL}/x")).json()
-        assert told["parked"] == [{"position": "1", "order": "session p1", "n_attempts": 1, "reason": "no tariff for p1"}]
+        (parked,) = told["parked"]
+        assert parked.pop("recorded_at") > "2026"
+        assert parked == {
+            "position": "1",
+            "order": "session p1",
+            "n_attempts": 1,
+            "reason": "no tariff for p1",
+            "n_behind": 1,
+            "type": "session.opened.v1",
+            "subject": "p1",
+            "at": "2026-01-01T12:00:01.000000Z",
+        }
         assert (told["n_parked"], told["n_blocked"], told["acknowledged_to"]) == (1, 1, "0")
         for position in ("2", "4"):
             lease = await post(running, "x/lease")
@@ -116,3 +129,43 @@ async def test_a_request_that_cannot_be_is_told_why(serve, path, body, status, w
         answer = await running.http.post(f"{URL}/{path}", json=body)
         assert answer.status_code == status, answer.text
         assert words in answer.json()["detail"]
+
+
+async def test_how_long_the_oldest_waits_is_of_facts_that_fit_and_are_not_done(serve, two_stays, story):
+    async with serve(two_stays) as running:
+
+        async def lag_s(name):
+            return (await running.http.get(f"{URL}/{name}")).json()["lag_s"]
+
+        for name, types in (("bills", ["session.closed.v1"]), ("gates", ["gate.decided.v1"]), ("row", [])):
+            zones = ["row_b"] if name == "row" else []
+            await running.http.put(f"{URL}/{name}", json={"types": types, "zones": zones, "after": "0"})
+        assert await lag_s("bills") > 0.0
+        assert [await lag_s(name) for name in ("gates", "row")] == [0.0, 0.0]  # behind in positions, and nothing waits
+        lease = await post(running, "bills/lease")
+        assert await lag_s("bills") > 0.0
+        await post(running, "bills/acknowledge", lease=lease["lease"], positions=["3", "4"])
+        assert await lag_s("bills") == 0.0
+        await post(running, "bills/replay", after="2", until="3")
+        told = (await running.http.get(f"{URL}/bills")).json()
+        assert (told["lag_s"] > 0.0, told["replays_to"]) == (True, "3")
+
+
+async def test_a_list_tells_how_far_each_is_and_leaves_webhooks_own_to_them(serve, two_stays):
+    async with serve(two_stays) as running:
+        await running.http.put(f"{URL}/billing", json={"after": "0"})
+        await post(running, "billing/lease", consumer="desk-1")
+        assert (await running.http.put("/v1/sites/lot/webhooks/bills", json={"url": "http://127.0.0.1:9/x"})).status_code == 200
+        told = (await running.http.get(URL)).json()
+        assert told["subscriptions"] == ["billing", "webhook.bills"]
+        (billing,) = told["standings"]
+        assert (billing["name"], billing["holders"], billing["n_leased"]) == ("billing", ["desk-1"], 4)
+        (bills,) = (await running.http.get("/v1/sites/lot/webhooks")).json()["webhooks"]
+        assert (bills["name"], bills["lag_s"], bills["owner"]) == ("bills", 0.0, "")
+
+
+async def test_who_made_it_is_told_by_the_keys_name(serve, doors):
+    async with doors() as doors, serve(access=doors.access) as running:
+        headers = {"authorization": f"Bearer {doors.key('admin', name='Ann')}"}
+        for path, body in ((f"{URL}/x", {}), ("/v1/sites/lot/webhooks/y", {"url": "http://127.0.0.1:9/x"})):
+            assert (await running.http.put(path, json=body, headers=headers)).json()["owner"] == "Ann"

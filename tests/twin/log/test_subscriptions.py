@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 
 from twin.errors import Conflict
 from twin.log.memory import MemoryLog
@@ -29,23 +29,31 @@ def keep(value):
     return lambda _: (value, None)
 
 
+DELIVERIES = (
+    Delivery(position=3, order="session s", state="leased", n_attempts=2, lease=9, holder="c1", until=11, reason="broke"),
+    Delivery(position=8, order="vehicle v"),
+)
+WHOLE = replace(
+    NEW,
+    replay=Replay(until=4, resume=6),
+    n_leases=9,
+    n_acknowledged=5,
+    n_discarded=1,
+    pauses_s=(0.0, 5.0, 300.0),
+    owner="Ann",
+    queue={one.position: one for one in DELIVERIES},
+)
+
+
 async def test_what_is_kept_is_read_back_whole(store):
-    deliveries = [
-        Delivery(position=3, order="session s", state="leased", n_attempts=2, lease=9, holder="c1", until=11, reason="broke"),
-        Delivery(position=8, order="vehicle v"),
-    ]
-    whole = replace(
-        NEW,
-        replay=Replay(until=4, resume=6),
-        n_leases=9,
-        n_acknowledged=5,
-        n_discarded=1,
-        pauses_s=(0.0, 5.0, 300.0),
-        queue={one.position: one for one in deliveries},
-    )
-    await store.change("lot", "billing", keep(whole))
-    assert await store.load("lot", "billing") == whole
+    await store.change("lot", "billing", keep(WHOLE))
+    assert await store.load("lot", "billing") == WHOLE
     assert list((await store.load("lot", "billing")).queue) == [3, 8]
+
+
+def test_what_is_kept_above_differs_from_the_default_in_every_field():
+    # The control: a field that a store forgets would else be read back as what it is without it.
+    assert [one.name for one in fields(Subscription) if getattr(WHOLE, one.name) == one.default] == []
 
 
 async def test_a_change_sees_the_one_before_and_gives_its_answer(store):

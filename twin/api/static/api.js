@@ -68,6 +68,21 @@ export class Api {
     return this.#get(`${siteRoot(site)}/occupancy`, moment, signal);
   }
 
+  /** Zones with their stalls at equal steps. @param parameters {from, until, step_s, zone, known_at} */
+  occupancySeries(site, parameters, signal) {
+    return this.#get(`${siteRoot(site)}/occupancy/series`, parameters, signal);
+  }
+
+  /** Turnover, stall time and lengths. @param parameters {from, until, zone, known_at} */
+  turnover(site, parameters, signal) {
+    return this.#get(`${siteRoot(site)}/occupancy/turnover`, parameters, signal);
+  }
+
+  /** Where a file of the same is: `name` is series, turnover, lengths or stays. */
+  occupancyCsvUrl(site, name, parameters) {
+    return `${this.origin}${siteRoot(site)}/occupancy/${name}.csv?${queryOf(parameters)}`;
+  }
+
   /** The best view of each of these tracklets (100 at most), those without one left out. */
   views(site, tracklets, moment, signal) {
     const named = new URLSearchParams(tracklets.map((tracklet) => ["tracklet", tracklet]));
@@ -145,6 +160,37 @@ export class Api {
     return this.#ask(`${siteRoot(site)}/model/versions`, {}, { ...asJson(edition), signal });
   }
 
+  /** How far each is. @param kind "subscriptions" or "webhooks" */
+  feeds(site, kind, signal) {
+    return this.#get(`${siteRoot(site)}/${kind}`, {}, signal);
+  }
+
+  /** How far one is, with what it has parked. */
+  feed(site, kind, name, signal) {
+    return this.#get(feedRoot(site, kind, name), {}, signal);
+  }
+
+  /** The last requests to a webhook's endpoint, the newest first. */
+  deliveries(site, name, parameters, signal) {
+    return this.#get(`${feedRoot(site, "webhooks", name)}/deliveries`, parameters, signal);
+  }
+
+  /** Make one, or change it; of a webhook that is made, the answer has its secret. */
+  putFeed(site, kind, name, wanted) {
+    return this.#ask(feedRoot(site, kind, name), {}, { ...asJson(wanted), method: "PUT" });
+  }
+
+  /** @param action "pause", "resume", "test", "secret", "replay", or "parked/POSITION/retry" @returns the answer, or null */
+  async changeFeed(site, kind, name, action, body = null) {
+    const answer = await this.#fetch(`${feedRoot(site, kind, name)}/${action}`, {}, body === null ? { method: "POST" } : asJson(body));
+    return answer.status === 204 ? null : answer.json();
+  }
+
+  /** Forget one; with `position`, only what it has parked there. */
+  async forgetFeed(site, kind, name, position = null) {
+    await this.#fetch(`${feedRoot(site, kind, name)}${position === null ? "" : `/parked/${position}`}`, {}, { method: "DELETE" });
+  }
+
   #get(path, parameters, signal) {
     return this.#ask(path, parameters, { signal });
   }
@@ -156,8 +202,8 @@ export class Api {
 
   /** The answer, which is none of a refusal. */
   async #fetch(path, parameters, request) {
-    const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined);
-    const query = given.length ? `${path.includes("?") ? "&" : "?"}${new URLSearchParams(given)}` : "";
+    const given = queryOf(parameters);
+    const query = given ? `${path.includes("?") ? "&" : "?"}${given}` : "";
     const answer = await fetch(`${this.origin}${path}${query}`, request).catch(unreachable);
     if (answer.status === 401) logIn();
     if (!answer.ok) throw await problemOf(answer);
@@ -176,7 +222,11 @@ function sent(pictures) {
 
 const asJson = (body) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 
+const queryOf = (parameters) => new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined)).toString();
+
 const cameraRoot = (site, camera) => `${siteRoot(site)}/cameras/${encodeURIComponent(camera)}`;
+
+const feedRoot = (site, kind, name) => `${siteRoot(site)}/${kind}/${encodeURIComponent(name)}`;
 
 const siteRoot = (site) => `/v1/sites/${encodeURIComponent(site)}`;
 

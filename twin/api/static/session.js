@@ -13,6 +13,14 @@ export async function whoIsIt() {
   return told && !told.is_open ? told.name : remembered();
 }
 
+/** {name, may(scope, site)}: what who asks may do, as the service says; it decides itself, at each request. */
+export async function rights() {
+  const told = await session();
+  if (!told || told.is_open) return { name: "", may: () => true };
+  const covers = (site) => told.sites.includes("*") || told.sites.includes(site);
+  return { name: told.name, may: (scope, site) => covers(site) && (told.scopes.includes(scope) || told.scopes.includes("admin")) };
+}
+
 /** For the next time, where nobody logs in. */
 export function remember(name) {
   try {

@@ -219,6 +219,7 @@ subscriptions = Table(
     _number("n_acknowledged"),
     _number("n_discarded"),
     Column("pauses_s", Text),  # JSON; NULL: doubling ones
+    Column("owner", Text),  # NULL: nobody's in particular
 )
 
 deliveries = Table(

@@ -102,6 +102,7 @@ def _load(connection: Connection, site: SiteId, name: str) -> Subscription | Non
     until, resume = values.pop("replay_until"), values.pop("replay_resume")
     values["filter"] = msgspec.json.decode(values["filter"], type=Filter)
     values["pauses_s"] = msgspec.json.decode(values["pauses_s"] or "[]", type=tuple[float, ...])
+    values["owner"] = values["owner"] or ""
     return Subscription(
         **values,
         replay=None if until is None else Replay(until=until, resume=resume),

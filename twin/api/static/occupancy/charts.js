@@ -8,22 +8,24 @@ const [LEFT, RIGHT, TOP, BOTTOM] = [34, 10, 10, 22];
 const N_TIMES = 4;
 
 /**
- * A step line over time.
+ * What is taken over time as a step line, above it what is unknown, under the line of all there is.
  *
- * @param {{atMs: number, value: number, isKnown: boolean}[]} points
+ * @param {{atMs: number, value: number, unknown: number}[]} points
  */
 export function timeChart(title, summary, points, most) {
   const [fromMs, untilMs] = [points[0].atMs, points.at(-1).atMs];
-  const x = (atMs) => LEFT + ((WIDTH - LEFT - RIGHT) * (atMs - fromMs)) / Math.max(1, untilMs - fromMs);
-  const y = (value) => HEIGHT - BOTTOM - ((HEIGHT - TOP - BOTTOM) * value) / Math.max(1, most);
-  const line = points.map(({ atMs, value }, i) => (i === 0 ? `M${r(x(atMs))} ${r(y(value))}` : `H${r(x(atMs))}V${r(y(value))}`)).join("");
-  const area = `${line}V${y(0)}H${r(x(fromMs))}Z`;
-  const unknown = points.slice(0, -1).flatMap(({ atMs, isKnown }, i) => (isKnown ? [] : [svg("rect", { class: "not-known", x: r(x(atMs)), y: TOP, width: r(x(points[i + 1].atMs) - x(atMs)), height: HEIGHT - TOP - BOTTOM })]));
+  const x = (atMs) => r(LEFT + ((WIDTH - LEFT - RIGHT) * (atMs - fromMs)) / Math.max(1, untilMs - fromMs));
+  const y = (value) => r(HEIGHT - BOTTOM - ((HEIGHT - TOP - BOTTOM) * value) / Math.max(1, most));
+  const steps = (of) => points.map((point, i) => (i === 0 ? `M${x(point.atMs)} ${y(of(point))}` : `H${x(point.atMs)}V${y(of(point))}`)).join("");
+  const taken = steps(({ value }) => value);
+  const back = points.slice(1).reverse().map(({ atMs }, i) => `V${y(points[points.length - 1 - i].value)}H${x(points[points.length - 2 - i].atMs)}`).join("");
   const times = Array.from({ length: N_TIMES }, (_, i) => fromMs + ((untilMs - fromMs) * i) / (N_TIMES - 1));
   return figure(title, summary,
-    grid(most, y), unknown,
-    svg("path", { class: "area", d: area }), svg("path", { class: "line", d: line }),
-    times.map((at, i) => svg("text", { class: "axis", x: r(x(at)), y: HEIGHT - 6, "text-anchor": i === 0 ? "start" : i === N_TIMES - 1 ? "end" : "middle" }, timeOfDay(at, untilMs))),
+    grid(most, y),
+    points.some(({ unknown }) => unknown > 0) ? svg("path", { class: "not-known", d: `${steps(({ value, unknown }) => value + unknown)}${back}Z` }) : null,
+    svg("path", { class: "area", d: `${taken}V${y(0)}H${x(fromMs)}Z` }), svg("path", { class: "line", d: taken }),
+    svg("path", { class: "capacity", d: `M${LEFT} ${y(most)}H${WIDTH - RIGHT}` }),
+    times.map((at, i) => svg("text", { class: "axis", x: x(at), y: HEIGHT - 6, "text-anchor": i === 0 ? "start" : i === N_TIMES - 1 ? "end" : "middle" }, timeOfDay(at, untilMs))),
   );
 }
 

@@ -1,15 +1,17 @@
-/** The Occupancy page: how full zones were, how many came and went, and how long they stayed; what is shown as CSV. */
+/** The Occupancy page: how full zones were, how they were used, and how long vehicles stayed; the same as CSV files. */
 
 import { html, put } from "../elements.js";
 import { duration, milliseconds, plural, rfc3339, timeOfDay, words } from "../format.js";
 import { localTime, timeGiven } from "../pages/moment_form.js";
 import { Asking, openSheet, readQuery, tell, writeQuery } from "../pages/sheet.js";
 import { barChart, numbersOf, timeChart } from "./charts.js";
-import { csvOf, flowOf, lengthsOf, medianOf, turnoverOf, within } from "./figures.js";
-import { seriesOf } from "./series.js";
+import { binsOf, flowOf, spread, within } from "./figures.js";
+import { askedOf, pointsOf, stepOf } from "./series.js";
 
 const DAY_MS = 86_400_000;
 const MOST_STAYS = 20_000;
+const FILES = ["series", "turnover", "lengths", "stays"];
+const TIMES = ["from", "until", "known_at"];
 const part = (id) => document.getElementById(id);
 
 class OccupancyPage {
@@ -24,18 +26,16 @@ class OccupancyPage {
     const form = part("range").elements;
     form.zone.append(...this.#zones.map((zone) => html("option", { value: zone }, words(zone))));
     part("range").addEventListener("input", ({ target }) => delete target.dataset.exact);
-    part("range").addEventListener("change", () => this.#choose());
+    part("range").addEventListener("change", ({ target }) => this.#choose(target.name));
     part("range").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#choose();
     });
     part("range").addEventListener("reset", (event) => {
       event.preventDefault();
-      writeQuery({ from: null, until: null, zone: null });
+      writeQuery({ from: null, until: null, known_at: null, zone: null });
       this.#load();
     });
-    part("series-csv").addEventListener("click", () => this.#saveSeries());
-    part("stays-csv").addEventListener("click", () => this.#saveStays());
     addEventListener("popstate", () => this.#load());
     this.#load();
   }
@@ -44,32 +44,35 @@ class OccupancyPage {
     return [...new Set(this.#site.stalls.map(({ zone }) => zone))].filter(Boolean).sort();
   }
 
-  #choose() {
+  #choose(name = "") {
     const form = part("range").elements;
-    const [from, until] = [timeGiven(form.from), timeGiven(form.until)];
+    const [from, until, knownAt] = TIMES.map((one) => timeGiven(form[one]));
     if (from && until && milliseconds(until) <= milliseconds(from)) {
       tell("“Until” must be after “From”.", true);
       return;
     }
-    writeQuery({ from, until, zone: form.zone.value });
-    this.#load();
+    writeQuery({ from, until, known_at: knownAt, zone: form.zone.value });
+    if (name === "zone" && this.#shown) this.#show(this.#shown); // all zones are there already
+    else this.#load();
   }
 
   #load() {
-    for (const id of ["series-csv", "stays-csv"]) part(id).disabled = true;
+    for (const name of FILES) part(`${name}-csv`).hidden = true;
+    const { name } = this.#site;
     this.#asking.ask(async (signal) => {
-      const { sessions } = await this.#api.sessions(this.#site.name, { limit: MOST_STAYS }, signal);
-      const range = await this.#range(sessions, signal);
+      const { at, position } = await this.#api.occupancy(name, { known_at: readQuery(["known_at"]).known_at }, signal);
+      const { sessions } = await this.#api.sessions(name, { known_at: position, limit: MOST_STAYS }, signal);
+      const range = this.#range(sessions, milliseconds(at));
       this.#showRange(range);
-      const told = (share) => tell(`Asking for the state at each moment: ${25 * Math.floor(share * 4)} %`); // read out four times, not 48
-      return { range, stays: within(sessions, range), series: await seriesOf(this.#api, this.#site, range, told, signal), isAll: sessions.length < MOST_STAYS };
+      const asked = askedOf(range, position);
+      const [series, turnover] = await Promise.all([this.#api.occupancySeries(name, { ...asked, step_s: stepOf(range) }, signal), this.#api.turnover(name, asked, signal)]);
+      return { range, position, stays: within(sessions, range), series: pointsOf(series), turnover, isAll: sessions.length < MOST_STAYS };
     }, (found) => this.#show(found));
   }
 
   /** The period asked for; else the last day, or the day that ended with the last stay where nothing has happened since. */
-  async #range(sessions, signal) {
+  #range(sessions, latestMs) {
     const asked = readQuery(["from", "until"]);
-    const latestMs = milliseconds((await this.#api.occupancy(this.#site.name, {}, signal)).at);
     const times = sessions.flatMap(({ entry_at: entry, exit_at: exit }) => [entry, exit]).filter(Boolean).map(milliseconds);
     const last = times.reduce((a, b) => Math.max(a, b), -Infinity);
     const isQuiet = Number.isFinite(last) && last < latestMs - DAY_MS;
@@ -80,86 +83,88 @@ class OccupancyPage {
 
   #showRange({ fromMs, untilMs }) {
     const form = part("range").elements;
-    const asked = readQuery(["from", "until", "zone"]);
-    for (const [name, ms] of [["from", fromMs], ["until", untilMs]]) {
-      form[name].value = localTime(rfc3339(ms));
+    const asked = readQuery([...TIMES, "zone"]);
+    for (const [name, at] of [["from", rfc3339(fromMs)], ["until", rfc3339(untilMs)], ["known_at", asked.known_at]]) {
+      form[name].value = localTime(at);
       if (asked[name]) form[name].dataset.exact = asked[name];
       else delete form[name].dataset.exact;
     }
     form.zone.value = asked.zone ?? "";
   }
 
-  #show({ range, stays, series, isAll }) {
+  #show(found) {
+    const { range, position, stays, series, turnover, isAll } = found;
     const { zone } = readQuery(["zone"]);
     const zones = this.#zones.filter((one) => !zone || one === zone);
-    this.#shown = { zones, series, stays };
+    const used = turnover.zones.filter((one) => zones.includes(one.zone));
+    this.#shown = found;
     part("zones").replaceChildren(...zones.map((one) => zoneChart(one, series)));
-    this.#showTurnover(range, stays, series);
-    this.#showLengths(stays);
-    for (const id of ["series-csv", "stays-csv"]) part(id).disabled = false;
+    this.#showTurnover(range, stays, series, turnover.stays);
+    part("by-zone").replaceChildren(zoneTable(used));
+    part("lengths").replaceChildren(lengthChart("Stays on the site", turnover.stays.lengths, "stay", "stayed"), ...used.map((one) => lengthChart(words(one.zone), one.parkings, "parking", "stood there", one.n_unmeasured)));
+    this.#link(range, position, zone);
     put(part("content"), "data-shown", "true");
-    tell(`${timeOfDay(range.fromMs)} to ${timeOfDay(range.untilMs)}, at ${plural(series.length, "moment")}; ${plural(stays.length, "stay")}.${isAll ? "" : ` Only the newest ${MOST_STAYS} stays were looked through.`}`);
+    tell(`${timeOfDay(range.fromMs)} to ${timeOfDay(range.untilMs)}, every ${duration(stepOf(range))}: ${plural(series.length, "moment")}; ${plural(stays.length, "stay")}.${isAll ? "" : ` Entries and exits are of the newest ${MOST_STAYS} stays alone.`}`);
   }
 
-  #showTurnover(range, stays, series) {
-    const { ended, perStall } = turnoverOf(stays, this.#site.stalls.length, range);
-    const median = medianOf(stays);
+  #showTurnover(range, stays, series, { n_entries: entries, n_exits: exits, lengths }) {
     const most = Math.max(0, ...series.map(({ inside }) => inside));
     const figures = [
-      ["Stays that ended", ended], ["For each stall", perStall === null ? "–" : perStall.toFixed(1)],
-      ["Half stayed less than", median === null ? "–" : duration(median)], ["Most inside at once", most],
+      ["Entries", entries], ["Exits", exits],
+      ["Half stayed less than", lengths.median_s === null ? "–" : duration(lengths.median_s)], ["Most inside at once", most],
     ];
     part("turnover").replaceChildren(...figures.map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, String(value)))));
     const { stepMs, steps } = flowOf(stays, range);
-    const groups = steps.map(({ atMs, entries, exits }) => ({ name: timeOfDay(atMs, range.untilMs).replace(/:\d\d$/, ""), values: [{ kind: "entries", value: entries }, { kind: "exits", value: exits }] }));
+    const groups = steps.map(({ atMs, entries: came, exits: went }) => ({ name: timeOfDay(atMs, range.untilMs).replace(/:\d\d$/, ""), values: [{ kind: "entries", value: came }, { kind: "exits", value: went }] }));
     const sum = (name) => steps.reduce((all, step) => all + step[name], 0);
     part("flow").replaceChildren(html("div", {},
       barChart("Entries and exits", `${sum("entries")} in and ${sum("exits")} out, in steps of ${duration(stepMs / 1000)}.`, groups),
       html("p", { class: "key", "aria-hidden": "true" }, html("span", { "data-kind": "entries" }, "Entries"), html("span", { "data-kind": "exits" }, "Exits")),
-      numbersOf(["From", "Entries", "Exits"], steps.map(({ atMs, entries, exits }) => [timeOfDay(atMs), entries, exits])),
+      numbersOf(["From", "Entries", "Exits"], steps.map(({ atMs, entries: came, exits: went }) => [timeOfDay(atMs), came, went])),
     ));
   }
 
-  #showLengths(stays) {
-    const lengths = lengthsOf(stays);
-    if (lengths.length === 0) {
-      part("lengths").replaceChildren(html("p", { class: "note" }, "No stay has ended in this period."));
-      return;
+  /** The files are of what is shown: the same times, as known at the same position. */
+  #link(range, position, zone) {
+    const asked = askedOf(range, position, zone);
+    const given = { series: { ...asked, step_s: stepOf(range) }, turnover: asked, lengths: asked, stays: askedOf(range, position) };
+    for (const name of FILES) {
+      part(`${name}-csv`).href = this.#api.occupancyCsvUrl(this.#site.name, name, given[name]);
+      part(`${name}-csv`).hidden = false;
     }
-    const groups = lengths.map(({ name, n }) => ({ name, values: [{ kind: "entries", value: n }] }));
-    const sum = lengths.reduce((all, { n }) => all + n, 0);
-    part("lengths").replaceChildren(html("div", {}, barChart("Length of stays", `${plural(sum, "stay")} that have ended.`, groups), numbersOf(["Length", "Stays"], lengths.map(({ name, n }) => [name, n]))));
-  }
-
-  #saveSeries() {
-    const { zones, series } = this.#shown;
-    const rows = series.flatMap(({ at, zones: told }) => zones.map((zone) => {
-      const { occupied, free, unknown, vehicles } = told.get(zone);
-      return [at, zone, occupied, free, unknown, vehicles];
-    }));
-    save(`${this.#site.name}-occupancy.csv`, csvOf(["at", "zone", "n_occupied", "n_free", "n_unknown", "n_vehicles"], rows));
-  }
-
-  #saveStays() {
-    const columns = ["session", "vehicle", "status", "entry_at", "exit_at", "duration_s", "confidence", "amount_minor", "currency"];
-    save(`${this.#site.name}-stays.csv`, csvOf([...columns, "flags"], this.#shown.stays.map((stay) => [...columns.map((name) => stay[name]), stay.flags.join(" ")])));
   }
 }
 
 function zoneChart(zone, series) {
-  const points = series.map(({ atMs, zones }) => ({ atMs, value: zones.get(zone).occupied, isKnown: zones.get(zone).unknown === 0 }));
-  const { occupied, free, unknown } = series.at(-1).zones.get(zone);
-  const stalls = occupied + free + unknown;
-  const unsure = points.some(({ isKnown }) => !isKnown) ? " Where it is shaded, stalls are unknown, and are not counted." : "";
-  const summary = `${occupied} of ${plural(stalls, "stall")} taken at the end, ${Math.max(...points.map(({ value }) => value))} at most.${unsure}`;
-  return html("div", { "data-zone": zone }, timeChart(words(zone), summary, points, stalls), numbersOf(["At", "Taken", "Unknown"], series.map(({ atMs, zones }) => [timeOfDay(atMs), zones.get(zone).occupied, zones.get(zone).unknown])));
+  const points = series.map(({ atMs, zones }) => ({ atMs, value: zones.get(zone).occupied, unknown: zones.get(zone).unknown }));
+  const { occupied, stalls } = series.at(-1).zones.get(zone);
+  const unsure = Math.max(...points.map(({ unknown }) => unknown));
+  const summary = `${occupied} of ${plural(stalls, "stall")} taken at the end, ${Math.max(...points.map(({ value }) => value))} at most.${unsure ? ` Up to ${unsure} unknown: neither free nor taken.` : ""}`;
+  return html("div", { "data-zone": zone }, timeChart(words(zone), summary, points, stalls), numbersOf(["At", "Taken", "Unknown", "Free"], series.map(({ atMs, zones }) => [timeOfDay(atMs), zones.get(zone).occupied, zones.get(zone).unknown, zones.get(zone).free])));
 }
 
-function save(name, text) {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
-  const link = html("a", { href: url, download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+const share = (of, all) => (all > 0 ? `${Math.round((100 * of) / all)} %` : "–");
+
+function zoneTable(zones) {
+  const columns = ["Zone", "Stalls", "Arrivals", "Per stall and hour", "Taken", "Time unknown", "Half stood less than", "95 % less than"];
+  const length = (seconds) => (seconds === null ? "–" : duration(seconds));
+  const rows = zones.map((one) => [
+    one.n_stalls, one.n_arrivals, one.turnover_per_stall_h === null ? "–" : one.turnover_per_stall_h.toFixed(2),
+    one.occupied_share === null ? "–" : share(one.occupied_share, 1), share(one.unknown_s, one.occupied_s + one.free_s + one.unknown_s), length(one.parkings.median_s), length(one.parkings.p95_s),
+  ]);
+  return html("table", { id: "zone-table" },
+    html("caption", {}, "Of the time in which it was known what stalls hold: a stall that only a lost camera looks at is not free."),
+    html("thead", {}, html("tr", {}, columns.map((one, i) => html("th", { scope: "col", class: i ? "number" : null }, one)))),
+    html("tbody", {}, zones.map(({ zone }, i) => html("tr", { "data-zone": zone }, html("th", { scope: "row" }, words(zone)), rows[i].map((one) => html("td", { class: "number" }, String(one)))))),
+  );
+}
+
+function lengthChart(title, lengths, noun, verb, nUnmeasured = 0) {
+  const bins = binsOf(lengths.histogram);
+  const unmeasured = nUnmeasured ? ` Of ${nUnmeasured} more the beginning or the end was not seen.` : "";
+  if (bins.length === 0) return html("div", {}, html("p", {}, html("strong", {}, title), ` No ${noun} has ended in this period.${unmeasured}`));
+  const summary = `${plural(lengths.n, noun)} that ended. ${spread(lengths, verb)}${unmeasured}`;
+  return html("div", {}, barChart(title, summary, bins.map(({ name, n }) => ({ name, values: [{ kind: "entries", value: n }] }))), numbersOf(["Length", "Number"], bins.map(({ name, n }) => [name, n])));
 }
 
 openSheet("Occupancy", (api, site) => new OccupancyPage(api, site));

@@ -1,37 +1,25 @@
-/**
- * How full zones were, over time: the one place that says how such a series is got.
- *
- * The service is asked for its state at a bounded number of moments, one at a time.
- */
+/** How full zones were, over time: one request for all of them; how long its steps are. */
 
 import { milliseconds, rfc3339 } from "../format.js";
 
-export const MOST_STEPS = 48;
+export const MOST_POINTS = 300;
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400];
 
-/**
- * @param {{fromMs: number, untilMs: number}} range
- * @param {(share: number) => void} progress 0..1, as answers come
- * @param {Object} site its model
- * @returns {Promise<{at, atMs, inside, zones: Map<string, {occupied, unknown, free, vehicles}>}[]>} in time's order
- */
-export async function seriesOf(api, site, { fromMs, untilMs }, progress, signal) {
-  const n = Math.max(2, Math.min(MOST_STEPS, Math.ceil((untilMs - fromMs) / 1000)));
-  const { position: knownAt } = await api.occupancy(site.name, {}, signal);
-  const zoneByStall = new Map(site.stalls.map(({ id, zone }) => [id, zone]));
-  const series = [];
-  for (let i = 0; i < n; i += 1) {
-    const at = rfc3339(fromMs + ((untilMs - fromMs) * i) / (n - 1));
-    series.push(pointOf(at, zoneByStall, await api.occupancy(site.name, { at, known_at: knownAt }, signal)));
-    progress((i + 1) / n);
-  }
-  return series;
+/** The shortest round step that needs no more than `MOST_POINTS`. */
+export function stepOf({ fromMs, untilMs }) {
+  const lasts_s = (untilMs - fromMs) / 1000;
+  return STEPS_S.find((step) => lasts_s / step < MOST_POINTS) ?? Math.ceil(lasts_s / (MOST_POINTS - 1));
 }
 
-function pointOf(at, zoneByStall, { zones, stalls, counters }) {
-  const told = new Map(zones.map(({ zone, n_vehicles: vehicles }) => [zone, { vehicles, free: 0, occupied: 0, unknown: 0 }]));
-  for (const { stall, state } of stalls) {
-    const counts = told.get(zoneByStall.get(stall));
-    if (counts) counts[state] += 1;
-  }
-  return { at, atMs: milliseconds(at), zones: told, inside: counters.inside };
+/** What the API is asked for: the same for the chart and for its file. */
+export const askedOf = ({ fromMs, untilMs }, knownAt, zone = null) => ({ from: rfc3339(fromMs), until: rfc3339(untilMs), known_at: knownAt, zone });
+
+/** @returns {{at, atMs, inside, zones: Map<string, {occupied, unknown, free, stalls}>}[]} in time's order */
+export function pointsOf({ points }) {
+  return points.map(({ at, zones, counters }) => ({
+    at,
+    atMs: milliseconds(at),
+    inside: counters.inside,
+    zones: new Map(zones.map((one) => [one.zone, { occupied: one.n_occupied, unknown: one.n_unknown, free: one.n_free, stalls: one.n_stalls }])),
+  }));
 }

@@ -1,0 +1,173 @@
+"""How far subscriptions and webhooks are, as the API tells it: what both have, and what they have parked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from twin.errors import Cut
+from twin.events.codec import rfc3339, subject_of, type_name
+from twin.events.envelope import RecordedFact
+from twin.events.ids import Micros, SiteId
+from twin.feeds.subscriptions import Standing
+from twin.log.port import Log
+from twin.log.subscriptions import Delivery
+
+MOST_PARKED = 1_000
+MOST_PARKED_IN_LISTS = 100
+
+
+class StandingView(Struct, frozen=True, kw_only=True):
+    """What subscriptions and webhooks have in common.
+
+    Attributes:
+        owner: the name of the key that made it; empty where access was open.
+        acknowledged_to: every fact that fits, up to here, is done.
+        lag: positions of the log after ``acknowledged_to``, whether or not they fit.
+        lag_s: for how long the oldest fact waits that fits and is not done, seconds since it was recorded; 0: none does.
+        n_blocked: of those waiting, how many stand behind one that is leased, failed or parked.
+        is_full: so many are blocked that nothing more is read.
+        holders: consumers that said their names and hold facts now.
+        next_try_at: when a fact that failed is delivered again next.
+        replays_to: positions up to this one are delivered again at the moment.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    zones: tuple[str, ...]
+    subjects: tuple[str, ...]
+    owner: str
+    created_at: str
+    acknowledged_to: str
+    head: str
+    lag: int
+    lag_s: float
+    n_waiting: int
+    n_blocked: int
+    n_leased: int
+    n_parked: int
+    n_acknowledged: int
+    n_discarded: int
+    is_full: bool
+    holders: list[str]
+    next_try_at: str | None
+    replays_to: str | None
+
+
+class ParkedView(Struct, frozen=True, kw_only=True):
+    """A fact that was given up on for now; what comes after it in its order waits.
+
+    Attributes:
+        n_behind: how many wait behind it.
+        type, subject, at, recorded_at: of the fact; null where retention took it.
+    """
+
+    position: str
+    order: str
+    n_attempts: int
+    reason: str
+    n_behind: int
+    type: str | None
+    subject: str | None
+    at: str | None
+    recorded_at: str | None
+
+
+class SubscriptionStanding(StandingView, frozen=True, kw_only=True):
+    """A subscription and how far it is."""
+
+    most_attempts: int
+
+
+class SubscriptionView(SubscriptionStanding, frozen=True, kw_only=True):
+    """The same with what it has parked."""
+
+    parked: list[ParkedView]
+
+
+class SubscriptionList(Struct, frozen=True, kw_only=True):
+    """A site's subscriptions: all names, and how far each is but for those of webhooks, which are told with them."""
+
+    subscriptions: list[str]
+    standings: list[SubscriptionStanding]
+
+
+def standing_view(name: str, standing: Standing, lag_s: float) -> dict[str, Any]:
+    """What ``StandingView`` tells."""
+    one, tally = standing.subscription, standing.tally
+    return {
+        "name": name,
+        **msgspec.to_builtins(one.filter),
+        "owner": one.owner,
+        "created_at": rfc3339(one.created_at),
+        "acknowledged_to": str(standing.acknowledged_to),
+        "head": str(standing.head),
+        "lag": standing.lag,
+        "lag_s": lag_s,
+        "n_waiting": tally.waiting,
+        "n_blocked": tally.blocked,
+        "n_leased": tally.leased,
+        "n_parked": tally.parked,
+        "n_acknowledged": one.n_acknowledged,
+        "n_discarded": one.n_discarded,
+        "is_full": standing.is_full,
+        "holders": sorted({waits.holder for waits in one.queue.values() if waits.state == "leased"} - {""}),
+        "next_try_at": _next_try_at(one.queue.values()),
+        "replays_to": None if one.replay is None else str(one.replay.until),
+    }
+
+
+def subscription_standing(standing: Standing, lag_s: float) -> dict[str, Any]:
+    """What ``SubscriptionStanding`` tells."""
+    one = standing.subscription
+    return {**standing_view(one.name, standing, lag_s), "most_attempts": one.most_attempts}
+
+
+async def parked_views(log: Log, site: SiteId, standing: Standing, *, most: int = MOST_PARKED) -> list[dict[str, Any]]:
+    """What is parked, the oldest first, as ``ParkedView`` tells it."""
+    queue = standing.subscription.queue.values()
+    parked = [one for one in queue if one.state == "parked"][:most]
+    facts = await facts_told(log, site, [one.position for one in parked])
+    waiting = Counter(one.order for one in queue)
+    before = Counter[str]()
+    found = list[dict[str, Any]]()
+    for one in parked:
+        before[one.order] += 1
+        found.append(_parked_view(one, waiting[one.order] - before[one.order], facts.get(one.position)))
+    return found
+
+
+async def facts_told(log: Log, site: SiteId, positions: Sequence[int]) -> Mapping[int, RecordedFact]:
+    """Facts by position, without those that retention took."""
+    with suppress(Cut):
+        return {fact.position: fact for fact in await log.facts_at(site, positions)}
+    found = dict[int, RecordedFact]()
+    for position in positions:
+        with suppress(Cut):
+            found |= {fact.position: fact for fact in await log.facts_at(site, [position])}
+    return found
+
+
+def _parked_view(one: Delivery, n_behind: int, fact: RecordedFact | None) -> dict[str, Any]:
+    event = None if fact is None else fact.event
+    return {
+        "position": str(one.position),
+        "order": one.order,
+        "n_attempts": one.n_attempts,
+        "reason": one.reason,
+        "n_behind": n_behind,
+        "type": None if event is None else type_name(event.payload),
+        "subject": None if event is None else subject_of(event.payload),
+        "at": None if event is None else rfc3339(event.occurred_at),
+        "recorded_at": None if fact is None else rfc3339(fact.recorded_at),
+    }
+
+
+def _next_try_at(queue: Any) -> str | None:
+    tries: list[Micros] = [one.until for one in queue if one.state == "waiting" and one.until]
+    return rfc3339(min(tries)) if tries else None
