@@ -22,10 +22,10 @@ from perception.corruptions import CorruptedSource, corruption_named
 from perception.crossings import Crossings
 from perception.detector import open_detector
 from perception.embed import open_embedder
-from perception.frames import Frame, FrameSource
+from perception.frames import FrameSource
 from perception.inference import Runtime
 from perception.models import packaged, packaged_if_any
-from perception.pictures import PictureSender
+from perception.pictures import LONGEST_PX, PictureSender
 from perception.plates import open_plates
 from perception.sender import Sender
 from perception.sinks import FileSink, Sink, SpoolSink
@@ -34,7 +34,7 @@ from perception.spool import Spool
 from perception.summary import CameraSummary, RunSummary
 from perception.synthetic.render.cli import app as rendering
 from perception.training.cli import app as training
-from perception.worker import Feed, Pace, Worker
+from perception.worker import Feed, Look, Pace, Worker
 from site_models.load import load_site, resolve
 from site_models.schema import Camera, CameraId, Site, SiteId
 from twin.errors import BadInput, TwinError
@@ -89,8 +89,12 @@ def run(
         Path | None, typer.Option(help="With --plates: a text recognizer's .onnx; default: that of the extra 'plates'.")
     ] = None,
     pictures: Annotated[
-        bool, typer.Option("--pictures", help="With --log: send each camera's picture once a second; it shows people.")
+        bool,
+        typer.Option("--pictures", help="With --log: send each camera's picture and boxes once a second; it shows people."),
     ] = False,
+    picture_px: Annotated[
+        int, typer.Option(min=160, max=8192, help="With --pictures: longest side; larger frames are sent smaller.")
+    ] = LONGEST_PX,
     out: Annotated[Path | None, typer.Option(help="Write observations to this .jsonl or .jsonl.zst file.")] = None,
     log: Annotated[
         str | None, typer.Option(help="Send observations to the service at this address; its key is in TWIN_API_KEY.")
@@ -147,7 +151,7 @@ def run(
     embeds = open_embedder(embedder, runtime=kind)
     tells, reads = open_attributes(attributes, runtime=kind), open_plates(plates, plate_reader, runtime=kind)
     with (
-        _looking(model, log if pictures else None) as look,
+        _looking(model, log if pictures else None, picture_px) as look,
         _sources(cameras, opens) as sources,
         _sink(model, out, log, spool, spool_mb, drain_s, device) as sink,
     ):
@@ -326,12 +330,12 @@ def _sources(cameras: list[Camera], opens: Callable[[Camera], FrameSource]) -> I
 
 
 @contextmanager
-def _looking(site: Site, log: str | None) -> Iterator[Callable[[Frame], None]]:
+def _looking(site: Site, log: str | None, longest_px: int) -> Iterator[Look]:
     """Where pictures go: to the service at ``log``, or nowhere."""
     if log is None:
-        yield lambda frame: None
+        yield lambda frame, boxes: None
         return
-    with PictureSender(log, site.name, key=_api_key()) as pictures:
+    with PictureSender(log, site.name, key=_api_key(), longest_px=longest_px) as pictures:
         yield pictures.offer
 
 

@@ -39,6 +39,7 @@ from twin.feeds.subscriptions import Subscriptions
 from twin.feeds.webhook_secrets import WebhookSecrets
 from twin.feeds.webhook_sender import WebhookSender
 from twin.feeds.webhooks import Webhooks
+from twin.known_calibrations import KnownCalibrations
 from twin.log.blobs import BlobStore
 from twin.log.clock import system_clock
 from twin.log.port import Log
@@ -144,8 +145,10 @@ async def _kafka(settings: Settings, sql: SqlLog) -> KafkaLog:
     )
 
 
-def _start_fusion(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], background: Background) -> None:
-    """A worker for every site; or, where a broker shares sites out, for those that this process is given."""
+def _start_fusion(
+    settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], background: Background
+) -> Mapping[SiteId, FusionWorker]:
+    """A worker for every site, which are given; or, where a broker shares sites out, for those that this process is given."""
     worker_id = f"{socket.gethostname()}-{secrets.token_hex(3)}"
 
     def worker(log: Log, site: SiteId) -> FusionWorker:
@@ -160,9 +163,10 @@ def _start_fusion(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], 
         )
 
     if logs.kafka is None:
-        for site in sites:
-            background.start(f"fusion of {site}", worker(logs.log, site).run())
-        return
+        workers = {site: worker(logs.log, site) for site in sites}
+        for site, one in workers.items():
+            background.start(f"fusion of {site}", one.run())
+        return workers
     from twin.fusion_group import FusionGroup
 
     backoff = Backoff(random.random, longest_s=5.0)
@@ -179,6 +183,7 @@ def _start_fusion(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], 
     background.start("fusion group", group.run())
     for site in sites:
         background.start(f"publishing of {site}", _publish(settings, logs, logs.kafka, sites[site], worker_id, backoff))
+    return {}
 
 
 def _start_retention(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], background: Background) -> None:
@@ -278,7 +283,8 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
         )
         access = await _opened_access(settings, stack, background)
         stack.push_async_callback(background.aclose)
-        _start_fusion(settings, logs, sites, background)
+        workers = _start_fusion(settings, logs, sites, background)
+        known = KnownCalibrations(log, {name: Fold(site) for name, site in sites.items()}, workers, system_clock)
         _start_retention(settings, logs, sites, background)
         metrics, subscriptions = Metrics(), {name: Subscriptions(log, store, site) for name, site in sites.items()}
         webhooks = _start_webhooks(settings, logs, subscriptions, metrics, background)
@@ -295,6 +301,7 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
             subscriptions=subscriptions,
             webhooks=webhooks,
             crops=blobs,
+            calibrations=known.of,
             metrics=metrics,
             checks={"parts": background.check},
             extra_routes=search.routes,

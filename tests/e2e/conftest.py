@@ -92,6 +92,26 @@ def filmed(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield origin
 
 
+@pytest.fixture(scope="module")
+def filming(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The origin of a service to which a real worker sends what it sees in the site's clips, three frames a second."""
+    folder = tmp_path_factory.mktemp("filming")
+    with _running(folder, "serve", "--site", "demo_lot") as origin:
+        words = ("run", "--clips", "--site", "demo_lot", "--log", origin, "--fps", "3", "--pictures", "--quiet")
+        with (folder / "worker.log").open("wb") as said:
+            command = [sys.executable, "-m", "perception.cli", *words, "--spool", str(folder / "spool")]
+            worker = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, cwd=folder)
+        try:
+            yield origin
+        finally:
+            worker.terminate()
+            try:
+                worker.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+
+
 @pytest.fixture
 def keyed(chromium: str, tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """The origin of a service that asks for keys, and its data folder."""

@@ -20,6 +20,7 @@ from twin.api import (
     audit,
     calibrations,
     camera_pictures,
+    camera_standing,
     crops,
     decisions,
     health,
@@ -28,6 +29,7 @@ from twin.api import (
     introspection,
     login,
     payments,
+    pictures_told,
     review,
     site_editing,
     sites,
@@ -53,7 +55,7 @@ _MOST_DESCRIBED = 32  # sets of sites whose descriptions are kept
 
 STATIC = Path(__file__).parent / "static"
 
-SHEETS = ("/sessions", "/vehicle", "/review", "/occupancy", "/edit", "/calibrate")
+SHEETS = ("/sessions", "/vehicle", "/review", "/occupancy", "/cameras", "/edit", "/calibrate")
 """Pages beside the map; each has its file."""
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -68,6 +70,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *crops.ENDPOINTS,
     *calibrations.ENDPOINTS,
     *camera_pictures.ENDPOINTS,
+    *camera_standing.ENDPOINTS,
+    *pictures_told.ENDPOINTS,
     *subscriptions.ENDPOINTS,
     *tickets.ENDPOINTS,
     *audit.ENDPOINTS,
@@ -111,6 +115,7 @@ def create_app(services: Services) -> Starlette:
     check_guarded(app.routes)
     app.state.services = services
     app.state.models = {}
+    app.state.plans = {}
     app.state.described = {}
     return app
 
