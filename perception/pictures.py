@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import httpx2
 import msgspec
 
 from perception.frames import Frame, Image
-from perception.sender import shown
+from perception.sender import detail, shown
 from site_models.schema import CameraId
 from twin.events.codec import rfc3339
 from twin.events.ids import SiteId
@@ -27,6 +28,8 @@ _MOST_BYTES = 2_000_000  # what the service takes
 _TIMEOUT_S = 5.0
 _PAUSE_S = 5.0  # after a failure
 _OLD = frozenset({409})  # a newer one is there, or the boxes do not fit this site: neither is mended by waiting
+
+_logger = logging.getLogger(__name__)
 
 
 class _Shot(NamedTuple):
@@ -113,10 +116,12 @@ class PictureSender:
             self.n_sent += 1
             self.last_trouble = None
         else:
-            self._fail(f"the service answered {answer.status_code}", is_passing=answer.status_code in _OLD)
+            self._fail(f"{self._base} answered {answer.status_code}: {detail(answer)}", is_passing=answer.status_code in _OLD)
 
     def _fail(self, trouble: str, *, is_passing: bool = False) -> None:
         self.n_failed += 1
+        if trouble != self.last_trouble:
+            _logger.warning("a picture was not taken: %s; the next one is sent all the same", trouble)
         self.last_trouble = trouble
         if not is_passing:
             self._stopping.wait(_PAUSE_S)

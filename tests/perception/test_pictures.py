@@ -99,7 +99,7 @@ def test_an_offer_does_not_wait_for_the_answer(service):
         service.wait_for(1)
 
 
-def test_a_picture_is_forgotten_where_the_service_is_away_or_refuses(service):
+def test_a_picture_is_forgotten_where_the_service_is_away_or_refuses_and_that_is_said(service, caplog):
     service.status = 503
     for url in ("http://127.0.0.1:9", service.url):
         with PictureSender(url, "lot") as pictures:
@@ -107,7 +107,7 @@ def test_a_picture_is_forgotten_where_the_service_is_away_or_refuses(service):
             while pictures.n_failed == 0:
                 time.sleep(0.01)
         assert pictures.n_sent == 0
-        assert pictures.last_trouble
+        assert pictures.last_trouble in caplog.text
 
 
 def test_the_boxes_of_its_frame_go_with_a_picture_in_one_request(service):
