@@ -148,7 +148,7 @@ async def _kafka(settings: Settings, sql: SqlLog) -> KafkaLog:
 def _start_fusion(
     settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], background: Background
 ) -> Mapping[SiteId, FusionWorker]:
-    """A worker for every site, which are given; or, where a broker shares sites out, for those that this process is given."""
+    """A worker for every site, which it gives; or, where a broker shares sites out, for those that this process is given."""
     worker_id = f"{socket.gethostname()}-{secrets.token_hex(3)}"
 
     def worker(log: Log, site: SiteId) -> FusionWorker:

@@ -345,6 +345,23 @@ def test_boxes_are_never_drawn_on_another_frames_picture(open_page):
     assert told == [["t2", "x2"], ["t5", "x5"]]
 
 
+def test_what_is_said_of_a_picture_is_what_its_age_and_its_camera_give(open_page):
+    page = open_page("/static/favicon.svg")
+    told = page.evaluate("""async () => {
+        const { ageOf, warningOf } = await import('/static/cameras/age.js');
+        const at = (seconds) => (seconds === null ? null : new Date(1e12 + 1000 * seconds).toISOString());
+        const of = (taken, received) => ({ taken_at: at(taken), received_at: at(received), boxes: [] });
+        const now = 1e12 + 100_000;
+        const cases = [of(97, 97.5), of(94, 99), of(40, 97), of(3600, 93), of(null, null)];
+        return cases.map((one) => [ageOf(one, now), warningOf(one, now, 'active'), warningOf(one, now, 'idle')]);
+    }""")
+    ages = [(age["status"], age["age_s"], age["isClockOff"]) for age, _, _ in told]
+    assert ages == [("fresh", 3, False), ("stale", 6, False), ("fresh", 3, True), ("stale", 7, True), ("none", None, False)]
+    assert [bool(active) for _, active, _ in told] == [False, True, False, True, True]
+    assert "The camera is silent" in told[1][2]
+    assert "silent" not in told[1][1]
+
+
 def test_a_service_that_is_gone_is_told_while_the_last_picture_gets_old(open_page, service: str, console_faults: list[str]):
     page = drawn(open_page(), put(service, box("x:1:12")))
     page.route("**/pictures*", lambda route: route.abort())

@@ -39,6 +39,8 @@ async def read_form(body: bytes, content_type: str) -> tuple[bytes, PictureBoxes
         names = sorted(name for name, _ in form.multi_items())
         if tuple(names) != _PARTS:
             raise BadInput(f"the form has the parts {names}; send 'picture' and 'boxes', each once")
+        if isinstance(form["picture"], str):
+            raise BadInput("the part 'picture' is a field of text; send it as a file, with a filename")
         picture, boxes = await _bytes(form["picture"]), await _bytes(form["boxes"])
     finally:
         await form.close()

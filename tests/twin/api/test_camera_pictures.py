@@ -1,6 +1,7 @@
 """The latest picture of each camera, in memory, and what is seen in it."""
 
 import asyncio
+import tempfile
 
 import msgspec
 import numpy as np
@@ -148,6 +149,7 @@ async def test_a_picture_that_was_overtaken_is_refused_until_the_newer_one_is_ol
         (form(BOX, frame_px=(200, 100)), 409, "frame of 200x100"),
         (form(BOX, jpeg=b"GIF89a"), 409, "not a JPEG"),
         ({"picture": form()["picture"]}, 422, "'boxes', each once"),
+        (form() | {"picture": (None, JPEG, "image/jpeg")}, 422, "with a filename"),
         (form() | {"more": (None, b"1")}, 422, "each once"),
         (form() | {"boxes": (None, b"[" * 100_000)}, 422, "cannot be read"),
         (form() | {"boxes": (None, b" " * (BOXES_BYTES + 1))}, 422, "maximum size"),
@@ -161,6 +163,14 @@ async def test_a_form_that_does_not_fit_is_refused_as_a_whole(serve, parts, stat
         assert (answer.status_code, words in answer.json()["detail"]) == (status, True), answer.json()["detail"]
         one = await left(running)
         assert (one["taken_at"], len(one["boxes"])) == (AT["at"], 1)
+
+
+async def test_no_part_of_a_picture_is_ever_on_disk(serve, monkeypatch, tmp_path):
+    async with serve() as running:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "not-there"))
+        large = JPEG + b"0" * 1_900_000
+        assert (await running.http.put(URL, files=form(BOX, jpeg=large), params=AT)).status_code == 204
+        assert (await running.http.get(URL)).content == large
 
 
 async def test_a_form_that_is_none_is_refused(serve):

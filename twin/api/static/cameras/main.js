@@ -177,7 +177,8 @@ class Page {
   #age() {
     const nowMs = performance.now() + this.#serviceAhead_ms;
     const states = this.#beside.state.cameras;
-    this.#wall.age(this.#told.values(), nowMs, states);
+    // A small picture's turn may be a round or two after a newer one was told of: its own age counts.
+    this.#wall.age([...this.#told.values()].map((told) => this.#shown.get(told.camera)?.told ?? told), nowMs, states);
     const told = this.#shown.get(this.#camera)?.told ?? this.#told.get(this.#camera);
     if (!told) return;
     const now = states.get(this.#camera);
