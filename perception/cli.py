@@ -21,6 +21,7 @@ from perception.detector import open_detector
 from perception.embed import open_embedder
 from perception.inference import Runtime
 from perception.models import packaged, packaged_if_any
+from perception.pictures import LONGEST_PX
 from perception.plates import open_plates
 from perception.reporting import report, say_nothing, show_progress
 from perception.sink_choice import looking, sink_of, spool_sink
@@ -81,8 +82,12 @@ def run(
         Path | None, typer.Option(help="With --plates: a text recognizer's .onnx; default: that of the extra 'plates'.")
     ] = None,
     pictures: Annotated[
-        bool, typer.Option("--pictures", help="With --log: send each camera's picture once a second; it shows people.")
+        bool,
+        typer.Option("--pictures", help="With --log: send each camera's picture and boxes once a second; it shows people."),
     ] = False,
+    picture_px: Annotated[
+        int, typer.Option(min=160, max=8192, help="With --pictures: longest side; larger frames are sent smaller.")
+    ] = LONGEST_PX,
     out: Annotated[Path | None, typer.Option(help="Write observations to this .jsonl or .jsonl.zst file.")] = None,
     log: Annotated[
         str | None, typer.Option(help="Send observations to the service at this address; its key is in TWIN_API_KEY.")
@@ -139,7 +144,7 @@ def run(
     embeds = open_embedder(embedder, runtime=kind)
     tells, reads = open_attributes(attributes, runtime=kind), open_plates(plates, plate_reader, runtime=kind)
     with (
-        looking(model, log if pictures else None) as look,
+        looking(model, log if pictures else None, picture_px) as look,
         sources_of(cameras, opens) as sources,
         sink_of(model, out, log, spool, spool_mb, drain_s, device) as sink,
     ):

@@ -44,6 +44,9 @@ class Emission:
 class CameraEmitter:
     """Turns the frames of one camera into emissions; keeps the camera's tracker and views.
 
+    Attributes:
+        boxes: all of the last frame, those that stand still and were left out of its emission too.
+
     Boxes whose bottom centre is outside of the camera's region are left out before tracking.
     """
 
@@ -71,6 +74,7 @@ class CameraEmitter:
         self._attributes, self._plates = attributes, plates
         self._turns = PlateTurns()
         self._forget_at: Micros = 0
+        self.boxes: tuple[DetectedBox, ...] = ()
         self.n_embeddings = 0
 
     @property
@@ -85,6 +89,7 @@ class CameraEmitter:
         """
         tracked = self._tracker.update(frame.exposed_at, self._inside(detections))
         boxes = [self._box(frame, box, scale) for box in tracked]
+        self.boxes = tuple(boxes)
         at = frame.exposed_at
         still = [self._stillness.is_unchanged(box.tracklet, at, box.box_px, box.box_sigma_px) for box in boxes]
         observed = FrameObserved(

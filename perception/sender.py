@@ -168,7 +168,7 @@ class Sender:
         elif response.status_code not in _BATCH_REFUSED:
             self._refuse(response)
         elif len(items) == 1:
-            self._spool.park(items[0], _detail(response))
+            self._spool.park(items[0], detail(response))
         else:
             middle = len(items) // 2
             self._post(items[:middle])
@@ -198,22 +198,22 @@ class Sender:
             raise BadInput(f"'{self._base}' is no address: {wrong}; check --log") from None
         if response.status_code in (401, 403):
             raise _Barred(
-                f"{self._base} does not let this edge in ({response.status_code}: {_detail(response)}); put a key with scope"
+                f"{self._base} does not let this edge in ({response.status_code}: {detail(response)}); put a key with scope"
                 " 'ingest' for this site into TWIN_API_KEY and start again. The spool keeps what was seen"
             )
         is_full_of_crops = method == "PUT" and response.status_code == 507
         if response.status_code in (408, 425, 429) or (response.status_code >= 500 and not is_full_of_crops):
-            raise _Unavailable(f"{self._base} answered {response.status_code}: {_detail(response)}")
+            raise _Unavailable(f"{self._base} answered {response.status_code}: {detail(response)}")
         return response
 
     def _refuse(self, response: httpx2.Response) -> None:
         raise BadInput(
-            f"{response.url} answered {response.status_code}: {_detail(response)}; correct the address or the site."
+            f"{response.url} answered {response.status_code}: {detail(response)}; correct the address or the site."
             f" The spool '{self._spool.folder}' keeps {len(self._spool)} observations"
         )
 
 
-def _detail(response: httpx2.Response) -> str:
+def detail(response: httpx2.Response) -> str:
     """The detail of a problem+json body, else the start of the body."""
     try:
         problem = msgspec.json.decode(response.content, type=dict[str, Any])

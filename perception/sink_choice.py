@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from perception.crossings import Crossings
-from perception.frames import Frame
 from perception.pictures import PictureSender
 from perception.sender import Sender
 from perception.sinks import FileSink, Sink, SpoolSink
 from perception.spool import Spool
+from perception.worker import Look
 from site_models.schema import Site, SiteId
 from twin.client_key import client_key
 from twin.errors import BadInput, TwinError
@@ -21,12 +21,12 @@ from twin.events.observations import Observation
 
 
 @contextmanager
-def looking(site: Site, log: str | None) -> Iterator[Callable[[Frame], None]]:
+def looking(site: Site, log: str | None, longest_px: int) -> Iterator[Look]:
     """Where pictures go: to the service at ``log``, or nowhere."""
     if log is None:
-        yield lambda frame: None
+        yield lambda frame, boxes: None
         return
-    with PictureSender(log, site.name, key=client_key(os.environ)) as pictures:
+    with PictureSender(log, site.name, key=client_key(os.environ), longest_px=longest_px) as pictures:
         yield pictures.offer
 
 

@@ -24,10 +24,15 @@ from perception.summary import CameraSummary
 from site_models.schema import Camera, CameraId
 from twin.errors import SourceError
 from twin.events.ids import SECOND, Micros
+from twin.events.observations import DetectedBox
 
 _PROGRESS_EVERY_S = 2.0
 _DETECTED = {True: 2, False: 8}
 """Frames that may wait between detecting and emitting; few in real time, where each is so much delay."""
+
+
+Look = Callable[[Frame, Sequence[DetectedBox]], None]
+"""Is shown a frame, and what was seen in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class Worker:
 
     One thread a camera decodes, as many detect as the detector can use, and the caller's tracks, embeds and writes, in the
     order in which frames were taken. A source that breaks ends its camera alone; a detector or sink that fails ends the run.
-    ``look`` is shown every frame in that order, and may not take long.
+    ``look`` is shown every frame in that order, with all of its boxes, and may not take long.
     """
 
     def __init__(
@@ -74,7 +79,7 @@ class Worker:
         pace: Pace,
         attributes: AttributeReader | None = None,
         plates: PlateReader | None = None,
-        look: Callable[[Frame], None] = lambda frame: None,
+        look: Look = lambda frame, boxes: None,
         progress: Callable[[Mapping[CameraId, CameraSummary], float], None] = lambda cameras, seconds: None,
     ) -> None:
         self._feeds = feeds
@@ -175,9 +180,9 @@ class Worker:
         shown_s = started_s
         while (detected := self._detected.get()) is not None:
             frame, detections = detected[0], detected[1].result()
-            self._look(frame)
             emitter = self._emitters[frame.camera]
             self._sink.write(emitter.emit(frame, detections, self._detector.scale(frame.size_px)))
+            self._look(frame, emitter.boxes)
             summary = self.summaries[frame.camera]
             summary.frames += 1
             summary.detections += int(np.count_nonzero(detections.scores >= self._min_score))

@@ -106,14 +106,18 @@ def _check_clips(folder: str, site: Site) -> None:
         ) from None
 
 
-async def _start_edge(site: str, simulated: Simulated | None, url: str, spool: Path) -> asyncio.subprocess.Process:
+def edge_words(site: str, simulated: Simulated | None, url: str, spool: Path) -> list[str]:
+    """What ``perceive`` is told. A demo's pictures show nobody, so they are sent too."""
     words = (
-        ["run", "--clips", "--quiet"]
+        ["run", "--clips", "--quiet", "--pictures"]
         if simulated is None
         else ["simulate", "--seed", str(simulated.seed), "--profile", simulated.profile]
     )
-    words += ["--site", site, "--log", url, "--spool", str(spool)]
-    command = [sys.executable, "-m", "perception.cli", *words]
+    return [*words, "--site", site, "--log", url, "--spool", str(spool)]
+
+
+async def _start_edge(site: str, simulated: Simulated | None, url: str, spool: Path) -> asyncio.subprocess.Process:
+    command = [sys.executable, "-m", "perception.cli", *edge_words(site, simulated, url, spool)]
     return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
 
 

@@ -22,10 +22,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from billed_day import SITE, keep_pictures
 
+from site_models.load import resolve
+
 START_S = 60.0
 FILMED_S = 150.0
 QUIET_S = 12.0  # longer than a camera takes to be told silent
 FILMED_VEHICLES = 15
+FILMING = ("aisle-1-east", "gate-in")
 FOLDED_S = 4.0  # without a new fact
 CHROMIUM_ARGS = (
     "--no-sandbox",
@@ -90,6 +93,36 @@ def filmed(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         _wait_until_filmed(origin)
         _wait_until_quiet(origin)
         yield origin
+
+
+@pytest.fixture(scope="module")
+def filming(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The origin of a service to which a real worker sends what it sees in the site's clips, three frames a second.
+
+    Of two cameras, as looking takes a processor; for the documentation's picture, of all.
+    """
+    folder = tmp_path_factory.mktemp("filming")
+    site = resolve("demo_lot")
+    if not os.environ.get("PAGES_SCREENSHOTS_TO"):
+        site = shutil.copytree(site, folder / "site")
+        clips = site / "clips" / "clips.toml"
+        kept = [one for one in clips.read_text().splitlines() if ".mp4" not in one or any(name in one for name in FILMING)]
+        clips.write_text("\n".join(kept))
+    with _running(folder, "serve", "--site", str(site)) as origin:
+        words = ("run", "--clips", "--site", str(site), "--log", origin, "--fps", "3", "--pictures", "--quiet")
+        with (folder / "worker.log").open("wb") as said:
+            command = [sys.executable, "-m", "perception.cli", *words, "--spool", str(folder / "spool")]
+            worker = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, cwd=folder)
+        try:
+            yield origin
+            assert worker.poll() is None, (folder / "worker.log").read_text()
+        finally:
+            worker.terminate()
+            try:
+                worker.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
 
 
 @pytest.fixture

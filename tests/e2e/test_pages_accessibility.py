@@ -21,12 +21,25 @@ SHEETS = {
 CHECKED = {
     **SHEETS,
     "subscriptions": ("/subscriptions", {}, "main[data-shown]"),
+    "cameras": ("/cameras", {}, "#wall [data-status]"),
     "explore": ("/explore", {}, "#filters [name=kind]"),
     "inside": ("/-/cameras", {}, "#told table"),
     "docs": ("/docs", {}, ".operation"),
 }
-OTHERS = ("/", "/explore", "/edit", "/calibrate", "/subscriptions", "/-/cameras", "/docs")
-NAMES = ("Map", "Sessions", "Review", "Occupancy", "Explore", "Edit", "Calibrate", "Subscriptions", "Inside", "Interface")
+OTHERS = ("/", "/cameras", "/explore", "/edit", "/calibrate", "/subscriptions", "/-/cameras", "/docs")
+NAMES = (
+    "Map",
+    "Cameras",
+    "Sessions",
+    "Review",
+    "Occupancy",
+    "Explore",
+    "Edit",
+    "Calibrate",
+    "Subscriptions",
+    "Inside",
+    "Interface",
+)
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 DESK = {"viewport": {"width": 1440, "height": 900}}
 
@@ -107,7 +120,7 @@ def test_the_navigation_is_the_same_on_every_page_and_keeps_the_site(windows):
         current = page.locator(".pages [aria-current=page]")
         expect(current).to_have_count(0 if path == "/vehicle" else 1)
     assert seen == {NAMES}
-    for name in ("Sessions", "Review", "Occupancy", "Explore", "Edit", "Calibrate", "Subscriptions", "Map"):
+    for name in ("Cameras", "Sessions", "Review", "Occupancy", "Explore", "Edit", "Calibrate", "Subscriptions", "Map"):
         page.goto(f"/sessions?site={SITE}")
         page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
         page.wait_for_url(f"**/{'' if name == 'Map' else name.lower()}?*site={SITE}*")
@@ -121,6 +134,7 @@ def test_the_navigation_is_the_same_on_every_page_and_keeps_the_site(windows):
         "/subscriptions",
         *(path for path, _, _ in SHEETS.values()),
         "/",
+        "/cameras",
         "/explore",
         "/-/cameras",
         "/docs",

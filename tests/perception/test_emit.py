@@ -85,6 +85,16 @@ def test_a_parked_car_becomes_an_unchanged_tracklet(camera):
     assert all(frame.unchanged == ("north:3:1",) for frame in frames[1:] if not frame.boxes)
 
 
+def test_what_stands_still_is_among_the_boxes_of_the_frame_though_it_is_not_sent_again(camera):
+    emits = emitter(camera)
+    frames = [one.payload for one in run(emits, [[(10, 10, 90, 60)]] * 12) if isinstance(one.payload, FrameObserved)]
+    assert (frames[-1].boxes, frames[-1].unchanged) == ((), ("north:3:1",))
+    assert [(box.tracklet, box.box_px) for box in emits.boxes] == [("north:3:1", (10.0, 10.0, 90.0, 60.0))]
+    gone = emitter(camera)
+    run(gone, [*[[(10, 10, 90, 60)]] * 3, []])
+    assert gone.boxes == ()
+
+
 def test_boxes_whose_foot_is_outside_of_the_region_are_left_out(camera):
     ring = ((0.0, 100.0), (320.0, 100.0), (320.0, 192.0), (0.0, 192.0))
     watched = msgspec.structs.replace(camera, region_px=ring)

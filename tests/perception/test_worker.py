@@ -21,10 +21,10 @@ from twin.events.observations import FrameObserved, TrackletEmbedded
 def work(colour_detector, tmp_path):
     """``work(feeds, pace)``: run a worker into a file; returns it and the events of the file."""
 
-    def run(feeds, pace=None, name="out.jsonl", detector=None, before=lambda worker: None):
+    def run(feeds, pace=None, name="out.jsonl", detector=None, before=lambda worker: None, **given):
         sink = FileSink(tmp_path / name, site="lot", device="edge")
         detects = detector or open_detector(colour_detector())
-        worker = Worker(feeds, detects, ColourEmbedder(), sink, min_score=0.3, pace=pace or Pace())
+        worker = Worker(feeds, detects, ColourEmbedder(), sink, min_score=0.3, pace=pace or Pace(), **given)
         before(worker)
         try:
             worker.run()
@@ -84,6 +84,16 @@ def test_a_driving_car_in_a_video_is_one_tracklet_in_one_file(work, camera, driv
     summary = worker.summaries["north"]
     assert (summary.frames, summary.detections, summary.tracklets, summary.embeddings) == (30, 30, 1, len(views))
     assert summary.error is None
+
+
+def test_who_looks_is_shown_every_frame_with_its_own_boxes(work, camera, drive, write_video, tmp_path):
+    video, looked = write_video(tmp_path / "a.mp4", drive(12)), []
+    _, events = work(
+        [Feed(camera, open_source(camera, str(video)))], look=lambda frame, boxes: looked.append((frame.exposed_at, boxes))
+    )
+    sent = [(event.occurred_at, event.payload.boxes) for event in events if isinstance(event.payload, FrameObserved)]
+    assert looked == sent
+    assert len(looked[-1][1]) == 1
 
 
 def test_the_same_video_gives_the_same_file(work, camera, drive, write_video, tmp_path):

@@ -1,7 +1,7 @@
 """The record of who searched, decided, read a plate or opened a picture. It holds no pictures and no plates.
 
 Entries that wait while others are written go into the next transaction together: looking through a page of pictures costs
-some writes, not one for each.
+some writes, not one for each. Who watches a camera opens its picture every second, and is recorded once a minute.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from twin.log.clock import Clock
 Action = Literal["search", "decision", "plate", "crop", "picture"]
 
 DAY_US = 86_400_000_000
+WATCHED: Micros = 60_000_000
+"""How long who opened a camera's picture may go on without another entry."""
 _MOST_WAITING = 1_000
+_MOST_WATCHED = 10_000
 _TRIM_EVERY_S = 3_600.0
 
 _logger = logging.getLogger(__name__)
@@ -72,9 +75,27 @@ class Audit:
         self._trim = trim
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._watched: dict[tuple[str, ...], Micros] = {}
 
     async def note(self, entry: Entry) -> None:
-        """Record it; it is on disk when this returns. Raises Overloaded where it is not: then nothing may be answered."""
+        """Record it; it is on disk when this returns, or the same look of the last minute is.
+
+        Raises:
+            Overloaded: it is not: then nothing may be answered.
+        """
+        if entry.action != "picture":
+            await self._record(entry)
+            return
+        look = (entry.site, entry.key, entry.address, entry.subject)
+        if 0 <= entry.at - self._watched.get(look, -WATCHED) < WATCHED:
+            return
+        await self._record(entry)
+        self._watched.pop(look, None)
+        self._watched[look] = entry.at
+        if len(self._watched) > _MOST_WATCHED:
+            del self._watched[next(iter(self._watched))]
+
+    async def _record(self, entry: Entry) -> None:
         if len(self._waiting) >= _MOST_WAITING:
             raise Overloaded(f"{_MOST_WAITING} entries wait for the access database; try again later")
         done = asyncio.get_running_loop().create_future()

@@ -20,6 +20,7 @@ from twin.api import (
     audit,
     calibrations,
     camera_pictures,
+    camera_standing,
     crops,
     decisions,
     health,
@@ -29,6 +30,7 @@ from twin.api import (
     login,
     occupancy,
     payments,
+    pictures_told,
     review,
     site_editing,
     sites,
@@ -54,7 +56,7 @@ _MOST_DESCRIBED = 32  # sets of sites whose descriptions are kept
 
 STATIC = Path(__file__).parent / "static"
 
-SHEETS = ("/sessions", "/vehicle", "/review", "/occupancy", "/subscriptions", "/edit", "/calibrate")
+SHEETS = ("/sessions", "/vehicle", "/review", "/occupancy", "/cameras", "/subscriptions", "/edit", "/calibrate")
 """Pages beside the map; each has its file."""
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -70,6 +72,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *crops.ENDPOINTS,
     *calibrations.ENDPOINTS,
     *camera_pictures.ENDPOINTS,
+    *camera_standing.ENDPOINTS,
+    *pictures_told.ENDPOINTS,
     *subscriptions.ENDPOINTS,
     *tickets.ENDPOINTS,
     *audit.ENDPOINTS,
@@ -113,6 +117,7 @@ def create_app(services: Services) -> Starlette:
     check_guarded(app.routes)
     app.state.services = services
     app.state.models = {}
+    app.state.plans = {}
     app.state.described = {}
     return app
 

@@ -1,4 +1,4 @@
-"""The latest picture of each camera, to calibrate on. It shows people: kept in memory alone, one a camera, and never logged."""
+"""The latest picture of each camera. It shows people: kept in memory alone, one a camera, and never logged."""
 
 from __future__ import annotations
 
@@ -6,24 +6,40 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from site_models.schema import Camera
 from twin.api.calibrations import camera_of
 from twin.api.crops import JPEG
 from twin.api.endpoint import Endpoint, Parameter
 from twin.api.exchange import body_of, services_of, site_of
-from twin.errors import BadInput, ImageRejected
-from twin.events.codec import time_of
-from twin.events.ids import CameraId, SiteId
+from twin.api.picture_form import BOXES_BYTES, FORM, read_form
+from twin.errors import BadInput, Contradiction, ImageRejected
+from twin.events.codec import rfc3339, time_of
+from twin.events.ids import SECOND, CameraId, Micros, SiteId
+from twin.events.pictures import PictureBoxes
 from twin.events.wire import TIME
 
 PICTURE_BYTES = 2_000_000
+REORDERED: Micros = 10 * SECOND
+"""A picture that is older than the kept one was overtaken by it, if that came so short a while ago; after that the camera's
+clock was put back, and its pictures are taken again."""
+
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 class Picture(Struct, frozen=True, kw_only=True):
-    """As it was sent; ``taken_at`` is RFC 3339."""
+    """As it was sent.
+
+    Attributes:
+        taken_at: as text, as it was given; ``exposed_at`` is the same time.
+        received_at: by the service's clock.
+        seen: the boxes of this very frame; None where none were sent with it.
+    """
 
     jpeg: bytes
     taken_at: str
+    exposed_at: Micros
+    received_at: Micros
+    seen: PictureBoxes | None = None
 
 
 LatestPictures = dict[tuple[SiteId, CameraId], Picture]
@@ -31,18 +47,49 @@ LatestPictures = dict[tuple[SiteId, CameraId], Picture]
 
 
 async def put_picture(request: Request) -> Response:
-    """Keep a picture in the place of the one before."""
+    """Keep a picture, with its boxes, in the place of the one before."""
     services, site, camera = services_of(request), site_of(request), camera_of(request)
     taken_at = request.query_params.get("at", "")
     try:
-        time_of("at", taken_at)
+        exposed_at = time_of("at", taken_at)
     except ValueError as wrong:
         raise BadInput(f"{wrong}; give ?at= with the picture's exposure time") from None
-    body = await body_of(request, most_bytes=PICTURE_BYTES)
-    if not body.startswith(JPEG):
-        raise ImageRejected(f"the body of {len(body)} bytes is not a JPEG picture; encode it as JPEG")
-    services.pictures[site.name, camera.id] = Picture(jpeg=body, taken_at=taken_at)
+    jpeg, seen = await _sent(request, camera)
+    given = Picture(jpeg=jpeg, taken_at=taken_at, exposed_at=exposed_at, received_at=services.access.clock(), seen=seen)
+    _check_newer(services.pictures.get((site.name, camera.id)), given)
+    services.pictures[site.name, camera.id] = given
     return Response(status_code=204)
+
+
+async def _sent(request: Request, camera: Camera) -> tuple[bytes, PictureBoxes | None]:
+    """The picture, and its boxes where it is a form; raises ImageRejected or Contradiction for what is no JPEG."""
+    media = request.headers.get("content-type", "")
+    if not media.lower().startswith(FORM):
+        jpeg = await body_of(request, most_bytes=PICTURE_BYTES)
+        if not jpeg.startswith(JPEG):
+            raise ImageRejected(f"the body of {len(jpeg)} bytes is not a JPEG picture; encode it as JPEG")
+        return jpeg, None
+    jpeg, seen = await read_form(await body_of(request, most_bytes=PICTURE_BYTES + BOXES_BYTES), media)
+    if not jpeg.startswith(JPEG):
+        raise Contradiction(f"the part 'picture' of {len(jpeg)} bytes is not a JPEG picture; encode it as JPEG")
+    if seen.frame_px != camera.frame_px:
+        raise Contradiction(
+            f"the boxes are in a frame of {seen.frame_px[0]}x{seen.frame_px[1]} pixels, and camera '{camera.id}' has"
+            f" {camera.frame_px[0]}x{camera.frame_px[1]}; give boxes in pixels of the full frame"
+        )
+    return jpeg, seen
+
+
+def _check_newer(kept: Picture | None, given: Picture) -> None:
+    """Raise Contradiction for a picture that another one overtook."""
+    if kept is None or given.exposed_at >= kept.exposed_at:
+        return
+    since = given.received_at - kept.received_at
+    if 0 <= since <= REORDERED:
+        raise Contradiction(
+            f"a newer picture, taken at {kept.taken_at}, came {since / SECOND:.1f} s before this one, taken at"
+            f" {given.taken_at}; send the newest alone"
+        )
 
 
 async def get_picture(request: Request) -> Response:
@@ -51,10 +98,18 @@ async def get_picture(request: Request) -> Response:
     found = services.pictures.get((site.name, camera.id))
     if found is None:
         return Response(status_code=204, headers=_HEADERS)
-    return Response(found.jpeg, headers={**_HEADERS, "x-taken-at": found.taken_at}, media_type="image/jpeg")
+    headers = {**_HEADERS, "x-taken-at": found.taken_at, "x-received-at": rfc3339(found.received_at)}
+    return Response(found.jpeg, headers=headers, media_type="image/jpeg")
 
 
 _PATH = "/v1/sites/{site}/cameras/{camera}/picture"
+_JPEG = {"type": "string", "format": "binary"}
+_FORM = {
+    "type": "object",
+    "properties": {"picture": _JPEG, "boxes": {"$ref": "#/components/schemas/PictureBoxes"}},
+    "required": ["picture", "boxes"],
+    "additionalProperties": False,
+}
 
 ENDPOINTS = (
     Endpoint(
@@ -63,11 +118,14 @@ ENDPOINTS = (
         status=204,
         handler=put_picture,
         scope="ingest",
-        about="The latest picture of a camera; it takes the place of the one before, and is kept in memory alone.",
+        about="The latest picture of a camera, with or without what was seen in it; it takes the place of the one before, and"
+        " is kept in memory alone. One that is older than the kept one is refused.",
         answer=None,
         parameters=(Parameter(name="at", about="Exposure time.", schema=TIME, is_required=True),),
-        takes={"image/jpeg": {"type": "string", "format": "binary"}},
-        refusals=(404, 413, 422),
+        takes={"image/jpeg": _JPEG, FORM: _FORM},
+        encoding={"picture": {"contentType": "image/jpeg"}, "boxes": {"contentType": "application/json"}},
+        parts=(PictureBoxes,),
+        refusals=(404, 409, 413, 422),
     ),
     Endpoint(
         path=_PATH,

@@ -77,6 +77,8 @@ class Endpoint:
         may_lack_body: nothing at all is a body too.
         may_be_empty: 204 is an answer too: there is nothing, and that is no error.
         body_example, answer_example: what goes in and comes out, for whoever reads the documentation.
+        encoding: media types of a form's parts, as OpenAPI has it.
+        parts: types that ``takes`` refers to.
     """
 
     path: str
@@ -96,3 +98,5 @@ class Endpoint:
     may_be_empty: bool = False
     body_example: Any = None
     answer_example: Any = None
+    encoding: Mapping[str, Mapping[str, Any]] | None = None
+    parts: tuple[type[Struct], ...] = ()

@@ -99,6 +99,7 @@ def _schemas(endpoints: Sequence[Endpoint], routes: Iterable[Route]) -> tuple[di
     told = [endpoint.answer for endpoint in endpoints if not isinstance(endpoint.answer, str | None)]
     told += [getattr(route.endpoint, "answer") for route in routes if hasattr(route.endpoint, "answer")]  # noqa: B009
     types = [*told, *(endpoint.body for endpoint in endpoints if endpoint.body is not None), Problem]
+    types += [part for endpoint in endpoints for part in endpoint.parts]
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
     data, of_events = payload_schemas()
     facts = {name: fact_schema(name, schema) for name, schema in data.items() if name in FACT_TYPES}
@@ -143,6 +144,8 @@ def _answer(endpoint: Endpoint, schema_by_type: Mapping[int, Any]) -> dict[str, 
 def _body(endpoint: Endpoint, schema_by_type: Mapping[int, Any]) -> dict[str, Any]:
     takes, example = endpoint.takes or {}, endpoint.body_example
     content = {media: _with_example(schema, example if schema.get("$ref") else None) for media, schema in takes.items()}
+    if endpoint.encoding is not None:
+        content["multipart/form-data"] |= {"encoding": endpoint.encoding}
     if endpoint.body is not None:
         content["application/json"] = _with_example(
             {**schema_by_type[id(endpoint.body)], **(endpoint.body_rules or {})}, example

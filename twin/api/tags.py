@@ -35,7 +35,11 @@ TAGS = (
     ),
     Tag("Webhooks", "Facts sent to the addresses of other systems.", _under("webhooks")),
     Tag("Observations", "What sensors and other systems saw, and pictures of it.", _under("observations", "crops")),
-    Tag("Cameras", "Latest pictures of cameras, and their calibration.", (f"{_SITE}/cameras/{{camera}}/",)),
+    Tag(
+        "Cameras",
+        "Latest pictures of cameras with what was seen in them, and their calibration.",
+        (f"{_SITE}/cameras/{{camera}}/", *_under("pictures")),
+    ),
     Tag("Sites", "The sites served, their models, and new versions of them.", ("/v1/sites", f"{_SITE}/model/")),
     Tag(
         "Access",

@@ -17,6 +17,7 @@ from twin.errors import Overloaded, TwinError
 from twin.events.ids import SiteId
 from twin.feeds.channel import Channel
 from twin.feeds.delta import difference
+from twin.feeds.names import TrackletNames
 from twin.feeds.present import SETTLE, Present
 from twin.feeds.subscriber import HARD_LIMIT, SOFT_LIMIT, Close, Slowness, Subscriber, Write
 from twin.feeds.view import EVERYTHING, LiveFilter, View
@@ -63,10 +64,12 @@ class Hub:
 
     Attributes:
         slowness: how often clients did not keep up.
+        names: which vehicle each camera's tracklet is now.
     """
 
     def __init__(self, log: Log, timeline: Timeline, *, epoch: str, limits: Limits = DEFAULT_LIMITS) -> None:
         self.site: SiteId = timeline.site.name
+        self.names = TrackletNames()
         self._log = log
         self._timeline = timeline
         self._limits = limits
@@ -273,6 +276,7 @@ class Hub:
     async def _take_until_stale(self) -> bool:
         """Fold facts as they come; True when the log ended, False when the present has to be loaded anew."""
         async for facts in self._log.tail_facts(self.site, after=self._present.position):
+            self.names.take(facts)
             if not self._present.take(facts):
                 return False
         return True
@@ -287,4 +291,5 @@ class Hub:
         recent = [
             fact async for page in net_facts(self._log, self.site, everything, after_at=settled.until_at) for fact in page
         ]
+        await self.names.catch_up(self._log, self.site, until=everything.known_at, at=graph.at)
         self._present.load(recent, settled=packed, settled_at=settled.at, position=everything.known_at)

@@ -150,6 +150,16 @@ export class Api {
     return answer.status === 204 ? null : { blob: await answer.blob(), takenAt: answer.headers.get("x-taken-at") };
   }
 
+  /** What latest pictures show, with the vehicles that the twin has for their boxes; of one camera, or of all (null). */
+  pictures(site, camera, signal) {
+    return this.#get(`${siteRoot(site)}/pictures`, { camera }, signal);
+  }
+
+  /** The plan as it appears in a camera's pictures, by its newest calibration. */
+  planInPicture(site, camera, signal) {
+    return this.#get(`${cameraRoot(site, camera)}/plan`, {}, signal);
+  }
+
   /** Every fault that a site would have with other zones, stalls, lanes and portals, and what differs from now. */
   checkModel(site, features, signal) {
     return this.#ask(`${siteRoot(site)}/model/check`, {}, { ...asJson(features), signal });

@@ -32,7 +32,11 @@ class Page {
     this.#api = api;
     this.#site = site;
     const { name } = site;
-    this.#map = new SiteMap(part("map-section"), site, { pick: this.pick, level: (level) => writeAddress({ level }) });
+    this.#map = new SiteMap(part("map-section"), site, {
+      pick: this.pick,
+      level: (level) => writeAddress({ level }),
+      cameraUrl: (camera) => `/cameras?${new URLSearchParams({ site: name, camera })}`,
+    });
     this.#timeline = new Timeline((moment, signal) => api.state(name, moment, signal), {
       changed: () => this.#momentChanged(),
       state: (state, how) => this.#showPast(state, how),

@@ -2,7 +2,7 @@
 
 import { put } from "./elements.js";
 
-const OF_SITE = ["/", "/sessions", "/review", "/occupancy", "/explore", "/edit", "/calibrate", "/subscriptions"];
+const OF_SITE = ["/", "/cameras", "/sessions", "/review", "/occupancy", "/explore", "/edit", "/calibrate", "/subscriptions"];
 const links = [...document.querySelectorAll(".pages a")];
 const isHere = (path) => (path === "/" ? location.pathname === "/" : location.pathname.startsWith(path));
 

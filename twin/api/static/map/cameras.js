@@ -10,8 +10,11 @@ export class CameraLayer {
   footprints = svg("g", { class: "footprints", "aria-hidden": "true" });
   element = svg("g", { class: "cameras" });
   #cameras = new Map();
+  #hrefOf;
 
-  constructor(cameras) {
+  /** @param {((camera: string) => string)=} hrefOf where a camera's icon leads; without it, nowhere */
+  constructor(cameras, hrefOf = null) {
+    this.#hrefOf = hrefOf;
     for (const camera of cameras) this.#add(camera);
   }
 
@@ -21,7 +24,7 @@ export class CameraLayer {
       if (!drawn) continue;
       put(drawn.footprint, "data-state", state);
       put(drawn.icon, "data-state", state);
-      put(drawn.icon, "aria-label", `Camera ${camera}: ${TOLD[state] ?? state}`);
+      put(drawn.icon, "aria-label", `Camera ${camera}: ${TOLD[state] ?? state}${this.#hrefOf ? ". See what it sees" : ""}`);
     }
   }
 
@@ -45,8 +48,10 @@ export class CameraLayer {
   #icon(id, level, place, middle) {
     const [x, y] = planPoint(place);
     const heading = middle ? headingOf([middle[0] - place[0], middle[1] - place[1]]) : 0;
-    return svg("g", { class: "camera", role: "img", "aria-label": `Camera ${id}`, "data-camera": id, "data-level": level, "data-state": "unseen", transform: `translate(${x} ${y})` },
+    const named = this.#hrefOf ? ["a", { href: this.#hrefOf(id) }] : ["g", { role: "img" }];
+    return svg(named[0], { ...named[1], class: "camera", "aria-label": `Camera ${id}`, "data-camera": id, "data-level": level, "data-state": "unseen", transform: `translate(${x} ${y})` },
       svg("g", { class: "fixed" },
+        this.#hrefOf ? svg("circle", { class: "touch", r: 13 }) : null,
         svg("path", { class: "camera-view", d: "M0 0L18-9A20 20 0 0 1 18 9Z", transform: `rotate(${planAngle(heading)})` }),
         svg("circle", { class: "camera-body", r: 5.5 }),
         svg("path", { class: "camera-fault", d: "M-3-3L3 3M3-3L-3 3" }),

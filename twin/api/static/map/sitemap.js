@@ -27,7 +27,7 @@ export class SiteMap {
   /**
    * @param {HTMLElement} root the map's section of the page
    * @param site the site as the API describes it
-   * @param {{pick({vehicle} | {stall} | null), level(id)}} listener
+   * @param {{pick({vehicle} | {stall} | null), level(id), cameraUrl?(id)}} listener `cameraUrl`: where a camera's icon leads
    */
   constructor(root, site, listener) {
     this.#root = root;
@@ -35,7 +35,7 @@ export class SiteMap {
     this.#world = root.querySelector("#world");
     this.#stalls = new StallLayer(site.stalls, (stall) => listener.pick({ stall }));
     this.#vehicles = new VehicleLayer(byId(site.stalls), (vehicle) => listener.pick({ vehicle }));
-    this.#layers = { zones: new ZoneLayer(site.zones), stalls: this.#stalls, portals: new PortalLayer(site.portals), cameras: new CameraLayer(site.cameras) };
+    this.#layers = { zones: new ZoneLayer(site.zones), stalls: this.#stalls, portals: new PortalLayer(site.portals), cameras: new CameraLayer(site.cameras, listener.cameraUrl) };
     this.#world.replaceChildren(...this.#drawingOrder());
     const surface = root.querySelector("#map");
     put(surface, "aria-label", `Map of ${words(site.name)}`);
