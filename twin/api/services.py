@@ -24,6 +24,7 @@ from twin.log.blobs import BlobStore
 from twin.log.clock import system_clock
 from twin.log.keys import KeyRing
 from twin.log.port import Log
+from twin.projections.camera_calibrations import CameraCalibrations
 from twin.projections.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Services:
         settings: what the process was told, secrets left out.
         pictures: the latest of each camera.
         calibrating: bounds how many calibrations are computed at once.
+        calibrations: what is known of each site's cameras, once somebody asked.
         new_request_id: a name for a request that came without one.
     """
 
@@ -84,6 +86,7 @@ class Services:
     settings: Mapping[str, Any] = field(default_factory=dict)
     pictures: LatestPictures = field(default_factory=dict)
     calibrating: Turns = field(default_factory=lambda: Turns(at_once=2, most_waiting=20))
+    calibrations: dict[SiteId, CameraCalibrations] = field(default_factory=dict)
     new_request_id: Callable[[], str] = field(default_factory=lambda: map("request-{}".format, count(1)).__next__)
 
     def site(self, name: str) -> Site:
