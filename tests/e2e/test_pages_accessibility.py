@@ -23,6 +23,8 @@ CHECKED = {
     "explore": ("/explore", {}, "#filters [name=kind]"),
     "inside": ("/-/cameras", {}, "#told table"),
     "docs": ("/docs", {}, ".operation"),
+    "edit": ("/edit", {}, "#told[data-status=done]"),
+    "calibrate": ("/calibrate", {}, "#told[data-status=open]"),
 }
 OTHERS = ("/", "/explore", "/edit", "/calibrate", "/-/cameras", "/docs")
 NAMES = ("Map", "Sessions", "Review", "Occupancy", "Explore", "Edit", "Calibrate", "Inside", "Interface")

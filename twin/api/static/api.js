@@ -135,6 +135,11 @@ export class Api {
     return answer.status === 204 ? null : { blob: await answer.blob(), takenAt: answer.headers.get("x-taken-at") };
   }
 
+  /** What a camera's pixels are placed by: {level, elevation_m, frame_px, geometry, range_m, since_at, …}; `moment.at`: then. */
+  calibration(site, camera, moment, signal) {
+    return this.#get(`${cameraRoot(site, camera)}/calibration`, moment, signal);
+  }
+
   /** Every fault that a site would have with other zones, stalls, lanes and portals, and what differs from now. */
   checkModel(site, features, signal) {
     return this.#ask(`${siteRoot(site)}/model/check`, {}, { ...asJson(features), signal });
@@ -143,6 +148,11 @@ export class Api {
   /** The same, kept as a new version beside the one that is served. */
   saveModel(site, edition, signal) {
     return this.#ask(`${siteRoot(site)}/model/versions`, {}, { ...asJson(edition), signal });
+  }
+
+  /** Versions of the map that were saved, and which of them is in force. */
+  editions(site, signal) {
+    return this.#get(`${siteRoot(site)}/model/versions`, {}, signal);
   }
 
   #get(path, parameters, signal) {

@@ -1,8 +1,9 @@
 /** The Occupancy page: how full zones were, how many came and went, and how long they stayed; what is shown as CSV. */
 
 import { html, put } from "../elements.js";
-import { duration, milliseconds, plural, rfc3339, timeOfDay, words } from "../format.js";
-import { localTime, timeGiven } from "../pages/moment_form.js";
+import { saveFile } from "../files.js";
+import { duration, localTime, milliseconds, plural, rfc3339, timeOfDay, words } from "../format.js";
+import { timeGiven } from "../pages/moment_form.js";
 import { Asking, openSheet, readQuery, tell, writeQuery } from "../pages/sheet.js";
 import { barChart, numbersOf, timeChart } from "./charts.js";
 import { csvOf, flowOf, lengthsOf, medianOf, turnoverOf, within } from "./figures.js";
@@ -155,11 +156,6 @@ function zoneChart(zone, series) {
   return html("div", { "data-zone": zone }, timeChart(words(zone), summary, points, stalls), numbersOf(["At", "Taken", "Unknown"], series.map(({ atMs, zones }) => [timeOfDay(atMs), zones.get(zone).occupied, zones.get(zone).unknown])));
 }
 
-function save(name, text) {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
-  const link = html("a", { href: url, download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
+const save = (name, text) => saveFile(name, text, "text/csv;charset=utf-8");
 
 openSheet("Occupancy", (api, site) => new OccupancyPage(api, site));
