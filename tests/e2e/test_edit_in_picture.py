@@ -11,6 +11,7 @@ import cv2
 import httpx2
 import numpy as np
 import pytest
+from accessibility import faults
 from playwright.sync_api import Browser, Page, expect
 
 from site_models.load import load_site, resolve
@@ -170,6 +171,36 @@ def test_a_shape_begun_in_a_picture_is_ended_on_the_plan(desk: Page):
         told = desk.locator(f"#plan [data-corner='{number}']").get_attribute("aria-label")
         east, north = (float(one.split()[0]) for one in told.split(" at ")[1].split(", "))
         assert np.hypot(*(np.array([east, north]) - ground_of(pixel))) < 0.03  # half a screen pixel and the telling
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_a_picture_that_is_drawn_on_has_no_accessibility_fault(desk: Page, weak_text: str, scheme: str):
+    desk.emulate_media(color_scheme=scheme)
+    look_through(desk, CAMERA)
+    desk.locator(f"#picture .shape[data-id='{nearest_stall().id}']").focus()
+    desk.locator(".corners summary").click()
+    desk.get_by_role("button", name="Zone", exact=True).click()
+    click(desk, (480, 500), exactly=True)
+    desk.locator("#keys-details summary").click()
+    expect(desk.locator("#draft")).to_be_visible()
+    assert faults(desk, weak_text) == []
+
+
+def test_a_phone_shows_the_picture_and_its_tools_within_its_width(browser: Browser, pictured: str, weak_text: str):
+    phone = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+    context = browser.new_context(base_url=pictured, color_scheme="light", **phone)
+    page = context.new_page()
+    page.goto("/edit?site=demo_lot")
+    expect(page.locator("#told")).to_have_text(SOUND, timeout=30_000)
+    look_through(page, CAMERA)
+    page.get_by_role("button", name="Zone", exact=True).tap()
+    page.touchscreen.tap(*at(page, (480, 500)))
+    expect(page.locator("#doing")).to_contain_text("Corner 1 at")
+    found = faults(page, weak_text)
+    if path := os.environ.get("EDIT_PHONE_SCREENSHOT_TO"):
+        page.screenshot(path=path, type="jpeg", quality=78)
+    context.close()
+    assert found == []
 
 
 def test_a_still_of_ones_own_is_drawn_on_and_stays_in_the_browser(desk: Page, tmp_path: Path):

@@ -46,10 +46,17 @@ export class Canvas {
       end: () => drawing.giveUp(),
       moved: (place) => this.#tellCross(place),
     });
+    if (view.frame_px) this.#clip(...view.frame_px);
     element.replaceChildren(below, this.#shapes, this.#signs, this.#draft, this.#corners, this.#handles, this.#cross.element);
     this.#cross.within(new MapView(element, view.extent));
     element.addEventListener("click", (event) => this.#click(event));
     element.addEventListener("pointermove", (event) => drawing.tool !== null && this.#drawDraft(view.told(this.#svgOf(event)).point_m));
+  }
+
+  /** What lies outside of a picture is not drawn. */
+  #clip(width, height) {
+    this.#shapes.append(svg("clipPath", { id: "frame" }, svg("rect", { width, height })));
+    for (const drawn of [this.#shapes, this.#signs]) put(drawn, "clip-path", "url(#frame)");
   }
 
   /** The keyboard's cross, in the middle of what is seen. */

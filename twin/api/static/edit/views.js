@@ -54,6 +54,7 @@ export class PictureView {
     this.#camera = camera;
     this.#name = name;
     this.extent = [0, -height, width, 0];
+    this.frame_px = camera.frame_px;
   }
 
   drawn(point_m) {
