@@ -109,6 +109,19 @@ def test_a_module_imports_what_is_there_and_what_it_uses(name: str):
             assert re.search(rf"\b{re.escape(here)}\b", rest), f"{here} of {source} is not used"
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_knows_what_it_takes_from_others(name: str):
+    """A name that other modules export, and that is called here, is imported or made here."""
+    text = MODULES[name]
+    taken = {here for listed, _ in IMPORT.findall(text) for _, here in names_in(listed)}
+    exported = {one for other in MODULES.values() for one in EXPORT.findall(other)}
+    code = re.sub(r"/\*.*?\*/|//[^\n]*|\"[^\"\n]*\"", "", text, flags=re.DOTALL)
+    code = re.sub(r"^  (?:async |static )?\w+\(.*\) \{$", "", code, flags=re.MULTILINE)  # methods are made, not called
+    called = set(re.findall(r"(?<![.#\w])(?:new )?(\w+)\(", code)) & exported
+    made = set(re.findall(r"(?:function|class|const|let) (\w+)", code)) | set(re.findall(r"[(,{]\s*(\w+)(?=\s*[,)}=])", code))
+    assert called - taken - made == set()
+
+
 def test_no_function_is_told_in_two_modules():
     told = {}
     for name, text in MODULES.items():

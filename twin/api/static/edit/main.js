@@ -50,7 +50,6 @@ class Page {
     this.#surfaces = new Surfaces(api, site, level, this.#drawing, edits, parts);
     this.#listen();
     this.#changed();
-    this.#tellInForce();
   }
 
   #edits() {
@@ -212,14 +211,6 @@ class Page {
     );
   }
 
-  async #tellInForce() {
-    try {
-      tellInForce(this.#site.name, await this.#api.editions(this.#site.name), { note: part("in-force"), banner: part("waiting") });
-    } catch (error) {
-      say(part("in-force"), error.message);
-    }
-  }
-
   #take(faults, changes) {
     part("faults").replaceChildren(...faults.map((fault) => html("li", { "data-severity": "error" }, fault.replace(/^map\.geojson: /, ""))));
     part("changes").replaceChildren(...changes.map((change) => html("li", {}, inWords(change))));
@@ -242,7 +233,7 @@ class Page {
       const link = html("a", { href: `/v1/sites/${encodeURIComponent(this.#site.name)}/model/versions/${version}`, download: "" }, "Download it");
       this.#tellSaved("note", `Saved as version ${version}. To use it, start the service with --site ${folder}. `);
       part("saved").append(link);
-      await this.#tellInForce();
+      await showInForce(this.#api, this.#site.name);
     } catch (error) {
       this.#tellSaved("problem", error.message);
     }
@@ -266,6 +257,14 @@ function inWords({ kind, id, what, moved_m, fields }) {
   return `${kind} ${id}: ${told.filter(Boolean).join("; ")}`;
 }
 
+async function showInForce(api, site) {
+  try {
+    tellInForce(site, await api.editions(site), { note: part("in-force"), banner: part("waiting") });
+  } catch (error) {
+    say(part("in-force"), error.message);
+  }
+}
+
 const tellDoing = (text) => say(part("doing"), text);
 
 async function begin() {
@@ -279,6 +278,7 @@ async function begin() {
     offer(part("level"), site.levels.map(({ id }) => id), level, (chosen) => ({ site: site.name, level: chosen }));
     writeAddress({ site: site.name });
     document.title = `Edit ${words(site.name)} · Spatial twin`;
+    await showInForce(api, site.name); // before anything is drawn: it takes room over the map
     new Page(api, site, level);
   } catch (error) {
     put(part("told"), "class", "problem");

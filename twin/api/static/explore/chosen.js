@@ -2,6 +2,7 @@
 
 import { html, put, say } from "../elements.js";
 import { plural, words } from "../format.js";
+import { LatestRequest } from "../latest_request.js";
 import { cropPicture, momentUrl, whenSeen } from "../search/sighting.js";
 import { passagesOf, trailOf } from "./trail.js";
 import { TrailMap } from "./trail_map.js";

@@ -2,6 +2,7 @@
 
 import { html, put, say } from "../elements.js";
 import { plural } from "../format.js";
+import { LatestRequest } from "../latest_request.js";
 import { meter, percent, reasonList } from "../search/evidence.js";
 import { acceptPictures, refusalOf } from "../search/pictures.js";
 import { cropPicture, onPlainClick, whenSeen } from "../search/sighting.js";
