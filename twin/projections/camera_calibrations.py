@@ -48,7 +48,8 @@ class CameraCalibrations:
 
     async def _read_on(self) -> None:
         heads = await self._log.heads(self._fold.site.name)
-        if self._read_to == 0 or heads.observations - self._read_to > _FAR:
+        begin = (await self._log.cuts(self._fold.site.name)).observations  # retention may have cut what is not read yet
+        if self._read_to == 0 or self._read_to < begin or heads.observations - self._read_to > _FAR:
             position, state = await latest_state(self._log, self._fold, until=heads.cursor)
             if position > self._read_to:
                 self._read_to, self._known = position, dict(state.core.fusion.calibrations)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from site_models.schema import CameraGeometry
-from twin.events.codec import rfc3339
+from twin.events.codec import rfc3339, time_of
 from twin.fold_state import SNAPSHOT_KIND, version_of
 from twin.log.port import FoldCommit, Snapshot
 from twin.projections.camera_calibrations import CameraCalibrations
@@ -13,6 +13,8 @@ from twin.rules.fold import Fold
 URL = "/v1/sites/lot/cameras/left/calibration"
 PAIRS = [{"pixel_px": [x, y], "ground_m": [0.22 * x, 0.11 * y]} for x, y in ((5, 5), (95, 5), (95, 95), (5, 95), (50, 40))]
 SAVED = {"pairs": PAIRS, "model": "homography", "id": "c-1", "author": "ann", "reason": "nudged", "at": "2026-01-01T12:00:00Z"}
+
+SAVED_AT, HOUR_US = time_of("at", SAVED["at"]), 3_600_000_000
 
 
 async def test_without_a_calibration_it_is_the_site_models(serve, lot):
@@ -64,6 +66,25 @@ async def test_what_the_fold_has_kept_is_not_read_again(serve, lot):
 
         since, made = await CameraCalibrations(Watched(), lot).in_force("left")
         assert (rfc3339(since), made.author, read) == ("2026-01-01T12:00:00.000000Z", "ann", [])
+
+
+async def test_what_retention_has_cut_is_known_by_the_anchor(serve, lot):
+    async with serve() as running:
+        assert (await running.http.get(URL)).json()["since_at"] is None
+        await running.http.post(URL, json=SAVED)
+        read = CameraCalibrations(running.log, lot)
+        await read.in_force("left")
+        await running.http.post(URL, json={**SAVED, "id": "c-2", "at": "2026-01-01T13:00:00Z", "author": "bob"})
+        await running.http.post(URL, json={**SAVED, "id": "c-3", "at": "2026-01-01T14:00:00Z", "author": "eve"})
+        fold = Fold(lot)
+        state = fold.initial()
+        for one in (await running.log.observations("lot", limit=10))[:2]:
+            state, _ = fold.step(state, one, None)
+        token = await running.log.acquire("lot", "a test")
+        await running.log.commit(FoldCommit(token=token, after=0, cursor=3))
+        await running.log.cut_observations("lot", until=2, version=version_of(fold), state=fold.pack(state))
+        names = [(await read.in_force("left", since))[1].author for since in (SAVED_AT, SAVED_AT + HOUR_US, None)]
+        assert names == ["ann", "bob", "eve"]
 
 
 @pytest.mark.parametrize(
