@@ -18,7 +18,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx2
-from msgspec import Struct
+from msgspec import DecodeError, Struct
 from sqlalchemy.exc import DBAPIError
 
 from site_models.load import check_site, resolve
@@ -30,6 +30,7 @@ from twin.log.port import Log
 from twin.log.sql.dialect import OLDEST_SQLITE
 from twin.opened_logs import opened_logs
 from twin.settings import Settings
+from twin.site_versions import versions_in
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -65,6 +66,8 @@ async def examine(settings: Settings, sites: Sequence[str], clock: Clock) -> Asy
         yield finding
     for name in sites:
         yield _site(name)
+        if (finding := _map_in_force(settings, name)) is not None:
+            yield finding
     for finding in _neighbours(settings):
         yield finding
     yield _access(settings)
@@ -121,6 +124,22 @@ def _site(name: str) -> Finding:
         words = f"{words}; none of the portals is a boundary, so there are no stays to bill"
         return Finding(name=f"site {name}", verdict="warn", words=words)
     return Finding(name=f"site {name}", verdict="ok", words=words)
+
+
+def _map_in_force(settings: Settings, name: str) -> Finding | None:
+    """Whether a map that was saved in the editor waits for a start with it; None where there is no such site."""
+    try:
+        site, faults = check_site(resolve(name))
+    except TwinError:
+        return None
+    if faults or site is None:
+        return None
+    try:
+        standing = versions_in(settings.data_dir, site.name).standing(site)
+    except (OSError, DecodeError) as wrong:
+        words = f"its saved versions in '{settings.data_dir / 'sites'}' cannot be read: {wrong}"
+        return Finding(name=f"map of {site.name}", verdict="warn", words=words)
+    return Finding(name=f"map of {site.name}", verdict="ok" if standing.is_newest else "warn", words=standing.words)
 
 
 def _neighbours(settings: Settings) -> Iterator[Finding]:

@@ -30,9 +30,7 @@ from twin.events.ids import SiteId
 from twin.feeds.hub import Hub
 from twin.feeds.publisher import FactPublisher
 from twin.feeds.subscriptions import Subscriptions
-from twin.known_calibrations import KnownCalibrations
 from twin.log.blobs import BlobStore
-from twin.log.clock import system_clock
 from twin.log.port import Log
 from twin.log.sql.subscriptions import SqlSubscriptions
 from twin.opened_access import opened_access
@@ -77,10 +75,8 @@ def search_place(settings: Settings) -> Path | QdrantServer:
     )
 
 
-def _start_fusion(
-    settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], background: Background
-) -> Mapping[SiteId, FusionWorker]:
-    """A worker for every site, which it gives; or, where a broker shares sites out, for those that this process is given."""
+def _start_fusion(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], background: Background) -> None:
+    """A worker for every site; or, where a broker shares sites out, for those that this process is given."""
     worker_id = f"{socket.gethostname()}-{secrets.token_hex(3)}"
 
     def worker(log: Log, site: SiteId) -> FusionWorker:
@@ -95,10 +91,9 @@ def _start_fusion(
         )
 
     if logs.kafka is None:
-        workers = {site: worker(logs.log, site) for site in sites}
-        for site, one in workers.items():
-            background.start(f"fusion of {site}", one.run())
-        return workers
+        for site in sites:
+            background.start(f"fusion of {site}", worker(logs.log, site).run())
+        return
     from twin.fusion_group import FusionGroup
 
     backoff = Backoff(random.random, longest_s=5.0)
@@ -115,7 +110,6 @@ def _start_fusion(
     background.start("fusion group", group.run())
     for site in sites:
         background.start(f"publishing of {site}", _publish(settings, logs, logs.kafka, sites[site], worker_id, backoff))
-    return {}
 
 
 def _start_retention(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], background: Background) -> None:
@@ -163,8 +157,7 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
         )
         access = await opened_access(settings, stack, background, secrets.token_bytes)
         stack.push_async_callback(background.aclose)
-        workers = _start_fusion(settings, logs, sites, background)
-        known = KnownCalibrations(log, {name: Fold(site) for name, site in sites.items()}, workers, system_clock)
+        _start_fusion(settings, logs, sites, background)
         _start_retention(settings, logs, sites, background)
         metrics, subscriptions = Metrics(), {name: Subscriptions(log, store, site) for name, site in sites.items()}
         webhooks = start_webhooks(settings, logs, subscriptions, metrics, background, secrets.token_bytes)
@@ -181,7 +174,6 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
             subscriptions=subscriptions,
             webhooks=webhooks,
             crops=blobs,
-            calibrations=known.of,
             metrics=metrics,
             checks={"parts": background.check},
             extra_routes=search.routes,

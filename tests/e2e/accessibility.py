@@ -15,6 +15,15 @@ MOST_TABS = 400
 
 _FUNCTIONS = Path(__file__).with_name("accessibility.js").read_text(encoding="utf-8")
 
+# Where a page was last clicked, Tab would go on from there.
+_FROM_THE_BEGINNING = """() => {
+    document.body.tabIndex = -1;
+    document.body.focus();
+    document.body.removeAttribute('tabindex');
+    document.activeElement?.blur();
+    window.scrollTo(0, 0);
+}"""
+
 
 def faults(page: Page, weak_text: str) -> list[str]:
     """Every fault in words; none: the list is empty."""
@@ -27,7 +36,7 @@ def _asked(page: Page, name: str, *given: Any) -> Any:
 
 def _focus(page: Page) -> list[str]:
     """Tab reaches every control in the order of the page, shows where it is, and gets out again."""
-    page.evaluate("document.activeElement?.blur(); window.scrollTo(0, 0)")
+    page.evaluate(_FROM_THE_BEGINNING)
     wanted = _asked(page, "nTabbable")
     found, places = list[str](), list[int]()
     for _ in range(min(MOST_TABS, wanted + 40)):

@@ -216,3 +216,36 @@ def test_a_phone_shows_it_within_its_width_and_text_is_readable(open_page, weak_
     assert phone.evaluate(weak_text) == []
     phone.emulate_media(color_scheme="light")
     assert phone.evaluate(weak_text) == []
+
+
+def test_pairs_and_lines_are_set_with_keys_alone(desk: Page):
+    told = desk.locator("#cross-told")
+    desk.locator("#picture").focus()
+    desk.keyboard.press("Enter")
+    expect(told).to_have_text("Cross in the picture at 480.0, 270.0.")
+    press(desk, "Shift+ArrowDown", "ArrowRight", "Alt+ArrowLeft")
+    expect(told).to_have_text("Cross in the picture at 489.0, 370.0.")
+    press(desk, "Enter")
+    expect(told).to_have_text("Pair 1 in the picture at 489.0, 370.0; its place on the plan is next.")
+    press(desk, "Enter")
+    expect(told).to_have_text("A point is set here already; move the cross on.")
+    expect(desk.locator("#pairs tbody tr")).to_have_count(1)
+    desk.locator("#plan").focus()
+    press(desk, "Enter", "ArrowLeft", "ArrowUp", "Alt+Enter")
+    expect(told).to_contain_text("Pair 1 on the plan at")
+    expect(told).to_contain_text("it is whole")
+    expect(desk.get_by_label("Pair 1, ground x, metres")).not_to_have_value("")
+    press(desk, "Backspace")
+    expect(desk.get_by_label("Pair 1, ground x, metres")).to_have_value("")
+    press(desk, "Escape")
+    expect(desk.locator("#plan .cross")).to_be_hidden()
+    desk.locator("#line").focus()
+    press(desk, "Enter")  # the cross of the picture is shown: no other key is needed
+    expect(desk.locator("#picture .cross")).to_be_visible()
+    press(desk, "Enter", "ArrowRight", "Enter", "ArrowRight", "Enter", "ArrowRight", "Enter", "Backspace", "Enter", "Enter")
+    expect(desk.locator("#lines li")).to_contain_text("Line 1, 4 points")
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)

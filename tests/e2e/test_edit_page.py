@@ -87,6 +87,9 @@ def test_a_stall_is_taken_out_and_drawn_anew_and_the_saved_version_loads(desk: P
     (made,) = [one for one in site.stalls if one.id == "stall-new"]
     assert made.zone == stall.zone
     assert {tuple(map(round, point)) for point in made.ring_m} == {tuple(map(round, point)) for point in stall.ring_m}
+    waiting = desk.locator("#waiting")
+    expect(waiting).to_contain_text(f"Version {int(folder.name)} is saved and not in force. Ann saved it")
+    expect(waiting).to_contain_text(f"--site DATA/sites/demo_lot/{folder.name}")
 
 
 def test_a_row_of_stalls_takes_two_clicks(desk: Page):

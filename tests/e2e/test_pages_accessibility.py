@@ -25,6 +25,8 @@ CHECKED = {
     "explore": ("/explore", {}, "#filters [name=kind]"),
     "inside": ("/-/cameras", {}, "#told table"),
     "docs": ("/docs", {}, ".operation"),
+    "edit": ("/edit", {}, "#told[data-status=done]"),
+    "calibrate": ("/calibrate", {}, "#told[data-status=open]"),
 }
 OTHERS = ("/", "/cameras", "/explore", "/edit", "/calibrate", "/subscriptions", "/-/cameras", "/docs")
 NAMES = (

@@ -10,11 +10,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from site_models.load import load_site, resolve
 from twin.doctor import examined
 from twin.log.clock import system_clock
 from twin.log.sql.log import SqlLog
 from twin.settings import Settings
+from twin.site_versions import versions_in
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +50,22 @@ def test_a_site_with_faults_fails_with_the_first_of_them(settings, tmp_path):
     assert finding.verdict == "fail"
     assert "site.toml" in finding.words
     assert "neither a folder nor a packaged site" in found(settings, "nosuch")["site nosuch"].words
+
+
+def test_a_map_that_was_saved_and_is_not_served_is_told(settings):
+    site = load_site(resolve("demo_lot"))
+    assert found(settings, "demo_lot")["map of demo_lot"].verdict == "ok"
+    versions = versions_in(settings.data_dir, "demo_lot")
+    edited = replace(site, stalls=site.stalls[1:])
+    versions.save(edited, at="2026-01-01T12:00:00Z", author="ann", reason="one less", changes=())
+    finding, folder = found(settings, "demo_lot")["map of demo_lot"], versions.folder(1)
+    assert finding.verdict == "warn"
+    assert "version 1 is saved (by ann at 2026-01-01T12:00:00Z: one less) and not in force" in finding.words
+    assert f"--site {folder}" in finding.words
+    finding = found(settings, str(folder))["map of demo_lot"]
+    assert (finding.verdict, finding.words) == ("ok", "version 1, the one saved last, is in force")
+    (folder / "version.json").write_text("{")
+    assert found(settings, "demo_lot")["map of demo_lot"].verdict == "warn"
 
 
 def test_a_server_that_does_not_answer_fails_by_its_address(settings):

@@ -18,6 +18,7 @@ from starlette.types import ExceptionHandler
 from twin.api import (
     asyncapi,
     audit,
+    calibration_in_force,
     calibrations,
     camera_pictures,
     camera_standing,
@@ -71,6 +72,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *review.ENDPOINTS,
     *crops.ENDPOINTS,
     *calibrations.ENDPOINTS,
+    *calibration_in_force.ENDPOINTS,
     *camera_pictures.ENDPOINTS,
     *camera_standing.ENDPOINTS,
     *pictures_told.ENDPOINTS,

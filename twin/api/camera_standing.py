@@ -68,7 +68,7 @@ async def standing_of(services: Services, site: Site, camera: Camera) -> Standin
     """As the fold places what the camera sees: by the calibration that holds at its latest picture, else by the newest one."""
     picture = services.pictures.get((site.name, camera.id))
     levels = {level.id: level for level in site.levels}
-    known = await services.calibrations(site.name, camera.id)
+    known = await services.calibrations_of(site.name).of(camera.id)
     for since, made in reversed(known):
         if picture is None or since <= picture.exposed_at:
             elevation_m = levels[made.level].elevation_m if made.level in levels else 0.0

@@ -20,6 +20,7 @@ from twin.api.services import Services
 from twin.events.ids import SECOND, CameraId, SiteId
 from twin.events.of_observing import CameraBiasEstimated, ClockEstimated
 from twin.projections.moment import FOREVER
+from twin.site_versions import MapStanding, versions_in
 
 PAGES = ("/-/", "/-/versions", "/-/settings", "/-/cameras", "/-/consumers", "/-/log")
 
@@ -30,7 +31,12 @@ _MOST_FACTS = 20_000
 
 
 class Versions(Struct, frozen=True, kw_only=True):
-    """What this process is made of; ``sites``: the digest of each site's model and of the fold's version."""
+    """What this process is made of.
+
+    Attributes:
+        sites: the digest of each site's model and of the fold's version.
+        maps: which saved version of each site's map is in force, and whether a newer one waits for a start.
+    """
 
     service: str
     python: str
@@ -38,6 +44,7 @@ class Versions(Struct, frozen=True, kw_only=True):
     sqlite: str
     packages: dict[str, str]
     sites: dict[str, str]
+    maps: list[MapStanding]
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -132,6 +139,7 @@ async def read_versions(request: Request) -> Response:
                 sqlite=sqlite3.sqlite_version,
                 packages={name: found for name, found in packages.items() if found is not None},
                 sites={str(name): timeline.version for name, timeline in services.timelines.items()},
+                maps=await asyncio.to_thread(_maps, services),
             )
         )
     )
@@ -228,6 +236,12 @@ async def _log(services: Services, site: SiteId) -> LogStanding:
         observation_chain=chain.observations.link.content.hex(),
         fact_chain=chain.facts.link.content.hex(),
     )
+
+
+def _maps(services: Services) -> list[MapStanding]:
+    if services.data_dir is None:
+        return []
+    return [versions_in(services.data_dir, site.name).standing(site) for _, site in sorted(services.sites.items())]
 
 
 def _version(package: str) -> str | None:

@@ -16,29 +16,21 @@ from twin.access.opened import Access, open_to_all
 from twin.api.metrics import Metrics
 from twin.api.turns import Turns
 from twin.errors import NotFound
-from twin.events.ids import CameraId, SiteId
+from twin.events.ids import SiteId
 from twin.feeds.hub import Hub
 from twin.feeds.subscriptions import Subscriptions
 from twin.feeds.webhooks import Webhooks
-from twin.fusion.state import Calibrations
 from twin.log.blobs import BlobStore
 from twin.log.clock import system_clock
 from twin.log.keys import KeyRing
 from twin.log.port import Log
+from twin.projections.camera_calibrations import CameraCalibrations
 from twin.projections.timeline import Timeline
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from twin.api.camera_pictures import LatestPictures
-
-CalibrationsOf = Callable[[SiteId, CameraId], Awaitable[Calibrations]]
-"""A camera's calibrations that came with the log, as the fold of its site uses them."""
-
-
-async def _none(site: SiteId, camera: CameraId) -> Calibrations:
-    return ()
-
 
 Check = Callable[[], Awaitable[str | None]]
 """None when well; else what is wrong, in words."""
@@ -69,8 +61,8 @@ class Services:
         stopping: set when the process is about to end: nobody should send it anything new, and what waits is answered.
         settings: what the process was told, secrets left out.
         pictures: the latest of each camera.
-        calibrations: those that came with the log.
         calibrating: bounds how many calibrations are computed at once, and how many plans are projected.
+        calibrations: what is known of each site's cameras, once somebody asked; see ``calibrations_of``.
         new_request_id: a name for a request that came without one.
     """
 
@@ -93,9 +85,15 @@ class Services:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     settings: Mapping[str, Any] = field(default_factory=dict)
     pictures: LatestPictures = field(default_factory=dict)
-    calibrations: CalibrationsOf = _none
     calibrating: Turns = field(default_factory=lambda: Turns(at_once=2, most_waiting=20))
+    calibrations: dict[SiteId, CameraCalibrations] = field(default_factory=dict)
     new_request_id: Callable[[], str] = field(default_factory=lambda: map("request-{}".format, count(1)).__next__)
+
+    def calibrations_of(self, site: SiteId) -> CameraCalibrations:
+        """Those of a served site's cameras that came with the log."""
+        if site not in self.calibrations:
+            self.calibrations[site] = CameraCalibrations(self.log, self.sites[site])
+        return self.calibrations[site]
 
     def site(self, name: str) -> Site:
         """A site that is served; raises NotFound."""

@@ -22,7 +22,7 @@ from twin.events.codec import micros
 from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import DeviceId
 from twin.events.observations import SiteEdited
-from twin.site_versions import SiteVersion, SiteVersions
+from twin.site_versions import SiteVersion, SiteVersions, versions_in
 
 DESK = DeviceId("site-editor")
 
@@ -61,9 +61,14 @@ class EditionSaved(Struct, frozen=True, kw_only=True):
 
 
 class Editions(Struct, frozen=True, kw_only=True):
-    """Versions that were saved here, the oldest first."""
+    """Versions that were saved here, the oldest first.
+
+    Attributes:
+        in_force: the one that the running service uses; null: its map is none of them.
+    """
 
     versions: list[SiteVersion]
+    in_force: int | None
 
 
 async def check_edition(request: Request) -> Response:
@@ -108,8 +113,9 @@ async def _logged(request: Request, kept: SiteVersion) -> str | None:
 
 async def list_editions(request: Request) -> Response:
     """What was saved, by whom, when and why."""
-    versions = await asyncio.to_thread(_versions(request).all)
-    return json(msgspec.to_builtins(Editions(versions=versions)))
+    kept, site = _versions(request), site_of(request)
+    versions, in_force = await asyncio.to_thread(lambda: (kept.all(), kept.in_force(site)))
+    return json(msgspec.to_builtins(Editions(versions=versions, in_force=in_force)))
 
 
 async def read_edition(request: Request) -> Response:
@@ -132,7 +138,7 @@ def _versions(request: Request) -> SiteVersions:
     services, site = services_of(request), site_of(request)
     if services.data_dir is None:
         raise NotFound("this service has no data folder, so it keeps no versions of sites; start it with --data-dir")
-    return SiteVersions(services.data_dir / "sites" / site.name)
+    return versions_in(services.data_dir, site.name)
 
 
 _PATH = "/v1/sites/{site}/model"
@@ -163,7 +169,7 @@ ENDPOINTS = (
         path=f"{_PATH}/versions",
         handler=list_editions,
         scope="read",
-        about="Versions of the site that were saved here.",
+        about="Versions of the site that were saved here, and which of them the running service uses.",
         answer=Editions,
         refusals=(404,),
     ),

@@ -10,6 +10,7 @@ import pytest
 from site_models.schema import GroundHomography
 from twin.access.opened import open_to_all
 from twin.api.picture_form import BOXES_BYTES
+from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.observations import CameraCalibrated
 
 URL = "/v1/sites/lot/cameras/left/picture"
@@ -195,12 +196,9 @@ async def test_a_calibration_of_the_log_moves_plan_and_contacts_from_its_time_on
         camera="left", level="ground", frame_px=(100, 100), sigma_m=0.1, range_m=500.0, author="ann", reason="a ladder",
         geometry=GroundHomography(matrix=(0.22, 0.0, 1.0, 0.0, 0.11, 0.0, 0.0, 0.0, 1.0)),
     )  # fmt: skip
-    known = {"left": ((story.noon, shifted),)}
-
-    async def calibrations(site, camera):
-        return known.get(camera, ())
-
-    async with serve(calibrations=calibrations) as running:
+    key = DeviceKey(device="desk", boot_epoch=1, sequence=1)
+    async with serve() as running:
+        await running.log.append([ObservationEvent(site="lot", key=key, occurred_at=story.noon, payload=shifted)])
         for at, begins_m, since in (("2026-01-01T11:59:50Z", 4.4, None), ("2026-01-01T12:00:05Z", 5.4, story.noon)):
             await running.http.put(URL, files=form(BOX), params={"at": at})
             one = await left(running)

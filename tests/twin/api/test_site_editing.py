@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -58,7 +59,7 @@ async def test_every_fault_of_a_map_is_told_and_it_is_not_kept(serve, drawn, tmp
         assert any(said in fault for fault in told["faults"])
         answer = await running.http.post(f"{URL}/versions", json={**drawn, **WHO})
         assert (answer.status_code, answer.json()["type"]) == (409, "urn:twin:problem:contradiction")
-        assert (await running.http.get(f"{URL}/versions")).json() == {"versions": []}
+        assert (await running.http.get(f"{URL}/versions")).json()["versions"] == []
 
 
 async def test_a_saved_version_is_a_folder_that_loads_and_can_be_fetched(serve, drawn, tmp_path):
@@ -87,3 +88,21 @@ async def test_a_saved_version_is_a_folder_that_loads_and_can_be_fetched(serve, 
 async def test_a_version_that_is_not_there_is_not_found(serve, tmp_path, version):
     async with serve(sites={"demo_lot": DEMO}, data_dir=tmp_path) as running:
         assert (await running.http.get(f"{URL}/versions/{version}")).status_code in (404, 405)
+
+
+async def test_which_version_is_in_force_is_told_and_how_another_is_brought_in_force(serve, drawn, tmp_path):
+    drawn["stalls"].pop()
+    async with serve(sites={"demo_lot": DEMO}, data_dir=tmp_path) as running:
+        assert (await running.http.get(f"{URL}/versions")).json() == {"versions": [], "in_force": None}
+        (told,) = (await running.http.get("/-/versions.json")).json()["maps"]
+        assert (told["newest"], told["words"]) == (None, "no version of its map was saved here")
+        saved = (await running.http.post(f"{URL}/versions", json={**drawn, **WHO})).json()
+        assert (await running.http.get(f"{URL}/versions")).json()["in_force"] is None
+        (told,) = (await running.http.get("/-/versions.json")).json()["maps"]
+        assert (told["in_force"], told["newest"]) == (None, 1)
+        assert f"start it with --site {saved['folder']}" in told["words"]
+    restarted = load_site(Path(saved["folder"]))
+    async with serve(sites={"demo_lot": restarted}, data_dir=tmp_path) as running:
+        assert (await running.http.get(f"{URL}/versions")).json()["in_force"] == 1
+        (told,) = (await running.http.get("/-/versions.json")).json()["maps"]
+        assert told["words"] == "version 1, the one saved last, is in force"

@@ -160,6 +160,11 @@ export class Api {
     return this.#get(`${cameraRoot(site, camera)}/plan`, {}, signal);
   }
 
+  /** What a camera's pixels are placed by: {level, elevation_m, frame_px, geometry, range_m, since_at, …}; `moment.at`: then. */
+  calibration(site, camera, moment, signal) {
+    return this.#get(`${cameraRoot(site, camera)}/calibration`, moment, signal);
+  }
+
   /** Every fault that a site would have with other zones, stalls, lanes and portals, and what differs from now. */
   checkModel(site, features, signal) {
     return this.#ask(`${siteRoot(site)}/model/check`, {}, { ...asJson(features), signal });
@@ -199,6 +204,11 @@ export class Api {
   /** Forget one; with `position`, only what it has parked there. */
   async forgetFeed(site, kind, name, position = null) {
     await this.#fetch(`${feedRoot(site, kind, name)}${position === null ? "" : `/parked/${position}`}`, {}, { method: "DELETE" });
+  }
+
+  /** Versions of the map that were saved, and which of them is in force. */
+  editions(site, signal) {
+    return this.#get(`${siteRoot(site)}/model/versions`, {}, signal);
   }
 
   #get(path, parameters, signal) {

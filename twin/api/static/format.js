@@ -9,6 +9,13 @@ export const milliseconds = (at) => (at === null || at === undefined ? null : Da
 /** RFC 3339 in UTC, as the API takes it. */
 export const rfc3339 = (ms) => new Date(ms).toISOString();
 
+/** An RFC 3339 time as a time field takes it: local, to the second; "" where it is none. */
+export function localTime(at) {
+  const ms = at ? milliseconds(at) : NaN;
+  if (Number.isNaN(ms)) return "";
+  return new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+}
+
 /** "14:03:20", with the day in front where it is not the day of `nowMs`. */
 export function timeOfDay(ms, nowMs = Date.now()) {
   const time = clock.format(ms);

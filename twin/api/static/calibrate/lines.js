@@ -29,10 +29,30 @@ export class Lines {
     return this.#open !== null;
   }
 
+  get hasPoints() {
+    return this.isOpen && this.#open.length > 0;
+  }
+
   /** One more point of the line that is being drawn. */
   extend(point) {
     this.#open.push(point);
     this.#drawOpen();
+  }
+
+  /** Take the last point of it back. */
+  back() {
+    this.#open.pop();
+    this.#drawOpen();
+  }
+
+  /** End it: at least three points are a line. */
+  finish() {
+    this.#toggle();
+  }
+
+  /** Give it up. */
+  giveUp() {
+    this.#end();
   }
 
   show(lines, onRemove) {

@@ -1,8 +1,13 @@
 /** The calibration page's composition: a camera's picture, its plan, what is marked on both, and what comes of it. */
 
-import { Api, isAbort } from "../api.js";
-import { html, put, say, svg } from "../elements.js";
+import { writeAddress } from "../address.js";
+import { Api } from "../api.js";
+import { CameraPicture } from "../camera_picture.js";
+import { put, say } from "../elements.js";
+import { saveFile } from "../files.js";
 import { words } from "../format.js";
+import { LatestRequest } from "../latest_request.js";
+import { offer, siteAsked } from "../site_choice.js";
 import { startTheme } from "../theme.js";
 import { Lines } from "./lines.js";
 import { Marks } from "./marks.js";
@@ -24,14 +29,13 @@ class Page {
   #chosen = -1;
   #corners;
   #surfaces;
-  #image = svg("image", { class: "frame-picture" });
+  #picture;
   #table;
   #result = new Result({ told: part("told"), figures: part("figures"), remarks: part("remarks") });
   #lines;
   #saving;
   #timer = 0;
-  #request = null;
-  #url = null;
+  #computing = new LatestRequest();
 
   constructor(api, site, camera) {
     this.#api = api;
@@ -43,6 +47,11 @@ class Page {
       move: (index, side, point, isNew) => this.#marks.move(index, side, point, { isNew }),
       remove: (index) => this.#marks.remove(index),
       select: (index) => this.#select(index),
+      mayStart: () => !this.#lines.hasPoints, // else Enter ends the line
+      back: () => (this.#lines.isOpen ? this.#lines.back() : this.#marks.undo()),
+      finish: () => (this.#lines.isOpen ? this.#lines.finish() : tellCross("A point is set here already; move the cross on.")),
+      end: () => this.#endByKey(),
+      told: tellCross,
     };
     this.#table = new PairTable(part("pairs").tBodies[0], edits);
     this.#lines = new Lines(part("line"), part("lines"), (points) => this.#marks.addLine(points));
@@ -55,19 +64,19 @@ class Page {
 
   #opened(edits) {
     const [width, height] = this.#camera.frame_px;
+    this.#picture = new CameraPicture(this.#camera.frame_px, (text) => say(part("picture-told"), text));
     const picture = new Surface(part("picture"), "pixel", { ...inPicture, extent: [0, -height, width, 0] }, edits);
     const plan = new Surface(part("plan"), "ground", { ...onGround, extent: extentOf(this.#site, this.#camera) }, edits);
-    put(this.#image, "width", width);
-    put(this.#image, "height", height);
-    picture.below.append(svg("rect", { class: "no-picture", width, height }), this.#image, this.#result.overlay, this.#lines.element);
+    picture.below.append(this.#picture.element, this.#result.overlay, this.#lines.element);
     plan.below.append(drawPlan(this.#site, this.#camera));
     return { picture, plan };
   }
 
   #listen() {
     const on = (id, action, kind = "click") => part(id).addEventListener(kind, action);
+    on("line", ({ detail }) => detail === 0 && this.#lines.isOpen && this.#surfaces.picture.showCross()); // pressed by a key
     on("latest", () => this.#latest());
-    on("picture-file", ({ target }) => target.files[0] && this.#show(target.files[0], `${target.files[0].name}; it stays in this browser.`), "change");
+    on("picture-file", ({ target }) => target.files[0] && this.#picture.open(target.files[0]), "change");
     on("add", () => this.#addInTheMiddle());
     on("undo", () => this.#marks.undo());
     on("clear", () => this.#marks.clear());
@@ -84,11 +93,20 @@ class Page {
   #place(side, point, { isExact, scale }) {
     if (side === "pixel" && this.#lines.isOpen) {
       this.#lines.extend(point);
+      tellCross(`A point of the line ${inPicture.say(point)}.`);
       return;
     }
     const place = side === "ground" && !isExact ? snapped(point, this.#corners, scale) : point;
     this.#chosen = this.#marks.place(side, place);
     this.#draw();
+    const { pixel, ground } = this.#marks.pairs[this.#chosen];
+    const next = pixel && ground ? "it is whole" : `its place ${pixel ? "on the plan" : "in the picture"} is next`;
+    tellCross(`Pair ${this.#chosen + 1} ${side === "pixel" ? inPicture.say(place) : onGround.say(place)}; ${next}.`);
+  }
+
+  #endByKey() {
+    if (this.#lines.isOpen) this.#lines.giveUp();
+    tellCross("");
   }
 
   #addInTheMiddle() {
@@ -126,19 +144,14 @@ class Page {
     return { pairs, lines_px: this.#marks.lines, model: part("model").value, lens: part("lens").value };
   }
 
-  /** One request at a time: a newer one aborts an older one. */
-  async #compute() {
-    this.#request?.abort();
-    const request = new AbortController();
-    this.#request = request;
-    const whole = this.#marks.whole;
+  #compute() {
+    const { whole } = this.#marks;
     this.#result.tell("asking", "Computing…");
-    try {
-      const answer = await this.#api.tryCalibration(this.#site.name, this.#camera.id, this.#given(), request.signal);
-      if (!request.signal.aborted) this.#take(answer, whole);
-    } catch (error) {
-      if (!isAbort(error)) this.#result.tell("problem", error.message);
-    }
+    this.#computing.ask(
+      (signal) => this.#api.tryCalibration(this.#site.name, this.#camera.id, this.#given(), signal),
+      (answer) => this.#take(answer, whole),
+      (error) => this.#result.tell("problem", error.message),
+    );
   }
 
   #take(answer, whole) {
@@ -148,34 +161,13 @@ class Page {
     this.#saving.offer(answer.calibration !== null);
   }
 
-  async #latest() {
-    try {
-      const picture = await this.#api.picture(this.#site.name, this.#camera.id);
-      if (picture) this.#show(picture.blob, `Taken at ${new Date(picture.takenAt).toLocaleString()}.`);
-      else say(part("picture-told"), "No picture was sent yet: open a file, or run perceive with --pictures.");
-    } catch (error) {
-      say(part("picture-told"), error.message);
-    }
-  }
-
-  async #show(blob, told) {
-    if (this.#url) URL.revokeObjectURL(this.#url);
-    this.#url = URL.createObjectURL(blob);
-    const [width, height] = this.#camera.frame_px;
-    const size = await createImageBitmap(blob).catch(() => null);
-    put(this.#image, "href", size ? this.#url : null);
-    const isSame = size && Math.abs(size.width / size.height - width / height) < 0.01;
-    if (!size) say(part("picture-told"), "This file is no picture that a browser can show.");
-    else if (!isSame) say(part("picture-told"), `This picture has ${size.width} × ${size.height} pixels, the camera ${width} × ${height}: another shape, so it is another view.`);
-    else say(part("picture-told"), told);
-    size?.close();
+  #latest() {
+    return this.#picture.latest(() => this.#api.picture(this.#site.name, this.#camera.id));
   }
 
   #download() {
     const text = JSON.stringify(this.#marks.toFile(this.#camera.id, this.#camera.frame_px), null, 1);
-    const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-    html("a", { href: url, download: `${this.#camera.id}.marks.json` }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 1000);
+    saveFile(`${this.#camera.id}.marks.json`, text, "application/json");
   }
 
   async #read(input) {
@@ -190,31 +182,25 @@ class Page {
   }
 }
 
+const tellCross = (text) => say(part("cross-told"), text);
+
 async function begin() {
   startTheme(part("theme"));
   try {
     const api = new Api();
-    const asked = new URLSearchParams(location.search);
-    const { sites } = await api.sites();
-    const name = asked.get("site") || sites[0];
-    if (!name) throw new Error("This service has no site yet. Start it with a site model: twin serve --site DIR.");
-    const site = await api.site(name);
-    const camera = site.cameras.find(({ id }) => id === asked.get("camera")) ?? site.cameras[0];
-    offer("site", sites, name, (chosen) => ({ site: chosen }));
-    offer("camera", site.cameras.map(({ id }) => id), camera?.id, (chosen) => ({ site: name, camera: chosen }));
+    const { sites, site } = await siteAsked(api);
+    const asked = new URLSearchParams(location.search).get("camera");
+    const camera = site.cameras.find(({ id }) => id === asked) ?? site.cameras[0];
+    offer(part("site"), sites, site.name, (chosen) => ({ site: chosen }));
+    offer(part("camera"), site.cameras.map(({ id }) => id), camera?.id, (chosen) => ({ site: site.name, camera: chosen }));
+    writeAddress({ site: site.name });
     if (!camera) throw new Error("This site has no camera. Add one with twin calibrate, or to its cameras.toml.");
-    part("to-map").href = `/?${new URLSearchParams({ site: name })}`;
     document.title = `Calibrate ${words(camera.id)} · Spatial twin`;
     new Page(api, site, camera);
   } catch (error) {
     put(part("told"), "class", "problem");
     say(part("told"), error.message);
   }
-}
-
-function offer(id, names, chosen, query) {
-  part(id).replaceChildren(...names.map((name) => html("option", { value: name, selected: name === chosen ? "" : null }, words(name))));
-  part(id).addEventListener("change", ({ target }) => location.assign(`/calibrate?${new URLSearchParams(query(target.value))}`));
 }
 
 begin();

@@ -1,6 +1,7 @@
 /** The form that saves a calibration: from when, by whom and why. */
 
 import { put, say } from "../elements.js";
+import { localTime, rfc3339 } from "../format.js";
 import { signed } from "../session.js";
 
 export class Saving {
@@ -16,7 +17,7 @@ export class Saving {
     this.#button = form.querySelector("[type=submit]");
     this.#told = form.querySelector("[role=status]");
     this.#send = send;
-    form.elements.at.value = localTime(new Date());
+    form.elements.at.value = localTime(rfc3339(Date.now()));
     signed(form.elements.author);
     form.addEventListener("submit", (event) => this.#submit(event));
     form.addEventListener("input", () => this.forget());
@@ -56,10 +57,4 @@ export class Saving {
     put(this.#told, "class", kind);
     say(this.#told, text);
   }
-}
-
-/** As an input of type datetime-local has it. */
-function localTime(date) {
-  const local = new Date(date.getTime() - date.getTimezoneOffset() * 60_000);
-  return local.toISOString().slice(0, 19);
 }

@@ -6,12 +6,15 @@
  */
 
 import { put, svg } from "../elements.js";
+import { Cross } from "../map/cross.js";
 import { MapView } from "../map/view.js";
 
+const CROSS_STEPS = 10; // steps of a point that is moved, for one of the cross
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }; // as drawn: y down
 
 export class Surface {
   below = svg("g", { class: "below" });
+  #cross;
   #element;
   #marks = svg("g", { class: "marks" });
   #markers = [];
@@ -23,19 +26,26 @@ export class Surface {
    * @param {SVGElement} element
    * @param {"pixel" | "ground"} side
    * @param {{extent, step, digits, drawn(point), told(point), say(point)}} units
-   * @param {{place(side, point, {isExact}), move(index, side, point, isNew), remove(index), select(index)}} listener
+   * @param {{place(side, point, {isExact, scale}), move(index, side, point, isNew), remove(index), select(index), mayStart(), back(), finish(), end(), told(text)}} listener
    */
   constructor(element, side, units, listener) {
     this.#element = element;
     this.#side = side;
     this.#units = units;
     this.#listener = listener;
-    element.replaceChildren(this.below, this.#marks);
-    new MapView(element, units.extent);
+    this.#cross = this.#crossOver(element);
+    element.replaceChildren(this.below, this.#marks, this.#cross.element);
+    this.#cross.within(new MapView(element, units.extent));
     element.addEventListener("click", (event) => {
       if (event.target.closest(".mark")) return;
       listener.place(side, this.#pointOf(event), { isExact: event.altKey, scale: this.#scale() });
     });
+  }
+
+  /** The keyboard's cross, in the middle of what is seen. */
+  showCross() {
+    this.#element.focus();
+    this.#cross.show();
   }
 
   /** Draw the points of all pairs; null is one that is not placed yet. `whole` are the pairs that have both sides. */
@@ -56,6 +66,22 @@ export class Surface {
       put(marker, "data-chosen", index === chosen ? "true" : null);
       marker.point = point;
     }
+  }
+
+  #crossOver(element) {
+    const listener = this.#listener;
+    return new Cross(element, {
+      starts: (key) => key === "Enter" && listener.mayStart(),
+      step: () => this.#units.step * CROSS_STEPS,
+      set: (place, isExact) => {
+        listener.place(this.#side, this.#rounded(this.#units.told(place)), { isExact, scale: this.#scale() });
+        return true;
+      },
+      finish: () => listener.finish(),
+      back: () => listener.back(),
+      end: () => listener.end(),
+      moved: (place) => listener.told(`Cross ${this.#units.say(this.#rounded(this.#units.told(place)))}.`),
+    });
   }
 
   #marker(index) {

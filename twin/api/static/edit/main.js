@@ -1,16 +1,20 @@
 /** The site editor's composition: the plan, what is chosen on it, what is wrong with it, and what differs from the one served. */
 
-import { Api, isAbort } from "../api.js";
-import { html, put, say, svg } from "../elements.js";
+import { writeAddress } from "../address.js";
+import { Api } from "../api.js";
+import { html, put, say } from "../elements.js";
 import { plural, words } from "../format.js";
-import { CameraLayer } from "../map/cameras.js";
-import { drawLandmarks, drawObstacles } from "../map/ground.js";
+import { LatestRequest } from "../latest_request.js";
 import { signed } from "../session.js";
+import { offer, siteAsked } from "../site_choice.js";
 import { startTheme } from "../theme.js";
-import { Canvas } from "./canvas.js";
+import { DraftForm } from "./draft_form.js";
+import { Drawing } from "./drawing.js";
 import { Features, NEW, placesOf } from "./features.js";
+import { tellInForce } from "./in_force.js";
 import { Properties } from "./properties.js";
-import { headingIn, moved, outlinesOf, rowOf, snap, zoneAt } from "./shapes.js";
+import { about, headingIn, moved, outlinesOf, rowOf, snap, zoneAt } from "./shapes.js";
+import { Surfaces } from "./surfaces.js";
 
 const PAUSE_MS = 350; // after the last change, before it is checked
 const COPY_M = [1, 1];
@@ -21,78 +25,112 @@ class Page {
   #api;
   #site;
   #features;
-  #canvas;
+  #drawing;
+  #draft;
+  #surfaces;
   #properties;
   #level;
   #chosen = null;
   #row = null;
   #timer = 0;
-  #request = null;
+  #checking = new LatestRequest();
   #isSound = false;
+  #isSaved = false;
 
   constructor(api, site, level) {
     this.#api = api;
     this.#site = site;
     this.#level = level;
     this.#features = new Features(site, () => this.#changed());
-    const edits = { change: (kind, id, feature) => this.#change(kind, id, feature), remove: (kind, id) => this.#remove(kind, id), copy: (kind, id) => this.#copy(kind, id) };
+    this.#drawing = new Drawing({ changed: () => this.#drawn(), done: (tool, points) => this.#done(tool, points), told: tellDoing });
+    this.#draft = new DraftForm(part("draft"), this.#drawing, tellDoing);
+    const edits = this.#edits();
     this.#properties = new Properties(part("properties"), part("chosen-title"), edits);
-    this.#canvas = new Canvas(part("plan"), site.extent_m, this.#below(), {
-      choose: (kind, id) => this.#choose(kind, id),
-      move: (kind, id, points, isNew) => this.#features.replace(kind, id, { ...this.#features.find(kind, id), [placesOf(kind)]: points }, { isNew }),
-      remove: edits.remove,
-      done: (tool, points) => this.#done(tool, points),
-      snap: (place, scale, id, isExact) => (isExact ? place : snap(place, outlinesOf(this.#features.all, this.#level, id), scale)),
-      told: (text) => say(part("doing"), text),
-    });
+    const parts = { plan: part("plan"), choice: part("view"), tools: part("picture-tools"), latest: part("latest"), file: part("picture-file"), told: part("picture-told") };
+    this.#surfaces = new Surfaces(api, site, level, this.#drawing, edits, parts);
     this.#listen();
     this.#changed();
   }
 
-  #below() {
-    const on = (features) => features.filter(({ level }) => level === this.#level);
-    const cameras = new CameraLayer(on(this.#site.cameras));
-    return svg("g", { class: "below", "aria-hidden": "true" }, cameras.footprints, drawObstacles(on(this.#site.obstacles)), drawLandmarks(on(this.#site.landmarks)), cameras.element);
+  #edits() {
+    return {
+      change: (kind, id, feature) => this.#change(kind, id, feature),
+      remove: (kind, id) => this.#remove(kind, id),
+      copy: (kind, id) => this.#copy(kind, id),
+      choose: (kind, id) => this.#choose(kind, id),
+      move: (kind, id, points, isNew) => this.#features.replace(kind, id, { ...this.#features.find(kind, id), [placesOf(kind)]: points }, { isNew }),
+      snap: (place, scale, id, isExact, view) => (isExact ? place : snap(place, outlinesOf(this.#features.all, this.#level, id), scale, view)),
+      step: (view) => this.#draft.step(view),
+      about: (snapped, place) => about(snapped, place, this.#features.all, this.#level),
+      told: tellDoing,
+    };
   }
 
   #listen() {
-    for (const button of part("tools").children) button.addEventListener("click", () => this.#draw(button.getAttribute("aria-pressed") === "true" ? null : button.value));
+    for (const button of part("tools").children) button.addEventListener("click", (event) => this.#choosesTool(button, event.detail === 0));
     part("undo").addEventListener("click", () => this.#features.undo());
     part("redo").addEventListener("click", () => this.#features.redo());
     part("row").addEventListener("submit", (event) => this.#makeRow(event));
-    part("row-give-up").addEventListener("click", () => this.#draw(null));
+    part("row-give-up").addEventListener("click", () => this.#giveRowUp());
     signed(part("save").elements.author);
     part("save").addEventListener("submit", (event) => this.#save(event));
-    addEventListener("keydown", (event) => {
-      if (!(event.ctrlKey || event.metaKey) || event.target.closest("input")) return;
+    addEventListener("keydown", (event) => this.#key(event));
+    addEventListener("beforeunload", (event) => this.#features.canUndo && !this.#isSaved && event.preventDefault());
+  }
+
+  #key(event) {
+    const isTyping = event.target.closest("input, select, textarea");
+    if (event.ctrlKey || event.metaKey) {
+      if (isTyping) return;
       if (event.key === "y" || (event.key === "Z" && event.shiftKey)) this.#features.redo();
       else if (event.key === "z") this.#features.undo();
       else return;
       event.preventDefault();
-    });
-    addEventListener("beforeunload", (event) => this.#features.canUndo && !this.#isSaved && event.preventDefault());
+    } else if (this.#drawing.tool === null) return;
+    else if (event.key === "Escape") this.#drawing.giveUp();
+    else if (isTyping || event.target.closest("button, .shape, .handle")) return;
+    else if (event.key === "Enter") this.#drawing.finish();
+    else if (event.key === "Backspace") this.#drawing.back();
   }
 
-  #isSaved = false;
+  /** @param isByKey a button that is pressed by a key: who does that has no pointer, and gets the cross */
+  #choosesTool(button, isByKey) {
+    const isBegun = button.getAttribute("aria-pressed") === "true";
+    this.#closeRow();
+    if (isBegun) this.#drawing.giveUp();
+    else this.#drawing.begin(button.value);
+    if (!isBegun && isByKey) this.#surfaces.showCross();
+  }
 
-  /** Begin to draw with a tool, or stop with null. */
-  #draw(tool) {
-    this.#row = null;
-    part("row").hidden = true;
-    this.#canvas.draw(tool);
-    for (const button of part("tools").children) put(button, "aria-pressed", String(button.value === tool));
-    say(part("doing"), tool === null ? "" : tool === "row" ? "Click the front corner of the first stall, then that of the last." : tool === "portal" ? "Click its two ends; from its right to its left is “in”." : "Click its corners; Enter, or the first corner again, ends it.");
+  /** What is being drawn has changed. */
+  #drawn() {
+    for (const button of part("tools").children) put(button, "aria-pressed", String(button.value === this.#drawing.tool));
+    this.#draft.show();
+    this.#surfaces.showDraft();
   }
 
   #done(tool, points) {
-    this.#draw(null);
-    if (tool === "row") {
+    if (tool === null) {
+      this.#surfaces.focus();
+    } else if (tool === "row") {
       this.#row = points;
       part("row").hidden = false;
       part("row").elements.n.focus();
-    } else if (tool !== null) {
+    } else {
       this.#add(tool, [{ [placesOf(tool)]: points, ...(tool === "stall" ? { heading_deg: headingIn(points) } : {}) }], `${tool}-`);
+      this.#surfaces.focus();
     }
+  }
+
+  #closeRow() {
+    this.#row = null;
+    part("row").hidden = true;
+  }
+
+  #giveRowUp() {
+    this.#closeRow();
+    tellDoing("Given up; no stall was made.");
+    this.#surfaces.focus();
   }
 
   #makeRow(event) {
@@ -100,12 +138,13 @@ class Page {
     const { n, depth_m, angle_deg, prefix } = Object.fromEntries(new FormData(event.target));
     const [count, depth, angle] = [n, depth_m, angle_deg].map(Number);
     if (!(Number.isInteger(count) && count >= 1 && count <= 200 && depth > 0 && Number.isFinite(angle) && prefix.trim())) {
-      say(part("doing"), "Give a number of stalls from 1 to 200, a depth, an angle and how names begin.");
+      tellDoing("Give a number of stalls from 1 to 200, a depth, an angle and how names begin.");
       return;
     }
     const row = rowOf({ from: this.#row[0], to: this.#row[1], n: count, depth_m: depth, angle_deg: angle });
-    this.#draw(null);
+    this.#closeRow();
     this.#add("stall", row, prefix.trim());
+    this.#surfaces.focus();
   }
 
   /** Add features, each with a name of its own and, for stalls, the zone that holds it. */
@@ -118,6 +157,7 @@ class Page {
     }
     this.#chosen = { kind, id: made.at(-1).id };
     this.#features.add(kind, made);
+    tellDoing(made.length === 1 ? `${words(kind)} ${made[0].id} is drawn.` : `${plural(made.length, kind)} are drawn, ${made[0].id} to ${made.at(-1).id}.`);
   }
 
   #choose(kind, id) {
@@ -133,7 +173,8 @@ class Page {
   #remove(kind, id) {
     this.#chosen = null;
     this.#features.remove(kind, id);
-    part("plan").focus();
+    tellDoing(`${words(kind)} ${id} is taken out; Undo brings it back.`);
+    this.#surfaces.focus();
   }
 
   #copy(kind, id) {
@@ -144,7 +185,7 @@ class Page {
   }
 
   #changed() {
-    if (!this.#canvas) return;
+    if (!this.#surfaces) return;
     this.#isSaved = false;
     say(part("saved"), "");
     this.#show();
@@ -155,24 +196,19 @@ class Page {
   #show() {
     const feature = this.#chosen && this.#features.find(this.#chosen.kind, this.#chosen.id);
     if (!feature) this.#chosen = null;
-    this.#canvas.show(this.#features.all, this.#level, this.#chosen);
+    this.#surfaces.show(this.#features.all, this.#level, this.#chosen);
     this.#properties.show(this.#chosen?.kind, feature, { ...this.#features.all, levels: this.#site.levels });
     put(part("undo"), "disabled", this.#features.canUndo ? null : "");
     put(part("redo"), "disabled", this.#features.canRedo ? null : "");
   }
 
-  /** One request at a time: a newer one aborts an older one. */
-  async #check() {
-    this.#request?.abort();
-    const request = new AbortController();
-    this.#request = request;
+  #check() {
     this.#tell("asking", "Checking…");
-    try {
-      const { faults, changes } = await this.#api.checkModel(this.#site.name, this.#features.all, request.signal);
-      if (!request.signal.aborted) this.#take(faults, changes);
-    } catch (error) {
-      if (!isAbort(error)) this.#tell("problem", error.message);
-    }
+    this.#checking.ask(
+      (signal) => this.#api.checkModel(this.#site.name, this.#features.all, signal),
+      ({ faults, changes }) => this.#take(faults, changes),
+      (error) => this.#tell("problem", error.message),
+    );
   }
 
   #take(faults, changes) {
@@ -197,6 +233,7 @@ class Page {
       const link = html("a", { href: `/v1/sites/${encodeURIComponent(this.#site.name)}/model/versions/${version}`, download: "" }, "Download it");
       this.#tellSaved("note", `Saved as version ${version}. To use it, start the service with --site ${folder}. `);
       part("saved").append(link);
+      await showInForce(this.#api, this.#site.name);
     } catch (error) {
       this.#tellSaved("problem", error.message);
     }
@@ -220,30 +257,33 @@ function inWords({ kind, id, what, moved_m, fields }) {
   return `${kind} ${id}: ${told.filter(Boolean).join("; ")}`;
 }
 
+async function showInForce(api, site) {
+  try {
+    tellInForce(site, await api.editions(site), { note: part("in-force"), banner: part("waiting") });
+  } catch (error) {
+    say(part("in-force"), error.message);
+  }
+}
+
+const tellDoing = (text) => say(part("doing"), text);
+
 async function begin() {
   startTheme(part("theme"));
   try {
     const api = new Api();
-    const asked = new URLSearchParams(location.search);
-    const { sites } = await api.sites();
-    const name = asked.get("site") || sites[0];
-    if (!name) throw new Error("This service has no site yet. Start it with a site model: twin serve --site DIR.");
-    const site = await api.site(name);
-    const level = site.levels.find(({ id }) => id === asked.get("level"))?.id ?? site.levels[0].id;
-    offer("site", sites, name, (chosen) => ({ site: chosen }));
-    offer("level", site.levels.map(({ id }) => id), level, (chosen) => ({ site: name, level: chosen }));
-    part("to-map").href = `/?${new URLSearchParams({ site: name })}`;
-    document.title = `Edit ${words(name)} · Spatial twin`;
+    const { sites, site } = await siteAsked(api);
+    const asked = new URLSearchParams(location.search).get("level");
+    const level = site.levels.find(({ id }) => id === asked)?.id ?? site.levels[0].id;
+    offer(part("site"), sites, site.name, (chosen) => ({ site: chosen }));
+    offer(part("level"), site.levels.map(({ id }) => id), level, (chosen) => ({ site: site.name, level: chosen }));
+    writeAddress({ site: site.name });
+    document.title = `Edit ${words(site.name)} · Spatial twin`;
+    await showInForce(api, site.name); // before anything is drawn: it takes room over the map
     new Page(api, site, level);
   } catch (error) {
     put(part("told"), "class", "problem");
     say(part("told"), error.message);
   }
-}
-
-function offer(id, names, chosen, query) {
-  part(id).replaceChildren(...names.map((name) => html("option", { value: name, selected: name === chosen ? "" : null }, words(name))));
-  part(id).addEventListener("change", ({ target }) => location.assign(`/edit?${new URLSearchParams(query(target.value))}`));
 }
 
 begin();

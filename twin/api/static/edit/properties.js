@@ -13,8 +13,10 @@ export class Properties {
   #title;
   #listener;
   #shown = "";
+  #areCornersOpen = false;
+  #filling = 0;
 
-  /** @param {{change(kind, id, feature), remove(kind, id), copy(kind, id)}} listener */
+  /** @param {{change(kind, id, feature), move(kind, id, points, isNew), remove(kind, id), copy(kind, id)}} listener */
   constructor(form, title, listener) {
     this.#form = form;
     this.#title = title;
@@ -28,7 +30,15 @@ export class Properties {
     if (shown === this.#shown) return;
     this.#shown = shown;
     this.#title.textContent = feature ? `${kind.charAt(0).toUpperCase()}${kind.slice(1)} ${feature.id}` : "Nothing chosen";
+    // Tab changes a field on its way to the next: that is still to get the focus, and must not be gone by then.
+    clearTimeout(this.#filling);
+    this.#filling = setTimeout(() => this.#fill(kind, feature, site));
+  }
+
+  #fill(kind, feature, site) {
+    const focused = this.#form.contains(document.activeElement) ? document.activeElement.name : "";
     this.#form.replaceChildren(...(feature ? this.#fields(kind, feature, site) : []));
+    if (focused) this.#form.elements[focused]?.focus();
   }
 
   #fields(kind, feature, site) {
@@ -58,17 +68,32 @@ export class Properties {
       html("button", { type: "button", class: "link", onclick: () => this.#listener.copy(kind, feature.id) }, "Copy it beside"),
       html("button", { type: "button", class: "link", onclick: () => this.#listener.remove(kind, feature.id) }, "Take it out"),
     );
-    return [text("Name", feature.id, change("id")), ...own[kind](), buttons];
+    return [text("Name", feature.id, change("id")), ...own[kind](), this.#corners(kind, feature), buttons];
+  }
+
+  /** Every corner as numbers that can be typed. */
+  #corners(kind, feature) {
+    const points = feature[placesOf(kind)];
+    const input = (index, axis) => html("input", {
+      type: "number", step: "any", name: `corner ${index} ${axis}`, value: points[index][axis],
+      "aria-label": `Corner ${index + 1}, metres ${axis === 0 ? "east" : "north"}`,
+      onchange: ({ target }) => Number.isFinite(target.valueAsNumber) && this.#listener.move(kind, feature.id, points.map((point, one) => (one === index ? point.with(axis, target.valueAsNumber) : point)), true),
+    });
+    const rows = points.map((_, index) => html("li", {}, input(index, 0), " ", input(index, 1)));
+    return html("details", { class: "corners", open: this.#areCornersOpen ? "" : null, ontoggle: ({ target }) => (this.#areCornersOpen = target.open) }, html("summary", {}, "Corners, metres east and north"), html("ol", {}, rows));
   }
 }
 
-const field = (name, input) => html("label", { class: "field" }, `${name} `, input);
+const field = (name, input) => {
+  input.name = name;
+  return html("label", { class: "field" }, `${name} `, input);
+};
 
 const text = (name, value, take) => field(name, html("input", { type: "text", value, maxlength: 100, onchange: ({ target }) => take(target.value) }));
 
 const number = (name, value, take) => field(name, html("input", { type: "number", step: "any", value, onchange: ({ target }) => Number.isFinite(target.valueAsNumber) && take(target.valueAsNumber) }));
 
-const check = (name, value, take) => html("label", { class: "choice" }, html("input", { type: "checkbox", checked: value ? "" : null, onchange: ({ target }) => take(target.checked) }), name);
+const check = (name, value, take) => html("label", { class: "choice" }, html("input", { type: "checkbox", name, checked: value ? "" : null, onchange: ({ target }) => take(target.checked) }), name);
 
 function choice(name, value, values, take) {
   const offered = values.includes(value) ? values : [value, ...values];

@@ -1,23 +1,41 @@
 /** Geometry of drawing: snapping, rows of stalls, which zone holds a place. Metres in the site frame. */
 
 import { centroid, distance, headingOf } from "../geometry.js";
-import { placesOf } from "./features.js";
+import { GROUPS, placesOf } from "./features.js";
 
 const SNAP_PX = 10;
+const ON_PLAN = { drawn: (point) => point, metres: (point, scale) => scale };
 
 /**
- * The corner near a place, else the nearest point of an edge near it, else the place.
+ * The corner near a place as it is seen, else the nearest point of an edge near it, else the place.
  *
  * @param {Array<{points, isRing}>} outlines to snap to
- * @param {number} scale metres a screen pixel
+ * @param {number} scale SVG units a screen pixel
+ * @param {{drawn(point_m), metres(point_m, scale)}} view what it is seen in
  */
-export function snap(place, outlines, scale) {
-  const reach = SNAP_PX * scale;
-  const corner = nearest(place, outlines.flatMap(({ points }) => points));
-  if (corner && distance(corner, place) <= reach) return corner;
+export function snap(place, outlines, scale, view = ON_PLAN) {
+  const at = view.drawn(place);
+  const away = (point) => {
+    const seen = view.drawn(point);
+    return seen && at ? distance(seen, at) : Infinity;
+  };
+  const corners = outlines.flatMap(({ points }) => points).map((point) => ({ point, away: away(point) }));
+  const corner = corners.reduce((best, one) => (best && best.away <= one.away ? best : one), null);
+  if (corner && corner.away <= SNAP_PX * scale) return corner.point;
   const onEdges = outlines.flatMap(({ points, isRing }) => edges(points, isRing).map(([a, b]) => onEdge(place, a, b)));
   const near = nearest(place, onEdges);
-  return near && distance(near, place) <= reach ? near : place;
+  return near && distance(near, place) <= view.metres(place, SNAP_PX * scale) ? near : place;
+}
+
+/** What a place is on, in words that go on a sentence: a corner, an edge, or the zone that holds it. */
+export function about(snapped, place, all, level) {
+  const on = (features) => features.filter((one) => one.level === level);
+  const named = Object.entries(GROUPS).flatMap(([kind, group]) => on(all[group]).map((one) => ({ name: `${kind} ${one.id}`, points: one[placesOf(kind)] })));
+  const corner = named.filter(({ points }) => points.some((point) => distance(point, snapped) < 0.001)).at(-1);
+  if (corner) return `, at a corner of ${corner.name}`;
+  if (distance(snapped, place) > 0) return ", at an edge";
+  const zone = on(all.zones).find(({ ring_m }) => holds(ring_m, place));
+  return zone ? `, in zone ${zone.id}` : ", in no zone";
 }
 
 /** Outlines of all features of a level but one. */

@@ -1,8 +1,8 @@
 /** The vehicle that is looked at: its way on the map, and its sightings in time's order. */
 
-import { isAbort } from "../api.js";
 import { html, put, say } from "../elements.js";
 import { plural, words } from "../format.js";
+import { LatestRequest } from "../latest_request.js";
 import { cropPicture, momentUrl, whenSeen } from "../search/sighting.js";
 import { passagesOf, trailOf } from "./trail.js";
 import { TrailMap } from "./trail_map.js";
@@ -13,7 +13,7 @@ export class Chosen {
   #ask;
   #cropUrl;
   #map = null;
-  #request = null;
+  #requests = new LatestRequest();
 
   /** @param ask (vehicle, signal) => promise of an answer of /vehicles/{id} */
   constructor(root, site, ask, cropUrl) {
@@ -24,28 +24,22 @@ export class Chosen {
   }
 
   hide() {
-    this.#request?.abort();
+    this.#requests.abort();
     this.#root.hidden = true;
     put(this.#root, "data-chosen", null);
   }
 
   /** @param hit of an answer of search */
-  async show(hit) {
-    this.#request?.abort();
-    const request = new AbortController();
-    this.#request = request;
+  show(hit) {
     this.#root.hidden = false;
     put(this.#root, "data-chosen", null);
     say(this.#root.querySelector("h2"), hit.vehicle);
     this.#tell("Asking where it was…", false);
-    try {
-      const { history } = await this.#ask(hit.vehicle, request.signal);
-      this.#draw(hit, history);
-    } catch (error) {
-      if (isAbort(error)) return;
+    const fail = (error) => {
       this.#tell(error.message, true);
       this.#draw(hit, []);
-    }
+    };
+    return this.#requests.ask((signal) => this.#ask(hit.vehicle, signal), ({ history }) => this.#draw(hit, history), fail);
   }
 
   #draw({ vehicle, sightings, n_sightings: nSightings }, history) {

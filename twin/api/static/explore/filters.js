@@ -1,7 +1,7 @@
 /** The form of conditions and evidence: offers what the site has, and says what the person chose. */
 
 import { html } from "../elements.js";
-import { milliseconds, rfc3339, words } from "../format.js";
+import { localTime, rfc3339, words } from "../format.js";
 import { COLOURS, CONDITIONS, EVIDENCE, KINDS } from "./question.js";
 
 const CHOICES = ["kind", "colour", "camera"];
@@ -76,10 +76,3 @@ export class Filters {
 }
 
 const option = (value) => html("option", { value }, words(value));
-
-/** An RFC 3339 time as such a field takes it: local, to the second; "" where it is none. */
-function localTime(at) {
-  const ms = at ? milliseconds(at) : NaN;
-  if (Number.isNaN(ms)) return "";
-  return new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
-}

@@ -1,9 +1,11 @@
 /** The Explore page's composition: what is asked, in the address and of the API, and what comes of it. */
 
-import { Api, isAbort } from "../api.js";
-import { html, put, say } from "../elements.js";
+import { Api } from "../api.js";
+import { put, say } from "../elements.js";
 import { words } from "../format.js";
+import { LatestRequest } from "../latest_request.js";
 import { refusalOf } from "../search/pictures.js";
+import { offer, siteAsked } from "../site_choice.js";
 import { startTheme } from "../theme.js";
 import { Chosen } from "./chosen.js";
 import { Filters } from "./filters.js";
@@ -22,7 +24,7 @@ class Page {
   #site;
   #question;
   #answer = null;
-  #request = null;
+  #requests = new LatestRequest();
   #filters;
   #probe;
   #results;
@@ -108,18 +110,9 @@ class Page {
     await this.#ask(follow, take, (error) => this.#tell("problem", error.message)); // what is shown stays
   }
 
-  /** One request at a time: a newer one aborts an older one. */
-  async #ask(send, take, fail) {
-    this.#request?.abort();
-    const request = new AbortController();
-    this.#request = request;
+  #ask(send, take, fail) {
     this.#tell("asking", "Searching…");
-    try {
-      const answer = await send(request.signal);
-      if (!request.signal.aborted) take(answer);
-    } catch (error) {
-      if (!isAbort(error)) fail(error);
-    }
+    return this.#requests.ask(send, take, fail);
   }
 
   #show(answer) {
@@ -140,7 +133,7 @@ class Page {
   }
 
   #clear(status, text) {
-    this.#request?.abort();
+    this.#requests.abort();
     this.#results.show({ hits: [], unassigned: [] });
     this.#chosen.hide();
     part("near").hidden = true;
@@ -165,12 +158,8 @@ async function begin() {
   startTheme(part("theme"));
   try {
     const api = new Api();
-    const { sites } = await api.sites();
-    const asked = new URLSearchParams(location.search).get("site") || sites[0];
-    part("site").replaceChildren(...sites.map((site) => html("option", { value: site, selected: site === asked ? "" : null }, words(site))));
-    part("site").addEventListener("change", ({ target }) => location.assign(addressOf(target.value, {})));
-    if (!asked) throw new Error("This service has no site yet. Start it with a site model: twin serve --site DIR.");
-    const site = await api.site(asked);
+    const { sites, site } = await siteAsked(api);
+    offer(part("site"), sites, site.name, (chosen) => ({ site: chosen }));
     part("to-map").href = `/?${new URLSearchParams({ site: site.name })}`;
     document.title = `Explore ${words(site.name)} · Spatial twin`;
     new Page(api, site);

@@ -1,8 +1,8 @@
 /** The Occupancy page: how full zones were, how they were used, and how long vehicles stayed; the same as CSV files. */
 
 import { html, put } from "../elements.js";
-import { duration, milliseconds, plural, rfc3339, timeOfDay, words } from "../format.js";
-import { localTime, timeGiven } from "../pages/moment_form.js";
+import { duration, localTime, milliseconds, plural, rfc3339, timeOfDay, words } from "../format.js";
+import { timeGiven } from "../pages/moment_form.js";
 import { Asking, openSheet, readQuery, tell, writeQuery } from "../pages/sheet.js";
 import { barChart, numbersOf, timeChart } from "./charts.js";
 import { binsOf, flowOf, spread, within } from "./figures.js";

@@ -1,7 +1,7 @@
 /** Two fields that say which moment a page is of: what was so then, and as known when. */
 
 import { put, say } from "../elements.js";
-import { milliseconds, rfc3339, timeOfDay } from "../format.js";
+import { localTime, milliseconds, rfc3339, timeOfDay } from "../format.js";
 import { readQuery, writeQuery } from "./sheet.js";
 
 const isPosition = (text) => /^\d+$/.test(text ?? "");
@@ -83,11 +83,4 @@ const timeInWords = (at) => (Number.isNaN(milliseconds(at)) ? `“${at}”` : ti
 export function timeGiven(field) {
   if (field.dataset.exact) return field.dataset.exact;
   return field.value ? rfc3339(new Date(field.value).getTime()) : null;
-}
-
-/** An RFC 3339 time as a time field takes it: local, to the second; "" where it is none. */
-export function localTime(at) {
-  const ms = at ? milliseconds(at) : NaN;
-  if (Number.isNaN(ms)) return "";
-  return new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }

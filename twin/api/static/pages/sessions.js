@@ -1,9 +1,9 @@
 /** The Sessions page: stays of a moment by conditions, and one of them opened with its evidence and its bill. */
 
 import { html, put } from "../elements.js";
-import { duration, milliseconds, plural, shortId, words } from "../format.js";
+import { duration, localTime, milliseconds, plural, shortId, words } from "../format.js";
 import { viewsOf } from "./evidence_cards.js";
-import { localTime, MomentForm, timeGiven } from "./moment_form.js";
+import { MomentForm, timeGiven } from "./moment_form.js";
 import { addressOf, Asking, openSheet, readQuery, tell, writeQuery } from "./sheet.js";
 import { stayContents } from "./stay_view.js";
 import { money, whenOr } from "./words_of_stays.js";

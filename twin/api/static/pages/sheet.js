@@ -1,8 +1,10 @@
 /** What every page that is read like a sheet begins with: theme, choice of the site, and the moment it is of. */
 
-import { Api, isAbort } from "../api.js";
-import { html, put, say } from "../elements.js";
+import { Api } from "../api.js";
+import { put, say } from "../elements.js";
 import { words } from "../format.js";
+import { LatestRequest } from "../latest_request.js";
+import { offer, siteAsked } from "../site_choice.js";
 import { startTheme } from "../theme.js";
 
 const part = (id) => document.getElementById(id);
@@ -17,12 +19,8 @@ export async function openSheet(title, build) {
   startTheme(part("theme"));
   try {
     const api = new Api();
-    const { sites } = await api.sites();
-    const asked = new URLSearchParams(location.search).get("site") || sites[0];
-    part("site").replaceChildren(...sites.map((site) => html("option", { value: site, selected: site === asked ? "" : null }, words(site))));
-    part("site").addEventListener("change", ({ target }) => location.assign(addressOf(location.pathname, { site: target.value })));
-    if (!asked) throw new Error("This service has no site yet. Start it with a site model: twin serve --site DIR.");
-    const site = await api.site(asked);
+    const { sites, site } = await siteAsked(api);
+    offer(part("site"), sites, site.name, (chosen) => ({ site: chosen }));
     writeQuery({ site: site.name });
     document.title = `${title} of ${words(site.name)} · Spatial twin`;
     await build(api, site);
@@ -38,24 +36,16 @@ export function tell(text, isProblem = false) {
   say(told, text);
 }
 
-/** One request at a time: a newer wish aborts an older one. */
+/** One request at a time, which the page's main part says is under way. */
 export class Asking {
-  #request = null;
+  #requests = new LatestRequest();
 
-  /** @param send (signal) => promise  @param take what to do with the answer  @param fail with an error */
+  /** As `LatestRequest.ask`. */
   async ask(send, take, fail = (error) => tell(error.message, true)) {
-    this.#request?.abort();
-    const request = new AbortController();
-    this.#request = request;
-    put(document.querySelector("main"), "aria-busy", "true");
-    try {
-      const answer = await send(request.signal);
-      if (!request.signal.aborted) await take(answer);
-    } catch (error) {
-      if (!isAbort(error) && !request.signal.aborted) fail(error);
-    } finally {
-      if (this.#request === request) put(document.querySelector("main"), "aria-busy", null);
-    }
+    const busy = (value) => put(document.querySelector("main"), "aria-busy", value);
+    busy("true");
+    await this.#requests.ask(send, take, fail);
+    if (!this.#requests.isAsking) busy(null);
   }
 }
 

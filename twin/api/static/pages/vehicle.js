@@ -3,7 +3,7 @@
 import { html, put } from "../elements.js";
 import { passagesOf, trailOf } from "../explore/trail.js";
 import { TrailMap } from "../explore/trail_map.js";
-import { duration, milliseconds, plural, words } from "../format.js";
+import { duration, plural, words } from "../format.js";
 import { sentence } from "../panel/fact_words.js";
 import { cropPicture, exploreUrl, momentUrl, whenSeen } from "../search/sighting.js";
 import { mapUrl, pair, stayUrl, vehicleUrl, viewsOf } from "./evidence_cards.js";

@@ -1,8 +1,8 @@
 /** Search by picture beside the map: drop, choose or paste one, and see which vehicles looked like it, where and when. */
 
-import { isAbort } from "../api.js";
 import { html, put, say } from "../elements.js";
 import { plural } from "../format.js";
+import { LatestRequest } from "../latest_request.js";
 import { meter, percent, reasonList } from "../search/evidence.js";
 import { acceptPictures, refusalOf } from "../search/pictures.js";
 import { cropPicture, onPlainClick, whenSeen } from "../search/sighting.js";
@@ -13,7 +13,7 @@ export class ImageSearch {
   #root;
   #ask;
   #actions;
-  #request = null;
+  #requests = new LatestRequest();
   #preview = null;
 
   /**
@@ -29,9 +29,7 @@ export class ImageSearch {
   }
 
   async search(picture) {
-    this.#request?.abort();
-    const request = new AbortController();
-    this.#request = request;
+    this.#requests.abort();
     this.#showPreview(picture);
     const refusal = refusalOf(picture);
     if (refusal) {
@@ -39,12 +37,11 @@ export class ImageSearch {
       return;
     }
     this.#tell("asking", "Searching…", []);
-    try {
-      const { hits, n_found: nFound } = await this.#ask(picture, SHOWN_HITS, request.signal);
-      this.#tell("done", hits.length ? `The best ${hits.length} of ${plural(nFound, "vehicle")}` : "No vehicle seen here looks like this picture.", hits);
-    } catch (error) {
-      if (!isAbort(error)) this.#tell("problem", `The picture could not be searched: ${error.message}`, []);
-    }
+    await this.#requests.ask(
+      (signal) => this.#ask(picture, SHOWN_HITS, signal),
+      ({ hits, n_found: nFound }) => this.#tell("done", hits.length ? `The best ${hits.length} of ${plural(nFound, "vehicle")}` : "No vehicle seen here looks like this picture.", hits),
+      (error) => this.#tell("problem", `The picture could not be searched: ${error.message}`, []),
+    );
   }
 
   #showPreview(picture) {

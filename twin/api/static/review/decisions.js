@@ -1,8 +1,8 @@
 /** What a person can decide about a case, as forms: each sends one decision with a reason that is written already. */
 
 import { html } from "../elements.js";
-import { duration } from "../format.js";
-import { localTime, timeGiven } from "../pages/moment_form.js";
+import { duration, localTime } from "../format.js";
+import { timeGiven } from "../pages/moment_form.js";
 
 /** Decisions that take another back; the others are final, or are decided anew. */
 export function opposite(decision, { kept, exitAt }) {
