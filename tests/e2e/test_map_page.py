@@ -13,10 +13,21 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 
 pytestmark = pytest.mark.e2e
 
-VEHICLES = """() => Object.fromEntries([...document.querySelectorAll('#world [data-vehicle]')].map(
-    (one) => [one.dataset.vehicle, one.getAttribute('transform')]))"""
-STATES = """(kind) => Object.fromEntries([...document.querySelectorAll(`#world [data-${kind}]`)].map(
+VEHICLES = """() => [...document.querySelectorAll('#vehicle-marks [data-vehicle]')].map((one) => one.dataset.vehicle)"""
+STATES = """(kind) => Object.fromEntries([...document.querySelectorAll(`:is(#world, #vehicle-marks) [data-${kind}]`)].map(
     (one) => [one.dataset[kind], one.dataset.state]))"""
+PICTURE = """() => document.querySelector('[data-canvas=vehicles]').toDataURL()"""
+# How opaque the canvas of vehicles is at each of these places, metres in the site frame.
+OPACITY = """(places) => {
+    const canvas = document.querySelector('[data-canvas=vehicles]');
+    const [left, top, width] = document.querySelector('#map').getAttribute('viewBox').split(' ').map(Number);
+    const scale = canvas.width / width;
+    const copy = Object.assign(document.createElement('canvas'), { width: canvas.width, height: canvas.height });
+    const context = copy.getContext('2d', { willReadFrequently: true });
+    context.drawImage(canvas, 0, 0);
+    const at = ([x, y]) => context.getImageData(Math.round((x - left) * scale), Math.round((-y - top) * scale), 1, 1);
+    return places.map((place) => at(place).data[3]);
+}"""
 
 DRAWN = f"""() => ({{
     position: document.querySelector('#map-section').dataset.position,
@@ -32,11 +43,8 @@ RECORD_STATUSES = """addEventListener('DOMContentLoaded', () => {
 
 
 def test_vehicles_move_while_live(page: Page):
-    before = page.evaluate(VEHICLES)
-    page.wait_for_function(
-        f"(before) => Object.entries(({VEHICLES})()).filter(([id, place]) => before[id] && before[id] !== place).length > 0",
-        arg=before,
-    )
+    page.wait_for_function("document.querySelectorAll('#vehicle-marks [data-state=moving]').length > 0", timeout=60_000)
+    page.wait_for_function(f"(before) => ({PICTURE})() !== before", arg=page.evaluate(PICTURE))
 
 
 def test_the_live_map_equals_the_state_at_its_position(page: Page, service: str):
@@ -50,7 +58,7 @@ def test_the_live_map_equals_the_state_at_its_position(page: Page, service: str)
 
 def test_the_picture_of_the_readme_shows_the_live_map(page: Page, tmp_path: Path):
     picture = Path(os.environ.get("SCREENSHOT_TO", tmp_path / "map.png"))
-    page.wait_for_function("document.querySelectorAll('#world [data-vehicle][data-state=moving]').length > 0")
+    page.wait_for_function("document.querySelectorAll('#vehicle-marks [data-state=moving]').length > 0")
     page.wait_for_function("Number(document.querySelector('[data-counter=inside]').textContent) > 8", timeout=60_000)
     page.screenshot(path=picture)
     assert page.inner_text("[data-counter=inside]").isdigit(), "the panel tells what the map shows"
@@ -63,14 +71,14 @@ def test_a_dragged_slider_shows_the_state_that_the_api_gives_for_that_moment(pag
     box = slider.bounding_box()
     assert box is not None
     middle = box["y"] + box["height"] / 2
-    live = page.evaluate(VEHICLES)
+    live = page.evaluate(PICTURE)
     page.mouse.move(box["x"] + box["width"] - 9, middle)
     page.mouse.down()
     for share in (0.9, 0.8, 0.7, 0.6, 0.5):
         page.mouse.move(box["x"] + box["width"] * share, middle)
     page.mouse.up()
     wait_for_past(page)
-    assert page.evaluate(VEHICLES) != live
+    page.wait_for_function(f"(live) => ({PICTURE})() !== live", arg=live)
     assert_drawn_as_told(page, service)
 
 
@@ -298,10 +306,11 @@ def assert_drawn_as_told(page: Page, service: str) -> None:
     assert told["position"] == drawn["position"]
     assert page.evaluate(STATES, "vehicle") == {one["vehicle"]: one["state"] for one in told["vehicles"]}
     assert page.evaluate(STATES, "stall") == {one["stall"]: one["state"] for one in told["stalls"]}
-    for vehicle, place in page.evaluate(VEHICLES).items():
-        x, y = map(float, re.findall(r"-?[\d.]+", place))
-        at_m = next(one["position_m"] for one in told["vehicles"] if one["vehicle"] == vehicle)
-        assert (x, -y) == pytest.approx(at_m, abs=2e-3)
+    page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    assert min(page.evaluate(OPACITY, [one["position_m"] for one in told["vehicles"]])) > 20
+    (minx, miny, maxx, maxy) = httpx2.get(f"{service}/v1/sites/{site}", timeout=30).json()["extent_m"]
+    elsewhere = [[minx - 1.0, miny - 1.0], [maxx + 1.0, maxy + 1.0]]
+    assert page.evaluate(OPACITY, elsewhere) == [0, 0]
 
 
 def drop(page: Page, content: bytes, name: str, kind: str) -> None:

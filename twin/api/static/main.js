@@ -33,6 +33,7 @@ class Page {
     this.#site = site;
     const { name } = site;
     this.#map = new SiteMap(part("map-section"), site, { pick: this.pick, level: (level) => writeAddress({ level }) });
+    offerLayers(this.#map);
     this.#timeline = new Timeline((moment, signal) => api.state(name, moment, signal), {
       changed: () => this.#momentChanged(),
       state: (state, how) => this.#showPast(state, how),
@@ -121,7 +122,7 @@ class Page {
   }
 
   #show(state, how) {
-    this.#map.show(state, how);
+    this.#map.show(state, { ...how, isPast: this.#timeline.mode !== "live" });
     this.#panel.show(state, how);
     this.#stamp();
     if (how.isJump) this.#markChosen();
@@ -173,10 +174,9 @@ function offerSites(sites, chosen) {
   part("site").addEventListener("change", ({ target }) => location.assign(`${location.pathname}?${new URLSearchParams({ site: target.value })}`));
 }
 
-function offerLayers() {
-  const shown = part("map");
+function offerLayers(map) {
   for (const box of document.querySelectorAll("[data-layer]")) {
-    const apply = () => put(shown, `data-${box.dataset.layer}`, box.checked ? "on" : "off");
+    const apply = () => map.choose(box.dataset.layer, box.checked);
     box.addEventListener("change", apply);
     apply();
   }
@@ -184,7 +184,6 @@ function offerLayers() {
 
 async function begin() {
   startTheme(part("theme"));
-  offerLayers();
   try {
     const api = new Api();
     const { sites } = await api.sites();

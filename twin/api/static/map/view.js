@@ -79,19 +79,19 @@ export class MapView {
     event.preventDefault();
     const pixels = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? event.deltaY * 16 : event.deltaY;
     // Browsers report a trackpad's pinch as a wheel with Ctrl, in much smaller numbers.
-    this.zoom(Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.0015)), this.#pixelOf(event));
+    this.zoom(Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.0015)), this.pixelOf(event));
   }
 
   #press(event) {
     if (event.pointerType === "mouse" && event.button !== 0) return;
     if (this.#pointers.size === 0) this.#isDragged = false;
-    this.#pointers.set(event.pointerId, { start: this.#pixelOf(event), last: this.#pixelOf(event) });
+    this.#pointers.set(event.pointerId, { start: this.pixelOf(event), last: this.pixelOf(event) });
   }
 
   #drag(event) {
     const pointer = this.#pointers.get(event.pointerId);
     if (!pointer) return;
-    const now = this.#pixelOf(event);
+    const now = this.pixelOf(event);
     if (!this.#isDragged && Math.hypot(now[0] - pointer.start[0], now[1] - pointer.start[1]) < DRAG_FROM_PX) return;
     if (!this.#isDragged) {
       this.#isDragged = true;
@@ -133,8 +133,9 @@ export class MapView {
     const [width, height] = this.#size.map((length) => length / scale);
     put(this.#element, "viewBox", `${centre[0] - width / 2} ${centre[1] - height / 2} ${width} ${height}`);
     this.#element.style.setProperty("--px", 1 / scale);
-    put(this.#element, "data-zoom", scale >= LABELS_FROM.near ? "near" : scale >= LABELS_FROM.mid ? "mid" : "far");
-    this.#onChange({ scale });
+    const zoom = scale >= LABELS_FROM.near ? "near" : scale >= LABELS_FROM.mid ? "mid" : "far";
+    put(this.#element, "data-zoom", zoom);
+    this.#onChange({ centre, scale, size: this.#size, zoom });
   }
 
   #smallestScale() {
@@ -146,7 +147,8 @@ export class MapView {
     return [this.#centre[0] + (px - this.#size[0] / 2) / this.#scale, this.#centre[1] + (py - this.#size[1] / 2) / this.#scale];
   }
 
-  #pixelOf(event) {
+  /** Where a pointer is, in CSS pixels of the map. */
+  pixelOf(event) {
     const { left, top } = this.#element.getBoundingClientRect();
     return [event.clientX - left, event.clientY - top];
   }
