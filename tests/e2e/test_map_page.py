@@ -14,6 +14,12 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 pytestmark = pytest.mark.e2e
 
 VEHICLES = """() => [...document.querySelectorAll('#vehicle-marks [data-vehicle]')].map((one) => one.dataset.vehicle)"""
+SCREEN = """([x, y]) => {
+    const map = document.querySelector('#map');
+    const [left, top, width] = map.getAttribute('viewBox').split(' ').map(Number);
+    const frame = map.getBoundingClientRect();
+    return [frame.x + ((x - left) * frame.width) / width, frame.y + ((-y - top) * frame.width) / width];
+}"""
 STATES = """(kind) => Object.fromEntries([...document.querySelectorAll(`:is(#world, #vehicle-marks) [data-${kind}]`)].map(
     (one) => [one.dataset[kind], one.dataset.state]))"""
 PICTURE = """() => document.querySelector('[data-canvas=vehicles]').toDataURL()"""
@@ -175,6 +181,56 @@ def test_a_stall_is_found_by_its_name(page: Page):
     page.keyboard.press("Enter")
     expect(page.locator(f"[data-details='stall:{stall}']")).to_be_visible()
     expect(page.locator(f"#world [data-stall='{stall}']")).to_have_attribute("data-selected", "true")
+
+
+def test_a_slash_leads_to_the_search_and_enter_flies_to_what_was_found(page: Page):
+    stall = page.locator("#world [data-stall]").first.get_attribute("data-stall")
+    page.click("#zoom-out")
+    page.focus("#map")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.matches('#finder input')")
+    page.keyboard.type(str(stall))
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.matches('#finder .row')")
+    page.keyboard.press("Enter")
+    expect(page.locator("#map")).to_have_attribute("data-zoom", "near")
+    expect(page.locator(f"#world [data-stall='{stall}']")).to_have_attribute("data-selected", "true")
+    page.fill("#finder input", "no such thing")
+    expect(page.locator("#finder [role=status]")).to_have_text("No vehicle or stall of that name at this moment")
+
+
+def test_a_click_on_a_vehicle_chooses_it_and_not_the_stall_below(page: Page, service: str):
+    page.focus("#time")
+    page.keyboard.press("PageDown")
+    wait_for_past(page)
+    drawn = page.evaluate("() => ({ ...document.querySelector('#map-section').dataset })")
+    site = parse_qs(urlsplit(page.url).query)["site"][0]
+    moment = {"at": drawn["at"], "known_at": drawn["position"]}
+    told = httpx2.get(f"{service}/v1/sites/{site}/state", params=moment, timeout=30).raise_for_status().json()["vehicles"]
+    vehicle = next(one for one in told if one["state"] == "parked" and one["stall"])
+    x, y = page.evaluate(SCREEN, vehicle["position_m"])
+    page.mouse.move(x, y)
+    expect(page.locator("#map")).to_have_attribute("data-hover", "vehicle")
+    page.mouse.click(x, y)
+    expect(page.locator(f"[data-details='vehicle:{vehicle['vehicle']}']")).to_be_visible()
+
+
+def test_what_no_camera_sees_is_drawn_as_unknown_and_never_as_free(page: Page, service: str):
+    page.focus("#time")
+    page.keyboard.press("Home")  # before its first frame no camera has delivered
+    wait_for_past(page)
+    drawn = page.evaluate("() => ({ ...document.querySelector('#map-section').dataset })")
+    site = parse_qs(urlsplit(page.url).query)["site"][0]
+    moment = {"at": drawn["at"], "known_at": drawn["position"]}
+    told = httpx2.get(f"{service}/v1/sites/{site}/state", params=moment, timeout=30).raise_for_status().json()
+    states = page.evaluate(STATES, "zone")
+    assert states == {one["zone"]: one["state"] for one in told["zones"]}
+    for zone in page.locator("#world .zone[data-state=unknown]").all():
+        assert "unknown" in str(zone.get_attribute("aria-label"))
+        assert "free" not in str(zone.get_attribute("aria-label"))
+    cameras = page.evaluate("""() => Object.fromEntries([...document.querySelectorAll('#world .camera')].map(
+        (one) => [one.dataset.camera, one.dataset.state]))""")
+    assert cameras == {one["camera"]: one["state"] for one in told["cameras"]}
 
 
 def test_the_map_is_worked_by_keys(page: Page):

@@ -20,6 +20,7 @@ SHEETS = {
 }
 CHECKED = {
     **SHEETS,
+    "map": ("/", {"at": "2026-01-05T03:02:00Z"}, ".mark"),
     "explore": ("/explore", {}, "#filters [name=kind]"),
     "inside": ("/-/cameras", {}, "#told table"),
     "docs": ("/docs", {}, ".operation"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -37,7 +38,7 @@ async def read_corrections(request: Request) -> Response:
             site=site.name,
             position=str(moment.known_at),
             corrections=found,
-            next=None if following is None else str(following),
+            next=UNSET if following is None else str(following),
         )
     )
 

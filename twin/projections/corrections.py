@@ -1,8 +1,8 @@
 """Corrections: where, of what was said of the past, something else came to be known; by whom, and when it was learned.
 
-One correction is what one observation made of the past: the facts that follow from it, when one of them supersedes another, says
-that names are one or two vehicles, amends a stay, or says that something is no longer so. Money received amends what a stay has
-paid, which is no news of the past, so it is left out.
+One correction is what one observation made of the past: the facts that follow from it, when one of them supersedes another,
+says that names are one or two vehicles, amends a stay, or says that something is no longer so. Money received amends what a
+stay has paid, which is no news of the past, so it is left out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from twin.errors import Cut
 from twin.events.codec import rfc3339
@@ -74,12 +74,16 @@ class Correction(Struct, frozen=True, kw_only=True):
 
 
 class Corrections(Struct, frozen=True, kw_only=True):
-    """A page of corrections in the order in which they were learned; ``next``: ask again with ``after`` of this value."""
+    """A page of corrections, in the order in which they were learned.
+
+    Attributes:
+        next: ask again with ``after`` of this value for the next page; absent on the last one.
+    """
 
     site: str
     position: str
     corrections: list[Correction]
-    next: str | None
+    next: str | UnsetType = UNSET
 
 
 async def corrections(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,9 @@ def browser() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        raise MissingExtra("the bench of the map needs playwright; install the development extra: pip install -e .[dev]") from None
+        raise MissingExtra(
+            "the bench of the map needs playwright; install the development extra: pip install -e .[dev]"
+        ) from None
     if found is None:
         raise MissingExtra("the bench of the map needs a browser; install it with: apt-get install chromium")
     with sync_playwright() as playwright:
@@ -59,20 +63,23 @@ def watched(browser: Any, url: str, seconds: float, ready: str | None = None, ar
         if ready is not None:
             page.wait_for_function(ready, arg=arg, timeout=_PATIENCE_MS)
         page.wait_for_timeout(2_000)
-        began_s = time.monotonic()
+        began_s, used_s = time.monotonic(), _browser_s()
         page.evaluate("probe.begin()")
         page.wait_for_timeout(seconds * 1_000)
         found = page.evaluate("probe.end()")
-        took_s = time.monotonic() - began_s
-        size = page.evaluate("(() => { const { width, height } = document.querySelector('canvas') ?? {}; return [width, height]; })()")
+        took_s, used_s = time.monotonic() - began_s, _browser_s() - used_s
+        size = page.evaluate(
+            "(() => { const { width, height } = document.querySelector('canvas') ?? {}; return [width, height]; })()"
+        )
     finally:
         context.close()
-    return _told(found, took_s) | {"canvas_px": size}
+    browser_ms = round(used_s * 1_000 / max(1, len(found["frames"])), 2)
+    return _told(found, took_s) | {"browser_ms_a_frame": browser_ms, "canvas_px": size}
 
 
 def _told(found: dict[str, Any], took_s: float) -> dict[str, Any]:
     frames = found["frames"]
-    gaps = sorted(b - a for a, b in zip(frames, frames[1:], strict=False))
+    gaps = sorted(b - a for a, b in pairwise(frames))
     n = max(1, len(frames))
     busy_ms = sum(found["frame_ms"]) + sum(found["message_ms"]) + found["other_ms"]
     return {
@@ -83,3 +90,27 @@ def _told(found: dict[str, Any], took_s: float) -> dict[str, Any]:
         "messages_s": round(len(found["message_ms"]) / took_s, 1),
         "own_ms_a_frame": round(busy_ms / n, 2),
     }
+
+
+def _browser_s() -> float:
+    """Processor time of all of the browser's processes, which are below this one."""
+    below, waiting, found = _children(), [os.getpid()], 0.0
+    while waiting:
+        for pid in below.get(waiting.pop(), ()):
+            waiting.append(pid)
+            with suppress(OSError):
+                if b"chrom" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found += sum(map(int, _fields(pid)[11:13])) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
+def _children() -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            found.setdefault(int(_fields(int(path.name))[1]), []).append(int(path.name))
+    return found
+
+
+def _fields(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

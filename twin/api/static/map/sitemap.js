@@ -6,6 +6,7 @@ import { centroid } from "../geometry.js";
 import { CameraLayer } from "./cameras.js";
 import { Furniture } from "./furniture.js";
 import { drawLandmarks, drawLanes, drawObstacles, ZoneLayer } from "./ground.js";
+import { Overlay } from "./overlay.js";
 import { PortalLayer } from "./portals.js";
 import { StallLayer } from "./stalls.js";
 import { VehicleLayer } from "./vehicles.js";
@@ -22,6 +23,7 @@ export class SiteMap {
   #vehicles;
   #stalls;
   #level;
+  #overlay = new Overlay();
   #isNear = false;
   #areNamed = false;
   #levelButtons = new Map();
@@ -42,12 +44,13 @@ export class SiteMap {
     this.#world.replaceChildren(...this.#drawingOrder());
     const surface = root.querySelector("#map");
     put(surface, "aria-label", `Map of ${words(site.name)}`);
-    surface.after(...this.#vehicles.canvases, this.#vehicles.marks.element);
+    surface.after(...this.#vehicles.canvases, this.#overlay.element, this.#vehicles.marks.element);
     const furniture = new Furniture(root, site.datum);
     this.#view = new MapView(surface, site.extent_m, (view) => {
       furniture.scaleTo(view.scale);
       this.#isNear = view.zoom === "near";
       this.#vehicles.follow(view);
+      this.#overlay.follow(view);
       this.#vehicles.choose({ hasNames: this.#isNear || this.#areNamed });
     });
     this.#listen(surface, listener);
@@ -69,6 +72,11 @@ export class SiteMap {
     this.#countLevels();
   }
 
+  /** Draw what a correction changed over what is shown. @param state the state's part of an answer of /changes, or null */
+  showDifference(state) {
+    this.#overlay.show(state);
+  }
+
   /** @param layer of footprints, uncertainty, trails and ids */
   choose(layer, isOn) {
     put(this.#root.querySelector("#map"), `data-${layer}`, isOn ? "on" : "off");
@@ -87,6 +95,11 @@ export class SiteMap {
     this.#view.reveal(place.point_m);
   }
 
+  /** Go near to a point of the level shown. */
+  flyTo(point_m) {
+    this.#view.flyTo(point_m);
+  }
+
   /** Where a stall is: {point_m, level}, or null where the site has none of that name. */
   placeOf(stallId) {
     const stall = this.#site.stalls.find(({ id }) => id === stallId);
@@ -98,7 +111,7 @@ export class SiteMap {
     this.#level = level;
     const others = this.#site.levels.filter(({ id }) => id !== level);
     // One rule hides the other levels, also for what is drawn later.
-    const rule = others.map(({ id }) => `:is(#world, #vehicle-marks) [data-level="${CSS.escape(id)}"]`).join(",");
+    const rule = others.map(({ id }) => `:is(#world, #vehicle-marks, .overlay) [data-level="${CSS.escape(id)}"]`).join(",");
     this.#levelSheet.replaceSync(rule ? `${rule}{display:none}` : "");
     for (const [id, { button }] of this.#levelButtons) put(button, "aria-pressed", String(id === level));
     this.#vehicles.showLevel(level);

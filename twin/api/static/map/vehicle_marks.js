@@ -6,7 +6,7 @@ import { words } from "../format.js";
 const TOLD = ["state", "level", "zone", "stall"];
 
 export class VehicleMarks {
-  element = html("div", { id: "vehicle-marks", class: "vehicle-marks", role: "group", "aria-label": "Vehicles on the map" });
+  element = html("div", { id: "vehicle-marks", class: "unseen vehicle-marks", role: "group", "aria-label": "Vehicles on the map" });
   #marks = new Map(); // id -> {button, vehicle}
 
   /** @param {{pick(id), focus(id | null)}} listener a vehicle was chosen, or has the focus */

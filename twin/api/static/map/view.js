@@ -12,7 +12,10 @@ const DRAG_FROM_PX = 4; // a shorter movement of the pointer is a click
 const KEY_PAN_PX = 60;
 const KEY_ZOOM = 1.3;
 const LARGEST_SCALE = 120;
+const FLIGHT_MS = 450;
 const LABELS_FROM = { mid: 8, near: 20 }; // pixels a metre from which stalls and all vehicles are labelled
+
+const prefersStillness = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class MapView {
   #element;
@@ -23,6 +26,7 @@ export class MapView {
   #pointers = new Map();
   #isDragged = false;
   #isFitted = true;
+  #flight = 0;
   #onChange;
 
   constructor(element, extent_m, onChange = () => {}) {
@@ -62,6 +66,24 @@ export class MapView {
     this.#set([x, -y], this.#scale);
   }
 
+  /** Go to a point, near enough that names can be read; at once for who wants no motion. */
+  flyTo([x, y]) {
+    const [from, fromScale, to] = [this.#centre, this.#scale, Math.max(this.#scale, LABELS_FROM.near)];
+    const beganMs = performance.now();
+    this.#isFitted = false;
+    cancelAnimationFrame(this.#flight);
+    const step = () => {
+      const share = prefersStillness.matches ? 1 : Math.min(1, (performance.now() - beganMs) / FLIGHT_MS);
+      const eased = share * share * (3 - 2 * share);
+      const scale = fromScale * (to / fromScale) ** eased;
+      // The target moves straight over the screen while all grows.
+      const left = share === 1 ? 0 : ((1 - eased) * fromScale) / scale;
+      this.#set([x + (from[0] - x) * left, -y + (from[1] + y) * left], scale);
+      if (share < 1) this.#flight = requestAnimationFrame(step);
+    };
+    step();
+  }
+
   #listen() {
     const element = this.#element;
     element.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
@@ -83,6 +105,7 @@ export class MapView {
   }
 
   #press(event) {
+    cancelAnimationFrame(this.#flight);
     if (event.pointerType === "mouse" && event.button !== 0) return;
     if (this.#pointers.size === 0) this.#isDragged = false;
     this.#pointers.set(event.pointerId, { start: this.pixelOf(event), last: this.pixelOf(event) });
