@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
@@ -22,10 +23,13 @@ from twin.events.observations import Decision, OperatorDecided, RefuseRequested
 from twin.log.port import Log
 
 MOST_READ = 20_000
-"""Facts looked through for one page; a correction that goes on beyond them is read to its end."""
+"""Facts read for one page, and ten times as many that correct nothing; a correction that goes on beyond is read to its end."""
 MOST_NAMES = 20
 """Told of each kind of thing in one correction; ``n_vehicles`` and its like count all."""
 _PAGE = 5_000
+_CALM_SHARE = 10  # what it costs to see that nothing of a page of facts is a correction, of what reading it does
+_CHUNK = 100
+_LATER_TYPES = ("identities.merged.v1", "identities.split.v1", "fact.retracted.v1", "session.amended.v1")
 
 By = Literal["operator", "refusion", "twin"]
 _LATER = IdentitiesMerged | IdentitiesSplit | FactRetracted
@@ -94,15 +98,19 @@ async def corrections(
     Returns:
         Them, and the position to go on after; None where that was all. A page may have none and still not be the last.
     """
-    found, place = list[Correction](), after
-    ends = min(until, after + MOST_READ)
-    while place < ends and len(found) < limit:
+    found, place, n_read = list[Correction](), after, 0
+    later = _Later(log, site)
+    while place < until and n_read < MOST_READ and len(found) < limit:
+        calm = await _calm(log, site, later, place, until)
+        if calm > place:
+            place, n_read = calm, n_read + _PAGE // _CALM_SHARE
+            continue
         facts = await _whole(log, site, place, until)
         if not facts:
             return found, None
-        last = facts[-1].position
+        n_read += len(facts)
         told = defaultdict[int, list[Micros]](list)
-        for one in await log.facts_superseded(site, after=place, until=last):
+        for one in await log.facts_superseded(site, after=place, until=facts[-1].position):
             told[one.by_position].append(one.occurred_at)
         for group in _by_cause(facts):
             place = group[-1].position
@@ -113,6 +121,43 @@ async def corrections(
             if len(found) == limit:
                 break
     return found, place if place < until else None
+
+
+class _Later:
+    """Where the next fact is whose type alone says that it is of the past; asked only once it is passed."""
+
+    def __init__(self, log: Log, site: SiteId) -> None:
+        self._log, self._site = log, site
+        self._asked_at, self._next = -1, 0
+
+    async def after(self, place: int) -> int | None:
+        """Its position, if there is one after a place."""
+        if self._asked_at < 0 or 0 < self._next <= place:
+            facts = await self._log.facts(self._site, after=place, limit=1, types=_LATER_TYPES)
+            self._asked_at, self._next = place, facts[0].position if facts else 0
+        return self._next or None
+
+
+async def _calm(log: Log, site: SiteId, later: _Later, place: int, until: int) -> int:
+    """Up to where nothing of the past changes after a place, and a cause ends; the place itself where it does at once."""
+    ends = min(place + _PAGE, until)
+    following = await later.after(place)
+    if (following is not None and following <= ends) or await log.facts_superseded(site, after=place, until=ends):
+        return place
+    return ends if ends == until else await _border(log, site, place, ends)
+
+
+async def _border(log: Log, site: SiteId, low: int, position: int) -> int:
+    """The last position up to this one at which a cause ends, or ``low``."""
+    high = position + 1
+    while high > low:
+        facts = await log.facts(site, after=max(low, high - _CHUNK), limit=min(_CHUNK, high - low), thinned=True)
+        facts = [one for one in facts if one.position <= position + 1]
+        for before, after in reversed(list(pairwise(facts))):
+            if before.event.cause != after.event.cause:
+                return before.position
+        high -= _CHUNK - 1  # the first one is the last one of the chunk before
+    return low
 
 
 class _Changed(Struct, frozen=True):

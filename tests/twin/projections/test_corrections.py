@@ -39,7 +39,7 @@ def written(story, rows):
             if what < 4
             else story.moved(f"v{what}")
         )
-        supersedes = tuple(events[-one].id for one in sorted(back) if one <= len(events) and what % 2 == 0)
+        supersedes = tuple(events[-one].id for one in sorted(back) if one <= len(events) and what % 4 == 0)
         fact = FactEvent(
             site="lot", fold_version="1", cause=cause, ordinal=ordinal, occurred_at=at, payload=payload, supersedes=supersedes
         )  # fmt: skip
@@ -73,13 +73,13 @@ async def paged(log, *, from_at, until_at, until, limit):
     return found
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     rows=st.lists(ROW, max_size=60),
     stretch=st.tuples(st.integers(-5, 400), st.integers(-5, 400)).map(sorted),
     known=st.integers(0, 60),
     limit=st.integers(1, 5),
-    read=st.tuples(st.integers(1, 7), st.integers(1, 20)),
+    read=st.tuples(st.integers(1, 7), st.integers(1, 20), st.integers(2, 6)),
 )
 def test_pages_of_corrections_equal_a_look_at_every_fact(story, rows, stretch, known, limit, read):
     async def compare():
@@ -96,12 +96,12 @@ def test_pages_of_corrections_equal_a_look_at_every_fact(story, rows, stretch, k
                 (module.rfc3339(at), module.rfc3339(last)) for _, _, at, last, _ in expected
             ]
 
-    before = module.MOST_READ, module._PAGE
-    module._PAGE, module.MOST_READ = read
+    before = module.MOST_READ, module._PAGE, module._CHUNK
+    module._PAGE, module.MOST_READ, module._CHUNK = read
     try:
         asyncio.run(compare())
     finally:
-        module.MOST_READ, module._PAGE = before
+        module.MOST_READ, module._PAGE, module._CHUNK = before
 
 
 async def test_who_corrected_is_told_with_the_reason(story):
