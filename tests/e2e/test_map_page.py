@@ -4,6 +4,8 @@ import os
 import re
 import struct
 import zlib
+from collections import Counter
+from math import dist
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -158,7 +160,7 @@ def test_what_was_known_then_is_asked_from_the_api(page: Page, service: str):
     page.keyboard.press("PageDown")
     wait_for_past(page)
     with page.expect_response(lambda answer: "/state?" in answer.url and "known_at=" in answer.url) as told:
-        page.check("#known")
+        page.select_option("#known", "then")
     asked = parse_qs(urlsplit(told.value.url).query)
     assert asked["known_at"] == asked["at"]
     expect(page.locator("#map-section")).to_have_attribute("data-position", told.value.json()["position"])
@@ -207,7 +209,8 @@ def test_a_click_on_a_vehicle_chooses_it_and_not_the_stall_below(page: Page, ser
     site = parse_qs(urlsplit(page.url).query)["site"][0]
     moment = {"at": drawn["at"], "known_at": drawn["position"]}
     told = httpx2.get(f"{service}/v1/sites/{site}/state", params=moment, timeout=30).raise_for_status().json()["vehicles"]
-    vehicle = next(one for one in told if one["state"] == "parked" and one["stall"])
+    away = {one["vehicle"]: min(dist(one["position_m"], other["position_m"]) for other in told if other != one) for one in told}
+    vehicle = max(told, key=lambda one: (one["state"] == "parked", away[one["vehicle"]]))
     x, y = page.evaluate(SCREEN, vehicle["position_m"])
     page.mouse.move(x, y)
     expect(page.locator("#map")).to_have_attribute("data-hover", "vehicle")
@@ -225,6 +228,13 @@ def test_what_no_camera_sees_is_drawn_as_unknown_and_never_as_free(page: Page, s
     told = httpx2.get(f"{service}/v1/sites/{site}/state", params=moment, timeout=30).raise_for_status().json()
     states = page.evaluate(STATES, "zone")
     assert states == {one["zone"]: one["state"] for one in told["zones"]}
+    stalls = page.evaluate(STATES, "stall")
+    assert stalls == {one["stall"]: one["state"] for one in told["stalls"]}
+    model = httpx2.get(f"{service}/v1/sites/{site}", timeout=30).json()["stalls"]
+    unknown = Counter(one["zone"] for one in model if stalls[one["id"]] == "unknown")
+    for zone in page.locator("#world .zone[data-state=known]").all():
+        said = re.search(r"(\d+) unknown", str(zone.get_attribute("aria-label")))
+        assert (int(said[1]) if said else 0) == unknown[zone.get_attribute("data-zone")]
     for zone in page.locator("#world .zone[data-state=unknown]").all():
         assert "unknown" in str(zone.get_attribute("aria-label"))
         assert "free" not in str(zone.get_attribute("aria-label"))

@@ -61,6 +61,7 @@ export class SiteMap {
   show(state, { isJump, isPast = false }) {
     this.#vehicles.choose({ isPast });
     for (const [name, layer] of Object.entries(this.#layers)) layer.patch(state[name].values());
+    this.#layers.zones.countUnknown(this.#stalls.unknownByZone());
     this.#vehicles.replace(state.vehicles, { isJump });
     this.#countLevels();
   }
@@ -68,6 +69,7 @@ export class SiteMap {
   /** Draw what a live delta changed. */
   patch(delta) {
     for (const [name, layer] of Object.entries(this.#layers)) layer.patch(delta[name] ?? []);
+    if (delta.stalls?.length > 0) this.#layers.zones.countUnknown(this.#stalls.unknownByZone());
     this.#vehicles.patch(delta.vehicles ?? [], delta.left ?? []);
     this.#countLevels();
   }
