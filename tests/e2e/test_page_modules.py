@@ -177,10 +177,12 @@ def test_who_is_on_a_ramp_is_shown_on_both_of_its_levels(bare_page: Page):
 
 
 def test_plates_are_looked_for_when_asked_and_who_may_not_is_told_why(bare_page: Page):
+    bare_page.goto("/healthz")
+    bare_page.set_content("<!doctype html><body></body>")  # buttons are pressed in HTML alone
     said = bare_page.evaluate("""async () => {
         const { Finder } = await import('/static/panel/finder.js');
         const { TwinState } = await import('/static/state.js');
-        const root = document.createElementNS('http://www.w3.org/1999/xhtml', 'form');
+        const root = document.createElement('form');
         root.innerHTML = '<input type="search"/><p role="status"></p><ul></ul>';
         const asked = [];
         const stay = { session: 's-1', vehicle: 'v-7', status: 'open' };

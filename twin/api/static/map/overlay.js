@@ -9,7 +9,11 @@ import { shapeOf, sizeOf } from "./vehicle_shape.js";
 export class Overlay {
   element = svg("svg", { class: "map-canvas overlay", "aria-hidden": "true", preserveAspectRatio: "xMidYMid meet" });
 
-  constructor() {
+  #stalls;
+
+  /** @param {Map} stalls the site's stalls by id, whose headings parked vehicles take */
+  constructor(stalls) {
+    this.#stalls = stalls;
     this.show(null);
   }
 
@@ -23,14 +27,14 @@ export class Overlay {
   /** @param state the state's part of an answer of /changes, or null for nothing */
   show(state) {
     this.element.toggleAttribute("hidden", state === null); // a layer that is not there costs no frame anything
-    const drawn = state ? [...vehicleChanges(state.vehicles).map(vehicleMark)] : [];
+    const drawn = state ? vehicleChanges(state.vehicles).map((change) => vehicleMark(change, this.#stalls)) : [];
     this.element.replaceChildren(...drawn.flat().filter(Boolean));
   }
 }
 
-function vehicleMark({ kind, before, after }) {
+function vehicleMark({ kind, before, after }, stalls) {
   const parts = [];
-  if (before && kind !== "otherwise" && kind !== "renamed") parts.push(outline(before, "ghost"));
+  if (before && kind !== "otherwise" && kind !== "renamed") parts.push(outline(before, stalls.get(before.stall)));
   if (before && after && kind === "moved" && before.level === after.level) parts.push(way(before, after));
   if (after) parts.push(ring(after, kind));
   if (kind === "renamed") parts.push(label(after, `${shortId(before.vehicle)} → ${shortId(after.vehicle)}`));
@@ -39,10 +43,10 @@ function vehicleMark({ kind, before, after }) {
   return parts;
 }
 
-function outline({ kind, level, position_m, velocity_mps }, name) {
+function outline({ kind, level, position_m, velocity_mps }, stall) {
   const [x, y] = planPoint(position_m);
-  const heading = Math.hypot(...velocity_mps) > 0 ? headingOf(velocity_mps) : 0;
-  return svg("path", { class: name, "data-level": level, d: shapeOf(kind).hull, transform: `translate(${x} ${y}) rotate(${planAngle(heading)})` });
+  const heading = stall?.heading_deg ?? (Math.hypot(...velocity_mps) > 0 ? headingOf(velocity_mps) : 0);
+  return svg("path", { class: "ghost", "data-level": level, d: shapeOf(kind).hull, transform: `translate(${x} ${y}) rotate(${planAngle(heading)})` });
 }
 
 function ring({ kind, level, position_m }, change) {

@@ -23,7 +23,7 @@ export class SiteMap {
   #vehicles;
   #stalls;
   #level;
-  #overlay = new Overlay();
+  #overlay;
   #isNear = false;
   #areNamed = false;
   #levelButtons = new Map();
@@ -39,6 +39,7 @@ export class SiteMap {
     this.#site = site;
     this.#world = root.querySelector("#world");
     this.#stalls = new StallLayer(site.stalls, (stall) => listener.pick({ stall }));
+    this.#overlay = new Overlay(byId(site.stalls));
     this.#vehicles = new VehicleLayer(root, byId(site.stalls), site.portals, (vehicle) => listener.pick({ vehicle }));
     this.#layers = { zones: new ZoneLayer(site.zones), stalls: this.#stalls, portals: new PortalLayer(site.portals), cameras: new CameraLayer(site.cameras) };
     this.#world.replaceChildren(...this.#drawingOrder());

@@ -31,7 +31,7 @@ export function linesOf({ vehicles, stalls, zones, sessions, counters_before: wa
     ...vehicleChanges(vehicles).map((change) => ({ kind: change.kind, text: vehicleText(change), vehicle: (change.after ?? change.before).vehicle })),
     ...stalls.map(({ stall, before, after }) => ({ kind: "stall", text: `Stall ${stall}: ${stallText(before)} → ${stallText(after)}`, stall })),
     ...zones.map(({ zone, before, after }) => ({ kind: "zone", text: `${words(zone)}: ${zoneText(before)} → ${zoneText(after)}` })),
-    ...sessions.map(({ session, before, after }) => ({ kind: "stay", text: `Stay ${shortId(session)}: ${stayText(before, nowMs)} → ${stayText(after, nowMs)}`, vehicle: (after ?? before).vehicle })),
+    ...sessions.map(({ session, before, after }) => ({ kind: "stay", text: `Stay ${shortId(session)}: ${stayChange(before, after, nowMs)}`, vehicle: (after ?? before).vehicle })),
     ...Object.keys(was).filter((name) => was[name] !== is[name]).map((name) => ({ kind: "count", text: `${words(name)}: ${was[name]} → ${is[name]}` })),
   ];
 }
@@ -64,6 +64,12 @@ const stallText = ({ state, vehicle }) => `${state}${vehicle ? ` (${shortId(vehi
 function zoneText({ state, n_vehicles, n_stalls, n_free }) {
   if (state !== "known") return "unknown";
   return `${plural(n_vehicles, "vehicle")}${n_stalls > 0 ? `, ${n_free} free` : ""}`;
+}
+
+/** What is not told in words, such as how sure it is, is another version all the same. */
+function stayChange(before, after, nowMs) {
+  const [was, is] = [stayText(before, nowMs), stayText(after, nowMs)];
+  return was === is ? `${is}: version ${before.version} → ${after.version}` : `${was} → ${is}`;
 }
 
 function stayText(stay, nowMs) {
