@@ -90,7 +90,7 @@ def bench(
     name: Annotated[
         str,
         typer.Argument(
-            help="Of ops/bench: fusion, fusion_quality, gate, live, log, noise, perception, search, storage, "
+            help="Of ops/bench: fusion, fusion_quality, gate, live, log, map, noise, perception, search, storage, "
             "timetravel, traffic."
         ),
     ],

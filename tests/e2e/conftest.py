@@ -237,7 +237,7 @@ def _window(browser: Browser, origin: str, faults: list[str], **shape) -> Iterat
         page.on("pageerror", lambda error: faults.append(f"uncaught: {error}"))
         page.goto("/")
         page.wait_for_selector("#connection[data-status=live]")
-        page.wait_for_function("document.querySelectorAll('#world [data-vehicle]').length >= 3", timeout=90_000)
+        page.wait_for_function("document.querySelectorAll('#vehicle-marks [data-vehicle]').length >= 3", timeout=90_000)
         page.wait_for_function("Number(document.querySelector('#time').max) >= 30", timeout=90_000)
         yield page
     finally:

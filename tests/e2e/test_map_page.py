@@ -4,6 +4,8 @@ import os
 import re
 import struct
 import zlib
+from collections import Counter
+from math import dist
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,10 +15,27 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 
 pytestmark = pytest.mark.e2e
 
-VEHICLES = """() => Object.fromEntries([...document.querySelectorAll('#world [data-vehicle]')].map(
-    (one) => [one.dataset.vehicle, one.getAttribute('transform')]))"""
-STATES = """(kind) => Object.fromEntries([...document.querySelectorAll(`#world [data-${kind}]`)].map(
+VEHICLES = """() => [...document.querySelectorAll('#vehicle-marks [data-vehicle]')].map((one) => one.dataset.vehicle)"""
+SCREEN = """([x, y]) => {
+    const map = document.querySelector('#map');
+    const [left, top, width] = map.getAttribute('viewBox').split(' ').map(Number);
+    const frame = map.getBoundingClientRect();
+    return [frame.x + ((x - left) * frame.width) / width, frame.y + ((-y - top) * frame.width) / width];
+}"""
+STATES = """(kind) => Object.fromEntries([...document.querySelectorAll(`:is(#world, #vehicle-marks) [data-${kind}]`)].map(
     (one) => [one.dataset[kind], one.dataset.state]))"""
+PICTURE = """() => document.querySelector('[data-canvas=vehicles]').toDataURL()"""
+# How opaque the canvas of vehicles is at each of these places, metres in the site frame.
+OPACITY = """(places) => {
+    const canvas = document.querySelector('[data-canvas=vehicles]');
+    const [left, top, width] = document.querySelector('#map').getAttribute('viewBox').split(' ').map(Number);
+    const scale = canvas.width / width;
+    const copy = Object.assign(document.createElement('canvas'), { width: canvas.width, height: canvas.height });
+    const context = copy.getContext('2d', { willReadFrequently: true });
+    context.drawImage(canvas, 0, 0);
+    const at = ([x, y]) => context.getImageData(Math.round((x - left) * scale), Math.round((-y - top) * scale), 1, 1);
+    return places.map((place) => at(place).data[3]);
+}"""
 
 DRAWN = f"""() => ({{
     position: document.querySelector('#map-section').dataset.position,
@@ -32,11 +51,8 @@ RECORD_STATUSES = """addEventListener('DOMContentLoaded', () => {
 
 
 def test_vehicles_move_while_live(page: Page):
-    before = page.evaluate(VEHICLES)
-    page.wait_for_function(
-        f"(before) => Object.entries(({VEHICLES})()).filter(([id, place]) => before[id] && before[id] !== place).length > 0",
-        arg=before,
-    )
+    page.wait_for_function("document.querySelectorAll('#vehicle-marks [data-state=moving]').length > 0", timeout=60_000)
+    page.wait_for_function(f"(before) => ({PICTURE})() !== before", arg=page.evaluate(PICTURE))
 
 
 def test_the_live_map_equals_the_state_at_its_position(page: Page, service: str):
@@ -50,7 +66,7 @@ def test_the_live_map_equals_the_state_at_its_position(page: Page, service: str)
 
 def test_the_picture_of_the_readme_shows_the_live_map(page: Page, tmp_path: Path):
     picture = Path(os.environ.get("SCREENSHOT_TO", tmp_path / "map.png"))
-    page.wait_for_function("document.querySelectorAll('#world [data-vehicle][data-state=moving]').length > 0")
+    page.wait_for_function("document.querySelectorAll('#vehicle-marks [data-state=moving]').length > 0")
     page.wait_for_function("Number(document.querySelector('[data-counter=inside]').textContent) > 8", timeout=60_000)
     page.screenshot(path=picture)
     assert page.inner_text("[data-counter=inside]").isdigit(), "the panel tells what the map shows"
@@ -63,14 +79,14 @@ def test_a_dragged_slider_shows_the_state_that_the_api_gives_for_that_moment(pag
     box = slider.bounding_box()
     assert box is not None
     middle = box["y"] + box["height"] / 2
-    live = page.evaluate(VEHICLES)
+    live = page.evaluate(PICTURE)
     page.mouse.move(box["x"] + box["width"] - 9, middle)
     page.mouse.down()
     for share in (0.9, 0.8, 0.7, 0.6, 0.5):
         page.mouse.move(box["x"] + box["width"] * share, middle)
     page.mouse.up()
     wait_for_past(page)
-    assert page.evaluate(VEHICLES) != live
+    page.wait_for_function(f"(live) => ({PICTURE})() !== live", arg=live)
     assert_drawn_as_told(page, service)
 
 
@@ -144,7 +160,7 @@ def test_what_was_known_then_is_asked_from_the_api(page: Page, service: str):
     page.keyboard.press("PageDown")
     wait_for_past(page)
     with page.expect_response(lambda answer: "/state?" in answer.url and "known_at=" in answer.url) as told:
-        page.check("#known")
+        page.select_option("#known", "then")
     asked = parse_qs(urlsplit(told.value.url).query)
     assert asked["known_at"] == asked["at"]
     expect(page.locator("#map-section")).to_have_attribute("data-position", told.value.json()["position"])
@@ -167,6 +183,64 @@ def test_a_stall_is_found_by_its_name(page: Page):
     page.keyboard.press("Enter")
     expect(page.locator(f"[data-details='stall:{stall}']")).to_be_visible()
     expect(page.locator(f"#world [data-stall='{stall}']")).to_have_attribute("data-selected", "true")
+
+
+def test_a_slash_leads_to_the_search_and_enter_flies_to_what_was_found(page: Page):
+    stall = page.locator("#world [data-stall]").first.get_attribute("data-stall")
+    page.click("#zoom-out")
+    page.focus("#map")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.matches('#finder input')")
+    page.keyboard.type(str(stall))
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.matches('#finder .row')")
+    page.keyboard.press("Enter")
+    expect(page.locator("#map")).to_have_attribute("data-zoom", "near")
+    expect(page.locator(f"#world [data-stall='{stall}']")).to_have_attribute("data-selected", "true")
+    page.fill("#finder input", "no such thing")
+    expect(page.locator("#finder [role=status]")).to_have_text("No vehicle or stall of that name at this moment")
+
+
+def test_a_click_on_a_vehicle_chooses_it_and_not_the_stall_below(page: Page, service: str):
+    page.focus("#time")
+    page.keyboard.press("PageDown")
+    wait_for_past(page)
+    drawn = page.evaluate("() => ({ ...document.querySelector('#map-section').dataset })")
+    site = parse_qs(urlsplit(page.url).query)["site"][0]
+    moment = {"at": drawn["at"], "known_at": drawn["position"]}
+    told = httpx2.get(f"{service}/v1/sites/{site}/state", params=moment, timeout=30).raise_for_status().json()["vehicles"]
+    away = {one["vehicle"]: min(dist(one["position_m"], other["position_m"]) for other in told if other != one) for one in told}
+    vehicle = max(told, key=lambda one: (one["state"] == "parked", away[one["vehicle"]]))
+    x, y = page.evaluate(SCREEN, vehicle["position_m"])
+    page.mouse.move(x, y)
+    expect(page.locator("#map")).to_have_attribute("data-hover", "vehicle")
+    page.mouse.click(x, y)
+    expect(page.locator(f"[data-details='vehicle:{vehicle['vehicle']}']")).to_be_visible()
+
+
+def test_what_no_camera_sees_is_drawn_as_unknown_and_never_as_free(page: Page, service: str):
+    page.focus("#time")
+    page.keyboard.press("Home")  # before its first frame no camera has delivered
+    wait_for_past(page)
+    drawn = page.evaluate("() => ({ ...document.querySelector('#map-section').dataset })")
+    site = parse_qs(urlsplit(page.url).query)["site"][0]
+    moment = {"at": drawn["at"], "known_at": drawn["position"]}
+    told = httpx2.get(f"{service}/v1/sites/{site}/state", params=moment, timeout=30).raise_for_status().json()
+    states = page.evaluate(STATES, "zone")
+    assert states == {one["zone"]: one["state"] for one in told["zones"]}
+    stalls = page.evaluate(STATES, "stall")
+    assert stalls == {one["stall"]: one["state"] for one in told["stalls"]}
+    model = httpx2.get(f"{service}/v1/sites/{site}", timeout=30).json()["stalls"]
+    unknown = Counter(one["zone"] for one in model if stalls[one["id"]] == "unknown")
+    for zone in page.locator("#world .zone[data-state=known]").all():
+        said = re.search(r"(\d+) unknown", str(zone.get_attribute("aria-label")))
+        assert (int(said[1]) if said else 0) == unknown[zone.get_attribute("data-zone")]
+    for zone in page.locator("#world .zone[data-state=unknown]").all():
+        assert "unknown" in str(zone.get_attribute("aria-label"))
+        assert "free" not in str(zone.get_attribute("aria-label"))
+    cameras = page.evaluate("""() => Object.fromEntries([...document.querySelectorAll('#world .camera')].map(
+        (one) => [one.dataset.camera, one.dataset.state]))""")
+    assert cameras == {one["camera"]: one["state"] for one in told["cameras"]}
 
 
 def test_the_map_is_worked_by_keys(page: Page):
@@ -298,10 +372,11 @@ def assert_drawn_as_told(page: Page, service: str) -> None:
     assert told["position"] == drawn["position"]
     assert page.evaluate(STATES, "vehicle") == {one["vehicle"]: one["state"] for one in told["vehicles"]}
     assert page.evaluate(STATES, "stall") == {one["stall"]: one["state"] for one in told["stalls"]}
-    for vehicle, place in page.evaluate(VEHICLES).items():
-        x, y = map(float, re.findall(r"-?[\d.]+", place))
-        at_m = next(one["position_m"] for one in told["vehicles"] if one["vehicle"] == vehicle)
-        assert (x, -y) == pytest.approx(at_m, abs=2e-3)
+    page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    assert min(page.evaluate(OPACITY, [one["position_m"] for one in told["vehicles"]])) > 20
+    (minx, miny, maxx, maxy) = httpx2.get(f"{service}/v1/sites/{site}", timeout=30).json()["extent_m"]
+    elsewhere = [[minx - 1.0, miny - 1.0], [maxx + 1.0, maxy + 1.0]]
+    assert page.evaluate(OPACITY, elsewhere) == [0, 0]
 
 
 def drop(page: Page, content: bytes, name: str, kind: str) -> None:

@@ -126,3 +126,95 @@ def test_shares_that_are_not_sure_are_not_told_as_sure(bare_page: Page):
         return [0, 0.0001, 0.25, 0.9999, 1].map(percent);
     }""")
     assert told == ["0 %", "< 1 %", "25 %", "> 99 %", "100 %"]
+
+
+def test_corrections_that_lie_near_to_each_other_share_a_mark_and_none_is_lost(bare_page: Page):
+    clusters = bare_page.evaluate("""async () => {
+        const { clustersOf } = await import('/static/time/clusters.js');
+        const at = (second) => ({ at: new Date(second * 1000).toISOString(), before: String(second) });
+        const line = { firstMs: 0, latestMs: 100_000, widthPx: 1000, roomPx: 26 };
+        return clustersOf([at(50), at(10), at(11), at(12.7), at(-5), at(120)], line).map(
+            ({ share, corrections }) => [share, corrections.map(({ before }) => before)]);
+    }""")
+    assert clusters == [[0, ["-5"]], [0.1, ["10", "11"]], [0.127, ["12.7"]], [0.5, ["50"]], [1, ["120"]]]
+
+
+def test_who_goes_and_who_comes_at_one_place_is_one_vehicle_under_another_name(bare_page: Page):
+    told = bare_page.evaluate("""async () => {
+        const { vehicleChanges } = await import('/static/time/lines.js');
+        const view = (vehicle, x) => ({ vehicle, level: 'g', position_m: [x, 0] });
+        const changes = [
+            { vehicle: 'a', before: view('a', 0), after: null },
+            { vehicle: 'b', before: null, after: view('b', 0.5) },
+            { vehicle: 'c', before: view('c', 30), after: null },
+            { vehicle: 'd', before: null, after: view('d', 60) },
+            { vehicle: 'e', before: view('e', 1), after: view('e', 4) },
+            { vehicle: 'f', before: view('f', 1), after: view('f', 1) },
+        ];
+        const name = (one) => one?.vehicle ?? null;
+        return vehicleChanges(changes).map(({ kind, before, after }) => [kind, name(before), name(after)]);
+    }""")
+    assert told == [
+        ["moved", "e", "e"],
+        ["otherwise", "f", "f"],
+        ["renamed", "a", "b"],
+        ["removed", "c", None],
+        ["added", None, "d"],
+    ]
+
+
+def test_who_is_on_a_ramp_is_shown_on_both_of_its_levels(bare_page: Page):
+    shown = bare_page.evaluate("""async () => {
+        const { Ramps } = await import('/static/map/ramps.js');
+        const ramps = new Ramps([
+            { role: 'level', level: 'g', to_level: 'up', line_m: [[0, 0], [0, 4]] },
+            { role: 'boundary', level: 'g', to_level: null, line_m: [[50, 0], [50, 4]] },
+        ]);
+        return [['g', [3, 2], 'up'], ['up', [3, 2], 'g'], ['g', [20, 2], 'up'], ['g', [3, 2], 'g'], ['g', [50, 2], 'up']].map(
+            ([from, point, to]) => ramps.leads(from, point, to));
+    }""")
+    assert shown == [True, True, False, False, False]
+
+
+def test_plates_are_looked_for_when_asked_and_who_may_not_is_told_why(bare_page: Page):
+    bare_page.goto("/healthz")
+    bare_page.set_content("<!doctype html><body></body>")  # buttons are pressed in HTML alone
+    said = bare_page.evaluate("""async () => {
+        const { Finder } = await import('/static/panel/finder.js');
+        const { TwinState } = await import('/static/state.js');
+        const root = document.createElement('form');
+        root.innerHTML = '<input type="search"/><p role="status"></p><ul></ul>';
+        const asked = [];
+        const stay = { session: 's-1', vehicle: 'v-7', status: 'open' };
+        const answers = { 'B-XY 123': { sessions: [stay] }, 'AB 1': { sessions: [] } };
+        const ask = async (plate) => {
+            asked.push(plate);
+            if (plate in answers) return answers[plate];
+            throw Object.assign(new Error('no'), { status: 403 });
+        };
+        const picked = [];
+        new Finder(root, () => new TwinState(), ask, (chosen) => picked.push(chosen));
+        const box = root.querySelector('input');
+        const said = [];
+        for (const text of ['hello', 'B-XY 123', 'AB 1', 'ZZ 9']) {
+            box.value = text;
+            box.dispatchEvent(new Event('input'));
+            said.push(root.querySelector('[role=status]').textContent, asked.length);
+            root.dispatchEvent(new Event('submit', { cancelable: true }));
+            await new Promise((done) => setTimeout(done));
+            said.push(root.querySelector('[role=status]').textContent);
+            if (text.startsWith('B-')) root.querySelector('button').click();
+        }
+        return [said, asked, picked];
+    }""")
+    nothing = "No vehicle or stall of that name at this moment"
+    assert said == [
+        [
+            *(nothing, 0, nothing),
+            *(nothing, 0, "1 stay with this plate"),
+            *(nothing, 1, "No stay that is open, or not paid yet, has this plate."),
+            *(nothing, 2, "Plates may be looked for only with a key that may decide (operate)."),
+        ],
+        ["B-XY 123", "AB 1", "ZZ 9"],
+        [{"vehicle": "v-7"}],
+    ]

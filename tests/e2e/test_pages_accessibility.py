@@ -22,6 +22,7 @@ CHECKED = {
     **SHEETS,
     "subscriptions": ("/subscriptions", {}, "main[data-shown]"),
     "cameras": ("/cameras", {}, "#wall [data-status]"),
+    "map": ("/", {"at": "2026-01-05T03:02:00Z"}, ".mark"),
     "explore": ("/explore", {}, "#filters [name=kind]"),
     "inside": ("/-/cameras", {}, "#told table"),
     "docs": ("/docs", {}, ".operation"),

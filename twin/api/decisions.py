@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from twin.api.bodies import Time, read_json
-from twin.api.endpoint import MOMENT, Endpoint
+from twin.api.endpoint import MOMENT, Endpoint, Parameter
 from twin.api.exchange import body_of, check_name, json, moment_of, services_of, site_of
 from twin.api.guard import note
 from twin.api.ingest import told_once
@@ -24,12 +24,14 @@ from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import DeviceId, SessionId, VehicleId
 from twin.events.observations import Decision, OperatorDecided, Personal, PlateRead
 from twin.events.wire import LETTERS, PLATE
-from twin.projections.plates import PlateView, normal, plate_of
+from twin.projections.plates import PlateView, normal, plate_of, stays_with
+from twin.projections.sessions import SessionView
 
 DESK = DeviceId("operators")
 
 _Words = Annotated[str, Meta(min_length=1, max_length=1_000)]
 _BODY_BYTES = 16_384
+LONGEST_PLATE = 20
 _ODD = re.compile(f"[^{LETTERS} .·-]")  # in a plate
 _NEEDED: Mapping[Decision, tuple[str, ...]] = {
     "merge": ("vehicle", "other"),
@@ -129,6 +131,26 @@ async def read_plate(request: Request) -> Response:
     return answer
 
 
+class PlateFound(Struct, frozen=True, kw_only=True):
+    """Stays that are open, or not paid yet, with a plate that a person set."""
+
+    site: str
+    position: str
+    sessions: list[SessionView]
+
+
+async def find_plate(request: Request) -> Response:
+    """Whose plate it is."""
+    services, site, moment = services_of(request), site_of(request), await moment_of(request)
+    plate = request.query_params["plate"]
+    if not normal(plate) or len(plate) > LONGEST_PLATE or _ODD.search(plate):
+        raise BadInput(f"plate='{plate[:LONGEST_PLATE]}' is no number plate; write letters, digits, spaces, dots and hyphens")
+    found = await stays_with(services.log, services.keys, site.name, plate, moment)
+    answer = json(msgspec.to_builtins(PlateFound(site=site.name, position=str(moment.known_at), sessions=found)))
+    answer.headers["cache-control"] = "no-store"  # as of ``read_plate``
+    return answer
+
+
 ENDPOINTS = (
     Endpoint(
         path="/v1/sites/{site}/decisions",
@@ -159,6 +181,19 @@ ENDPOINTS = (
         answer=PlateView,
         parameters=MOMENT,
         refusals=(404, 410, 422, 503),
+        audit="plate",
+    ),
+    Endpoint(
+        path="/v1/sites/{site}/plates",
+        handler=find_plate,
+        scope="operate",
+        about="Stays that are open, or not paid yet, with a number plate that a person set; none: the list is empty.",
+        answer=PlateFound,
+        parameters=(
+            Parameter(name="plate", about="The plate, however it is set apart.", schema=PLATE, is_required=True),
+            *MOMENT,
+        ),
+        refusals=(404, 422, 503),
         audit="plate",
     ),
 )

@@ -24,7 +24,7 @@ TAGS = (
     Tag(
         "Stays and money",
         "Stays, what they cost, what was paid, and what people decided about them.",
-        _under("sessions", "ledger", "payments", "decisions", "review"),
+        _under("sessions", "ledger", "payments", "decisions", "review", "plates"),
     ),
     Tag("Search", "Which vehicles look like a picture or a sighting, by all that is known.", _under("search")),
     Tag("Facts", "The fact log itself.", _under("facts")),

@@ -13,7 +13,7 @@ from twin.errors import Contradiction, TooLarge
 from twin.events.codec import subject_of, to_cloudevent, type_name
 from twin.events.envelope import RecordedFact
 from twin.events.ids import Micros, SiteId
-from twin.events.state import CountersView, StallView, VehicleView
+from twin.events.state import CountersView, StallView, VehicleView, ZoneView
 from twin.log.port import Log
 from twin.projections.moment import Moment
 from twin.projections.sessions import MOST_STAYS, SESSION_TYPES, SessionView, sessions
@@ -46,6 +46,14 @@ class StallChange(Struct, frozen=True, kw_only=True):
     after: StallView
 
 
+class ZoneChange(Struct, frozen=True, kw_only=True):
+    """A zone with its counts as it was known to be, and later."""
+
+    zone: str
+    before: ZoneView
+    after: ZoneView
+
+
 class SessionChange(Struct, frozen=True, kw_only=True):
     """A stay with its money as it was known to be, and later; None where it was not known."""
 
@@ -63,6 +71,7 @@ class StateChange(Struct, frozen=True, kw_only=True):
 
     vehicles: list[VehicleChange]
     stalls: list[StallChange]
+    zones: list[ZoneChange]
     sessions: list[SessionChange]
     counters_before: CountersView
     counters_after: CountersView
@@ -143,6 +152,7 @@ async def changed_state(log: Log, timeline: Timeline, at: Micros | None, *, befo
     stays = [await sessions(log, site, Moment(at=at, known_at=position), names=names) for position in (before, after)]
     vehicles = _unlike(*({one["vehicle"]: one for one in state["vehicles"]} for state in states))
     stalls = _unlike(*({one["stall"]: one for one in state["stalls"]} for state in states))
+    zones = _unlike(*({one["zone"]: one for one in state["zones"]} for state in states))
     known = _unlike(*({one.session: one for one in some} for some in stays))
     return StateChange(
         vehicles=[
@@ -152,10 +162,11 @@ async def changed_state(log: Log, timeline: Timeline, at: Micros | None, *, befo
         stalls=[
             StallChange(stall=name, before=_as(was, StallView), after=_as(now, StallView)) for name, was, now in stalls[:limit]
         ],
+        zones=[ZoneChange(zone=name, before=_as(was, ZoneView), after=_as(now, ZoneView)) for name, was, now in zones[:limit]],
         sessions=[SessionChange(session=name, before=was, after=now) for name, was, now in known[:limit]],
         counters_before=_as(states[0]["counters"], CountersView),
         counters_after=_as(states[1]["counters"], CountersView),
-        is_whole=max(len(vehicles), len(stalls), len(known)) <= limit,
+        is_whole=max(len(vehicles), len(stalls), len(zones), len(known)) <= limit,
     )
 
 

@@ -142,3 +142,15 @@ async def test_a_decision_whose_plate_is_not_where_it_must_be_is_refused(serve, 
     async with serve() as running:
         answer = await running.http.post("/v1/sites/lot/observations", content=to_json(event))
         assert answer.status_code == 422
+
+
+async def test_a_plate_finds_the_stays_that_have_it(desk):
+    async with desk() as (running, stays):
+        await set_plate(running, stays[0])
+        found = await running.http.get("/v1/sites/lot/plates", params={"plate": "bxy 123"})
+        assert [one["session"] for one in found.json()["sessions"]] == [stays[0]]
+        assert found.headers["cache-control"] == "no-store"
+        other = await running.http.get("/v1/sites/lot/plates", params={"plate": "B-XY 124"})
+        assert (other.status_code, other.json()["sessions"]) == (200, [])
+        odd = await running.http.get("/v1/sites/lot/plates", params={"plate": "- <1>"})
+        assert (odd.status_code, "is no number plate" in odd.json()["detail"]) == (422, True)

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from twin.errors import BadInput
@@ -11,6 +13,7 @@ def test_the_checkout_has_benchmarks_of_the_log_and_of_perception():
         "gate",
         "live",
         "log",
+        "map",
         "noise",
         "perception",
         "search",
@@ -64,6 +67,26 @@ def test_the_search_bench_finds_the_nearest_and_compares_with_the_bare_store(mon
     monkeypatch.setenv("BENCH_SEARCH_SIDES", "elastic")
     with pytest.raises(BadInput, match="there are ours, qdrant_edge"):
         run_bench("search", 1)
+
+
+@pytest.mark.e2e
+def test_the_map_bench_draws_beside_a_bare_page(monkeypatch):
+    pytest.importorskip("playwright")
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        pytest.skip("no chromium on this machine")
+    for name, value in {"VEHICLES": "12", "SECONDS": "1", "HZ": "5"}.items():
+        monkeypatch.setenv(f"BENCH_MAP_{name}", value)
+    report = run_bench("map", 1)
+    assert report["schema"] == "twin.bench/1"
+    assert set(report["ratio"]) == {"bare", "empty"}
+    for side in (report["ours"], *report["reference"].values()):
+        assert side["frames_s"] > 0
+    assert report["ours"]["draw_ms"] > 0
+    assert report["ours"]["messages_s"] > 0, "vehicles are told by the service while it is measured"
+    assert "| ours |" in bench_text("map", report)
+    monkeypatch.setenv("BENCH_MAP_HZ", "never")
+    with pytest.raises(BadInput, match="give a number above 0"):
+        run_bench("map", 1)
 
 
 def test_the_live_bench_tells_every_client_everything_beside_a_bare_server(monkeypatch):

@@ -1,6 +1,6 @@
 /** The page's address says what is shown, so that a link to a moment opens that moment. */
 
-const KEYS = ["site", "at", "known_at", "vehicle", "stall", "level"];
+const KEYS = ["site", "at", "known_at", "vehicle", "stall", "level", "changed"];
 
 /** What the address asks for; a key it does not name is null. */
 export function readAddress() {

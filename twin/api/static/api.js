@@ -64,6 +64,21 @@ export class Api {
     return this.#get(`${siteRoot(site)}/sessions/${encodeURIComponent(session)}/plate`, moment, signal);
   }
 
+  /** Where the past came to be known otherwise. @param parameters {from, until, known_at, after, limit} */
+  corrections(site, parameters, signal) {
+    return this.#get(`${siteRoot(site)}/corrections`, parameters, signal);
+  }
+
+  /** What differs between what was known at two positions. @param parameters {from_known_at, to_known_at, at, limit} */
+  changes(site, parameters, signal) {
+    return this.#get(`${siteRoot(site)}/changes`, parameters, signal);
+  }
+
+  /** Stays with a number plate; asks for the right to decide, and is recorded. */
+  plates(site, plate, moment, signal) {
+    return this.#get(`${siteRoot(site)}/plates`, { plate, ...moment }, signal);
+  }
+
   occupancy(site, moment, signal) {
     return this.#get(`${siteRoot(site)}/occupancy`, moment, signal);
   }

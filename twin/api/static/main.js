@@ -11,6 +11,8 @@ import { Panel } from "./panel/panel.js";
 import { exploreUrl } from "./search/sighting.js";
 import { TwinState } from "./state.js";
 import { startTheme } from "./theme.js";
+import { Corrections } from "./time/corrections.js";
+import { Difference } from "./time/difference.js";
 import { Timebar } from "./timebar.js";
 import { Timeline } from "./timeline.js";
 
@@ -27,6 +29,8 @@ class Page {
   #map;
   #panel;
   #connection;
+  #corrections;
+  #difference;
 
   constructor(api, site) {
     this.#api = api;
@@ -37,15 +41,26 @@ class Page {
       level: (level) => writeAddress({ level }),
       cameraUrl: (camera) => `/cameras?${new URLSearchParams({ site: name, camera })}`,
     });
+    offerLayers(this.#map);
     this.#timeline = new Timeline((moment, signal) => api.state(name, moment, signal), {
       changed: () => this.#momentChanged(),
       state: (state, how) => this.#showPast(state, how),
       problem: (error) => this.#notice(error.message),
     });
-    this.#timebar = new Timebar(part("timebar"), this.#timeline);
+    this.#timebar = new Timebar(part("timebar"), this.#timeline, (some) => this.#difference.choose(some, this.#timeline.latestMs));
+    this.#corrections = new Corrections((page) => api.corrections(name, page), () => this.#timebar.mark(this.#corrections.all));
+    this.#difference = new Difference(part("difference"), (asked, signal) => api.changes(name, asked, signal), {
+      open: ({ at, after }, staysAt) => this.#timeline.goToAsKnown(staysAt ? this.#timeline.at : at, after),
+      know: (position) => this.#timeline.knowAsOf(position),
+      draw: (state) => this.#map.showDifference(state),
+      pick: this.pick,
+      goTo: (at) => this.#timeline.goTo(at),
+      closed: () => this.#timeline.knowAsOf(null),
+    });
     const ask = {
       sessions: (signal) => api.sessions(name, this.#timeline.moment, signal),
       vehicle: (vehicle, signal) => api.vehicle(name, vehicle, this.#timeline.moment, signal),
+      plates: (plate, signal) => api.plates(name, plate, this.#timeline.moment, signal),
       search: (picture, limit, signal) => api.searchByPictures(name, [picture], { limit, ...this.#timeline.moment }, signal),
     };
     const cropUrl = (crop) => api.cropUrl(name, crop);
@@ -54,7 +69,7 @@ class Page {
     const zones = new Map(site.stalls.map(({ id, zone }) => [id, zone]));
     const zoneOf = (stall) => zones.get(stall) ?? null;
     const goTo = (at) => this.#timeline.goTo(at);
-    this.#panel = new Panel(part("panel"), ask, { pick: this.pick, goTo, open: this.open, cropUrl, likeUrl, vehicleUrl, zoneOf });
+    this.#panel = new Panel(part("panel"), ask, { pick: this.pick, flyTo: this.flyTo, goTo, open: this.open, cropUrl, likeUrl, vehicleUrl, zoneOf });
   }
 
   async start() {
@@ -82,6 +97,14 @@ class Page {
     this.#select(chosen);
   };
 
+  /** Choose what was searched for, and go near to it. */
+  flyTo = (chosen) => {
+    this.pick(chosen);
+    const place = this.#placeOfChosen();
+    if (place) this.#map.flyTo(place.point_m);
+    else if (chosen.vehicle) this.#notice(`Vehicle ${chosen.vehicle} is not on the site at this moment.`);
+  };
+
   /** Open the moment of a search hit with its vehicle chosen. */
   open = ({ vehicle, sightings: [best] }) => {
     this.pick({ vehicle });
@@ -93,24 +116,40 @@ class Page {
   }
 
   #followAddress() {
-    const { at, known_at, vehicle, stall, level } = readAddress();
+    const { at, known_at, vehicle, stall, level, changed } = readAddress();
     if (level) this.#map.showLevel(level);
     this.#timeline.knownAt = at && known_at === at ? "then" : known_at;
     const isTime = at !== null && !Number.isNaN(milliseconds(at));
     if (at && !isTime) this.#notice(`The address asks for the time “${at}”, which is none. Write it as 2026-01-31T14:03:20Z.`);
     if (isTime) this.#timeline.goTo(at);
     else if (this.#timeline.mode === "past") this.#timeline.goLive();
+    if (isTime && changed) this.#openChanged(changed);
     this.#select(vehicle ? { vehicle } : stall ? { stall } : null);
+  }
+
+  /** Open the difference that a link names: "before-after". */
+  async #openChanged(changed) {
+    const [, before, after] = /^(\d+)-(\d+)$/.exec(changed) ?? [];
+    if (!before) return;
+    try {
+      const { corrections } = await this.#api.corrections(this.#site.name, { after: before, known_at: after, limit: 1 });
+      if (corrections.length > 0) this.#difference.open(corrections[0], { staysAt: true });
+      else this.#notice(`The address asks for the correction “${changed}”, and there is none at these positions.`);
+    } catch (error) {
+      this.#notice(error.message);
+    }
   }
 
   #takeSnapshot(state) {
     this.#live.replace(state);
+    this.#corrections.reach(state.position);
     this.#timeline.extend(milliseconds(state.at) ?? Date.now());
     if (this.#timeline.mode === "live") this.#show(this.#live, { isJump: false });
   }
 
   #takeDelta(delta) {
     this.#live.apply(delta);
+    this.#corrections.reach(delta.position);
     this.#timeline.extend(milliseconds(this.#live.at));
     if (this.#timeline.mode !== "live") return;
     this.#map.patch(delta);
@@ -122,10 +161,11 @@ class Page {
     this.#past.replace(state);
     this.#notice("");
     this.#show(this.#past, how);
+    if (this.#difference.isOpen) this.#difference.show(this.#timeline.at, this.#timeline.latestMs);
   }
 
   #show(state, how) {
-    this.#map.show(state, how);
+    this.#map.show(state, { ...how, isPast: this.#timeline.mode !== "live" });
     this.#panel.show(state, how);
     this.#stamp();
     if (how.isJump) this.#markChosen();
@@ -138,8 +178,11 @@ class Page {
   }
 
   #markChosen() {
-    const place = this.#chosen?.stall ? this.#map.placeOf(this.#chosen.stall) : this.#placeOf(this.#chosen?.vehicle);
-    this.#map.select(this.#chosen, place);
+    this.#map.select(this.#chosen, this.#placeOfChosen());
+  }
+
+  #placeOfChosen() {
+    return this.#chosen?.stall ? this.#map.placeOf(this.#chosen.stall) : this.#placeOf(this.#chosen?.vehicle);
   }
 
   #placeOf(id) {
@@ -152,7 +195,8 @@ class Page {
     const isLiveAgain = mode === "live" && document.body.dataset.mode !== "live";
     put(document.body, "data-mode", mode);
     this.#timebar?.render();
-    writeAddress({ at, known_at: moment.known_at ?? null });
+    if (isLiveAgain && this.#difference.isOpen) this.#difference.close();
+    writeAddress({ at, known_at: moment.known_at ?? null, changed: this.#difference?.name ?? null });
     if (!isLiveAgain) return;
     this.#notice("");
     this.#show(this.#live, { isJump: true });
@@ -177,10 +221,9 @@ function offerSites(sites, chosen) {
   part("site").addEventListener("change", ({ target }) => location.assign(`${location.pathname}?${new URLSearchParams({ site: target.value })}`));
 }
 
-function offerLayers() {
-  const shown = part("map");
+function offerLayers(map) {
   for (const box of document.querySelectorAll("[data-layer]")) {
-    const apply = () => put(shown, `data-${box.dataset.layer}`, box.checked ? "on" : "off");
+    const apply = () => map.choose(box.dataset.layer, box.checked);
     box.addEventListener("change", apply);
     apply();
   }
@@ -188,7 +231,6 @@ function offerLayers() {
 
 async function begin() {
   startTheme(part("theme"));
-  offerLayers();
   try {
     const api = new Api();
     const { sites } = await api.sites();

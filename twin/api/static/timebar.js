@@ -1,7 +1,9 @@
-/** The bar of time: a slider over everything known, play, speed, "as known then", and the way back to live. */
+/** The bar of time: a slider over everything known with marks of corrections, play, speed, "as known", and the way back to live. */
 
 import { html, put, say } from "./elements.js";
 import { duration, timeOfDay } from "./format.js";
+import { KnownChoice } from "./time/known.js";
+import { Marks } from "./time/marks.js";
 import { SPEEDS } from "./timeline.js";
 
 const ARROW_S = 5;
@@ -15,9 +17,15 @@ export class Timebar {
   #root;
   #slider;
   #ticks = "";
+  #marks;
+  #known;
+  #corrections = [];
 
-  /** @param {HTMLElement} root the bar's element in the page, with its controls inside */
-  constructor(root, timeline) {
+  /**
+   * @param {HTMLElement} root the bar's element in the page, with its controls inside
+   * @param onMark (corrections) => void: those of a mark that was chosen
+   */
+  constructor(root, timeline, onMark) {
     this.#timeline = timeline;
     this.#root = root;
     this.#slider = root.querySelector("#time");
@@ -25,13 +33,14 @@ export class Timebar {
     this.#slider.addEventListener("keydown", (event) => this.#step(event));
     this.#button("play").addEventListener("click", () => this.#togglePlay());
     this.#button("live").addEventListener("click", () => timeline.goLive());
-    root.querySelector("#known").addEventListener("change", ({ target }) => timeline.knowAsOf(target.checked ? "then" : null));
+    this.#marks = new Marks(root.querySelector("#marks"), onMark);
+    this.#known = new KnownChoice(root, timeline);
     root.querySelector("#speeds").append(...SPEEDS.map((speed) => this.#speedButton(speed)));
     this.render();
   }
 
   render() {
-    const { mode, isPlaying, knownAt, speed, atMs, latestMs } = this.#timeline;
+    const { mode, isPlaying, speed, atMs, latestMs } = this.#timeline;
     const isLive = mode === "live";
     put(this.#root, "data-mode", mode);
     this.#renderSlider();
@@ -41,11 +50,16 @@ export class Timebar {
     put(this.#button("play"), "aria-label", playName(isLive, isPlaying));
     put(this.#button("play"), "data-playing", isPlaying);
     put(this.#button("live"), "aria-pressed", String(isLive));
-    this.#root.querySelector("#known").checked = knownAt !== null;
-    put(this.#root.querySelector("#known"), "disabled", isLive ? "" : null);
+    this.#known.render(this.#corrections);
     for (const button of this.#root.querySelectorAll("[data-speed]")) {
       put(button, "aria-pressed", String(Number(button.dataset.speed) === speed));
     }
+  }
+
+  /** Corrections to be marked; the ones of before count no more. */
+  mark(corrections) {
+    this.#corrections = corrections;
+    this.render();
   }
 
   #renderSlider() {
@@ -60,6 +74,7 @@ export class Timebar {
     const time = timeOfDay(atMs, latestMs);
     put(this.#slider, "aria-valuetext", mode === "live" ? `Live, ${time}` : `Past, ${time}`);
     this.#renderTicks(firstMs, latestMs);
+    this.#marks.render(this.#corrections, firstMs, latestMs);
   }
 
   /** Round times under the slider, as many as fit. */

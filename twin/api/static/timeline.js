@@ -77,6 +77,12 @@ export class Timeline {
     this.#listener.changed();
   }
 
+  /** Show a moment as known at a position or time (null: now), in one step. */
+  goToAsKnown(at, knownAt) {
+    this.knownAt = knownAt;
+    this.goTo(at);
+  }
+
   knowAsOf(knownAt) {
     this.knownAt = knownAt;
     this.#listener.changed();

@@ -26,16 +26,32 @@ export class ZoneLayer {
   }
 
   patch(changed) {
-    for (const { zone, state, n_vehicles, n_stalls, n_free } of changed) {
-      const drawn = this.#zones.get(zone);
+    for (const view of changed) {
+      const drawn = this.#zones.get(view.zone);
       if (!drawn) continue;
-      const count = n_stalls > 0 ? `${n_free} of ${n_stalls} free` : plural(n_vehicles, "vehicle");
-      const told = state === "known" ? count : "unknown: no camera delivers";
-      put(drawn.area, "data-state", state);
-      put(drawn.hatch, "data-state", state);
-      put(drawn.area, "aria-label", `Zone ${zone}: ${told}`);
-      say(drawn.count, n_stalls > 0 || state !== "known" ? told : "");
+      drawn.view = view;
+      put(drawn.area, "data-state", view.state);
+      put(drawn.hatch, "data-state", view.state);
+      this.#tell(drawn);
     }
+  }
+
+  /** @param {Map} unknown how many stalls of a zone are unknown, by its id: they are neither free nor taken */
+  countUnknown(unknown) {
+    for (const [zone, drawn] of this.#zones) {
+      const n = unknown.get(zone) ?? 0;
+      if (n === drawn.n_unknown) continue;
+      drawn.n_unknown = n;
+      if (drawn.view) this.#tell(drawn);
+    }
+  }
+
+  #tell({ view: { zone, state, n_vehicles, n_stalls, n_free }, n_unknown, area, count }) {
+    const unknown = n_unknown > 0 ? `, ${n_unknown} unknown` : "";
+    const counted = n_stalls > 0 ? `${n_free} of ${n_stalls} free${unknown}` : plural(n_vehicles, "vehicle");
+    const told = state === "known" ? counted : "unknown: no camera delivers";
+    put(area, "aria-label", `Zone ${zone}: ${told}`);
+    say(count, n_stalls > 0 || state !== "known" ? told : "");
   }
 
   #add({ id, level, kind, ring_m }) {
@@ -49,7 +65,7 @@ export class ZoneLayer {
     const hatch = svg("path", { class: "zone-hatch", "aria-hidden": "true", "data-level": level, d: ringPath(ring_m) });
     this.element.append(area, hatch);
     this.names.append(svg("g", { transform: `translate(${x} ${y})`, "data-level": level }, svg("g", { class: "fixed" }, name)));
-    this.#zones.set(id, { area, hatch, count });
+    this.#zones.set(id, { area, hatch, count, view: null, n_unknown: 0 });
   }
 }
 

@@ -20,17 +20,25 @@ export class StallLayer {
     for (const { stall, state, vehicle } of changed) {
       const drawn = this.#stalls.get(stall);
       if (!drawn) continue;
+      drawn.state = state;
       put(drawn.group, "data-state", state);
       put(drawn.group, "aria-label", `Stall ${stall}: ${state}${vehicle ? `, ${vehicle}` : ""}`);
       say(drawn.sign, state === "unknown" ? "?" : "");
     }
   }
 
+  /** How many stalls are unknown, by the id of their zone. */
+  unknownByZone() {
+    const counts = new Map();
+    for (const { zone, state } of this.#stalls.values()) if (state === "unknown") counts.set(zone, (counts.get(zone) ?? 0) + 1);
+    return counts;
+  }
+
   select(id) {
     for (const [stall, { group }] of this.#stalls) put(group, "data-selected", stall === id ? "true" : null);
   }
 
-  #add({ id, level, ring_m }) {
+  #add({ id, level, zone, ring_m }) {
     const [x, y] = planPoint(centroid(ring_m));
     const sign = svg("tspan", { class: "stall-sign", x: 0, dy: 13 }, "?");
     const name = svg("text", { class: "label stall-name", "text-anchor": "middle" }, shortName(id), sign);
@@ -42,7 +50,7 @@ export class StallLayer {
     );
     put(group, "aria-label", `Stall ${id}: unknown`);
     this.element.append(group);
-    this.#stalls.set(id, { group, sign });
+    this.#stalls.set(id, { group, sign, zone, state: "unknown" });
   }
 }
 

@@ -1,37 +1,44 @@
 /** All vehicles on the map, and the one animation loop that moves them; it sleeps while nothing moves. */
 
-import { svg } from "../elements.js";
-import { VehicleSprite } from "./vehicle_sprite.js";
+import { Painter } from "./painter.js";
+import { Ramps } from "./ramps.js";
+import { MapVehicle } from "./vehicle.js";
+import { VehicleMarks } from "./vehicle_marks.js";
 
 const prefersStillness = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class VehicleLayer {
-  element = svg("g", { class: "vehicles" });
-  trails = svg("g", { class: "trails", "aria-hidden": "true" });
-  #sprites = new Map();
+  marks;
+  #painter;
+  #vehicles = new Map();
   #moving = new Set();
   #stalls;
+  #ramps;
+  #level = null;
   #frame = 0;
-  #selected = null;
+  #hasNewTrails = true;
+  #marked = { selected: null, hovered: null, focused: null };
 
-  /** @param {Map} stalls the site's stalls by id, whose headings parked vehicles take */
-  constructor(stalls, onPick) {
+  /**
+   * @param {HTMLElement} root the map's section
+   * @param {Map} stalls the site's stalls by id, whose headings parked vehicles take
+   * @param portals the site's: those between levels are ramps
+   */
+  constructor(root, stalls, portals, onPick) {
     this.#stalls = stalls;
-    const pickFrom = (event) => {
-      const sprite = event.target.closest("[data-vehicle]");
-      if (sprite) onPick(sprite.dataset.vehicle);
-    };
-    this.element.addEventListener("click", pickFrom);
-    this.element.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" && event.key !== " ") return;
-      event.preventDefault();
-      pickFrom(event);
-    });
+    this.#ramps = new Ramps(portals);
+    this.#painter = new Painter(root, () => this.#drawSoon(true));
+    this.marks = new VehicleMarks({ pick: onPick, focus: (focused) => this.#mark({ focused }) });
+  }
+
+  /** What stands over the plan, in drawing order. */
+  get canvases() {
+    return [this.#painter.trails.canvas, this.#painter.vehicles.canvas];
   }
 
   /** Show exactly these vehicles. */
   replace(vehicles, { isJump }) {
-    for (const id of [...this.#sprites.keys()]) if (!vehicles.has(id)) this.#remove(id);
+    for (const id of [...this.#vehicles.keys()]) if (!vehicles.has(id)) this.#remove(id);
     this.#takeAll(vehicles.values(), isJump);
   }
 
@@ -41,56 +48,97 @@ export class VehicleLayer {
     this.#takeAll(changed, false);
   }
 
-  select(id) {
-    this.#sprites.get(this.#selected)?.element.removeAttribute("data-selected");
-    this.#selected = id;
-    const sprite = this.#sprites.get(id);
-    if (!sprite) return;
-    sprite.element.setAttribute("data-selected", "true");
-    this.element.append(sprite.element); // above its neighbours
+  /** The map was moved, zoomed or resized. */
+  follow(view) {
+    this.#painter.follow(view);
+    this.#drawSoon(true);
   }
 
-  /** Move the focus to the next (or previous) vehicle of the level shown. */
-  focusNext(step, level) {
-    const sprites = [...this.#sprites.values()].filter(({ vehicle }) => vehicle.level === level);
-    if (sprites.length === 0) return;
-    sprites.sort((a, b) => (a.vehicle.vehicle < b.vehicle.vehicle ? -1 : 1));
-    const now = sprites.findIndex(({ element }) => element === document.activeElement);
-    const first = step > 0 ? 0 : sprites.length - 1;
-    sprites[now < 0 ? first : (now + step + sprites.length) % sprites.length].element.focus();
+  showLevel(level) {
+    this.#level = level;
+    this.#drawSoon(true);
+  }
+
+  /** @param options of {hasTrails, hasUncertainty, hasNames, isPast}, those that change */
+  choose(options) {
+    Object.assign(this.#painter.options, options);
+    this.#drawSoon(true);
+  }
+
+  select(selected) {
+    this.marks.select(selected);
+    this.#mark({ selected });
+  }
+
+  focusNext(step) {
+    this.marks.focusNext(step, this.#level);
+  }
+
+  /** The id of the vehicle at a place in CSS pixels of the map, or null. */
+  at([x, y]) {
+    const { ratio } = this.#painter.vehicles;
+    return this.#painter.at(this.#shown(), x * ratio, y * ratio)?.vehicle.vehicle ?? null;
+  }
+
+  hover(hovered) {
+    if (hovered !== this.#marked.hovered) this.#mark({ hovered });
+  }
+
+  /** How many vehicles there are on each level, by its id. */
+  countsByLevel() {
+    const counts = new Map();
+    for (const { vehicle } of this.#vehicles.values()) counts.set(vehicle.level, (counts.get(vehicle.level) ?? 0) + 1);
+    return counts;
+  }
+
+  #shown() {
+    return [...this.#vehicles.values()].filter(({ vehicle }) => vehicle.level === this.#level);
+  }
+
+  #mark(some) {
+    Object.assign(this.#marked, some);
+    this.#drawSoon(false);
   }
 
   #takeAll(vehicles, isJump) {
     const how = { nowMs: performance.now(), isJump: isJump || prefersStillness.matches };
     for (const vehicle of vehicles) this.#take(vehicle, how);
-    if (this.#moving.size > 0 && !this.#frame) this.#frame = requestAnimationFrame(this.#animate);
+    this.#drawSoon(false);
   }
 
   #take(vehicle, how) {
-    const sprite = this.#sprites.get(vehicle.vehicle) ?? this.#add(vehicle);
-    sprite.take(vehicle, this.#stalls.get(vehicle.stall), how);
-    if (sprite.draw(how.nowMs)) this.#moving.add(sprite);
-  }
-
-  #add(vehicle) {
-    const sprite = new VehicleSprite(vehicle);
-    this.#sprites.set(vehicle.vehicle, sprite);
-    this.element.append(sprite.element);
-    this.trails.append(sprite.trail);
-    if (vehicle.vehicle === this.#selected) sprite.element.setAttribute("data-selected", "true");
-    return sprite;
+    let drawn = this.#vehicles.get(vehicle.vehicle);
+    if (!drawn) this.#vehicles.set(vehicle.vehicle, (drawn = new MapVehicle()));
+    if (drawn.take(vehicle, this.#stalls.get(vehicle.stall), how)) this.#hasNewTrails = true;
+    if (drawn.move(how.nowMs)) this.#moving.add(drawn);
+    this.marks.take(vehicle);
   }
 
   #remove(id) {
-    const sprite = this.#sprites.get(id);
-    if (!sprite) return;
-    this.#moving.delete(sprite);
-    this.#sprites.delete(id);
-    sprite.remove();
+    const drawn = this.#vehicles.get(id);
+    if (!drawn) return;
+    this.#moving.delete(drawn);
+    this.#vehicles.delete(id);
+    this.#painter.forgetName(id);
+    this.marks.remove(id);
+    this.#hasNewTrails = true;
   }
 
-  #animate = (nowMs) => {
-    for (const sprite of this.#moving) if (!sprite.draw(nowMs)) this.#moving.delete(sprite);
-    this.#frame = this.#moving.size > 0 ? requestAnimationFrame(this.#animate) : 0;
+  #drawSoon(withTrails) {
+    this.#hasNewTrails ||= withTrails;
+    if (!this.#frame) this.#frame = requestAnimationFrame(this.#draw);
+  }
+
+  #draw = (nowMs) => {
+    for (const one of this.#moving) if (!one.move(nowMs)) this.#moving.delete(one);
+    const shown = this.#shown();
+    if (this.#hasNewTrails) this.#painter.drawTrails(shown);
+    this.#hasNewTrails = false;
+    this.#painter.drawVehicles(shown, this.#onRamps(), this.#marked);
+    this.#frame = this.#moving.size > 0 ? requestAnimationFrame(this.#draw) : 0;
   };
+
+  #onRamps() {
+    return this.#ramps.isNone ? [] : [...this.#vehicles.values()].filter(({ vehicle, point_m }) => this.#ramps.leads(vehicle.level, point_m, this.#level));
+  }
 }

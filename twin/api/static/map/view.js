@@ -12,7 +12,10 @@ const DRAG_FROM_PX = 4; // a shorter movement of the pointer is a click
 const KEY_PAN_PX = 60;
 const KEY_ZOOM = 1.3;
 const LARGEST_SCALE = 120;
+const FLIGHT_MS = 450;
 const LABELS_FROM = { mid: 8, near: 20 }; // pixels a metre from which stalls and all vehicles are labelled
+
+const prefersStillness = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class MapView {
   #element;
@@ -23,6 +26,7 @@ export class MapView {
   #pointers = new Map();
   #isDragged = false;
   #isFitted = true;
+  #flight = 0;
   #onChange;
 
   constructor(element, extent_m, onChange = () => {}) {
@@ -62,6 +66,24 @@ export class MapView {
     this.#set([x, -y], this.#scale);
   }
 
+  /** Go to a point, near enough that names can be read; at once for who wants no motion. */
+  flyTo([x, y]) {
+    const [from, fromScale, to] = [this.#centre, this.#scale, Math.max(this.#scale, LABELS_FROM.near)];
+    const beganMs = performance.now();
+    this.#isFitted = false;
+    cancelAnimationFrame(this.#flight);
+    const step = () => {
+      const share = prefersStillness.matches ? 1 : Math.min(1, (performance.now() - beganMs) / FLIGHT_MS);
+      const eased = share * share * (3 - 2 * share);
+      const scale = fromScale * (to / fromScale) ** eased;
+      // The target moves straight over the screen while all grows.
+      const left = share === 1 ? 0 : ((1 - eased) * fromScale) / scale;
+      this.#set([x + (from[0] - x) * left, -y + (from[1] + y) * left], scale);
+      if (share < 1) this.#flight = requestAnimationFrame(step);
+    };
+    step();
+  }
+
   #listen() {
     const element = this.#element;
     element.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
@@ -79,19 +101,20 @@ export class MapView {
     event.preventDefault();
     const pixels = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? event.deltaY * 16 : event.deltaY;
     // Browsers report a trackpad's pinch as a wheel with Ctrl, in much smaller numbers.
-    this.zoom(Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.0015)), this.#pixelOf(event));
+    this.zoom(Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.0015)), this.pixelOf(event));
   }
 
   #press(event) {
+    cancelAnimationFrame(this.#flight);
     if (event.pointerType === "mouse" && event.button !== 0) return;
     if (this.#pointers.size === 0) this.#isDragged = false;
-    this.#pointers.set(event.pointerId, { start: this.#pixelOf(event), last: this.#pixelOf(event) });
+    this.#pointers.set(event.pointerId, { start: this.pixelOf(event), last: this.pixelOf(event) });
   }
 
   #drag(event) {
     const pointer = this.#pointers.get(event.pointerId);
     if (!pointer) return;
-    const now = this.#pixelOf(event);
+    const now = this.pixelOf(event);
     if (!this.#isDragged && Math.hypot(now[0] - pointer.start[0], now[1] - pointer.start[1]) < DRAG_FROM_PX) return;
     if (!this.#isDragged) {
       this.#isDragged = true;
@@ -133,8 +156,9 @@ export class MapView {
     const [width, height] = this.#size.map((length) => length / scale);
     put(this.#element, "viewBox", `${centre[0] - width / 2} ${centre[1] - height / 2} ${width} ${height}`);
     this.#element.style.setProperty("--px", 1 / scale);
-    put(this.#element, "data-zoom", scale >= LABELS_FROM.near ? "near" : scale >= LABELS_FROM.mid ? "mid" : "far");
-    this.#onChange({ scale });
+    const zoom = scale >= LABELS_FROM.near ? "near" : scale >= LABELS_FROM.mid ? "mid" : "far";
+    put(this.#element, "data-zoom", zoom);
+    this.#onChange({ centre, scale, size: this.#size, zoom });
   }
 
   #smallestScale() {
@@ -146,7 +170,8 @@ export class MapView {
     return [this.#centre[0] + (px - this.#size[0] / 2) / this.#scale, this.#centre[1] + (py - this.#size[1] / 2) / this.#scale];
   }
 
-  #pixelOf(event) {
+  /** Where a pointer is, in CSS pixels of the map. */
+  pixelOf(event) {
     const { left, top } = this.#element.getBoundingClientRect();
     return [event.clientX - left, event.clientY - top];
   }

@@ -7,13 +7,16 @@ import { Rows } from "./rows.js";
 const STATE_ORDER = { moving: 0, hidden: 1, parked: 2 };
 const STATUS_ORDER = { open: 0, orphan: 1, closed: 2 };
 const SHOWN_SESSIONS = 200;
+const SHOWN_VEHICLES = 200;
 
 export class VehicleList {
   #rows;
   #empty;
+  #more;
 
   constructor(root, onPick) {
     this.#empty = root.querySelector(".empty");
+    this.#more = root.querySelector(".more");
     this.#rows = new Rows(root.querySelector("ul"), (id) => vehicleRow(id, onPick), fillVehicle);
   }
 
@@ -22,7 +25,9 @@ export class VehicleList {
     const nowMs = milliseconds(state.at);
     const vehicles = [...state.vehicles.values()].sort((a, b) => STATE_ORDER[a.state] - STATE_ORDER[b.state] || (a.vehicle < b.vehicle ? -1 : 1));
     this.#empty.hidden = vehicles.length > 0;
-    this.#rows.show(vehicles.map((vehicle) => {
+    this.#more.hidden = vehicles.length <= SHOWN_VEHICLES;
+    if (!this.#more.hidden) say(this.#more, `${vehicles.length - SHOWN_VEHICLES} more are on the site; find one by its name.`);
+    this.#rows.show(vehicles.slice(0, SHOWN_VEHICLES).map((vehicle) => {
       const entryAt = sessions.get(vehicle.session)?.entry_at ?? null;
       return [vehicle.vehicle, { vehicle, entryAt, nowMs, isSelected: vehicle.vehicle === selected }];
     }));

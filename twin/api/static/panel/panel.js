@@ -30,8 +30,8 @@ export class Panel {
   #request = null;
 
   /**
-   * @param ask {sessions(signal), vehicle(id, signal), search(picture, limit, signal)} at the moment shown
-   * @param actions {pick(chosen), goTo(at), open(hit), cropUrl(crop), likeUrl(sighting), zoneOf(stall)}
+   * @param ask {sessions(signal), vehicle(id, signal), plates(plate, signal), search(picture, limit, signal)} at the moment shown
+   * @param actions {pick(chosen), flyTo(chosen), goTo(at), open(hit), cropUrl(crop), likeUrl(sighting), zoneOf(stall)}
    */
   constructor(root, ask, actions) {
     this.#root = root;
@@ -41,7 +41,7 @@ export class Panel {
     this.#vehicles = new VehicleList(part("vehicles"), actions.pick);
     this.#sessionList = new SessionList(part("sessions"), actions.pick);
     this.#details = new Details(part("details"), actions);
-    new Finder(part("finder"), () => this.#state, actions.pick);
+    new Finder(part("finder"), () => this.#state, ask.plates, actions.flyTo);
     new ImageSearch(part("pictures"), ask.search, actions);
   }
 
