@@ -203,7 +203,7 @@ def test_a_slash_leads_to_the_search_and_enter_flies_to_what_was_found(page: Pag
 
 def test_a_click_on_a_vehicle_chooses_it_and_not_the_stall_below(page: Page, service: str):
     page.focus("#time")
-    page.keyboard.press("PageDown")
+    page.keyboard.press("ArrowLeft")
     wait_for_past(page)
     drawn = page.evaluate("() => ({ ...document.querySelector('#map-section').dataset })")
     site = parse_qs(urlsplit(page.url).query)["site"][0]
