@@ -202,12 +202,10 @@ def test_a_slash_leads_to_the_search_and_enter_flies_to_what_was_found(page: Pag
 
 
 def test_a_click_on_a_vehicle_chooses_it_and_not_the_stall_below(page: Page, service: str):
-    page.focus("#time")
-    page.keyboard.press("PageDown")
-    wait_for_past(page)
+    page.wait_for_selector("#vehicle-marks [data-state=parked]", state="attached", timeout=90_000)
     drawn = page.evaluate("() => ({ ...document.querySelector('#map-section').dataset })")
     site = parse_qs(urlsplit(page.url).query)["site"][0]
-    moment = {"at": drawn["at"], "known_at": drawn["position"]}
+    moment = {"known_at": drawn["position"]}
     told = httpx2.get(f"{service}/v1/sites/{site}/state", params=moment, timeout=30).raise_for_status().json()["vehicles"]
     away = {one["vehicle"]: min(dist(one["position_m"], other["position_m"]) for other in told if other != one) for one in told}
     vehicle = max(told, key=lambda one: (one["state"] == "parked", away[one["vehicle"]]))
