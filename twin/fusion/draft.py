@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from msgspec.structs import replace
 
 from twin.events.ids import SECOND, Micros
@@ -71,7 +73,7 @@ class Draft:
         tracks = self.state.tracks
         if track not in self.owned:
             self.owned.add(track)
-            tracks[track] = self.columns.tracks[self.columns.row_by_id[track]] = tracks[track].__copy__()
+            tracks[track] = self.columns.tracks[self.columns.row_by_id[track]] = copy(tracks[track])
         return tracks[track]
 
     def drop(self, track: TrackId) -> None:
