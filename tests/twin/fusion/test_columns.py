@@ -1,5 +1,7 @@
 """Tracks as columns: what they say is what the tracks say, through births, ends, changes and other states."""
 
+from collections import Counter
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,6 +94,25 @@ def test_columns_of_one_state_become_those_of_any_other(states):
         shown = [one.id for one in parked if one.id % 3 == 0]
         assert columns.at(columns.unseen("cam", "ground", shown)) == [one for one in parked if one.id % 3 != 0]
         columns.of(tracks)
+
+
+def _stall_at(level, x, y):
+    return None if x > 1.0 else f"{level} {x:.0f}"
+
+
+@given(st.lists(st.dictionaries(st.integers(1, 200), st.integers(0, 3), max_size=120), min_size=2, max_size=5))
+def test_tracks_are_counted_in_the_stalls_that_they_are_in_now(states):
+    columns = TrackColumns()
+    for state in states:
+        columns.of({name: track(name, float(x)) for name, x in sorted(state.items())})
+        for name in [name for name in state if name % 5 == 0]:
+            columns.write(track(name, 3.0 - state[name]))
+        for name in [name for name in state if name % 5 == 1]:
+            columns.drop(name)
+        places = [3.0 - x if name % 5 == 0 else x for name, x in state.items() if name % 5 != 1]
+        counted = Counter(stall for x in places if (stall := _stall_at("ground", x, 0.0)) is not None)
+        assert columns.in_stalls(_stall_at) == counted
+        columns.of({})
 
 
 def test_a_birth_comes_last_and_an_end_leaves_the_order():
