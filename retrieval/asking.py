@@ -30,6 +30,7 @@ KINDS: tuple[VehicleKind, ...] = get_args(VehicleKind)
 COLOURS: tuple[Colour, ...] = get_args(Colour)
 
 _SOUGHT = re.compile(f"[{LETTERS}]")
+_LONGEST_PLATE = 16
 
 T = TypeVar("T", bound=str)
 
@@ -64,7 +65,7 @@ PARAMETERS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "plate",
         "Only sightings with this in their number plate.",
-        {"type": "string", "pattern": f"[{LETTERS}]", "maxLength": 16},
+        {"type": "string", "pattern": f"[{LETTERS}]", "maxLength": _LONGEST_PLATE},
     ),
 )
 _KNOWN = frozenset(name for name, _, _ in PARAMETERS)
@@ -102,6 +103,8 @@ async def asked(log: Log, timeline: Timeline, query: QueryParams, own: frozenset
     cameras = [camera.id for camera in site.cameras]
     near = query.get("near_camera")
     plate = query.get("plate")
+    if plate is not None and len(plate) > _LONGEST_PLATE:
+        raise BadInput(f"plate='{plate[:20]}…' has {len(plate)} characters; no plate has more than {_LONGEST_PLATE}")
     if plate is not None and not _SOUGHT.search(plate):
         raise BadInput(f"plate='{plate[:20]}' has no letter or digit to look for")
     return Question(

@@ -223,6 +223,7 @@ async def test_bad_pictures_are_refused_with_a_reason(parade, searching, picture
         ({"colour": "pink"}, 422, "colour='pink'"),
         ({"zone": "roof"}, 422, "there are first, second, third"),
         ({"plate": "--"}, 422, "no letter or digit"),
+        ({"plate": "A" * 17}, 422, "has 17 characters"),
         ({"from": "2026-01-01T12:00:00Z", "until": "2026-01-01T11:00:00Z"}, 409, "is before from="),
         ({"crop": "some"}, 422, "crop='some'"),
         ({"colour_of": "red"}, 422, "search knows no parameter 'colour_of'"),

@@ -19,7 +19,7 @@ from twin.api.exchange import body_of, json, services_of
 from twin.api.guard import address_of, is_known, known
 from twin.errors import Conflict, Unauthorized
 
-_BODY_BYTES = 2_000
+_BODY_BYTES = 65_536  # a key that is too long is told so; only what is no login at all is too large
 
 
 class Login(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -51,6 +51,7 @@ async def test_a_wrong_key_logs_nobody_in(serve, doors, key):
         assert (told.status_code, "set-cookie" in told.headers) == (401, False)
         assert (await running.http.get("/v1/session", headers={"authorization": f"Bearer {key}"})).status_code == 401
         assert (await running.http.post("/v1/session", content=b"{}", headers=OWN)).status_code == 422
+        assert (await log_in(running, "k" * 5_000)).status_code == 422
 
 
 async def test_who_has_no_key_is_nobody_and_no_error(serve, doors):
