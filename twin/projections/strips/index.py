@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from msgspec.structs import replace
 
 from site_models.schema import Site
 from twin.errors import CodecError
-from twin.events.envelope import RecordedFact
 from twin.events.ids import SECOND, Micros
 from twin.graph.flat import FlatGraph
 from twin.graph.model import site_graph
 from twin.log.cuts import Cuts
-from twin.log.port import Log, Superseded
+from twin.log.port import Log
 from twin.projections.moment import BEFORE_ALL, FOREVER, Moment
-from twin.projections.strips.counts import Block, Counts, Note
+from twin.projections.strips.counts import Block, Counts
+from twin.projections.strips.cutting import Cutting
 from twin.projections.strips.folding import begin, go_on
+from twin.projections.strips.intake import Intake
 from twin.projections.strips.loose import Carried, Loose
 from twin.projections.strips.opened import OpenStrips
 from twin.projections.strips.shelf import EMPTY, Changed, Directory, Shelf, Window
@@ -38,17 +39,12 @@ from twin.projections.strips.strip import (
     unpack_read,
     unpack_strip,
 )
-from twin.projections.strips.things import held
 
 STRIP_FACTS = 2_000
 SETTLE: Micros = 75 * SECOND
 MOST_BEHIND = 10_000
 BATCH = 100_000
-_MOST_DEFERRED = 50_000
 _MOST_UNSAVED = 64
-_RECENT = 4
-_PAGE = 5_000
-_BEGINNING = 64  # facts before a strip; the middle one of their positions is where it begins to be right
 _TRIES = 3
 _EMPTY = pack_strip(EMPTY)
 
@@ -86,8 +82,7 @@ class StripIndex:
         self._log = log
         self._site = site
         self._shelf = Shelf(log, site.name, version)
-        self._strip_facts = strip_facts
-        self._settle = settle
+        self._cutting = Cutting(strip_facts, settle)
         self._most_behind = most_behind
         self._opened_strips = OpenStrips() if opened is None else opened
         self._blank = FlatGraph(site_graph(site))
@@ -106,9 +101,7 @@ class StripIndex:
         self._filled: list[tuple[int, Block]] = []
         self._changed: dict[Micros, Changed] = {}
         self._written = set[Micros]()  # since the directory was saved
-        self._read_to = 0
-        self._deferred: list[Held] = []
-        self._deferred_until: list[Superseded] = []
+        self._intake = Intake(self._log, self._site.name, self._blank, self._counts.changes)
         self._opened_strips.drop_all(self)
 
     @property
@@ -172,7 +165,7 @@ class StripIndex:
             begun = self._saved
             if directory.built_to == 0 < self._saved_to:
                 raise CodecError("retention took what they begin with")
-            to = min(head, max(directory.built_to, self._read_to) + BATCH)
+            to = min(head, max(directory.built_to, self._intake.read_to) + BATCH)
             await self._advance(directory, to, defers=to < head, saves=True)
             await self._save()
             return self.built_to < head
@@ -313,56 +306,15 @@ class StripIndex:
             saves: strips that changed may be kept at once.
         """
         try:
-            after = max(directory.built_to, self._read_to)
-            facts, notes = await self._facts(after, to)
-            corrected = await self._log.facts_superseded(self._site.name, after=after, until=to)
-            notes += await self._taken_back({one.position: one.by_position for one in reversed(corrected)})
-            facts, corrected = self._deferred + facts, self._deferred_until + corrected
-            self._deferred, self._deferred_until = [], []
-            if defers and len(facts) - (to - after) < _MOST_DEFERRED:
-                facts, corrected = self._later(directory, facts, corrected)
-            fresh, until = _by_window(directory, facts, corrected)
-            windows = await self._change(directory, fresh, until, to, saves=saves)
-            is_whole = not self._deferred and not self._deferred_until
-            self._directory = replace(directory, built_to=to if is_whole else directory.built_to, windows=tuple(windows))
-            self._read_to = to
+            taken = await self._intake.read(directory, to, defers=defers)
+            windows = await self._change(directory, taken.fresh, taken.until, to, saves=saves)
+            built_to = to if self._intake.is_whole else directory.built_to
+            self._directory = replace(directory, built_to=built_to, windows=tuple(windows))
             number = len(self._counts.blocks)
-            self._filled += enumerate(self._counts.note(sorted(notes)), number)
+            self._filled += enumerate(self._counts.note(sorted(taken.notes)), number)
         except BaseException:  # half of it is done: go on from what is saved
             self._forget()
             raise
-
-    async def _facts(self, after: int, to: int) -> tuple[list[Held], list[Note]]:
-        facts, notes = list[Held](), list[Note]()
-        while after < to:
-            page = await self._log.facts(self._site.name, after=after, limit=min(_PAGE, to - after), thinned=True)
-            page = [one for one in page if one.position <= to]
-            facts += (held(one, self._blank) for one in page)
-            notes += (note for one in page for note in self._notes(one))
-            after = page[-1].position if page else to
-        return facts, notes
-
-    def _later(
-        self, directory: Directory, facts: list[Held], corrected: list[Superseded]
-    ) -> tuple[list[Held], list[Superseded]]:
-        """Defer what is of long ago; gives the rest."""
-        begins = directory.windows[max(0, len(directory.windows) - _RECENT)].at
-        self._deferred = [one for one in facts if one.occurred_at <= begins]
-        self._deferred_until = [one for one in corrected if one.occurred_at <= begins]
-        return [one for one in facts if one.occurred_at > begins], [one for one in corrected if one.occurred_at > begins]
-
-    def _notes(self, one: RecordedFact) -> list[Note]:
-        at = one.event.occurred_at
-        return [(one.position, at, count, by) for count, by in self._counts.changes(one.event.payload)]
-
-    async def _taken_back(self, by_position: dict[int, int]) -> list[Note]:
-        """Notes of what is not true any more."""
-        wanted = sorted(by_position)
-        found = list[Note]()
-        for start in range(0, len(wanted), _PAGE):
-            for one in await self._log.facts_at(self._site.name, wanted[start : start + _PAGE]):
-                found += ((by_position[one.position], at, count, -by) for _, at, count, by in self._notes(one))
-        return found
 
     async def _change(
         self,
@@ -374,7 +326,7 @@ class StripIndex:
         saves: bool,
     ) -> list[Window]:
         """Take facts into the strips of their times; gives the directory's strips as they are then."""
-        waiting = sorted(fresh.keys() | until.keys(), reverse=True)
+        waiting, put = sorted(fresh.keys() | until.keys(), reverse=True), partial(self._as_window, built_to)
         carried: Carried | None = None
         n, n_more, windows = -1, 0, list(directory.windows)
         while carried is not None or waiting:
@@ -387,7 +339,7 @@ class StripIndex:
             if n == len(directory.windows) - 1:
                 loose.begin(carried)
                 loose.take(told, ends)
-                windows[place:], carried = await self._cut_up(loose, windows[place], built_to), None
+                windows[place:], carried = await self._cutting.last(loose, windows[place], put), None
             else:
                 begins, touched = windows[place + 1].position, loose.touched(carried, told, ends)
                 before = await loose.carried(touched, begins)
@@ -396,50 +348,17 @@ class StripIndex:
                 after = await loose.carried(touched, begins)
                 # One that a writer left half way may hold these facts already, and the next one not.
                 carried = after if self._is_ahead(strip) else after.unlike(before)
-                windows[place : place + 1] = parts = await self._divided(loose, windows[place], begins, built_to)
+                windows[place : place + 1] = parts = await self._cutting.middle(loose, windows[place], begins, put)
                 n_more += len(parts) - 1
             if saves and len(self._changed) > _MOST_UNSAVED:
                 await self._keep(replace(self._saved, windows=tuple(windows)))
             await asyncio.sleep(0)
         return windows
 
-    async def _cut_up(self, loose: Loose, window: Window, built_to: int) -> list[Window]:
-        """The last strip, as one or, where it has facts enough, as several."""
-        found = list[Window]()
-        while (n_facts := self._n_settled(loose)) is not None:
-            begins = max(window.position + 1, _right_from(loose, n_facts))
-            after = await loose.split(n_facts, begins)
-            found.append(self._as_window(loose, built_to))
-            loose, window = after, Window(after.at, begins, NEVER)
-        return [*found, self._as_window(loose, built_to)]
-
-    async def _divided(self, loose: Loose, window: Window, next_position: int, built_to: int) -> list[Window]:
-        """One in the middle, as one or, where late facts made it twice as large, as several."""
-        found = list[Window]()
-        while len(loose.facts) > 2 * self._strip_facts:
-            n_facts = _n_until(loose, loose.facts[self._strip_facts - 1].occurred_at)
-            if n_facts == len(loose.facts):
-                break  # all the rest is of one instant
-            begins = min(next_position, max(window.position, _right_from(loose, n_facts)))
-            after = await loose.split(n_facts, begins)
-            found.append(self._as_window(loose, built_to))
-            loose, window = after, Window(after.at, begins, NEVER)
-        return [*found, self._as_window(loose, built_to)]
-
-    def _as_window(self, loose: Loose, built_to: int) -> Window:
+    def _as_window(self, built_to: int, loose: Loose) -> Window:
         window = Window(loose.at, loose.position, min((one.position for one in loose.facts), default=NEVER))
         self._put(window, loose.strip(built_to))
         return window
-
-    def _n_settled(self, loose: Loose) -> int | None:
-        """How many facts the last strip keeps when another one begins; None while it has too few."""
-        n_facts, facts = self._strip_facts, loose.facts
-        if len(facts) <= n_facts:
-            return None
-        at = facts[n_facts - 1].occurred_at
-        if at >= facts[-1].occurred_at - self._settle:
-            return None
-        return _n_until(loose, at)
 
     def _is_ahead(self, strip: Strip) -> bool:
         return strip.built_to > self._saved_to and strip.at not in self._written
@@ -466,35 +385,6 @@ class StripIndex:
         if not await self._shelf.save(directory, self._changed.values(), blocks):
             raise _Moved("another process saved meanwhile")
         self._saved, self._changed = directory, {}
-
-
-def _n_until(loose: Loose, at: Micros) -> int:
-    """How many of a strip's facts occurred until a time."""
-    return bisect_right(loose.facts, at, key=lambda one: one.occurred_at)
-
-
-def _right_from(loose: Loose, n_facts: int) -> int:
-    """Where a strip that begins after so many facts begins to be right: at the middle one of the last of their positions."""
-    places = sorted(one.position for one in loose.facts[max(0, n_facts - _BEGINNING) : n_facts])
-    return places[len(places) // 2]
-
-
-def _by_window(
-    directory: Directory, facts: list[Held], corrected: list[Superseded]
-) -> tuple[Mapping[int, list[Held]], Mapping[int, dict[int, int]]]:
-    """Facts, and from where on which are not true any more, by the strip that they are of."""
-    fresh, until = defaultdict[int, list[Held]](list), defaultdict[int, dict[int, int]](dict)
-    for one in facts:
-        fresh[_window_of(directory, one.occurred_at)].append(one)
-    for one in corrected:
-        until[_window_of(directory, one.occurred_at)].setdefault(one.position, one.by_position)
-    if -1 in until or -1 in fresh:
-        raise CodecError("a fact came of before what retention left")
-    return fresh, until
-
-
-def _window_of(directory: Directory, at: Micros) -> int:
-    return bisect_left(directory.windows, at, key=lambda one: one.at) - 1
 
 
 def _check(directory: Directory, n: int, strip: Strip | ReadStrip) -> None:
