@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any, Protocol, TypeVar
 
@@ -74,12 +75,12 @@ async def latest_state(log: Log, fold: SiteFold[StateT], *, until: int) -> tuple
     anchor = (await log.cuts(site)).anchor
     found = await log.load_snapshots(site, SNAPSHOT_KIND, version_of(fold), until_position=until, limit=1)
     if found and (anchor is None or found[0].position >= anchor.position):
-        return found[0].position, fold.unpack(found[0].body)
+        return found[0].position, await asyncio.to_thread(fold.unpack, found[0].body)
     if anchor is None:
         return 0, fold.initial()
     if anchor.position > until:
         raise Cut(f"the observations of site '{site}' begin after {anchor.position}; the fold at {until} is not known any more")
-    return anchor.position, _adopted(fold, anchor)
+    return anchor.position, await asyncio.to_thread(_adopted, fold, anchor)
 
 
 def same_fold(fold: SiteFold[StateT], anchor: Anchor) -> StateT:

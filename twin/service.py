@@ -94,11 +94,6 @@ class FusionWorker:
         """The last observation whose facts are committed."""
         return self._cursor
 
-    @property
-    def state(self) -> Any:
-        """What the fold remembers at ``cursor``; None before ``run`` has read it."""
-        return self._state
-
     def stop(self) -> None:
         """Let ``run`` return soon; what is not committed by then, the next worker does."""
         self._stopping.set()

@@ -220,6 +220,26 @@ def test_a_still_of_ones_own_is_drawn_on_and_stays_in_the_browser(desk: Page, tm
     expect(desk.locator("#picture-told")).to_contain_text("another shape, so it is another view")
 
 
+def test_a_picture_is_drawn_on_by_the_calibration_that_held_when_it_was_taken(desk: Page, pictured: str):
+    name = "gate-in"
+    camera, url = CAMERAS[name], f"{pictured}/v1/sites/demo_lot/cameras/{name}"
+    pixels = np.array([[x, y] for x in (200.0, 480.0, 760.0) for y in (330.0, 400.0, 520.0)])
+    truth = camera.to_ground(pixels, np.ones_like(pixels))
+    places = zip(pixels[truth.is_valid].tolist(), truth.points_m[truth.is_valid].tolist(), strict=True)
+    given = {
+        "pairs": [{"pixel_px": pixel, "ground_m": ground} for pixel, ground in places],
+        "author": "ann",
+        "reason": "a test",
+    }
+    httpx2.post(f"{url}/calibration", json={**given, "id": "later", "at": "2026-01-01T13:00:00Z"}).raise_for_status()
+    _, jpeg = cv2.imencode(".jpg", np.full((540, 960, 3), 90, dtype=np.uint8))
+    httpx2.put(f"{url}/picture", content=jpeg.tobytes(), params={"at": "2026-01-01T12:59:59Z"}).raise_for_status()
+    look_through(desk, name, "Placed as the site model has this camera")
+    httpx2.put(f"{url}/picture", content=jpeg.tobytes(), params={"at": "2026-01-01T13:00:01Z"}).raise_for_status()
+    desk.locator("#latest").click()
+    expect(desk.locator("#picture-told")).to_contain_text("Placed by the calibration of ann")
+
+
 def test_what_is_drawn_is_placed_by_the_cameras_last_calibration(desk: Page, pictured: str):
     camera = CAMERAS[CALIBRATED]
     pixels = np.array([[x, y] for x in (200.0, 480.0, 760.0) for y in (330.0, 400.0, 520.0)])

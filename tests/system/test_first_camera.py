@@ -138,8 +138,13 @@ def test_a_new_user_sees_a_vehicle_of_their_own_camera_in_their_own_zone(process
         rows = csv.writer(file)
         rows.writerow(("pixel_x", "pixel_y", "ground_x_m", "ground_y_m"))
         rows.writerows(np.column_stack((PIXELS, ground)).tolist())
+    guess = (tmp_path / "my_site" / "cameras.toml").read_text()
     assert "8 pairs" in walk.run("twin calibrate")
-    took("calibrated")
+    assert (tmp_path / "my_site" / "cameras.toml").read_text() != guess
+    stop(service)
+    service = walk.start("twin serve", "service-calibrated")
+    wait_healthy(walk.url, service)
+    took("calibrated, and the service started with it")
 
     x1, y1, x2, y2 = (*ground.min(axis=0), *ground.max(axis=0))
     ring = [[x1, y1], [x2, y1], [x2, y2], [x1, y2]]
@@ -161,6 +166,8 @@ def test_a_new_user_sees_a_vehicle_of_their_own_camera_in_their_own_zone(process
     stop(worker, service)
     service = walk.start("twin serve", "service-2")
     assert (tmp_path / "twin-data/sites/my_site/0001").samefile(tmp_path / saved.json()["folder"])
+    before, drawn = load_site(tmp_path / "my_site"), load_site(tmp_path / "twin-data/sites/my_site/0001")
+    assert drawn.cameras == before.cameras
     wait_healthy(walk.url, service)
     worker = walk.start("perceive run", "worker-2")
     took("a zone, and both started with it")
@@ -175,5 +182,5 @@ def test_a_new_user_sees_a_vehicle_of_their_own_camera_in_their_own_zone(process
     (curl,) = walk.left
     assert curl == "curl http://127.0.0.1:8600/v1/sites/my_site/state"
     assert walk.get("/?site=my_site").status_code == 200
-    for name in ("service", "service-2", "worker", "worker-2"):
+    for name in ("service", "service-calibrated", "service-2", "worker", "worker-2"):
         assert "Traceback" not in processes.errors(name)

@@ -21,7 +21,7 @@ from twin.api.schemas import ReceiptView
 from twin.errors import Contradiction, NotFound
 from twin.events.codec import micros
 from twin.events.envelope import DeviceKey, ObservationEvent
-from twin.events.ids import DeviceId
+from twin.events.ids import DeviceId, Micros
 from twin.events.observations import CameraCalibrated
 from twin.spatial.calibration import MAX_PAIRS, Calibration, Lens, Marks, Model, Pair, Remark, Solution, calibrate
 from twin.spatial.camera import GroundCamera
@@ -48,7 +48,7 @@ class MarksGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         lines_px: polylines of at least three pixels along what is straight in the world.
-        lens: "keep": that of the site model, which must have one; "find": from the marks.
+        lens: "keep": that of the calibration in force, else of the site model, which must have one; "find": from the marks.
         model: "auto": lens and pose where the marks determine them, else a homography of the ground.
         level: whose ground the points are on; absent: the camera's.
         sigma_px: how well the points are marked, a standard deviation.
@@ -100,7 +100,7 @@ async def try_calibration(request: Request) -> Response:
     site, camera = site_of(request), camera_of(request)
     given = read_json(await body_of(request, most_bytes=_BODY_BYTES), MarksGiven, what="the marks", see=_SEE)
     level = _level(site, camera, given)
-    solution = await _solved(request, given, camera, level)
+    solution = await _solved(request, given, camera, level, at=None)
     made = solution.calibration
     drawn = [] if made is None else plan_in_picture(site, level.id, _seeing(made, camera, level))
     told = CalibrationTried(calibration=made, remarks=list(solution.remarks), plan_px=drawn)
@@ -113,7 +113,7 @@ async def save_calibration(request: Request) -> Response:
     body = await body_of(request, most_bytes=_BODY_BYTES)
     given = read_json(body, CalibrationGiven, what="the calibration", see=_SEE)
     level = _level(site, camera, given)
-    solution = await _solved(request, given, camera, level)
+    solution = await _solved(request, given, camera, level, at=micros(given.at) - 1)
     made = solution.calibration
     if made is None:
         raise Contradiction(f"the marks give no calibration: {solution.remarks[0].text}")
@@ -154,19 +154,21 @@ def _level(site: Site, camera: Camera, given: MarksGiven) -> Level:
     return found
 
 
-def marks_of(given: MarksGiven, camera: Camera, level: Level) -> Marks:
-    """What is given, of this camera over this level.
+def kept_lens(camera: Camera, in_force: CameraCalibrated | None) -> Lens:
+    """The lens of a camera's calibration, without one that of the site model; raises Contradiction where it has none."""
+    whose, used = ("the site model", camera) if in_force is None else ("the calibration in force", in_force)
+    if not isinstance(used.geometry, Pinhole):
+        raise Contradiction(f"{whose} has only a homography of camera '{camera.id}', no lens to keep; give lens 'find'")
+    if used.frame_px != camera.frame_px:
+        raise Contradiction(
+            f"{whose} is of frames of {used.frame_px[0]} x {used.frame_px[1]} pixels, the site model's of"
+            f" {camera.frame_px[0]} x {camera.frame_px[1]}, so its lens cannot be kept; give lens 'find'"
+        )
+    return Lens(k=used.geometry.k, distortion=used.geometry.distortion)
 
-    Raises:
-        Contradiction: a lens is to be kept that nobody knows.
-    """
-    lens = None
-    if given.lens == "keep":
-        if not isinstance(camera.geometry, Pinhole):
-            raise Contradiction(
-                f"the site model has only a homography of camera '{camera.id}', no lens to keep; give lens 'find'"
-            )
-        lens = Lens(k=camera.geometry.k, distortion=camera.geometry.distortion)
+
+def marks_of(given: MarksGiven, camera: Camera, level: Level, lens: Lens | None) -> Marks:
+    """What is given, of this camera over this level."""
     return Marks(
         frame_px=camera.frame_px,
         pairs=tuple(Pair(pixel_px=one.pixel_px, ground_m=one.ground_m) for one in given.pairs),
@@ -178,9 +180,18 @@ def marks_of(given: MarksGiven, camera: Camera, level: Level) -> Marks:
     )
 
 
-async def _solved(request: Request, given: MarksGiven, camera: Camera, level: Level) -> Solution:
-    """In a thread, two at a time: a hundred pairs take a processor for a second or two."""
-    marks = marks_of(given, camera, level)
+async def _solved(request: Request, given: MarksGiven, camera: Camera, level: Level, *, at: Micros | None) -> Solution:
+    """In a thread, two at a time: a hundred pairs take a processor for a second or two.
+
+    Args:
+        at: whose lens is kept: that of the calibration that held then, or of the last one (None). Of what is saved it is just
+            before, so that what is sent again is not solved by its own result.
+    """
+    lens = None
+    if given.lens == "keep":
+        found = await services_of(request).calibrations_of(site_of(request).name).in_force(camera.id, at)
+        lens = kept_lens(camera, None if found is None else found[1])
+    marks = marks_of(given, camera, level, lens)
     async with services_of(request).calibrating.turn("calibrations"):
         return await asyncio.to_thread(calibrate, marks, given.model)
 

@@ -1,8 +1,9 @@
-"""Where a camera stands by its newest calibration, and the site's plan as it appears in its pictures."""
+"""Where a camera stood at its latest picture, and the site's plan as it appears in its pictures."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from twin.api.plan_in_picture import DrawnLine, plan_in_picture
 from twin.api.services import Services
 from twin.events.codec import canonical_json, rfc3339
 from twin.events.ids import CameraId, Micros, SiteId
+from twin.projections.camera_calibrations import Since
 from twin.spatial.camera import GroundCamera
 
 
@@ -61,14 +63,17 @@ class PlanTold(Struct, frozen=True, kw_only=True):
 
 
 KeptPlans = dict[tuple[SiteId, CameraId], tuple[Standing, bytes]]
-"""One a camera: of its newest calibration."""
+"""One a camera: the last one that was asked for."""
 
 
-async def standing_of(services: Services, site: Site, camera: Camera) -> Standing:
-    """As the fold places what the camera sees: by the calibration that holds at its latest picture, else by the newest one."""
+def standing_of(services: Services, site: Site, camera: Camera, known: Sequence[Since]) -> Standing:
+    """As the fold places what the camera sees: by the calibration that holds at its latest picture, else by the newest one.
+
+    Args:
+        known: the camera's calibrations, by the times from which on they hold.
+    """
     picture = services.pictures.get((site.name, camera.id))
     levels = {level.id: level for level in site.levels}
-    known = await services.calibrations_of(site.name).of(camera.id)
     for since, made in reversed(known):
         if picture is None or since <= picture.exposed_at:
             elevation_m = levels[made.level].elevation_m if made.level in levels else 0.0
@@ -80,7 +85,7 @@ async def standing_of(services: Services, site: Site, camera: Camera) -> Standin
 async def read_plan(request: Request) -> Response:
     """The plan in a camera's picture."""
     services, site, camera = services_of(request), site_of(request), camera_of(request)
-    standing = await standing_of(services, site, camera)
+    standing = standing_of(services, site, camera, await services.calibrations_of(site.name).of(camera.id))
     plans: KeptPlans = request.app.state.plans
     kept = plans.get((site.name, camera.id))
     if kept is None or not _is_same(kept[0], standing):
@@ -91,7 +96,14 @@ async def read_plan(request: Request) -> Response:
 
 
 def _is_same(one: Standing, other: Standing) -> bool:
-    return (one.since, one.camera.geometry, one.camera.range_m) == (other.since, other.camera.geometry, other.camera.range_m)
+    """Whether the two make the same plan, in the same words."""
+    return _told_by(one) == _told_by(other)
+
+
+def _told_by(one: Standing) -> tuple[Any, ...]:
+    seeing = one.camera
+    place = (seeing.geometry, seeing.frame_px, seeing.elevation_m, seeing.range_m)
+    return one.since, one.level, one.author, one.reason, place
 
 
 def _drawn(site: Site, camera: Camera, standing: Standing) -> bytes:
@@ -113,7 +125,8 @@ ENDPOINTS = (
         path="/v1/sites/{site}/cameras/{camera}/plan",
         handler=read_plan,
         scope="read",
-        about="Zones, stalls, lanes and portals where they appear in a camera's pictures, by the calibration that holds now.",
+        about="Zones, stalls, lanes and portals where they appear in a camera's pictures, by the calibration that holds when"
+        " the latest one was taken; without one, by the newest.",
         answer=PlanTold,
         refusals=(404, 503),
     ),

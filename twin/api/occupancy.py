@@ -8,18 +8,19 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from site_models.schema import Site
 from twin.api.csv_file import MEDIA_TYPE, csv_file
 from twin.api.endpoint import KNOWN_AT, WAITING, Endpoint, Parameter, count
 from twin.api.exchange import count_of, json, services_of, site_of
 from twin.api.history import FROM, UNTIL, check_known, stretch_of
-from twin.events.ids import SECOND
+from twin.events.ids import SECOND, Micros
 from twin.events.wire import of_site
+from twin.projections.calibrated_site import calibrated
 from twin.projections.lengths import LengthsView
-from twin.projections.moment import Moment
 from twin.projections.occupancy_answers import SeriesView, TurnoverView, ZoneCounts, ZoneTurnover
-from twin.projections.series import MOST_STEPS, occupancy_series
-from twin.projections.sessions import SessionView, sessions
-from twin.projections.turnover import stays_within, turnover
+from twin.projections.series import MOST_COUNTS, MOST_STEPS, occupancy_series
+from twin.projections.sessions import SessionView
+from twin.projections.turnover import check_stretch, stays_within, turnover
 
 STEP_S = 60
 LONGEST_STEP_S = 10**9
@@ -49,7 +50,7 @@ async def read_series_csv(request: Request) -> Response:
     told = await _series(request)
     columns = ("at", *ZoneCounts.__struct_fields__)
     rows = ((point["at"], *(zone[name] for name in columns[1:])) for point in told["points"] for zone in point["zones"])
-    return csv_file(f"{told['site']}-occupancy", columns, rows)
+    return await csv_file(f"{told['site']}-occupancy", columns, rows)
 
 
 async def read_turnover(request: Request) -> Response:
@@ -72,23 +73,24 @@ async def read_turnover_csv(request: Request) -> Response:
         )
         for one in told.zones
     )
-    return csv_file(f"{told.site}-turnover", columns, rows)
+    return await csv_file(f"{told.site}-turnover", columns, rows)
 
 
 async def read_lengths_csv(request: Request) -> Response:
     """The histograms: a row for each bin, of stays on the site and of parkings in each zone."""
     told = await _turnover(request)
     rows = [*_bins(_ALL_STAYS, told.stays.lengths), *(row for one in told.zones for row in _bins(one.zone, one.parkings))]
-    return csv_file(f"{told.site}-lengths", ("zone", "from_s", "until_s", "n"), rows)
+    return await csv_file(f"{told.site}-lengths", ("zone", "from_s", "until_s", "n"), rows)
 
 
 async def read_stays_csv(request: Request) -> Response:
     """Stays that touch the time."""
     services, site = services_of(request), site_of(request)
     from_at, until_at, known_at = await stretch_of(request)
-    found = await sessions(services.log, site.name, Moment(at=None, known_at=known_at))
-    rows = (_stay_row(one) for one in stays_within(found, from_at, until_at))
-    return csv_file(f"{site.name}-stays", (*_STAY_COLUMNS, "flags"), rows)
+    check_stretch(from_at, until_at)
+    found = await stays_within(services.log, site.name, from_at=from_at, until_at=until_at, known_at=known_at)
+    rows = (_stay_row(one) for one in found)
+    return await csv_file(f"{site.name}-stays", (*_STAY_COLUMNS, "flags"), rows)
 
 
 def _stay_row(one: SessionView) -> tuple[Any, ...]:
@@ -111,6 +113,7 @@ async def _series(request: Request) -> dict[str, Any]:
         step=step_s * SECOND,
         known_at=known_at,
         zone=_zone_of(request),
+        watched=await _watched(request, until_at),
     )
     return {"site": site.name, "position": str(known_at), "step_s": step_s, "points": points}
 
@@ -118,8 +121,21 @@ async def _series(request: Request) -> dict[str, Any]:
 async def _turnover(request: Request) -> TurnoverView:
     services, site = services_of(request), site_of(request)
     from_at, until_at, known_at = await stretch_of(request)
-    timeline, zone = services.timelines[site.name], _zone_of(request)
-    return await turnover(services.log, timeline, from_at=from_at, until_at=until_at, known_at=known_at, zone=zone)
+    return await turnover(
+        services.log,
+        services.timelines[site.name],
+        from_at=from_at,
+        until_at=until_at,
+        known_at=known_at,
+        zone=_zone_of(request),
+        watched=await _watched(request, until_at),
+    )
+
+
+async def _watched(request: Request, until_at: Micros) -> Site:
+    """The site with its cameras as they are calibrated at the end of the time: a new site's model is a guess."""
+    site = site_of(request)
+    return calibrated(site, await services_of(request).calibrations_of(site.name).all(), until_at)
 
 
 def _zone_of(request: Request) -> str | None:
@@ -141,7 +157,8 @@ ENDPOINTS = (
         path=f"{_ROOT}/series",
         handler=read_series,
         scope="read",
-        about=f"Zones with their stalls, and counters, at equal steps of valid time, {MOST_STEPS} at most.",
+        about=f"Zones with their stalls, and counters, at equal steps of valid time, {MOST_STEPS} at most. Steps times zones"
+        f" are {MOST_COUNTS} at most.",
         answer=SeriesView,
         parameters=_STEPS,
         refusals=_REFUSALS,

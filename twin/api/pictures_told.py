@@ -32,7 +32,8 @@ class BoxTold(Struct, frozen=True, kw_only=True):
     Attributes:
         vehicle: who the twin takes the tracklet for; null while nobody is confirmed, or the name came after the picture.
         contact_px: where it touches the ground, the middle of the box's lower edge; null where the frame cuts that off.
-        contact_m: the ground there, by the camera's calibration; null where it does not see so far.
+        contact_m: the ground there, by the camera's calibration; null where it does not see so far, and where that calibration
+            is of frames of another size.
     """
 
     tracklet: str
@@ -83,8 +84,9 @@ async def read_pictures(request: Request) -> Response:
     """What the latest pictures show."""
     services, site = services_of(request), site_of(request)
     told: list[PictureTold] = []
+    known = await services.calibrations_of(site.name).all()
     for n, camera in enumerate(_asked(site, request.query_params.get("camera")), 1):
-        told.append(_told(services, site, camera, await standing_of(services, site, camera)))
+        told.append(_told(services, site, camera, standing_of(services, site, camera, known.get(camera.id, ()))))
         if n % _YIELD_EVERY == 0:
             await asyncio.sleep(0)
     answer = PicturesTold(
@@ -114,14 +116,15 @@ def _told(services: Services, site: Site, camera: Camera, standing: Standing) ->
         calibrated_at=standing.calibrated_at,
         taken_at=None if picture is None else picture.taken_at,
         received_at=None if picture is None else rfc3339(picture.received_at),
-        boxes=None if seen is None else _boxes(services, site, standing.camera, seen.boxes),
+        boxes=None if seen is None else _boxes(services, site, camera, standing.camera, seen.boxes),
     )
 
 
-def _boxes(services: Services, site: Site, camera: GroundCamera, boxes: Sequence[PictureBox]) -> list[BoxTold]:
+def _boxes(services: Services, site: Site, camera: Camera, seeing: GroundCamera, boxes: Sequence[PictureBox]) -> list[BoxTold]:
     names = services.hubs[site.name].names
     contacts = [(round((one.box_px[0] + one.box_px[2]) / 2, 2), one.box_px[3]) for one in boxes]
-    places = camera.to_ground(np.array(contacts, dtype=np.float64).reshape(-1, 2), np.ones((len(boxes), 2)))
+    places = seeing.to_ground(np.array(contacts, dtype=np.float64).reshape(-1, 2), np.ones((len(boxes), 2)))
+    is_of_frame = seeing.frame_px == camera.frame_px
     told: list[BoxTold] = []
     for one, contact, place, is_valid in zip(boxes, contacts, places.points_m.tolist(), places.is_valid.tolist(), strict=True):
         is_cut = "bottom" in one.truncated
@@ -134,7 +137,7 @@ def _boxes(services: Services, site: Site, camera: GroundCamera, boxes: Sequence
                 box_px=one.box_px,
                 truncated=one.truncated,
                 contact_px=None if is_cut else contact,
-                contact_m=(round(place[0], 3), round(place[1], 3)) if is_valid and not is_cut else None,
+                contact_m=(round(place[0], 3), round(place[1], 3)) if is_valid and is_of_frame and not is_cut else None,
             )
         )
     return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from itertools import chain
 
 from site_models.schema import Site
@@ -49,12 +50,18 @@ class CameraCalibrations:
             Overloaded: too much of the log is not folded yet to be looked through.
             FoldMismatch: what stands for the cut part of the log is of another fold.
         """
+        return (await self.all()).get(camera, ())
+
+    async def all(self) -> Mapping[CameraId, tuple[Since, ...]]:
+        """Those of every camera that has any, read once for whoever asks of several; raises as ``of``."""
         async with self._turn:
             await self._read_on()
-        return self._known.get(camera, ())
+            return dict(self._known)
 
     async def _read_on(self) -> None:
         heads = await self._log.heads(self._fold.site.name)
+        if heads.observations == self._read_to:
+            return
         begin = (await self._log.cuts(self._fold.site.name)).observations  # retention may have cut what is not read yet
         if self._read_to == 0 or self._read_to < begin or heads.observations - self._read_to > _FAR:
             position, state = await latest_state(self._log, self._fold, until=heads.cursor)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+from site_models.schema import Site
 from twin.errors import Contradiction, TooLarge
 from twin.events.codec import rfc3339
 from twin.events.envelope import RecordedFact
@@ -20,6 +21,8 @@ from twin.projections.stalls_watched import StallsWatched
 from twin.projections.timeline import Timeline
 
 MOST_STEPS = 2_000
+MOST_COUNTS = 100_000
+"""Steps times zones."""
 MOST_FACTS = 500_000
 FACTS_AT_ONCE = 1_000
 """Gone through before others of the process get their turn."""
@@ -27,18 +30,31 @@ _POINTS_AT_ONCE = 4
 
 
 async def occupancy_series(
-    log: Log, timeline: Timeline, *, from_at: Micros, until_at: Micros, step: Micros, known_at: int, zone: str | None = None
+    log: Log,
+    timeline: Timeline,
+    *,
+    from_at: Micros,
+    until_at: Micros,
+    step: Micros,
+    known_at: int,
+    zone: str | None = None,
+    watched: Site | None = None,
 ) -> list[dict[str, Any]]:
     """Points as ``SeriesPoint`` describes them; each counts what ``occupancy`` of the state at its time says.
+
+    Args:
+        watched: the site with its cameras as they are calibrated, which says who looks at stalls; None: as the model has them.
 
     Raises:
         Contradiction: the time is empty, or has more steps than ``MOST_STEPS``.
         Cut: retention took movement of that time.
-        TooLarge: more facts than can be gone through.
+        TooLarge: more facts than can be gone through, or more counts than ``MOST_COUNTS``.
     """
     times = _times(from_at, until_at, step)
+    _check_counts(len(times), timeline.site, zone)
     graph = await timeline.graph(Moment(at=from_at, known_at=known_at))
-    told = _Told(graph, times, zone, StallsWatched(timeline.site))
+    looks = await asyncio.to_thread(StallsWatched, timeline.site if watched is None else watched)
+    told = _Told(graph, iter(times), zone, looks)
     until, n_facts = Moment(at=until_at, known_at=known_at), 0
     async for facts in net_facts(log, timeline.site.name, until, after_at=from_at):
         n_facts += len(facts)
@@ -79,11 +95,20 @@ class _Told:
         self._counts = None
 
 
-def _times(from_at: Micros, until_at: Micros, step: Micros) -> Iterator[Micros]:
+def _times(from_at: Micros, until_at: Micros, step: Micros) -> range:
     if from_at > until_at:
         raise Contradiction(f"from={rfc3339(from_at)} is after until={rfc3339(until_at)}; swap them")
     if (until_at - from_at) // step >= MOST_STEPS:
         raise Contradiction(
             f"{(until_at - from_at) // step + 1} steps are more than {MOST_STEPS}; take longer ones, or ask for a shorter time"
         )
-    return iter(range(from_at, until_at + 1, step))
+    return range(from_at, until_at + 1, step)
+
+
+def _check_counts(n_steps: int, site: Site, zone: str | None) -> None:
+    n_zones = len(site.zones) if zone is None else 1
+    if n_steps * n_zones > MOST_COUNTS:
+        raise TooLarge(
+            f"{n_steps} steps of {n_zones} zones are more than {MOST_COUNTS} counts; take longer steps, a shorter time, or one"
+            " zone (zone=)"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Container
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from twin.errors import TooLarge
 from twin.events.codec import rfc3339, subject_of
 from twin.events.envelope import RecordedFact
 from twin.events.facts import (
+    Fact,
     PaymentBooked,
     SessionAmended,
     SessionClosed,
@@ -31,6 +33,8 @@ SESSION_TYPES = (
     "session.amended.v1",
     "payment.booked.v1",
 )
+_LENGTH_TYPES = tuple(one for one in SESSION_TYPES if one != "payment.booked.v1")
+_FACTS_AT_ONCE = 1_000
 
 
 MOST_STAYS = 250_000
@@ -91,9 +95,11 @@ async def sessions(
     """
     views: dict[str, SessionView] = {}
     async for facts in net_facts(log, site, moment, types=SESSION_TYPES):
-        for fact in facts:
+        for n, fact in enumerate(facts, 1):
             if names is None or (subject_of(fact.event.payload) or "") in names:
                 _fold(views, fact, vehicle)
+            if n % _FACTS_AT_ONCE == 0:
+                await asyncio.sleep(0)
         _check_few(len(views), site, most)
     return list(views.values())
 
@@ -114,6 +120,34 @@ async def told_since(log: Log, site: SiteId, moment: Moment, since: Micros, *, m
         found |= {subject_of(fact.event.payload) or "" for fact in facts}
         _check_few(len(found), site, most)
     return found
+
+
+async def names_within(log: Log, site: SiteId, known_at: int, from_at: Micros, *, most: int = MOST_STAYS) -> set[str]:
+    """Names of all sessions, as known at a position, that touch a time or a later one, and maybe others.
+
+    Such a one was told of since ``from_at``, or by what was told before that it was not over yet. Raises TooLarge.
+    """
+    found = set[str]()
+    async for facts in net_facts(log, site, Moment(at=from_at - 1, known_at=known_at), types=_LENGTH_TYPES):
+        for n, fact in enumerate(facts, 1):
+            _touch(found, fact.event.payload, from_at)
+            if n % _FACTS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        _check_few(len(found), site, most)
+    return found | await told_since(log, site, Moment(at=None, known_at=known_at), from_at - 1, most=most)
+
+
+def _touch(found: set[str], fact: Fact, from_at: Micros) -> None:
+    match fact:
+        case SessionOpened():
+            lasts = True
+        case SessionClosed() | SessionOrphaned():
+            lasts = fact.exit_at >= from_at
+        case SessionAmended():
+            lasts = fact.status != "void" and (fact.exit_at is None or fact.exit_at >= from_at)
+        case _:
+            return
+    (found.add if lasts else found.discard)(fact.session)
 
 
 def _check_few(n_stays: int, site: SiteId, most: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from site_models.schema import Site
@@ -16,7 +16,7 @@ from twin.errors import Contradiction, TooLarge
 from twin.events.codec import micros, rfc3339
 from twin.events.envelope import RecordedFact
 from twin.events.facts import CameraStateChanged, IdentitiesMerged, StallChanged
-from twin.events.ids import SECOND, CameraId, Micros, StallId, ZoneId
+from twin.events.ids import SECOND, CameraId, Micros, SiteId, StallId, ZoneId
 from twin.graph.model import SiteGraph
 from twin.log.cuts import Cuts
 from twin.log.port import Log
@@ -25,7 +25,7 @@ from twin.projections.moment import Moment, check_moment
 from twin.projections.net import net_facts
 from twin.projections.occupancy_answers import StaysView, TurnoverView, ZoneTurnover
 from twin.projections.parkings import Ended, Parkings, StallTime
-from twin.projections.sessions import SessionView, sessions
+from twin.projections.sessions import SessionView, names_within, sessions
 from twin.projections.stalls_watched import StallsWatched
 from twin.projections.timeline import Timeline
 
@@ -38,32 +38,54 @@ _TYPES = tuple(str(kind.__struct_config__.tag) for kind in (StallChanged, Camera
 
 
 async def turnover(
-    log: Log, timeline: Timeline, *, from_at: Micros, until_at: Micros, known_at: int, zone: str | None = None
+    log: Log,
+    timeline: Timeline,
+    *,
+    from_at: Micros,
+    until_at: Micros,
+    known_at: int,
+    zone: str | None = None,
+    watched: Site | None = None,
 ) -> TurnoverView:
     """What ``TurnoverView`` says.
+
+    Args:
+        watched: the site with its cameras as they are calibrated; None: as the model has them.
 
     Raises:
         Contradiction: the time is empty.
         Cut: retention took movement of that time.
         TooLarge: more facts than can be gone through.
     """
-    if from_at >= until_at:
-        raise Contradiction(f"from={rfc3339(from_at)} is not before until={rfc3339(until_at)}; give a time that is not empty")
+    check_stretch(from_at, until_at)
     site = timeline.site
-    parkings = await _folded(log, timeline, from_at, until_at, known_at)
-    stays = stays_within(await sessions(log, site.name, Moment(at=None, known_at=known_at)), from_at, until_at)
+    looks = await asyncio.to_thread(StallsWatched, site if watched is None else watched)
+    parkings = await _folded(log, timeline, looks, from_at, until_at, known_at)
+    stays = await stays_within(log, site.name, from_at=from_at, until_at=until_at, known_at=known_at)
     return TurnoverView(
         site=site.name,
         position=str(known_at),
         from_at=rfc3339(from_at),
         until_at=rfc3339(until_at),
-        stays=_stays(stays, from_at, until_at),
+        stays=await asyncio.to_thread(_stays, stays, from_at, until_at),
         zones=_zones(site, parkings, until_at, zone),
     )
 
 
-def stays_within(stays: Iterable[SessionView], from_at: Micros, until_at: Micros) -> list[SessionView]:
-    """Stays that touch a time; void ones are none."""
+def check_stretch(from_at: Micros, until_at: Micros) -> None:
+    """Raise Contradiction where a time is empty."""
+    if from_at >= until_at:
+        raise Contradiction(f"from={rfc3339(from_at)} is not before until={rfc3339(until_at)}; give a time that is not empty")
+
+
+async def stays_within(log: Log, site: SiteId, *, from_at: Micros, until_at: Micros, known_at: int) -> list[SessionView]:
+    """Stays that touch a time, as known at a position; void ones are none. Raises TooLarge."""
+    names = await names_within(log, site, known_at, from_at)
+    found = await sessions(log, site, Moment(at=None, known_at=known_at), names=names)
+    return await asyncio.to_thread(_within, found, from_at, until_at)
+
+
+def _within(stays: Sequence[SessionView], from_at: Micros, until_at: Micros) -> list[SessionView]:
     return [
         one
         for one in stays
@@ -73,11 +95,13 @@ def stays_within(stays: Iterable[SessionView], from_at: Micros, until_at: Micros
     ]
 
 
-async def _folded(log: Log, timeline: Timeline, from_at: Micros, until_at: Micros, known_at: int) -> Parkings:
+async def _folded(
+    log: Log, timeline: Timeline, watched: StallsWatched, from_at: Micros, until_at: Micros, known_at: int
+) -> Parkings:
     site = timeline.site
     begins = _begins(await check_moment(log, site.name, Moment(at=from_at, known_at=known_at)), from_at)
     graph = await timeline.graph(Moment(at=begins, known_at=known_at))
-    fold, n_facts = _Fold(graph, from_at), 0
+    fold, n_facts = _Fold(graph, watched, from_at), 0
     async for facts in net_facts(log, site.name, Moment(at=until_at, known_at=known_at), after_at=begins, types=_TYPES):
         n_facts += len(facts)
         if n_facts > MOST_FACTS:
@@ -98,10 +122,10 @@ def _begins(cuts: Cuts, from_at: Micros) -> Micros:
 class _Fold:
     """Parkings, and which cameras deliver."""
 
-    def __init__(self, graph: SiteGraph, from_at: Micros) -> None:
+    def __init__(self, graph: SiteGraph, watched: StallsWatched, from_at: Micros) -> None:
         stalls: dict[StallId, Any] = {StallId(name): (now.state, now.vehicle) for name, now in graph.each("stall")}
         self.parkings = Parkings(stalls, from_at)
-        self._watched = StallsWatched(graph.site)
+        self._watched = watched
         self._cameras = {camera.id for camera in graph.site.cameras}
         self._delivering = {CameraId(name) for name, now in graph.each("camera") if now.state == "active"}
         self.parkings.watch(self._watched.unseen(self._delivering), from_at)

@@ -87,6 +87,23 @@ async def test_what_retention_has_cut_is_known_by_the_anchor(serve, lot):
         assert names == ["ann", "bob", "eve"]
 
 
+async def test_nothing_new_costs_a_look_at_the_logs_head_alone(serve, lot):
+    async with serve() as running:
+        await running.http.post(URL, json=SAVED)
+        asked = []
+
+        class Watched:
+            def __getattr__(self, name):
+                asked.append(name)
+                return getattr(running.log, name)
+
+        read = CameraCalibrations(Watched(), lot)
+        assert [made.author for _, made in (await read.all())["left"]] == ["ann"]
+        asked.clear()
+        assert list(await read.all()) == ["left"]
+        assert asked == ["heads"]
+
+
 @pytest.mark.parametrize(
     ("query", "status", "said"),
     [({"at": "noon"}, 422, "RFC 3339"), ({"when": "now"}, 422, "no parameter"), ({}, 404, "no camera 'roof'")],

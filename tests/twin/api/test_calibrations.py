@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from site_models.load import PACKAGED, load_site
+from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.observations import CameraCalibrated
 from twin.spatial.camera import GroundCamera
 
@@ -110,3 +112,33 @@ async def test_a_lens_that_is_kept_is_that_of_the_site_model(serve):
         assert {"stall", "lane", "zone"} <= kinds
         inside = [-0.5 <= x <= 960.5 and -0.5 <= y <= 540.5 for one in told["plan_px"] for x, y in one["points_px"]]
         assert all(inside)
+
+
+async def test_a_lens_that_is_kept_is_that_of_the_calibration_in_force(serve):
+    demo = load_site(PACKAGED / "demo_lot")
+    found = next(one for one in demo.cameras if one.id == "aisle-2")
+    fx, fy, cx, cy = found.geometry.k
+    zoomed = replace(found.geometry, k=(fx * 1.5, fy * 1.5, cx, cy))
+    camera = GroundCamera(zoomed, found.frame_px, range_m=found.range_m)
+    pixels = np.array([[100.0, 500.0], [800.0, 480.0], [300.0, 350.0], [700.0, 320.0], [480.0, 400.0]])
+    ground = camera.to_ground(pixels, np.ones_like(pixels)).points_m
+    pairs = [{"pixel_px": list(px), "ground_m": list(m)} for px, m in zip(pixels.tolist(), ground.tolist(), strict=True)]
+    made = CameraCalibrated(
+        camera="aisle-2", level=found.level, frame_px=found.frame_px, geometry=zoomed, sigma_m=0.1, range_m=found.range_m
+    )
+    key = DeviceKey(device="desk", boot_epoch=1, sequence=1)
+    event = ObservationEvent(site="demo_lot", key=key, occurred_at=1_767_268_800_000_000, payload=made)
+    given = {"pairs": pairs, "lens": "keep", "id": "c-1", "author": "ann", "reason": "nudged"}
+    async with serve(sites={"demo_lot": demo}) as running:
+        await running.log.append([event])
+        url = "/v1/sites/demo_lot/cameras/aisle-2/calibration"
+        tried = (await running.http.post(f"{url}/try", json={"pairs": pairs, "lens": "keep"})).json()
+        assert tried["calibration"]["geometry"]["k"] == list(zoomed.k)
+        assert tried["calibration"]["geometry"]["position_m"] == pytest.approx(found.geometry.position_m, abs=0.01)
+        saved = [(await running.http.post(url, json={**given, "at": "2026-01-01T13:00:00Z"})).json() for _ in range(2)]
+        assert [one["outcome"] for one in saved] == ["stored", "duplicate"]
+        assert saved[0]["calibration"]["geometry"]["k"] == list(zoomed.k)
+        other = {**given, "id": "c-2", "model": "homography", "lens": "find", "at": "2026-01-01T14:00:00Z"}
+        assert (await running.http.post(url, json=other)).is_success
+        refused = await running.http.post(f"{url}/try", json={"pairs": pairs, "lens": "keep"})
+        assert (refused.status_code, "the calibration in force has only" in refused.json()["detail"]) == (409, True)

@@ -210,6 +210,35 @@ async def test_a_calibration_of_the_log_moves_plan_and_contacts_from_its_time_on
             assert min(x for x, _ in stall["points_px"]) == pytest.approx((5 - (begins_m - 4.4)) / 0.22, abs=0.1)
 
 
+def calibrated(story, sequence, **other):
+    made = CameraCalibrated(
+        camera="left", level="ground", frame_px=(100, 100), sigma_m=0.1, range_m=500.0, author="ann", reason="a ladder",
+        geometry=GroundHomography(matrix=(0.22, 0.0, 1.0, 0.0, 0.11, 0.0, 0.0, 0.0, 1.0)),
+    )  # fmt: skip
+    key = DeviceKey(device="desk", boot_epoch=1, sequence=sequence)
+    return ObservationEvent(site="lot", key=key, occurred_at=story.noon, payload=msgspec.structs.replace(made, **other))
+
+
+@pytest.mark.parametrize("other", [{"author": "bob"}, {"reason": "a storm"}, {"frame_px": (80, 80)}])
+async def test_a_plan_says_what_was_calibrated_last_also_of_one_time_and_geometry(serve, story, other):
+    (what, said), plan = *other.items(), "/v1/sites/lot/cameras/left/plan"
+    async with serve() as running:
+        await running.log.append([calibrated(story, 1)])
+        before = (await running.http.get(plan)).json()
+        await running.log.append([calibrated(story, 2, **other)])
+        after = (await running.http.get(plan)).json()
+        assert (before["calibrated_at"], before["author"]) == (after["calibrated_at"], "ann")
+        assert after[what] == (list(said) if what == "frame_px" else said)
+
+
+async def test_a_box_has_no_place_by_a_calibration_of_frames_of_another_size(serve, story):
+    async with serve() as running:
+        await running.log.append([calibrated(story, 1, frame_px=(200, 200))])
+        await running.http.put(URL, files=form(BOX), params=AT)
+        (box,) = (await left(running))["boxes"]
+        assert (box["contact_px"], box["contact_m"]) == ([20.0, 40.0], None)
+
+
 async def test_who_may_not_read_is_told_nothing_and_who_may_not_ingest_puts_nothing(serve, doors):
     async with doors() as doors, serve(access=doors.access) as running:
         reads, sends = ({"authorization": f"Bearer {doors.key(one)}"} for one in ("read", "ingest"))

@@ -5,7 +5,11 @@ import io
 
 import pytest
 
+from site_models.schema import GroundHomography
 from twin.api.csv_file import csv_text
+from twin.events.envelope import DeviceKey, ObservationEvent
+from twin.events.observations import CameraCalibrated
+from twin.projections import series as series_module
 
 URL = "/v1/sites/lot/occupancy"
 
@@ -78,13 +82,47 @@ async def test_files_say_what_the_answers_say(serve, story):
         assert await rows("stays.csv", from_=at(80)) == []
 
 
+def looking(story, camera, x, width):
+    """A camera that was calibrated at 85 s: from then on it sees so much of the ground."""
+    made = CameraCalibrated(
+        camera=camera, level="ground", frame_px=(100, 100), sigma_m=0.1, range_m=500.0,
+        geometry=GroundHomography(matrix=(width / 100, 0.0, x, 0.0, 0.11, 0.0, 0.0, 0.0, 1.0)),
+    )  # fmt: skip
+    key = DeviceKey(device=f"desk-{camera}", boot_epoch=1, sequence=1)
+    return ObservationEvent(site="lot", key=key, occurred_at=story.noon + 85_000_000, payload=made)
+
+
+async def test_who_looks_at_a_stall_is_told_by_the_calibrations_that_hold_at_the_end(serve, story):
+    async with serve([*a_while(story), story.event(10, story.camera("right", "idle"), at=80)]) as running:
+
+        async def told(until):
+            (point,) = (await get(running, "series", from_=at(82), until=at(until), step_s=60, zone="row_a")).json()["points"]
+            turnover = (await get(running, "turnover", from_=at(82), until=at(until), zone="row_a")).json()["zones"][0]
+            assert turnover["free_s"] == point["zones"][0]["n_free"] * (until - 82)
+            return point["zones"][0]["n_free"]
+
+        assert [await told(until) for until in (84, 86)] == [1, 1]
+        await running.log.append([looking(story, "left", 100, 22), looking(story, "right", 0, 40)])
+        assert [await told(until) for until in (84, 86)] == [1, 0]  # "right" looks at row_a now, and it is lost
+
+
 async def test_what_cannot_be_is_refused(serve, story):
     async with serve(a_while(story)) as running:
+        assert "is not before until" in (await get(running, "stays.csv", 409, from_=at(101))).json()["detail"]
         for path in ("turnover", "turnover.csv", "lengths.csv"):
             assert "is not before until" in (await get(running, path, 409, from_=at(100))).json()["detail"]
             assert "has no zone" in (await get(running, path, 404, zone="roof")).json()["detail"]
         assert "86401 steps" in (await get(running, "series.csv", 409, until="2026-01-02T12:00:00Z", step_s=1)).json()["detail"]
         assert (await get(running, "stays.csv", 422, zone="row_a")).json()["detail"].startswith("'zone' is no parameter")
+
+
+async def test_more_counts_than_one_answer_may_have_are_refused(serve, story, monkeypatch):
+    monkeypatch.setattr(series_module, "MOST_COUNTS", 20)
+    async with serve(a_while(story)) as running:
+        for path in ("series", "series.csv"):
+            detail = (await get(running, path, 413, step_s=10)).json()["detail"]
+            assert detail.startswith("11 steps of 4 zones are more than 20 counts")
+            assert (await get(running, path, step_s=10, zone="row_a")).is_success
 
 
 @pytest.mark.parametrize(

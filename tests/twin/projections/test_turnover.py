@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -12,15 +13,17 @@ from msgspec.structs import replace
 
 from twin.errors import Contradiction, TooLarge
 from twin.events.codec import micros, rfc3339
-from twin.events.facts import IdentitiesMerged, StallChanged
+from twin.events.facts import IdentitiesMerged, SessionAmended, StallChanged
 from twin.graph.coverage import PIECE_M2, pieces_by_stall
 from twin.projections import turnover as turnover_module
 from twin.projections.lengths import EDGES_S, lengths_view, quantile
+from twin.projections.moment import Moment
 from twin.projections.naive import folded, net_of
 from twin.projections.series import occupancy_series
+from twin.projections.sessions import names_within, sessions
 from twin.projections.stalls_watched import StallsWatched
 from twin.projections.timeline import Timeline
-from twin.projections.turnover import turnover
+from twin.projections.turnover import stays_within, turnover
 
 SECOND = 1_000_000
 STALLS_AND_CAMERAS = (8, 8, 8, 8, 9, 9, 0, 10)  # what of ``Story._payload``: mostly what counts here
@@ -254,6 +257,60 @@ async def test_an_empty_time_and_too_many_facts_are_refused(lot, story, a_lost_c
     monkeypatch.setattr(turnover_module, "MOST_FACTS", 3)
     with pytest.raises(TooLarge, match="ask for a shorter one"):
         await told_of(log, lot, story, 0, 300)
+
+
+STAY = st.tuples(st.integers(10, 13), st.integers(0, 5), st.integers(0, 5), st.integers(0, 12).map(lambda n: n if n < 6 else 0))
+
+
+def stays_of(story, rows):
+    """As ``Story.any``, but that each fact of the last kind amends a stay: opens, ends or voids it."""
+
+    def told(event, which):
+        if event.payload.__struct_config__.tag != "observation.late.v1":
+            return event.payload
+        status, exit_at = [("open", None), ("closed", event.occurred_at), ("closed", story.noon + 4 * SECOND), ("void", None)][
+            event.cause % 4
+        ]
+        names = {"session": f"p{which}", "vehicle": f"v{which}", "version": 2, "reason": "operator", "was": "open"}
+        return SessionAmended(**names, status=status, entry_at=story.noon, exit_at=exit_at)
+
+    events = story.any(rows)
+    return [replace(one, payload=told(one, row[1])) for one, row in zip(events, rows, strict=True)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows=st.lists(STAY, min_size=10, max_size=50), span=SPAN)
+def test_stays_of_a_time_are_those_of_all_times_that_touch_it(story, rows, span):
+    async def compare():
+        log = await story.log(stays_of(story, rows))
+        from_at, until_at, known = asked(story, span, len(rows))
+        touching = [
+            one
+            for one in await sessions(log, "lot", Moment(at=None, known_at=known))
+            if one.status != "void"
+            and (one.entry_at is None or micros(one.entry_at) <= until_at)
+            and (one.exit_at is None or micros(one.exit_at) >= from_at)
+        ]
+        assert await stays_within(log, "lot", from_at=from_at, until_at=until_at, known_at=known) == touching
+
+    asyncio.run(compare())
+
+
+async def test_stays_that_were_over_before_are_not_held(lot, story, monkeypatch):
+    over = [
+        event
+        for n in range(10)
+        for event in (
+            story.event(2 * n + 1, story.opened(f"p{n}", f"v{n}", at=n), at=n),
+            story.event(2 * n + 2, story.closed(f"p{n}", f"v{n}", n, n + 0.5), at=n + 0.5),
+        )
+    ]
+    log = await story.log([*over, story.event(30, story.opened("q", "w", at=20), at=20)])
+    monkeypatch.setattr(turnover_module, "names_within", partial(names_within, most=3))
+    monkeypatch.setattr(turnover_module, "sessions", partial(sessions, most=3))
+    assert (await told_of(log, lot, story, 30, 60)).stays.n_entries == 0
+    with pytest.raises(TooLarge, match="more than 3 stays"):
+        await told_of(log, lot, story, 0, 60)
 
 
 @given(found=st.lists(st.floats(0, 1e6), min_size=1, max_size=40).map(sorted), share=st.floats(0, 1))

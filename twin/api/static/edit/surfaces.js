@@ -20,6 +20,7 @@ export class Surfaces {
   #picture = null;
   #canvas;
   #last = null;
+  #turn = 0;
 
   /**
    * @param {Drawing} drawing
@@ -70,16 +71,14 @@ export class Surfaces {
   /** @param {string} name of a camera; "": the plan */
   async #open(name) {
     if (!name) {
+      this.#turn += 1;
       this.#toPlan();
       return;
     }
     try {
-      const calibration = await this.#api.calibration(this.#site.name, name, { at: new Date().toISOString() });
-      if (name !== this.#parts.choice.value) return; // chosen otherwise meanwhile
-      if (calibration.level !== this.#level) throw new Error(`${words(name)} is calibrated for level ${calibration.level}; choose that level.`);
-      this.#toPicture(calibration);
-      await this.#latest();
+      await this.#look(name);
     } catch (error) {
+      if (name !== this.#parts.choice.value) return; // chosen otherwise meanwhile
       this.#parts.choice.value = "";
       this.#toPlan();
       say(this.#parts.told, error.message);
@@ -120,9 +119,31 @@ export class Surfaces {
     canvas.showDraft();
   }
 
-  #latest() {
-    const { camera, picture } = this.#picture;
-    return picture.latest(() => this.#api.picture(this.#site.name, camera));
+  async #latest() {
+    try {
+      await this.#look(this.#picture.camera);
+    } catch (error) {
+      say(this.#parts.told, error.message); // the picture of before stays, with its own calibration
+    }
+  }
+
+  /** Draw on a camera's latest picture, by the calibration that holds when it was taken; without one, by that of now. */
+  async #look(name) {
+    const turn = (this.#turn += 1);
+    const latest = this.#api.picture(this.#site.name, name);
+    const takenAt = await latest.then(
+      (picture) => picture?.takenAt,
+      () => null, // is told in the picture's place
+    );
+    const calibration = await this.#api.calibration(this.#site.name, name, { at: takenAt ?? new Date().toISOString() });
+    if (turn !== this.#turn) return; // asked otherwise meanwhile
+    if (calibration.level !== this.#level) throw new Error(`${words(name)} is calibrated for level ${calibration.level}; choose that level.`);
+    const placing = JSON.stringify(calibration);
+    if (this.#picture?.placing !== placing) {
+      this.#toPicture(calibration);
+      this.#picture.placing = placing;
+    }
+    await this.#picture.picture.latest(() => latest);
   }
 
   async #openFile() {
