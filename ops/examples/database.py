@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
@@ -15,6 +17,8 @@ from twin.errors import BadInput
 
 _WAIT_S = 30.0  # for another process that writes
 _AGAIN_S = 0.5
+_SAY_AGAIN_S = 60.0
+_PRIMARY = 0xFF  # SQLite's extended codes have the kind of error in the low byte
 
 _logger = logging.getLogger(__name__)
 
@@ -66,12 +70,17 @@ def _serialize(engine: Engine) -> None:
 
 def is_away(wrong: DBAPIError) -> bool:
     """Whether the database may do the same another time: it is being restarted, or others were in the way."""
+    if isinstance(wrong.orig, sqlite3.Error):  # its OperationalError is also a full disk, or a column that is not there
+        return getattr(wrong.orig, "sqlite_errorcode", 0) & _PRIMARY in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     return wrong.connection_invalidated or isinstance(wrong, OperationalError | InterfaceError)
 
 
 async def until_there(work: Callable[[], T | Awaitable[T]]) -> T:
-    """What the work gives, which is done again for as long as the database is away; it must be one that may be done twice."""
-    is_said = False
+    """What the work gives, which is done again for as long as the database is away, which is said once a minute.
+
+    It must be one that may be done twice.
+    """
+    said_at_s = -math.inf
     while True:
         try:
             done = work()
@@ -79,7 +88,7 @@ async def until_there(work: Callable[[], T | Awaitable[T]]) -> T:
         except DBAPIError as wrong:
             if not is_away(wrong):
                 raise
-            if not is_said:
+            if time.monotonic() - said_at_s >= _SAY_AGAIN_S:
                 _logger.warning("the database is away, trying again: %s", wrong.orig)
-            is_said = True
+                said_at_s = time.monotonic()
         await asyncio.sleep(_AGAIN_S)

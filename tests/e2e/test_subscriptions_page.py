@@ -175,6 +175,16 @@ def test_each_taker_of_facts_is_listed_as_the_api_has_it(opened, ask, parked: st
         )
 
 
+def test_what_waits_for_longer_than_what_is_kept_is_told_as_that(opened, ask, parked: str):
+    told = ask("GET", "subscriptions").json()
+    told["standings"] = [{**one, "lag_s": None} for one in told["standings"]]
+    page = opened()
+    page.route("**/subscriptions", lambda route: route.fulfill(json=told))
+    page.reload()
+    expect(row(page, parked).locator("[data-lag-s]")).to_have_text("longer than what is kept")
+    expect(row(page, parked)).to_contain_text("behind")
+
+
 def test_how_long_the_oldest_waits_grows_and_nothing_is_asked_while_nobody_looks(opened, ask, parked: str):
     told = ask("GET", "subscriptions").json()
     told["standings"] = [{**one, "lag_s": 10.0} for one in told["standings"]]

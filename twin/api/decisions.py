@@ -15,7 +15,7 @@ from starlette.responses import Response
 from twin.api.bodies import Time, read_json
 from twin.api.endpoint import MOMENT, Endpoint, Parameter
 from twin.api.exchange import body_of, check_name, json, moment_of, services_of, site_of
-from twin.api.guard import note
+from twin.api.guard import asked_for, counted_as, note
 from twin.api.ingest import told_once
 from twin.api.schemas import ReceiptView
 from twin.errors import BadInput, Contradiction
@@ -145,6 +145,8 @@ async def find_plate(request: Request) -> Response:
     plate = request.query_params["plate"]
     if not normal(plate) or len(plate) > LONGEST_PLATE or _ODD.search(plate):
         raise BadInput(f"plate='{plate[:LONGEST_PLATE]}' is no number plate; write letters, digits, spaces, dots and hyphens")
+    counted_as(request, "searches")
+    await note(request, "plate", asked_for(request))  # before it is looked up, so that a look that fails is recorded
     found = await stays_with(services.log, services.keys, site.name, plate, moment)
     answer = json(msgspec.to_builtins(PlateFound(site=site.name, position=str(moment.known_at), sessions=found)))
     answer.headers["cache-control"] = "no-store"  # as of ``read_plate``
@@ -194,6 +196,5 @@ ENDPOINTS = (
             *MOMENT,
         ),
         refusals=(404, 422, 503),
-        audit="plate",
     ),
 )

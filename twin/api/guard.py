@@ -97,7 +97,7 @@ def guarded(handler: Handler, scope: Scope | None, audit: Action | None = None) 
         request.state.grant = grant
         response = await handler(_metered(request, scope, grant))
         if audit is not None:
-            await note(request, audit, _subject(request), n_results=getattr(request.state, "n_results", None))
+            await note(request, audit, asked_for(request), n_results=getattr(request.state, "n_results", None))
         return response
 
     return _marked(guard, scope)
@@ -283,7 +283,7 @@ def _name(connection: HTTPConnection, grant: Grant) -> str:
     return grant.key if grant is not ANYBODY else name_of_address(address_of(connection))
 
 
-def _subject(request: Request) -> str:
+def asked_for(request: Request) -> str:
     """What was asked for: the path below the site, and the names of conditions. Their values may be a plate."""
     path = request.url.path.split("/", 4)[4]
     names = sorted(set(request.query_params))

@@ -30,7 +30,8 @@ class BoxTold(Struct, frozen=True, kw_only=True):
     """One vehicle in a picture.
 
     Attributes:
-        vehicle: who the twin takes the tracklet for; null while nobody is confirmed, or the name came after the picture.
+        vehicle: who the twin takes the tracklet for; null while nobody is confirmed, where the name came after the
+            picture, or more than a day before the service started.
         contact_px: where it touches the ground, the middle of the box's lower edge; null where the frame cuts that off.
         contact_m: the ground there, by the camera's calibration; null where it does not see so far, and where that calibration
             is of frames of another size.

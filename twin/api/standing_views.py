@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from twin.errors import Cut
 from twin.events.codec import rfc3339, subject_of, type_name
 from twin.events.envelope import RecordedFact
 from twin.events.ids import Micros, SiteId
@@ -29,7 +27,8 @@ class StandingView(Struct, frozen=True, kw_only=True):
         owner: the name of the key that made it; empty where access was open.
         acknowledged_to: every fact that fits, up to here, is done.
         lag: positions of the log after ``acknowledged_to``, whether or not they fit.
-        lag_s: for how long the oldest fact waits that fits and is not done, seconds since it was recorded; 0: none does.
+        lag_s: for how long the oldest fact waits that fits and is not done, seconds since it was recorded; 0: none does;
+            null: for longer than what is kept, as retention took facts that were not read yet.
         n_blocked: of those waiting, how many stand behind one that is leased, failed or parked.
         is_full: so many are blocked that nothing more is read.
         holders: consumers that said their names and hold facts now.
@@ -46,7 +45,7 @@ class StandingView(Struct, frozen=True, kw_only=True):
     acknowledged_to: str
     head: str
     lag: int
-    lag_s: float
+    lag_s: float | None
     n_waiting: int
     n_blocked: int
     n_leased: int
@@ -97,7 +96,7 @@ class SubscriptionList(Struct, frozen=True, kw_only=True):
     standings: list[SubscriptionStanding]
 
 
-def standing_view(name: str, standing: Standing, lag_s: float) -> dict[str, Any]:
+def standing_view(name: str, standing: Standing, lag_s: float | None) -> dict[str, Any]:
     """What ``StandingView`` tells."""
     one, tally = standing.subscription, standing.tally
     return {
@@ -122,7 +121,7 @@ def standing_view(name: str, standing: Standing, lag_s: float) -> dict[str, Any]
     }
 
 
-def subscription_standing(standing: Standing, lag_s: float) -> dict[str, Any]:
+def subscription_standing(standing: Standing, lag_s: float | None) -> dict[str, Any]:
     """What ``SubscriptionStanding`` tells."""
     one = standing.subscription
     return {**standing_view(one.name, standing, lag_s), "most_attempts": one.most_attempts}
@@ -144,13 +143,7 @@ async def parked_views(log: Log, site: SiteId, standing: Standing, *, most: int 
 
 async def facts_told(log: Log, site: SiteId, positions: Sequence[int]) -> Mapping[int, RecordedFact]:
     """Facts by position, without those that retention took."""
-    with suppress(Cut):
-        return {fact.position: fact for fact in await log.facts_at(site, positions)}
-    found = dict[int, RecordedFact]()
-    for position in positions:
-        with suppress(Cut):
-            found |= {fact.position: fact for fact in await log.facts_at(site, [position])}
-    return found
+    return {fact.position: fact for fact in await log.facts_among(site, positions)}
 
 
 def _parked_view(one: Delivery, n_behind: int, fact: RecordedFact | None) -> dict[str, Any]:

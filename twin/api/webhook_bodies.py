@@ -118,7 +118,7 @@ class AttemptList(Struct, frozen=True, kw_only=True):
     deliveries: list[AttemptView]
 
 
-def webhook_view(of: WebhookStanding, lag_s: float, parked: list[dict[str, Any]], *, is_whole: bool) -> dict[str, Any]:
+def webhook_view(of: WebhookStanding, lag_s: float | None, parked: list[dict[str, Any]], *, is_whole: bool) -> dict[str, Any]:
     """What ``WebhookView`` tells; ``is_whole``: the whole URL, whose path is often a secret."""
     webhook = of.webhook
     return {

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 
-from twin.errors import Cut
 from twin.events.envelope import RecordedFact
 from twin.events.ids import Micros
 from twin.log.port import Log
@@ -19,13 +17,14 @@ async def waits_since(log: Log, there: Subscription, fits: Callable[[RecordedFac
     """When the oldest fact was recorded that fits and is not done; None: there is none.
 
     Where none of ``PAGES`` fits and there are more, when the last of them was: nothing that fits waits for longer.
+
+    Raises:
+        Cut: retention took it, or what would tell: nobody knows when it came.
     """
-    with suppress(Cut):  # retention took it: nothing can be said of when it came
-        queued = min(there.queue, default=None)
-        if queued is not None and queued <= there.read_to:
-            return (await log.facts_at(there.site, [queued]))[0].recorded_at
-        return await _unread(log, there, fits)
-    return None
+    queued = min(there.queue, default=None)
+    if queued is not None and queued <= there.read_to:
+        return (await log.facts_at(there.site, [queued]))[0].recorded_at
+    return await _unread(log, there, fits)
 
 
 async def _unread(log: Log, there: Subscription, fits: Callable[[RecordedFact], bool]) -> Micros | None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from site_models.schema import Site
-from twin.errors import BadInput, Conflict, NotFound
+from twin.errors import BadInput, Conflict, Cut, NotFound
 from twin.events.codec import FACT_TYPES, subject_of
 from twin.events.envelope import RecordedFact
 from twin.events.ids import Micros
@@ -164,10 +164,16 @@ class Subscriptions:
             is_full=tally.blocked >= MOST_BLOCKED,
         )
 
-    async def lag_s(self, standing: Standing) -> float:
-        """For how long the oldest fact waits that fits and is not done, seconds since it was recorded; 0 where none does."""
+    async def lag_s(self, standing: Standing) -> float | None:
+        """For how long the oldest fact waits that fits and is not done, seconds since it was recorded; 0 where none does.
+
+        None: for longer than what is kept, as retention took facts that were not read yet.
+        """
         there = standing.subscription
-        since = await lag.waits_since(self._log, there, lambda fact: self._fits(fact, there.filter))
+        try:
+            since = await lag.waits_since(self._log, there, lambda fact: self._fits(fact, there.filter))
+        except Cut:
+            return None
         return 0.0 if since is None else max(0, self._clock() - since) / _US
 
     async def standings(self) -> list[Standing]:

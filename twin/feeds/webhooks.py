@@ -118,7 +118,7 @@ class Webhooks:
                 found.append(await self.standing(name))
         return found
 
-    async def lag_s(self, standing: WebhookStanding) -> float:
+    async def lag_s(self, standing: WebhookStanding) -> float | None:
         """For how long the oldest fact waits that it has still to deliver, seconds; see ``Subscriptions.lag_s``."""
         return await self._subscriptions.lag_s(standing.standing)
 

@@ -176,6 +176,12 @@ class MemoryLog:
         kept = self._sites.get(site, _SiteLog())
         return at_positions(site, {fact.position: fact for fact in kept.facts}, positions, kept.cuts.movement)
 
+    async def facts_among(self, site: SiteId, positions: Sequence[int], *, types: Sequence[str] = ()) -> list[RecordedFact]:
+        """See ``twin.log.port.Log``."""
+        among = set(positions)
+        facts = (fact for fact in self._sites.get(site, _SiteLog()).facts if fact.position in among)
+        return [fact for fact in facts if not types or type_name(fact.event.payload) in types]
+
     async def facts_between(
         self,
         site: SiteId,

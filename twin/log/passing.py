@@ -56,6 +56,10 @@ class PassingLog:
         """See ``twin.log.port.Log``."""
         return await self._passed.facts_at(site, positions)
 
+    async def facts_among(self, site: SiteId, positions: Sequence[int], *, types: Sequence[str] = ()) -> list[RecordedFact]:
+        """See ``twin.log.port.Log``."""
+        return await self._passed.facts_among(site, positions, types=types)
+
     async def facts_between(
         self,
         site: SiteId,

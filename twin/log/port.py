@@ -166,6 +166,10 @@ class Log(Protocol):
         """The facts at these positions, in this order; raises NotFound where there is none, Cut where retention took it."""
         ...
 
+    async def facts_among(self, site: SiteId, positions: Sequence[int], *, types: Sequence[str] = ()) -> list[RecordedFact]:
+        """Those of the facts at these positions that are there (of these types only, if any are named), in position order."""
+        ...
+
     async def facts_between(
         self,
         site: SiteId,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from twin.errors import Contradiction, TooLarge
-from twin.events.codec import subject_of, to_cloudevent, type_name
+from twin.events.codec import subject_of, to_cloudevent
 from twin.events.envelope import RecordedFact
 from twin.events.ids import Micros, SiteId
 from twin.events.state import CountersView, StallView, VehicleView, ZoneView
@@ -21,6 +20,7 @@ from twin.projections.timeline import Timeline
 
 MOST_READ = 20_000
 _PAGE = 5_000
+_STRETCH = 20_000  # positions whose corrections are looked at together
 
 
 class SupersededFact(Struct, frozen=True, kw_only=True):
@@ -104,7 +104,11 @@ class Span(Struct, frozen=True, kw_only=True):
 
     def has(self, fact: RecordedFact) -> bool:
         """Whether a fact is of it."""
-        return self.after_at < fact.event.occurred_at <= self.until_at
+        return self.has_time(fact.event.occurred_at)
+
+    def has_time(self, at: Micros) -> bool:
+        """Whether a valid time is of it."""
+        return self.after_at < at <= self.until_at
 
 
 async def changed_facts(
@@ -130,12 +134,10 @@ async def changed_facts(
                     break
         if not page:
             place = ends
-    told = await log.facts_superseded(site, after=after, until=place)
+    told = [one for one in await log.facts_superseded(site, after=after, until=place) if span.has_time(one.occurred_at)]
     facts = await log.facts_at(site, [one.position for one in told])
     superseded = [
-        SupersededFact(fact=to_cloudevent(fact), by=str(one.by_position))
-        for one, fact in zip(told, facts, strict=True)
-        if span.has(fact)
+        SupersededFact(fact=to_cloudevent(fact), by=str(one.by_position)) for one, fact in zip(told, facts, strict=True)
     ]
     return [to_cloudevent(one) for one in added], superseded, place if place < until else None
 
@@ -176,33 +178,29 @@ async def _told_between(log: Log, site: SiteId, *, before: int, after: int) -> s
     Raises:
         TooLarge: there are more than can be held at once.
     """
-    found, place = set[str](), before
-    while place < after:
-        page = await log.facts(site, after=place, limit=_PAGE, types=SESSION_TYPES)
-        found |= {subject_of(one.event.payload) or "" for one in page if one.position <= after}
+    found = set[str]()
+    async for facts in _of_stays(log, site, before=before, after=after):
+        found |= {subject_of(one.event.payload) or "" for one in facts}
         if len(found) > MOST_STAYS:
             raise TooLarge(
                 f"between positions {before} and {after} more than {MOST_STAYS} stays of site '{site}' were told anew;"
                 " ask for positions that are nearer to each other"
             )
-        place = page[-1].position if page else after
-    corrected = sorted({one.position for one in await log.facts_superseded(site, after=before, until=after)})
-    return found | {subject_of(one.event.payload) or "" for one in await _of_stays(log, site, corrected)}
-
-
-async def _of_stays(log: Log, site: SiteId, positions: Sequence[int]) -> list[RecordedFact]:
-    """Those of the facts at these positions, in order, that are about stays; movement may be cut, stays never are."""
-    cut, found = (await log.cuts(site)).movement, list[RecordedFact]()
-    n_old = bisect_right(positions, cut)
-    old, place = set(positions[:n_old]), positions[0] - 1 if n_old else cut
-    while place < max(old, default=cut):
-        page = await log.facts(site, after=place, limit=_PAGE, types=SESSION_TYPES)
-        found += (one for one in page if one.position in old)
-        place = page[-1].position if page else cut
-    for start in range(n_old, len(positions), _PAGE):
-        facts = await log.facts_at(site, positions[start : start + _PAGE])
-        found += (one for one in facts if type_name(one.event.payload) in SESSION_TYPES)
     return found
+
+
+async def _of_stays(log: Log, site: SiteId, *, before: int, after: int) -> AsyncIterator[list[RecordedFact]]:
+    """Pages of the facts of stays at these positions, and of those that facts at these positions supersede."""
+    place = before
+    while place < after:
+        page = await log.facts(site, after=place, limit=_PAGE, types=SESSION_TYPES)
+        yield [one for one in page if one.position <= after]
+        place = page[-1].position if page else after
+    for start in range(before, after, _STRETCH):
+        told = await log.facts_superseded(site, after=start, until=min(start + _STRETCH, after))
+        corrected = sorted({one.position for one in told})
+        for n in range(0, len(corrected), _PAGE):
+            yield await log.facts_among(site, corrected[n : n + _PAGE], types=SESSION_TYPES)
 
 
 def check_order(before: int, after: int) -> None:

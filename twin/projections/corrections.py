@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from heapq import nsmallest
 from itertools import pairwise
 from typing import Literal
 
@@ -17,18 +18,19 @@ from msgspec import UNSET, Struct, UnsetType
 from twin.errors import Cut
 from twin.events.codec import rfc3339
 from twin.events.envelope import RecordedFact
-from twin.events.facts import FactRetracted, IdentitiesMerged, IdentitiesSplit, SessionAmended
+from twin.events.facts import Fact, FactRetracted, IdentitiesMerged, IdentitiesSplit, SessionAmended
 from twin.events.ids import Micros, SiteId
 from twin.events.observations import Decision, OperatorDecided, RefuseRequested
 from twin.log.port import Log
 
 MOST_READ = 20_000
-"""Facts read for one page, and ten times as many that correct nothing; a correction that goes on beyond is read to its end."""
+"""Facts read for one page, and ten times as many that correct nothing; one that goes on beyond is read to its end in pages."""
 MOST_NAMES = 20
 """Told of each kind of thing in one correction; ``n_vehicles`` and its like count all."""
 _PAGE = 5_000
 _CALM_SHARE = 10  # what it costs to see that nothing of a page of facts is a correction, of what reading it does
 _CHUNK = 100
+_KINDS = ("vehicle", "stall", "session")
 _LATER_TYPES = ("identities.merged.v1", "identities.split.v1", "fact.retracted.v1", "session.amended.v1")
 
 By = Literal["operator", "refusion", "twin"]
@@ -105,19 +107,15 @@ async def corrections(
         if calm > place:
             place, n_read = calm, n_read + _PAGE // _CALM_SHARE
             continue
-        facts = await _whole(log, site, place, until)
-        if not facts:
+        causes, n_facts = await _causes(log, site, place, until)
+        if not causes:
             return found, None
-        n_read += len(facts)
-        told = defaultdict[int, list[Micros]](list)
-        for one in await log.facts_superseded(site, after=place, until=facts[-1].position):
-            told[one.by_position].append(one.occurred_at)
-        for group in _by_cause(facts):
-            place = group[-1].position
-            changed = _changed(group, told)
-            if changed is None or changed.at > until_at or changed.until_at < from_at:
+        n_read += n_facts
+        for one in causes:
+            place = one.last
+            if one.n_facts == 0 or one.at > until_at or one.until_at < from_at:
                 continue
-            found.append(await _told(log, site, group, changed))
+            found.append(await _told(log, site, one))
             if len(found) == limit:
                 break
     return found, place if place < until else None
@@ -160,45 +158,76 @@ async def _border(log: Log, site: SiteId, low: int, position: int) -> int:
     return low
 
 
-class _Changed(Struct, frozen=True):
-    """The facts of a cause that change the past, how many they superseded, and the valid times of both."""
+class _Cause:
+    """What the facts of a cause change of the past. They are counted one by one and not kept: there may be days of them.
 
-    facts: list[RecordedFact]
-    n_superseded: int
-    at: Micros
-    until_at: Micros
+    Attributes:
+        first, last, known_at: the first and the last position that it told, and when it told that.
+        at, until_at: the first and the last valid time of what changes the past, and of what that superseded.
+        named: all names of each kind, for their numbers; these are of vehicles and places, and few beside facts.
+    """
+
+    def __init__(self, first: RecordedFact) -> None:
+        self.cause, self.first = first.event.cause, first.position
+        self.last, self.known_at = first.position, first.recorded_at
+        self.n_facts, self.n_superseded = 0, 0
+        self.at, self.until_at = first.event.occurred_at, first.event.occurred_at
+        self.names: list[NamesChange] = []
+        self.named: Mapping[str, set[str]] = {}
+
+    def take(self, fact: RecordedFact, gone: Sequence[Micros]) -> None:
+        """The next fact, and the valid times of those that it supersedes."""
+        self.last, self.known_at = fact.position, fact.recorded_at
+        if not gone and not is_later(fact):
+            return
+        times = (fact.event.occurred_at, *gone)
+        if self.n_facts == 0:
+            self.at, self.until_at, self.named = min(times), max(times), {kind: set() for kind in _KINDS}
+        self.at, self.until_at = min(self.at, *times), max(self.until_at, *times)
+        self.n_facts += 1
+        self.n_superseded += len(gone)
+        self._name(fact)
+
+    def _name(self, fact: RecordedFact) -> None:
+        payload = fact.event.payload
+        for kind, names in self.named.items():
+            if (name := getattr(payload, kind, None)) is not None:
+                names.add(name)
+        if (change := _change_of(payload)) is not None:
+            self.named["vehicle"].add(change.other)
+            if len(self.names) < MOST_NAMES:
+                self.names.append(change)
+
+    def first_names(self, kind: str) -> list[str]:
+        """Those of a kind that are told, sorted."""
+        return nsmallest(MOST_NAMES, self.named[kind])
 
 
-async def _whole(log: Log, site: SiteId, after: int, until: int) -> list[RecordedFact]:
-    """Facts after a position, some thousand, until the last cause among them is told to its end."""
-    facts: list[RecordedFact] = []
+async def _causes(log: Log, site: SiteId, after: int, until: int) -> tuple[list[_Cause], int]:
+    """What the causes of some thousand facts after a position change, the last one told to its end; and how many facts."""
+    found, n_read = list[_Cause](), 0
     while True:
-        place = facts[-1].position if facts else after
+        place = found[-1].last if found else after
         page = [one for one in await log.facts(site, after=place, limit=_PAGE, thinned=True) if one.position <= until]
-        cause = facts[-1].event.cause if facts else None
-        rest = next((n for n, one in enumerate(page) if one.event.cause != cause), len(page)) if facts else len(page)
-        facts += page[:rest]
-        if len(page) < _PAGE or (cause is not None and rest < len(page)):
-            return facts
+        gone = await _superseded(log, site, place, page[-1].position) if page else {}
+        is_first = not found
+        for one in page:
+            if not found or one.event.cause != found[-1].cause:
+                if not is_first:
+                    return found, n_read
+                found.append(_Cause(one))
+            found[-1].take(one, gone.get(one.position, ()))
+            n_read += 1
+        if len(page) < _PAGE:
+            return found, n_read
 
 
-def _by_cause(facts: Sequence[RecordedFact]) -> list[list[RecordedFact]]:
-    groups: list[list[RecordedFact]] = []
-    for fact in facts:
-        if groups and groups[-1][-1].event.cause == fact.event.cause:
-            groups[-1].append(fact)
-        else:
-            groups.append([fact])
-    return groups
-
-
-def _changed(group: Sequence[RecordedFact], told: Mapping[int, list[Micros]]) -> _Changed | None:
-    facts = [one for one in group if one.position in told or is_later(one)]
-    if not facts:
-        return None
-    gone = [at for one in facts for at in told.get(one.position, ())]
-    times = [*gone, *(one.event.occurred_at for one in facts)]
-    return _Changed(facts, len(gone), min(times), max(times))
+async def _superseded(log: Log, site: SiteId, after: int, until: int) -> Mapping[int, list[Micros]]:
+    """The valid times of what facts supersede, by their positions."""
+    found = defaultdict[int, list[Micros]](list)
+    for one in await log.facts_superseded(site, after=after, until=until):
+        found[one.by_position].append(one.occurred_at)
+    return found
 
 
 def is_later(fact: RecordedFact) -> bool:
@@ -209,47 +238,36 @@ def is_later(fact: RecordedFact) -> bool:
     return isinstance(payload, _LATER)
 
 
-async def _told(log: Log, site: SiteId, group: Sequence[RecordedFact], changed: _Changed) -> Correction:
-    named = {kind: _named(changed.facts, kind) for kind in ("vehicle", "stall", "session")}
-    by, author, reason, decision = await _who(log, site, group[0].event.cause)
+async def _told(log: Log, site: SiteId, cause: _Cause) -> Correction:
+    by, author, reason, decision = await _who(log, site, cause.cause)
     return Correction(
-        before=str(group[0].position - 1),
-        after=str(group[-1].position),
-        known_at=rfc3339(group[-1].recorded_at),
-        at=rfc3339(changed.at),
-        until_at=rfc3339(changed.until_at),
+        before=str(cause.first - 1),
+        after=str(cause.last),
+        known_at=rfc3339(cause.known_at),
+        at=rfc3339(cause.at),
+        until_at=rfc3339(cause.until_at),
         by=by,
         author=author,
         reason=reason,
         decision=decision,
-        names=_names(changed.facts)[:MOST_NAMES],
-        vehicles=named["vehicle"][:MOST_NAMES],
-        stalls=named["stall"][:MOST_NAMES],
-        sessions=named["session"][:MOST_NAMES],
-        n_vehicles=len(named["vehicle"]),
-        n_stalls=len(named["stall"]),
-        n_sessions=len(named["session"]),
-        n_facts=len(changed.facts),
-        n_superseded=changed.n_superseded,
+        names=cause.names,
+        vehicles=cause.first_names("vehicle"),
+        stalls=cause.first_names("stall"),
+        sessions=cause.first_names("session"),
+        n_vehicles=len(cause.named["vehicle"]),
+        n_stalls=len(cause.named["stall"]),
+        n_sessions=len(cause.named["session"]),
+        n_facts=cause.n_facts,
+        n_superseded=cause.n_superseded,
     )
 
 
-def _names(facts: Sequence[RecordedFact]) -> list[NamesChange]:
-    found = list[NamesChange]()
-    for payload in (one.event.payload for one in facts):
-        if isinstance(payload, IdentitiesMerged):
-            found.append(NamesChange(vehicle=payload.vehicle, other=payload.merged, is_split=False))
-        elif isinstance(payload, IdentitiesSplit):
-            found.append(NamesChange(vehicle=payload.vehicle, other=payload.split, is_split=True))
-    return found
-
-
-def _named(facts: Sequence[RecordedFact], kind: str) -> list[str]:
-    """Names of a kind in the facts, sorted."""
-    found = {getattr(one.event.payload, kind, None) for one in facts}
-    if kind == "vehicle":
-        found |= {name for one in _names(facts) for name in (one.vehicle, one.other)}
-    return sorted(one for one in found if one is not None)
+def _change_of(payload: Fact) -> NamesChange | None:
+    if isinstance(payload, IdentitiesMerged):
+        return NamesChange(vehicle=payload.vehicle, other=payload.merged, is_split=False)
+    if isinstance(payload, IdentitiesSplit):
+        return NamesChange(vehicle=payload.vehicle, other=payload.split, is_split=True)
+    return None
 
 
 async def _who(log: Log, site: SiteId, cause: int) -> tuple[By, str | None, str | None, Decision | None]:

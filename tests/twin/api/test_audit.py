@@ -6,7 +6,8 @@ import pytest
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from twin.errors import Overloaded
+from twin.api import decisions
+from twin.errors import Overloaded, TooLarge
 
 JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 20
 CROP = hashlib.sha256(JPEG).hexdigest()
@@ -89,3 +90,17 @@ async def test_a_page_that_cannot_be_is_refused(serve, doors, query):
     async with doors() as doors, serve(access=doors.access) as running:
         shown = {"authorization": f"Bearer {doors.key('admin')}"}
         assert (await running.http.get(f"/v1/sites/lot/audit?{query}", headers=shown)).status_code == 422
+
+
+async def test_a_look_for_a_plate_is_recorded_though_it_fails_and_counts_as_a_search(serve, doors, monkeypatch):
+    async def fails(*_):
+        raise TooLarge("too many stays")
+
+    monkeypatch.setattr(decisions, "stays_with", fails)
+    async with doors(searches_per_s=1) as doors, serve(access=doors.access) as running:
+        shown = {"authorization": f"Bearer {doors.key()}"}
+        asked = [await running.http.get("/v1/sites/lot/plates", params={"plate": "B-AB 123"}, headers=shown) for _ in range(5)]
+        found = [one.status_code for one in asked]
+        assert (found[0], found[-1], set(found)) == (413, 429, {413, 429})
+        entries = (await recorded(running, doors.key("admin")))["entries"]
+        assert [(one["action"], one["subject"]) for one in entries] == [("plate", "plates by plate")] * found.count(413)

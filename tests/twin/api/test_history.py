@@ -1,5 +1,7 @@
 import pytest
 
+from twin.projections import changes
+
 LOT = "/v1/sites/lot"
 
 
@@ -103,7 +105,10 @@ async def test_changes_tell_what_a_correction_made(serve, story):
         assert same["state"]["vehicles"] == []
 
 
-async def test_changes_tell_stays_as_they_were_known_and_are(serve, story):
+@pytest.mark.parametrize("stretch", [1, 3, 1_000])
+async def test_changes_tell_stays_as_they_were_known_and_are(serve, story, stretch, monkeypatch):
+    monkeypatch.setattr(changes, "_STRETCH", stretch)
+    monkeypatch.setattr(changes, "_PAGE", stretch)
     async with serve(an_hour(story)) as running:
         told = await get(running, "changes", from_known_at=6, to_known_at=13)
         (stay,) = told["state"]["sessions"]

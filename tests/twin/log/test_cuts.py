@@ -139,6 +139,8 @@ async def test_movement_is_taken_and_every_other_fact_stays_at_its_position(log,
         await log.facts_at("lot", [5, 7])
     with pytest.raises(NotFound):
         await log.facts_at("lot", [N + 1])
+    assert [one.position for one in await log.facts_among("lot", [N + 1, 20, 19, 10, 7, 5])] == [5, 10, 19, 20]
+    assert [one.position for one in await log.facts_among("lot", [21, 19, 10, 7], types=["stall.changed.v1"])] == [10]
     assert await log.heads("lot") == Heads(observations=N, facts=N, cursor=N)
 
 
@@ -381,6 +383,8 @@ async def test_movement_that_a_subscription_has_not_acknowledged_stays(log, lot,
     with pytest.raises(Cut):
         await subscriptions.put("late", Filter(), after=3)
     await subscriptions.put("late-stalls", Filter(types=("stall.changed.v1",)), after=3)
+    assert await subscriptions.lag_s(await subscriptions.standing("late-stalls")) > 0
+    assert await subscriptions.lag_s(await subscriptions.put("late-stalls", Filter())) is None  # what it takes now is cut
     handed = (await subscriptions.lease("stalls")).handed
     assert [one.fact.position for one in handed] == list(range(5, N + 1, 5))
 

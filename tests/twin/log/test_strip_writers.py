@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from twin.errors import Overloaded
 from twin.events.codec import canonical_json
 from twin.log.sql import SqlLog
 from twin.log.sql.dialect import locate
+from twin.log.sql.sole import Sole
 from twin.projections.naive import replay
 from twin.projections.strips.index import StripIndex
 from twin.projections.timeline import Timeline
@@ -147,3 +149,24 @@ async def test_who_loses_the_connection_is_not_the_only_one_any_more_and_may_be_
                 assert second
         async with log.sole("lot", "strips") as again:
             assert again
+
+
+async def test_an_idle_connection_that_was_lost_is_made_again(request, tmp_path):
+    url = request.getfixturevalue("postgresql_server").database(f"i{abs(hash(tmp_path)) % 10**12}")
+    async with writers(url) as (log, _):
+        async with log.sole("lot", "strips") as first:
+            assert first
+        engine = create_engine(locate(url), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            query = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where query like 'select pg_advisory_unlock%'"
+            assert connection.execute(text(query)).scalars().all() == [True]
+        engine.dispose()
+        async with log.sole("lot", "strips") as again:
+            assert again
+
+
+def test_a_server_that_is_gone_for_good_is_told_in_words():
+    sole = Sole(locate("postgresql://twin@127.0.0.1:1/twin"))
+    with pytest.raises(Overloaded, match="'strips' for site 'lot' could not be asked"):
+        sole.take(("lot", "strips"))
+    sole.close()

@@ -59,8 +59,10 @@ def naive(facts, *, from_at, until_at):
         changing = [(fact, gone) for fact, gone in group if gone or is_later(fact)]
         times = [one.event.occurred_at for fact, gone in changing for one in (fact, *gone)]
         if times and min(times) <= until_at and max(times) >= from_at:
-            n_gone = sum(len(gone) for _, gone in changing)
-            found.append((group[0][0].position - 1, group[-1][0].position, min(times), max(times), n_gone))
+            n_gone, told = sum(len(gone) for _, gone in changing), [fact.event.payload for fact, _ in changing]
+            names = {getattr(one, name, None) for one in told for name in ("vehicle", "merged", "split")} - {None}
+            numbers = (n_gone, len(changing), len(names))
+            found.append((group[0][0].position - 1, group[-1][0].position, min(times), max(times), numbers))
     return found
 
 
@@ -89,8 +91,8 @@ def test_pages_of_corrections_equal_a_look_at_every_fact(story, rows, stretch, k
         for ends in ((from_at, until_at), (BEFORE_ALL, FOREVER)):
             told = await paged(log, from_at=ends[0], until_at=ends[1], until=until, limit=limit)
             expected = naive(facts[:until], from_at=ends[0], until_at=ends[1])
-            assert [(int(one.before), int(one.after), one.n_superseded) for one in told] == [
-                (before, after, n_gone) for before, after, _, _, n_gone in expected
+            assert [(int(one.before), int(one.after), (one.n_superseded, one.n_facts, one.n_vehicles)) for one in told] == [
+                (before, after, numbers) for before, after, _, _, numbers in expected
             ]
             assert [(one.at, one.until_at) for one in told] == [
                 (module.rfc3339(at), module.rfc3339(last)) for _, _, at, last, _ in expected
@@ -139,3 +141,21 @@ async def test_who_corrected_is_told_with_the_reason(story):
 async def test_money_received_is_no_correction_of_the_past(story):
     log = await story.log([story.event(1, amended("payment"), at=1)])
     assert await paged(log, from_at=BEFORE_ALL, until_at=FOREVER, until=1, limit=5) == []
+
+
+async def test_a_correction_of_many_pages_tells_the_first_names_and_how_many_there_are(story, monkeypatch):
+    monkeypatch.setattr(module, "_PAGE", 10)
+    facts = [
+        FactEvent(
+            site="lot",
+            fold_version="1",
+            cause=1,
+            ordinal=n,
+            occurred_at=n,
+            payload=IdentitiesMerged(vehicle="v", merged=f"m{n}"),
+        )
+        for n in range(95)
+    ]
+    (told,) = await paged(await story.log(facts), from_at=BEFORE_ALL, until_at=FOREVER, until=95, limit=5)
+    assert (told.n_facts, told.n_vehicles, len(told.names), told.before, told.after) == (95, 96, module.MOST_NAMES, "0", "95")
+    assert told.vehicles == sorted(["v", *(f"m{n}" for n in range(95))])[: module.MOST_NAMES]

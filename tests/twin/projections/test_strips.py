@@ -253,6 +253,24 @@ async def test_strips_that_are_unlike_their_directory_for_good_are_made_again(lo
     await check(log, lot, timeline, [(strip.until_at, 61), (None, 61)])
 
 
+async def test_a_damaged_strip_behind_some_that_are_saved_midway_is_made_again(lot, story, monkeypatch):
+    monkeypatch.setattr(index_module, "_MOST_UNSAVED", 1)
+    log = await story.log(story.any([(n % 14, n % 30, 0, 0) for n in range(60)]))
+    timeline = timeline_of(log, lot)
+    await built(timeline)
+    kept = await log.load_snapshots("lot", STRIP_KIND, timeline.version, until_position=2**62, limit=999)
+    early = sorted(kept, key=lambda one: one.at)[1:8]
+    assert len(early) == 7 < len(kept) - 1
+    await log.save_snapshot(replace(early[-1], body=b"damaged"))  # the directory that is read in ends with another one
+    late = [(n, (one.at - story.noon) / 1e6) for n, one in enumerate(early)]
+    await story.add(log, [story.event(61 + n, story.confirmed(f"late{n}", 7.0), at=at) for n, at in late])
+    for _ in range(10):
+        if not await timeline.strips.build():
+            break
+    assert timeline.strips.built_to == 67
+    await check(log, lot, timeline, [(early[3].at, 67), (None, 67)])
+
+
 async def test_late_facts_of_one_thing_are_taken_in_in_turn_with_others(lot, story):
     early = [story.event(n, story.confirmed(f"v{n % 9}", float(n % 70)), at=n * 0.1) for n in range(1, 301)]
     log = await story.log(early)

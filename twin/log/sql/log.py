@@ -210,6 +210,10 @@ class SqlLog:
         """See ``twin.log.port.Log``."""
         return await self.read(reader.facts_at, site, positions)
 
+    async def facts_among(self, site: SiteId, positions: Sequence[int], *, types: Sequence[str] = ()) -> list[RecordedFact]:
+        """See ``twin.log.port.Log``."""
+        return await self.read(reader.facts_among, site, positions, types)
+
     async def facts_between(
         self,
         site: SiteId,

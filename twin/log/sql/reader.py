@@ -119,11 +119,18 @@ def facts(
 
 def facts_at(connection: Connection, site: SiteId, positions: Sequence[int]) -> list[RecordedFact]:
     """See ``twin.log.port.Log``."""
-    found: dict[int, RecordedFact] = {}
-    for start in range(0, len(positions), _CHUNK):
-        query = select(*FACT_COLUMNS).where(_f.site == site, _f.position.in_(positions[start : start + _CHUNK]))
-        found |= {fact.position: fact for fact in (recorded_fact(site, row) for row in connection.execute(query))}
+    found = {fact.position: fact for fact in facts_among(connection, site, positions, ())}
     return at_positions(site, found, positions, _facts_cut(connection, site))
+
+
+def facts_among(connection: Connection, site: SiteId, positions: Sequence[int], types: Sequence[str]) -> list[RecordedFact]:
+    """See ``twin.log.port.Log``."""
+    wanted, found = sorted(positions), list[RecordedFact]()
+    for start in range(0, len(wanted), _CHUNK):
+        query = select(*FACT_COLUMNS).where(_f.site == site, _f.position.in_(wanted[start : start + _CHUNK]))
+        ordered = _of(query, types, None).order_by(_f.position)
+        found += (recorded_fact(site, row) for row in connection.execute(ordered))
+    return found
 
 
 def facts_between(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from contextlib import suppress
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
+
+from twin.errors import Overloaded
 
 Doing = tuple[str, str]
 """A site, and what is done for it."""
@@ -29,11 +32,15 @@ class Sole:
         self._taken = set[Doing]()
 
     def take(self, doing: Doing) -> bool:
-        """Become the only one; False where there is one. Blocks for a round trip. Raises DBAPIError without a connection."""
+        """Become the only one; False where there is one. Blocks for a round trip.
+
+        Raises:
+            Overloaded: the server could not be asked, nor over a new connection.
+        """
         with self._lock:
             if doing in self._taken:
                 return False
-            if self._engine is not None and not self._told(self._engine, "select pg_try_advisory_lock(:key)", doing):
+            if self._engine is not None and not self._is_let(self._engine, doing):
                 return False
             self._taken.add(doing)
             return True
@@ -55,6 +62,17 @@ class Sole:
             self._end()
             if self._engine is not None:
                 self._engine.dispose()
+
+    def _is_let(self, engine: Engine, doing: Doing) -> bool:
+        query = "select pg_try_advisory_lock(:key)"
+        with suppress(DBAPIError):  # a connection that was idle for long may be gone, and only asking tells
+            return self._told(engine, query, doing)
+        try:
+            return self._told(engine, query, doing)
+        except DBAPIError as error:
+            raise Overloaded(
+                f"whether another process does '{doing[1]}' for site '{doing[0]}' could not be asked: {error.orig}; try again"
+            ) from error
 
     def _told(self, engine: Engine, query: str, doing: Doing) -> bool:
         try:

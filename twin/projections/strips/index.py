@@ -89,6 +89,7 @@ class StripIndex:
         self._scratch = self._blank.copy()
         self._is_busy = False
         self._is_damaged = False
+        self._kept_number = -1  # of the directory that this one kept last, which is not forgotten
         self._generation = 0
         self._lock = asyncio.Lock()
         self._forget()
@@ -179,12 +180,13 @@ class StripIndex:
         """Go on from what another process saved; where none did, drop what is damaged.
 
         Args:
-            begun: the stored directory that the build began with; None where it did not get so far.
+            begun: the stored directory that the build began with, which may have kept later ones midway; None where it did
+                not get so far.
         """
         self._forget()
         if begun is not None:
             stored = await self._shelf.directory() or Directory(cut=0)
-            if stored.number != begun.number:
+            if stored.number not in (begun.number, self._kept_number):
                 _logger.info("site '%s': strips of the past are read again: %s", self._site.name, wrong)
                 return
         _logger.warning("site '%s': strips of the past are made again: %s", self._site.name, wrong)
@@ -384,7 +386,7 @@ class StripIndex:
         directory = replace(directory, number=self._saved.number + 1)
         if not await self._shelf.save(directory, self._changed.values(), blocks):
             raise _Moved("another process saved meanwhile")
-        self._saved, self._changed = directory, {}
+        self._saved, self._changed, self._kept_number = directory, {}, directory.number
 
 
 def _check(directory: Directory, n: int, strip: Strip | ReadStrip) -> None:

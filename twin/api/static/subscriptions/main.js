@@ -106,10 +106,10 @@ class SubscriptionsPage {
 
   /** Draw a part anew where what it is of has changed; the focus stays on the same thing. What only grows older is no change. */
   #draw(name, of, element, contents) {
-    const text = JSON.stringify(of, (key, value) => (key === "lag_s" ? value > 0 : value));
+    const text = JSON.stringify(of, (key, value) => (key === "lag_s" ? value === null || value > 0 : value));
     const lags = [of].flat().filter((one) => one?.lag_s !== undefined);
     if (text === this.#shown[name]) {
-      for (const one of (name === "list" ? of[0] : lags)) for (const told of element.querySelectorAll(`[data-lag="${one.kind}/${one.name}"]`)) told.dataset.lagS = one.lag_s;
+      for (const one of (name === "list" ? of[0] : lags)) for (const told of element.querySelectorAll(`[data-lag="${one.kind}/${one.name}"]`)) told.dataset.lagS = one.lag_s ?? Infinity;
       return;
     }
     this.#shown[name] = text;
@@ -124,7 +124,8 @@ class SubscriptionsPage {
     const since_s = (performance.now() - this.#readMs) / 1_000;
     for (const one of document.querySelectorAll("[data-lag-s]")) {
       const lag_s = Number(one.dataset.lagS);
-      say(one, lag_s > 0 ? duration(lag_s + since_s) : one.dataset.none);
+      if (lag_s === Infinity) say(one, "longer than what is kept");
+      else say(one, lag_s > 0 ? duration(lag_s + since_s) : one.dataset.none);
     }
   }
 
@@ -259,7 +260,7 @@ class SubscriptionsPage {
 }
 
 /** How long the oldest waits; it is written by the page's clock. */
-const lagOf = (one, none = "nothing waits") => html("span", { "data-lag": `${one.kind}/${one.name}`, "data-lag-s": one.lag_s, "data-none": none });
+const lagOf = (one, none = "nothing waits") => html("span", { "data-lag": `${one.kind}/${one.name}`, "data-lag-s": one.lag_s ?? Infinity, "data-none": none });
 
 /** Whether a person says yes to what it means. */
 function confirmed(title, text, yes) {

@@ -14,10 +14,13 @@ export function statesOf(one) {
   if (one.held_until && Date.parse(one.held_until) > Date.now()) found.push("held");
   if (one.is_full) found.push("full");
   if (one.n_parked > 0) found.push("parked");
-  if (one.lag_s > BEHIND_S) found.push("behind");
+  if (isBehind(one)) found.push("behind");
   if (found.length === 0) found.push(one.n_leased > 0 ? "delivering" : "up to date");
   return found;
 }
+
+/** Whether the oldest waits too long; null is longer than what is kept. */
+const isBehind = ({ lag_s }) => lag_s === null || lag_s > BEHIND_S;
 
 export const kindInWords = (kind) => (kind === "webhooks" ? "Webhook" : "Subscription");
 
@@ -33,7 +36,7 @@ export function adviceOf(one) {
   if (one.state === "paused") return "Paused by a person: what fits waits. Resume it to send again.";
   if (one.is_full) return "So much stands behind parked events that nothing more is read: retry them or give them up.";
   if (one.n_parked > 0) return `${plural(one.n_parked, "event")} failed too often. What is behind each waits with it; all else goes on.`;
-  if (one.lag_s > BEHIND_S) return one.kind === "webhooks" ? "Its endpoint is slower than facts come, or does not answer: see its deliveries." : "Its consumer does not ask, or is slower than facts come.";
+  if (isBehind(one)) return one.kind === "webhooks" ? "Its endpoint is slower than facts come, or does not answer: see its deliveries." : "Its consumer does not ask, or is slower than facts come.";
   return one.replays_to ? `Delivering again up to position ${one.replays_to}.` : "";
 }
 
