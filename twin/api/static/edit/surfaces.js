@@ -80,6 +80,7 @@ export class Surfaces {
       this.#toPicture(calibration);
       await this.#latest();
     } catch (error) {
+      if (name !== this.#parts.choice.value) return;
       this.#parts.choice.value = "";
       this.#toPlan();
       say(this.#parts.told, error.message);
