@@ -75,7 +75,8 @@ def test_a_free_stall_is_unknown_while_none_of_its_cameras_delivers(bare_page: P
         const [early, late] = ['2026-01-01T00:00:01Z', '2026-01-01T00:00:02Z'];
         state.replace({
             at: early, position: '7', cameras: [camera('a', 'active', early), camera('b', 'active', early)],
-            stalls: [['s1', 'free'], ['s2', 'free'], ['s3', 'occupied'], ['s4', 'free']].map(([stall, state]) => ({ stall, state })),
+            stalls: [['s1', 'free'], ['s2', 'free'], ['s3', 'occupied'], ['s4', 'free']]
+                .map(([stall, state]) => ({ stall, state })),
         });
         const seen = [state.stallCounts()];
         const drawn = [];
@@ -103,7 +104,8 @@ def test_marks_stay_the_same_elements_while_the_line_grows(bare_page: Page):
         const first = Date.parse('2026-01-01T00:00:00Z');
         const time = (s) => new Date(first + s * 1000).toISOString();
         const one = (s, n) => ({
-            at: time(s), known_at: time(s), before: `${n}`, after: `${n + 1}`, by: 'twin', names: [], n_vehicles: 1, n_stalls: 0, n_sessions: 0,
+            at: time(s), known_at: time(s), before: `${n}`, after: `${n + 1}`, by: 'twin', names: [], n_vehicles: 1,
+            n_stalls: 0, n_sessions: 0,
         });
         const corrections = [one(10, 1), one(500, 5)];
         let n = 0;
@@ -115,7 +117,8 @@ def test_marks_stay_the_same_elements_while_the_line_grows(bare_page: Page):
         for (let s = 1; s <= 8; s += 1) marks.render(corrections, first, first + 1_000_000 + s * 1000);
         n += watched.takeRecords().length;
         marks.render(corrections, first, first + 2_000_000);
-        return [n, root.children[1] === button, document.activeElement === button, Number(button.style.getPropertyValue('--share'))];
+        const share = Number(button.style.getPropertyValue('--share'));
+        return [n, root.children[1] === button, document.activeElement === button, share];
     }""")
     assert told == [0, True, True, 0.25]
 
