@@ -144,7 +144,7 @@ function zoneChart(zone, series) {
   const { occupied, stalls } = series.at(-1).zones.get(zone);
   const most = fullest(points, ({ value }) => value);
   const unsure = Math.max(...points.map(({ unknown }) => unknown));
-  const summary = `${occupied} of ${plural(stalls, "stall")} taken at the end; of the moments shown, ${most.value} at most, at ${timeOfDay(most.atMs, points.at(-1).atMs)}.${unsure ? ` Up to ${unsure} unknown: neither free nor taken.` : ""}`;
+  const summary = `${occupied} of ${plural(stalls, "stall")} taken at the end; of the moments shown, ${most.value} at most${most.value > 0 ? `, at ${timeOfDay(most.atMs, points.at(-1).atMs)}` : ""}.${unsure ? ` Up to ${unsure} unknown: neither free nor taken.` : ""}`;
   return html("div", { "data-zone": zone }, timeChart(words(zone), summary, points, stalls), numbersOf(["At", "Taken", "Unknown", "Free"], series.map(({ atMs, zones }) => [timeOfDay(atMs), zones.get(zone).occupied, zones.get(zone).unknown, zones.get(zone).free])));
 }
 
