@@ -159,6 +159,7 @@ def test_a_box_lies_on_what_the_picture_shows_however_small_the_picture_was_sent
         page.get_by_label(name).uncheck()
     expect(rect).to_be_hidden()
     expect(contact).to_be_hidden()
+    page.eval_on_selector("#picture .frame-picture", "(one) => { one.style.filter = 'none' }")  # grey after 5 s
     for x, y in ((406, 246), (554, 334)):
         assert np.abs(colour_at(page, (x, y)) - (220, 30, 30)).max() < 25, "inside of the box is the car"
     for x, y in ((394, 246), (566, 334), (480, 346)):
@@ -477,7 +478,7 @@ def test_it_has_no_serious_accessibility_fault_with_a_picture(open_page, service
 
 # Whether so many vehicles are named in the picture and are on the map beside it.
 _NAMED_ON_MAP = """(least) => [...document.querySelectorAll('#picture .frame-box[data-vehicle]')]
-    .filter((one) => document.querySelector(`#world [data-vehicle="${one.dataset.vehicle}"]`)).length >= least"""
+    .filter((one) => document.querySelector(`#vehicle-marks [data-vehicle="${one.dataset.vehicle}"]`)).length >= least"""
 
 _HIDE = """(isHidden) => {
     Object.defineProperty(document, 'hidden', { configurable: true, get: () => isHidden });
