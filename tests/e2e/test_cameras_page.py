@@ -159,6 +159,7 @@ def test_a_box_lies_on_what_the_picture_shows_however_small_the_picture_was_sent
         page.get_by_label(name).uncheck()
     expect(rect).to_be_hidden()
     expect(contact).to_be_hidden()
+    page.eval_on_selector("#picture .frame-picture", "(one) => { one.style.filter = 'none' }")  # grey after 5 s
     for x, y in ((406, 246), (554, 334)):
         assert np.abs(colour_at(page, (x, y)) - (220, 30, 30)).max() < 25, "inside of the box is the car"
     for x, y in ((394, 246), (566, 334), (480, 346)):
@@ -189,6 +190,23 @@ def n_as_projected(page: Page, camera: GroundCamera) -> int:
     return n_compared
 
 
+N_OF_EDGE = """(() => {
+    const canvas = document.querySelector('[data-canvas=vehicles]');
+    const probe = document.createElement('span');
+    probe.style.color = 'var(--shown)';
+    document.body.append(probe);
+    const wanted = getComputedStyle(probe).color.match(/[0-9]+/g).map(Number);
+    probe.remove();
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    let n = 0;
+    for (let i = 0; i < data.length; i += 4) {
+        n += data[i + 3] > 200 && wanted.every((one, j) => Math.abs(one - data[i + j]) < 12);
+    }
+    return n;
+})()"""
+"""How many pixels of the vehicles' canvas have the colour of what the picture shows."""
+
+
 def test_the_vehicle_of_a_box_is_named_and_stands_out_on_the_map(open_page, service: str, named: tuple[str, str]):
     tracklet, vehicle = named
     page = drawn(open_page(), put(service, box(tracklet), box("x:1:99", (100.0, 300.0, 200.0, 380.0), score=0.5)))
@@ -201,12 +219,9 @@ def test_the_vehicle_of_a_box_is_named_and_stands_out_on_the_map(open_page, serv
     expect(rows.nth(0)).to_contain_text(vehicle)
     expect(rows.nth(0)).to_contain_text("93 %")
     expect(rows.nth(1)).to_contain_text("not named yet")
-    halo = page.locator(f"#world [data-vehicle='{vehicle}'] .halo")
-    expect(halo).to_have_css("display", "inline")
-    others = page.locator(f"#world .vehicle:not([data-vehicle='{vehicle}']) .halo")
-    assert set(others.evaluate_all("(all) => all.map((one) => getComputedStyle(one).display)")) <= {"none"}
+    page.wait_for_function(f"{N_OF_EDGE} > 20")
     page.mouse.click(*on_screen(page, (420, 330)))
-    expect(page.locator(f"#world [data-vehicle='{vehicle}']")).to_have_attribute("data-selected", "true")
+    expect(page.locator(f"#vehicle-marks [data-vehicle='{vehicle}']")).to_have_attribute("aria-pressed", "true")
     expect(known).to_have_attribute("data-selected", "true")
     expect(page.locator("#about-it")).to_have_attribute("href", f"/vehicle?site=demo_lot&vehicle={vehicle}")
     page.mouse.click(*on_screen(page, (150, 340)))
@@ -219,7 +234,8 @@ def test_the_vehicle_of_a_box_is_named_and_stands_out_on_the_map(open_page, serv
 def test_the_ground_of_a_contact_point_is_marked_on_the_map(open_page, service: str):
     page = drawn(open_page(), put(service, box("x:1:12")))
     place = TRUE.to_ground(np.array([[480.0, 340.0]]), np.ones((1, 2))).points_m[0]
-    mark = page.locator("#world .contacts [data-tracklet='x:1:12']")
+    mark = page.locator("#map-section .contacts [data-tracklet='x:1:12']")
+    assert page.locator("[data-canvas=vehicles] ~ .contacts").count() == 1, "it lies over the vehicles"
     x, y = (float(one) for one in re.findall(r"-?[0-9.]+", mark.get_attribute("transform")))
     assert (x, -y) == pytest.approx(tuple(place), abs=0.01)
     footprint = page.locator(f"[data-camera-footprint='{CAMERA}']")
@@ -230,7 +246,10 @@ def test_a_picture_that_gets_old_is_told_to_be_so_and_a_new_one_takes_its_place(
     page = drawn(open_page(), put(service, box("x:1:12")))
     expect(page.locator("#large")).to_have_attribute("data-status", "fresh")
     assert re.fullmatch(r"As of \d\d:\d\d:\d\d, \d s ago", page.inner_text("#taken"))
+    contacts = page.locator("#map-section .contacts [data-tracklet]")
+    expect(contacts).to_have_count(1)
     expect(page.locator("#large")).to_have_attribute("data-status", "stale", timeout=15_000)
+    expect(contacts).to_have_count(0)
     expect(page.locator("#warning")).to_contain_text("this is not what is there now")
     expect(page.locator(f"#wall [data-camera={CAMERA}]")).to_have_attribute("data-status", "stale")
     drawn(page, put(service, box("x:1:14")))
@@ -459,7 +478,7 @@ def test_it_has_no_serious_accessibility_fault_with_a_picture(open_page, service
 
 # Whether so many vehicles are named in the picture and are on the map beside it.
 _NAMED_ON_MAP = """(least) => [...document.querySelectorAll('#picture .frame-box[data-vehicle]')]
-    .filter((one) => document.querySelector(`#world [data-vehicle="${one.dataset.vehicle}"]`)).length >= least"""
+    .filter((one) => document.querySelector(`#vehicle-marks [data-vehicle="${one.dataset.vehicle}"]`)).length >= least"""
 
 _HIDE = """(isHidden) => {
     Object.defineProperty(document, 'hidden', { configurable: true, get: () => isHidden });

@@ -115,6 +115,7 @@ def test_a_stall_drawn_in_the_picture_lies_on_the_ground_where_it_was(desk: Page
     expect(desk.locator("#picture .handle:visible")).to_have_count(len(stall.ring_m))
     if path := os.environ.get("EDIT_PICTURE_SCREENSHOT_TO"):
         desk.mouse.move(5, 5)
+        expect(desk.locator("#told")).to_have_attribute("data-status", "done")
         desk.screenshot(path=path, type="jpeg", quality=62)
     for number, corner in enumerate(stall.ring_m, 1):
         assert np.hypot(*(corner_shown(desk, number) - corner)) < 0.25

@@ -76,7 +76,7 @@ def test_the_line_of_a_chart_is_the_series(sheet: Page, ask):
     for zone in ZONES:
         counts = [one["n_occupied"] for point in series for one in point["zones"] if one["zone"] == zone]
         told = str(sheet.locator(f"[data-zone={zone}] svg").get_attribute("aria-label"))
-        assert f"{counts[-1]} of 4 stalls taken at the end, {max(counts)} at most." in told
+        assert f"{counts[-1]} of 4 stalls taken at the end; of the moments shown, {max(counts)} at most" in told
         unknown = [one["n_unknown"] for point in series for one in point["zones"] if one["zone"] == zone]
         assert (f"Up to {max(unknown)} unknown" in told) == (max(unknown) > 0)
         assert sheet.locator(f"[data-zone={zone}] svg .not-known").count() == (max(unknown) > 0)

@@ -67,6 +67,70 @@ def test_a_delta_replaces_whole_objects_and_removes_what_left(bare_page: Page):
     assert state == ["9", [{"vehicle": "b", "stall": "s2"}], {"free": 1, "occupied": 0, "unknown": 1}, {"inside": 2}]
 
 
+def test_a_free_stall_is_unknown_while_none_of_its_cameras_delivers(bare_page: Page):
+    told = bare_page.evaluate("""async () => {
+        const { TwinState } = await import('/static/state.js');
+        const state = new TwinState({ s1: [['a', 'b']], s2: [['a'], ['b']], s3: [['a']] });
+        const camera = (camera, state, since_at) => ({ camera, state, since_at });
+        const [early, late] = ['2026-01-01T00:00:01Z', '2026-01-01T00:00:02Z'];
+        state.replace({
+            at: early, position: '7', cameras: [camera('a', 'active', early), camera('b', 'active', early)],
+            stalls: [['s1', 'free'], ['s2', 'free'], ['s3', 'occupied'], ['s4', 'free']]
+                .map(([stall, state]) => ({ stall, state })),
+        });
+        const seen = [state.stallCounts()];
+        const drawn = [];
+        for (const [name, now] of [['a', 'idle'], ['b', 'idle'], ['a', 'active']]) {
+            const { stalls } = state.apply({ position: '8', cameras: [camera(name, now, late)] });
+            drawn.push(stalls.map(({ stall, state, since_at }) => [stall, state, since_at ?? null]));
+            seen.push(state.stallCounts());
+        }
+        return [seen.map(({ free, unknown }) => [free, unknown]), drawn];
+    }""")
+    late = "2026-01-01T00:00:02Z"
+    assert told == [
+        [[3, 0], [2, 1], [1, 2], [2, 1]],
+        [[["s2", "unknown", late]], [["s1", "unknown", late]], [["s1", "free", None]]],
+    ]
+
+
+def test_marks_stay_the_same_elements_while_the_line_grows(bare_page: Page):
+    bare_page.goto("/healthz")
+    bare_page.set_content("<!doctype html><body><div id='marks' style='width: 600px'></div></body>")
+    told = bare_page.evaluate("""async () => {
+        const { Marks } = await import('/static/time/marks.js');
+        const root = document.querySelector('#marks');
+        const marks = new Marks(root, () => {});
+        const first = Date.parse('2026-01-01T00:00:00Z');
+        const time = (s) => new Date(first + s * 1000).toISOString();
+        const one = (s, n) => ({
+            at: time(s), known_at: time(s), before: `${n}`, after: `${n + 1}`, by: 'twin', names: [], n_vehicles: 1,
+            n_stalls: 0, n_sessions: 0,
+        });
+        const corrections = [one(10, 1), one(500, 5)];
+        let n = 0;
+        const watched = new MutationObserver((all) => { n += all.length; });
+        marks.render(corrections, first, first + 1_000_000);
+        const button = root.children[1];
+        button.focus();
+        watched.observe(root, { childList: true, subtree: true, attributes: true });
+        for (let s = 1; s <= 8; s += 1) marks.render(corrections, first, first + 1_000_000 + s * 1000);
+        n += watched.takeRecords().length;
+        marks.render(corrections, first, first + 2_000_000);
+        const share = Number(button.style.getPropertyValue('--share'));
+        return [n, root.children[1] === button, document.activeElement === button, share];
+    }""")
+    assert told == [0, True, True, 0.25]
+
+
+def test_what_is_said_to_be_less_is_rounded_up(bare_page: Page):
+    told = bare_page.evaluate(
+        "async (all) => { const { roundedUp } = await import('/static/format.js'); return all.map(roundedUp); }",
+        [59.2, 180, 181, 90_000, 90_001],
+    )
+    assert told == ["1 min", "3 min", "4 min", "1 d 1 h", "1 d 2 h"]
+
+
 def test_the_left_of_a_portal_is_where_its_arrow_points(bare_page: Page):
     # A line drawn northwards has west on its left: the arrow of an "in" portal points to 180 degrees.
     turned = bare_page.evaluate("""async () => {

@@ -163,6 +163,9 @@ def test_a_theme_that_was_chosen_holds_on_the_next_page(windows):
 def test_the_picture_for_the_documentation(windows, name: str):
     page = shown(windows(color_scheme="dark" if name in ("review", "vehicle") else "light", **DESK), name)
     page.wait_for_function("[...document.querySelectorAll('[data-end] img, .charts img')].every((one) => one.naturalWidth > 0)")
+    page.wait_for_function(
+        "[...document.images].every((one) => one.getBoundingClientRect().top > innerHeight || one.naturalWidth > 0)"
+    )
     picture = page.screenshot(type="jpeg", quality=72)
     assert 20_000 < len(picture) < 200_000
     if folder := os.environ.get("PAGES_SCREENSHOTS_TO"):

@@ -36,9 +36,16 @@ class CameraModel(Camera, frozen=True, kw_only=True):
 
 
 class SiteModel(Site, frozen=True, kw_only=True):
-    """A site as its model says; ``extent_m`` is min x, min y, max x, max y of all that is drawn."""
+    """A site as its model says.
+
+    Attributes:
+        extent_m: min x, min y, max x, max y of all that is drawn.
+        cameras_by_stall: for each piece of a stall, the cameras that look at it; none where no camera sees the stall.
+            A stall that is said to be free while none of a piece's cameras is active may have been taken since.
+    """
 
     cameras: tuple[CameraModel, ...]  # type: ignore[assignment]
+    cameras_by_stall: dict[str, list[list[str]]]
     extent_m: tuple[float, float, float, float]
 
 

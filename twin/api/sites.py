@@ -15,6 +15,7 @@ from twin.api.exchange import json, services_of, site_of
 from twin.api.guard import grant_of
 from twin.api.schemas import SiteModel, Sites
 from twin.events.codec import canonical_json
+from twin.graph.coverage import pieces_by_stall
 from twin.spatial.camera import GroundCamera
 
 
@@ -37,7 +38,12 @@ def model_of(site: Site) -> dict[str, Any]:
     level_by_id = {level.id: level for level in site.levels}
     cameras = [_camera(camera, level_by_id[camera.level]) for camera in site.cameras]
     xs, ys = zip(*_corners(site, cameras), strict=True)
-    return {**msgspec.to_builtins(site), "cameras": cameras, "extent_m": [min(xs), min(ys), max(xs), max(ys)]}
+    return {
+        **msgspec.to_builtins(site),
+        "cameras": cameras,
+        "cameras_by_stall": {stall: [sorted(piece) for piece in pieces] for stall, pieces in pieces_by_stall(site).items()},
+        "extent_m": [min(xs), min(ys), max(xs), max(ys)],
+    }
 
 
 def _camera(camera: Camera, level: Level) -> dict[str, Any]:

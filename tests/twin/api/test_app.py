@@ -34,6 +34,9 @@ async def test_sites_are_listed_and_told_with_what_their_cameras_see(serve):
         assert left["position_m"] is None
         xs, ys = zip(*left["footprint_m"], strict=True)
         assert (min(xs), min(ys), max(xs), max(ys)) == (0.0, 0.0, 22.0, 11.0)
+        assert set(site["cameras_by_stall"]) == {one["id"] for one in site["stalls"]}
+        seen = {camera for pieces in site["cameras_by_stall"].values() for piece in pieces for camera in piece}
+        assert seen == {one["id"] for one in site["cameras"]}
 
 
 async def test_answers_have_their_documented_forms(serve, story):

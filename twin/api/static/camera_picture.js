@@ -10,6 +10,7 @@ export class CameraPicture {
   #frame_px;
   #say;
   #url = null;
+  #turn = 0; // of what was asked for last: what comes later than that is not shown
 
   /** @param say told in words what is shown */
   constructor(frame_px, say) {
@@ -23,32 +24,43 @@ export class CameraPicture {
 
   /** @param ask () => promise of {blob, takenAt}, or of null where the service has none */
   async latest(ask) {
+    const turn = ++this.#turn;
     try {
       const picture = await ask();
-      if (picture) await this.#show(picture.blob, `Taken at ${new Date(picture.takenAt).toLocaleString()}.`);
+      if (turn !== this.#turn) return;
+      if (picture) await this.#show(turn, picture.blob, `Taken at ${new Date(picture.takenAt).toLocaleString()}.`);
       else this.#say("No picture was sent yet: open a file, or run perceive with --pictures.");
     } catch (error) {
-      this.#say(error.message);
+      if (turn === this.#turn) this.#say(error.message);
     }
   }
 
   /** A file that the person chose. */
   open(file) {
-    return this.#show(file, `${file.name}; it stays in this browser.`);
+    return this.#show(++this.#turn, file, `${file.name}; it stays in this browser.`);
   }
 
-  /** Let go of what the browser holds. */
+  /** Let go of what the browser holds; nothing is shown any more. */
   close() {
+    this.#turn += 1;
+    this.#letGo();
+  }
+
+  #letGo() {
     if (this.#url) URL.revokeObjectURL(this.#url);
     this.#url = null;
   }
 
-  async #show(blob, told) {
-    this.close();
-    this.#url = URL.createObjectURL(blob);
+  async #show(turn, blob, told) {
     const [width, height] = this.#frame_px;
     const size = await createImageBitmap(blob).catch(() => null);
-    put(this.#image, "href", size ? this.#url : null);
+    if (turn !== this.#turn) {
+      size?.close();
+      return;
+    }
+    this.#letGo();
+    this.#url = size ? URL.createObjectURL(blob) : null;
+    put(this.#image, "href", this.#url);
     const isSame = size && Math.abs(size.width / size.height - width / height) < MOST_OFF;
     if (!size) this.#say("This file is no picture that a browser can show.");
     else if (!isSame) this.#say(`This picture has ${size.width} × ${size.height} pixels, the camera ${width} × ${height}: another shape, so it is another view.`);

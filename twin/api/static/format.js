@@ -33,6 +33,12 @@ export function duration(seconds) {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** The shortest duration that can be written and is no shorter: for what is said to be "less than". */
+export function roundedUp(seconds) {
+  const unit_s = seconds < 60 ? 1 : seconds < 86_400 ? 60 : 3_600;
+  return duration(Math.ceil(seconds / unit_s) * unit_s);
+}
+
 /** Speed in km/h, which drivers read; standing still has no direction and no decimals. */
 export function speed([vx, vy]) {
   const kmh = Math.hypot(vx, vy) * 3.6;

@@ -21,8 +21,8 @@ const part = (id) => document.getElementById(id);
 class Page {
   #api;
   #site;
-  #live = new TwinState();
-  #past = new TwinState();
+  #live;
+  #past;
   #chosen = null;
   #timeline;
   #timebar;
@@ -36,6 +36,8 @@ class Page {
     this.#api = api;
     this.#site = site;
     const { name } = site;
+    this.#live = new TwinState(site.cameras_by_stall);
+    this.#past = new TwinState(site.cameras_by_stall);
     this.#map = new SiteMap(part("map-section"), site, {
       pick: this.pick,
       level: (level) => writeAddress({ level }),
@@ -55,7 +57,10 @@ class Page {
       draw: (state) => this.#map.showDifference(state),
       pick: this.pick,
       goTo: (at) => this.#timeline.goTo(at),
-      closed: () => this.#timeline.knowAsOf(null),
+      closed: (hadFocus) => {
+        this.#timeline.knowAsOf(null);
+        if (hadFocus) this.#timebar.focus();
+      },
     });
     const ask = {
       sessions: (signal) => api.sessions(name, this.#timeline.moment, signal),
@@ -148,11 +153,11 @@ class Page {
   }
 
   #takeDelta(delta) {
-    this.#live.apply(delta);
+    const drawn = this.#live.apply(delta);
     this.#corrections.reach(delta.position);
     this.#timeline.extend(milliseconds(this.#live.at));
     if (this.#timeline.mode !== "live") return;
-    this.#map.patch(delta);
+    this.#map.patch(drawn);
     this.#panel.show(this.#live, { isJump: false });
     this.#stamp();
   }

@@ -62,6 +62,11 @@ export class Timebar {
     this.render();
   }
 
+  /** Put the keyboard's focus on the mark that had it last; where there is none, on the slider. */
+  focus() {
+    if (!this.#marks.focus()) this.#slider.focus();
+  }
+
   #renderSlider() {
     const { firstMs, latestMs, atMs, mode } = this.#timeline;
     put(this.#slider, "disabled", firstMs === null ? "" : null);

@@ -10,15 +10,14 @@ import { TwinState } from "../state.js";
 const CROSS = "M-5-5L5 5M5-5L-5 5";
 
 export class Beside {
-  state = new TwinState();
+  state;
   #map;
-  #contacts = svg("g", { class: "contacts", "aria-hidden": "true" });
   #marks = new CSSStyleSheet();
 
   /** @param {HTMLElement} root the map's section  @param {HTMLElement} badge  @param listener {pick(chosen), cameraUrl(camera)} */
   constructor(root, badge, api, site, listener) {
+    this.state = new TwinState(site.cameras_by_stall);
     this.#map = new SiteMap(root, site, { level: () => {}, ...listener });
-    root.querySelector("#world").append(this.#contacts);
     document.adoptedStyleSheets = [...document.adoptedStyleSheets, this.#marks];
     const feed = new LiveFeed((resume) => api.liveUrl(site.name, resume), {
       snapshot: ({ state }) => {
@@ -26,8 +25,7 @@ export class Beside {
         this.#map.show(this.state, { isJump: false });
       },
       delta: (delta) => {
-        this.state.apply(delta);
-        this.#map.patch(delta);
+        this.#map.patch(this.state.apply(delta));
       },
       status: (status, wait_ms) => connection.show(status, wait_ms),
     });
@@ -41,10 +39,9 @@ export class Beside {
 
   /** @param {string} camera the one whose picture is shown  @param boxes of it */
   mark(camera, level, boxes) {
-    const named = boxes.filter(({ vehicle }) => vehicle !== null).map(({ vehicle }) => `[data-vehicle="${CSS.escape(vehicle)}"]`);
-    const seen = named.length > 0 ? `#world .vehicle:is(${named.join(",")}) .halo{display:inline;stroke:var(--shown)}` : "";
-    this.#marks.replaceSync(`${seen}#world [data-camera-footprint="${CSS.escape(camera)}"]{fill:var(--camera);fill-opacity:.14;stroke-opacity:1;stroke-dasharray:none}`);
-    this.#contacts.replaceChildren(...boxes.filter(({ contact_m }) => contact_m !== null).map(({ tracklet, contact_m }) => {
+    this.#map.markSeen(boxes.filter(({ vehicle }) => vehicle !== null).map(({ vehicle }) => vehicle));
+    this.#marks.replaceSync(`#world [data-camera-footprint="${CSS.escape(camera)}"]{fill:var(--camera);fill-opacity:.14;stroke-opacity:1;stroke-dasharray:none}`);
+    this.#map.showContacts(boxes.filter(({ contact_m }) => contact_m !== null).map(({ tracklet, contact_m }) => {
       const [x, y] = planPoint(contact_m);
       return svg("g", { class: "contact", "data-level": level, "data-tracklet": tracklet, transform: `translate(${x} ${y})` }, svg("g", { class: "fixed" }, svg("path", { d: CROSS })));
     }));

@@ -13,7 +13,10 @@ import { keyOf, PictureWatch } from "./watch.js";
 const AGE_EVERY_MS = 500;
 const STATES = { active: "Delivers", idle: "Silent", unseen: "Never seen yet" };
 
+const oneColumn = matchMedia("(max-width: 900px)");
+
 const part = (id) => document.getElementById(id);
+const namesOf = ({ boxes }) => (boxes ?? []).map(({ vehicle }) => vehicle).join();
 
 class Page {
   #api;
@@ -25,6 +28,7 @@ class Page {
   #told = new Map(); // by camera, as told last
   #shown = new Map(); // by camera: {told, url} of the picture that is drawn
   #plans = new Map(); // by camera: {key, lines}
+  #markedAs = ""; // the age of the picture whose boxes are marked on the map
   #serviceAhead_ms = 0; // of performance.now()
   #view;
   #wall;
@@ -66,6 +70,9 @@ class Page {
   choose(camera, { isNewEntry = false } = {}) {
     writeQuery({ camera }, { isNewEntry });
     this.#camera = camera;
+    say(part("calibration"), "");
+    put(part("picture"), "data-plan", null);
+    if (isNewEntry) this.#chosenByPerson();
     const { frame_px, level } = this.#cameras.get(camera);
     this.#view.setFrame(frame_px);
     this.#wall.choose(camera);
@@ -74,6 +81,13 @@ class Page {
     document.title = `${words(camera)} of ${words(this.#site.name)} · Spatial twin`;
     part("calibrate-it").href = addressOf("/calibrate", { site: this.#site.name, camera });
     this.#drawLarge();
+  }
+
+  /** What the address asked for in vain counts no more; where the picture stands far above the wall, the way leads there. */
+  #chosenByPerson() {
+    this.#notice = "";
+    tell("");
+    if (oneColumn.matches) part("camera-title").focus();
   }
 
   /** @param chosen {vehicle}, or null for none; a stall has no box */
@@ -114,7 +128,9 @@ class Page {
       this.#told.set(told.camera, told);
       const shown = this.#shown.get(told.camera);
       // Names come after the picture: the same frame is drawn with what is known of it now.
-      if (shown && keyOf(shown.told) === keyOf(told)) shown.told = told;
+      if (!shown || keyOf(shown.told) !== keyOf(told)) continue;
+      if (namesOf(shown.told) !== namesOf(told)) this.#wall.show(told, shown.url);
+      shown.told = told;
     }
     this.#drawLarge();
   }
@@ -133,11 +149,18 @@ class Page {
   #drawLarge() {
     const shown = this.#shown.get(this.#camera);
     if (shown) this.#view.show(shown.told, shown.url);
-    const level = shown?.told.level ?? this.#cameras.get(this.#camera).level;
     this.#table.show(this.#boxes(), this.#vehicle);
-    this.#beside.mark(this.#camera, level, this.#boxes());
+    this.#markedAs = "";
     this.#drawPlan();
     this.#age();
+    if (this.#markedAs === "") this.#mark("none");
+  }
+
+  /** What a picture showed is marked on the live map while it is so. */
+  #mark(status) {
+    this.#markedAs = status;
+    const level = this.#shown.get(this.#camera)?.told.level ?? this.#cameras.get(this.#camera).level;
+    this.#beside.mark(this.#camera, level, status === "fresh" ? this.#boxes() : []);
   }
 
   #boxes() {
@@ -183,7 +206,9 @@ class Page {
     if (!told) return;
     const now = states.get(this.#camera);
     const state = now?.state ?? "unseen";
-    put(part("large"), "data-status", ageOf(told, nowMs).status);
+    const { status } = ageOf(told, nowMs);
+    if (status !== this.#markedAs) this.#mark(status);
+    put(part("large"), "data-status", status);
     put(part("large"), "data-taken", told.taken_at);
     put(part("camera-state"), "data-state", state === "active" ? "open" : "unknown");
     say(part("camera-state"), now?.since_at && state !== "active" ? `${STATES[state]} since ${timeOfDay(milliseconds(now.since_at))}` : STATES[state]);

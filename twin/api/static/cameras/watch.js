@@ -58,7 +58,8 @@ export class PictureWatch {
     const fresh = pictures.filter((told) => told.taken_at !== null && keyOf(told) !== this.#keys.get(told.camera));
     const chosen = fresh.filter(({ camera }) => camera === this.#listener.chosen());
     const others = fresh.filter(({ camera }) => camera !== this.#listener.chosen());
-    const from = others.length > MOST_OTHERS ? this.#turn++ % others.length : 0;
+    const from = others.length > MOST_OTHERS ? this.#turn % others.length : 0;
+    this.#turn = from + MOST_OTHERS; // the next round goes on where this one ends
     return [...chosen, ...[...others.slice(from), ...others.slice(0, from)].slice(0, MOST_OTHERS)];
   }
 

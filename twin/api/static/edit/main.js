@@ -189,6 +189,10 @@ class Page {
     this.#isSaved = false;
     say(part("saved"), "");
     this.#show();
+    this.#checking.abort(); // its answer would be of what was drawn before
+    this.#isSound = false;
+    put(part("save").querySelector("[type=submit]"), "disabled", "");
+    this.#tell("asking", "Checking…");
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#check(), PAUSE_MS);
   }
@@ -203,7 +207,6 @@ class Page {
   }
 
   #check() {
-    this.#tell("asking", "Checking…");
     this.#checking.ask(
       (signal) => this.#api.checkModel(this.#site.name, this.#features.all, signal),
       ({ faults, changes }) => this.#take(faults, changes),

@@ -16,6 +16,8 @@ const LANDMARKS = {
 };
 
 /** Zones, whose fill says whether their state is known. */
+const NO_STALLS = { free: 0, unknown: 0 };
+
 export class ZoneLayer {
   element = svg("g", { class: "zones" });
   names = svg("g", { class: "zone-names", "aria-hidden": "true" });
@@ -36,17 +38,18 @@ export class ZoneLayer {
     }
   }
 
-  /** @param {Map} unknown how many stalls of a zone are unknown, by its id: they are neither free nor taken */
-  countUnknown(unknown) {
+  /** @param {Map} counts how many stalls of a zone are drawn as free and as unknown, by its id: the unknown are neither free nor taken */
+  countStalls(counts) {
     for (const [zone, drawn] of this.#zones) {
-      const n = unknown.get(zone) ?? 0;
-      if (n === drawn.n_unknown) continue;
-      drawn.n_unknown = n;
+      const { free, unknown } = counts.get(zone) ?? NO_STALLS;
+      if (free === drawn.n_free && unknown === drawn.n_unknown) continue;
+      drawn.n_free = free;
+      drawn.n_unknown = unknown;
       if (drawn.view) this.#tell(drawn);
     }
   }
 
-  #tell({ view: { zone, state, n_vehicles, n_stalls, n_free }, n_unknown, area, count }) {
+  #tell({ view: { zone, state, n_vehicles, n_stalls }, n_free, n_unknown, area, count }) {
     const unknown = n_unknown > 0 ? `, ${n_unknown} unknown` : "";
     const counted = n_stalls > 0 ? `${n_free} of ${n_stalls} free${unknown}` : plural(n_vehicles, "vehicle");
     const told = state === "known" ? counted : "unknown: no camera delivers";
@@ -65,7 +68,7 @@ export class ZoneLayer {
     const hatch = svg("path", { class: "zone-hatch", "aria-hidden": "true", "data-level": level, d: ringPath(ring_m) });
     this.element.append(area, hatch);
     this.names.append(svg("g", { transform: `translate(${x} ${y})`, "data-level": level }, svg("g", { class: "fixed" }, name)));
-    this.#zones.set(id, { area, hatch, count, view: null, n_unknown: 0 });
+    this.#zones.set(id, { area, hatch, count, view: null, n_free: 0, n_unknown: 0 });
   }
 }
 

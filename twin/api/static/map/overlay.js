@@ -4,31 +4,23 @@ import { svg } from "../elements.js";
 import { shortId } from "../format.js";
 import { headingOf, planAngle, planPoint } from "../geometry.js";
 import { vehicleChanges } from "../time/lines.js";
+import { PlanLayer } from "./plan_layer.js";
 import { shapeOf, sizeOf } from "./vehicle_shape.js";
 
-export class Overlay {
-  element = svg("svg", { class: "map-canvas overlay", "aria-hidden": "true", preserveAspectRatio: "xMidYMid meet" });
-
+export class Overlay extends PlanLayer {
   #stalls;
 
   /** @param {Map} stalls the site's stalls by id, whose headings parked vehicles take */
   constructor(stalls) {
+    super("overlay");
     this.#stalls = stalls;
     this.show(null);
   }
 
-  /** Show what the map shows. @param view {centre, scale, size} */
-  follow({ centre: [x, y], scale, size }) {
-    const [width, height] = size.map((length) => length / scale);
-    this.element.setAttribute("viewBox", `${x - width / 2} ${y - height / 2} ${width} ${height}`);
-    this.element.style.setProperty("--px", 1 / scale);
-  }
-
   /** @param state the state's part of an answer of /changes, or null for nothing */
   show(state) {
-    this.element.toggleAttribute("hidden", state === null); // a layer that is not there costs no frame anything
     const drawn = state ? vehicleChanges(state.vehicles).map((change) => vehicleMark(change, this.#stalls)) : [];
-    this.element.replaceChildren(...drawn.flat().filter(Boolean));
+    this.draw(drawn.flat().filter(Boolean));
   }
 }
 

@@ -53,7 +53,7 @@ export class Painter {
   /**
    * @param shown the vehicles of the level
    * @param ramps vehicles of another level that are on their way to this one
-   * @param marked {selected, hovered, focused}: ids, or null
+   * @param marked {selected, hovered, focused}: ids, or null; `seen`: a set of ids, of those in a picture beside the map
    */
   drawVehicles(shown, ramps, marked) {
     const surface = this.vehicles;
@@ -68,7 +68,7 @@ export class Painter {
     const last = [];
     for (const one of seen) {
       const id = one.vehicle.vehicle;
-      if (id === marked.selected || id === marked.focused) last.push(one);
+      if (id === marked.selected || id === marked.focused || marked.seen.has(id)) last.push(one);
       else this.#drawBody(one, one.vehicle.state);
     }
     for (const one of last) this.#drawMarked(one, marked);
@@ -84,19 +84,25 @@ export class Painter {
     this.#sprites.draw(context, vehicle.kind, state, this.vehicles.x(point_m[0]), this.vehicles.y(point_m[1]), heading_deg);
   }
 
-  #drawMarked(one, { selected, focused }) {
+  #drawMarked(one, { selected, focused, seen }) {
+    const { vehicle } = one.vehicle;
+    const colours = this.#palette.colours;
+    if (seen.has(vehicle)) this.#drawEdge(one, colours.shown, 1);
+    if (vehicle === selected || vehicle === focused) this.#drawEdge(one, colours.accent, vehicle === focused ? 1 : 0.55);
+    this.#drawBody(one, vehicle === selected ? "chosen" : one.vehicle.state);
+  }
+
+  #drawEdge({ vehicle, point_m, heading_deg }, colour, alpha) {
     const { context, scale, ratio } = this.vehicles;
-    const { vehicle, point_m, heading_deg } = one;
     context.setTransform(1, 0, 0, 1, this.vehicles.x(point_m[0]), this.vehicles.y(point_m[1]));
     context.rotate((-heading_deg * Math.PI) / 180);
     context.scale(scale, scale);
     context.lineJoin = "round";
     context.lineWidth = (9 * ratio) / scale;
-    context.strokeStyle = this.#palette.colours.accent;
-    context.globalAlpha = vehicle.vehicle === focused ? 1 : 0.55;
+    context.strokeStyle = colour;
+    context.globalAlpha = alpha;
     context.stroke(Sprites.hullOf(vehicle.kind));
     context.globalAlpha = 1;
-    this.#drawBody(one, vehicle.vehicle === selected ? "chosen" : vehicle.state);
   }
 
   #drawEllipses(seen) {

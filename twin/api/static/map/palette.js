@@ -1,6 +1,6 @@
 /** Colours of the style sheet for what is drawn on a canvas: as computed, so that light, dark and a chosen theme hold. */
 
-const NAMES = ["moving", "parked", "glass", "surface", "accent", "past", "ink", "halo"];
+const NAMES = ["moving", "parked", "glass", "surface", "accent", "past", "ink", "halo", "shown"];
 
 export class Palette {
   #probe;

@@ -7,6 +7,7 @@ import { CameraLayer } from "./cameras.js";
 import { Furniture } from "./furniture.js";
 import { drawLandmarks, drawLanes, drawObstacles, ZoneLayer } from "./ground.js";
 import { Overlay } from "./overlay.js";
+import { PlanLayer } from "./plan_layer.js";
 import { PortalLayer } from "./portals.js";
 import { StallLayer } from "./stalls.js";
 import { VehicleLayer } from "./vehicles.js";
@@ -24,6 +25,7 @@ export class SiteMap {
   #stalls;
   #level;
   #overlay;
+  #contacts = new PlanLayer("contacts");
   #isNear = false;
   #areNamed = false;
   #levelButtons = new Map();
@@ -40,18 +42,22 @@ export class SiteMap {
     this.#world = root.querySelector("#world");
     this.#stalls = new StallLayer(site.stalls, (stall) => listener.pick({ stall }));
     this.#overlay = new Overlay(byId(site.stalls));
-    this.#vehicles = new VehicleLayer(root, byId(site.stalls), site.portals, (vehicle) => listener.pick({ vehicle }));
+    this.#vehicles = new VehicleLayer(root, byId(site.stalls), site.portals, {
+      pick: (vehicle) => listener.pick({ vehicle }),
+      reveal: (point_m) => this.#view.reveal(point_m),
+    });
     this.#layers = { zones: new ZoneLayer(site.zones), stalls: this.#stalls, portals: new PortalLayer(site.portals), cameras: new CameraLayer(site.cameras, listener.cameraUrl) };
     this.#world.replaceChildren(...this.#drawingOrder());
     const surface = root.querySelector("#map");
     put(surface, "aria-label", `Map of ${words(site.name)}`);
-    surface.after(...this.#vehicles.canvases, this.#overlay.element, this.#vehicles.marks.element);
+    surface.after(...this.#vehicles.canvases, this.#contacts.element, this.#overlay.element, this.#vehicles.marks.element);
     const furniture = new Furniture(root, site.datum);
     this.#view = new MapView(surface, site.extent_m, (view) => {
       furniture.scaleTo(view.scale);
       this.#isNear = view.zoom === "near";
       this.#vehicles.follow(view);
       this.#overlay.follow(view);
+      this.#contacts.follow(view);
       this.#vehicles.choose({ hasNames: this.#isNear || this.#areNamed });
     });
     this.#listen(surface, listener);
@@ -62,7 +68,7 @@ export class SiteMap {
   show(state, { isJump, isPast = false }) {
     this.#vehicles.choose({ isPast });
     for (const [name, layer] of Object.entries(this.#layers)) layer.patch(state[name].values());
-    this.#layers.zones.countUnknown(this.#stalls.unknownByZone());
+    this.#layers.zones.countStalls(this.#stalls.countsByZone());
     this.#vehicles.replace(state.vehicles, { isJump });
     this.#countLevels();
   }
@@ -70,7 +76,7 @@ export class SiteMap {
   /** Draw what a live delta changed. */
   patch(delta) {
     for (const [name, layer] of Object.entries(this.#layers)) layer.patch(delta[name] ?? []);
-    if (delta.stalls?.length > 0) this.#layers.zones.countUnknown(this.#stalls.unknownByZone());
+    if (delta.stalls?.length > 0) this.#layers.zones.countStalls(this.#stalls.countsByZone());
     this.#vehicles.patch(delta.vehicles ?? [], delta.left ?? []);
     this.#countLevels();
   }
@@ -78,6 +84,16 @@ export class SiteMap {
   /** Draw what a correction changed over what is shown. @param state the state's part of an answer of /changes, or null */
   showDifference(state) {
     this.#overlay.show(state);
+  }
+
+  /** Mark the vehicles that a picture beside the map shows. @param {string[]} ids */
+  markSeen(ids) {
+    this.#vehicles.markSeen(ids);
+  }
+
+  /** Draw the contact points of that picture over the vehicles. @param {Node[]} drawn in plan coordinates */
+  showContacts(drawn) {
+    this.#contacts.draw(drawn);
   }
 
   /** @param layer of footprints, uncertainty, trails and ids */
@@ -114,7 +130,7 @@ export class SiteMap {
     this.#level = level;
     const others = this.#site.levels.filter(({ id }) => id !== level);
     // One rule hides the other levels, also for what is drawn later.
-    const rule = others.map(({ id }) => `:is(#world, #vehicle-marks, .overlay) [data-level="${CSS.escape(id)}"]`).join(",");
+    const rule = others.map(({ id }) => `:is(#world, #vehicle-marks, .map-canvas) [data-level="${CSS.escape(id)}"]`).join(",");
     this.#levelSheet.replaceSync(rule ? `${rule}{display:none}` : "");
     for (const [id, { button }] of this.#levelButtons) put(button, "aria-pressed", String(id === level));
     this.#vehicles.showLevel(level);
@@ -150,9 +166,9 @@ export class SiteMap {
     on("#zoom-out", () => this.#view.zoom(1 / ZOOM_STEP));
     on("#fit", () => this.#view.fit());
     const vehicleAt = (event) => this.#vehicles.at(this.#view.pixelOf(event));
-    // A vehicle stands above the plan: it is asked before the stall below it.
+    // A vehicle stands above the plan: it is asked before the stall below it. A camera's icon leads away, and has only its own place.
     this.#world.addEventListener("click", (event) => {
-      const vehicle = vehicleAt(event);
+      const vehicle = event.target.closest("a.camera") ? null : vehicleAt(event);
       if (!vehicle) return;
       event.stopPropagation();
       listener.pick({ vehicle });
@@ -175,6 +191,7 @@ export class SiteMap {
     };
     surface.addEventListener("keydown", byKey);
     this.#vehicles.marks.element.addEventListener("keydown", byKey);
+    this.#view.takeKeysOf(this.#vehicles.marks.element);
   }
 
   #offerLevels(listener) {

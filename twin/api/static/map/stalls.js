@@ -27,10 +27,13 @@ export class StallLayer {
     }
   }
 
-  /** How many stalls are unknown, by the id of their zone. */
-  unknownByZone() {
+  /** How many stalls are free and how many unknown, by the id of their zone. */
+  countsByZone() {
     const counts = new Map();
-    for (const { zone, state } of this.#stalls.values()) if (state === "unknown") counts.set(zone, (counts.get(zone) ?? 0) + 1);
+    for (const { zone, state } of this.#stalls.values()) {
+      if (!counts.has(zone)) counts.set(zone, { free: 0, occupied: 0, unknown: 0 });
+      counts.get(zone)[state] += 1;
+    }
     return counts;
   }
 

@@ -9,7 +9,7 @@ export class VehicleMarks {
   element = html("div", { id: "vehicle-marks", class: "unseen vehicle-marks", role: "group", "aria-label": "Vehicles on the map" });
   #marks = new Map(); // id -> {button, vehicle}
 
-  /** @param {{pick(id), focus(id | null)}} listener a vehicle was chosen, or has the focus */
+  /** @param {{pick(id), focus(id | null)}} listener a vehicle was chosen, or has the focus (null: none has) */
   constructor(listener) {
     const idOf = ({ target }) => target.closest("[data-vehicle]")?.dataset.vehicle;
     this.element.addEventListener("click", (event) => idOf(event) && listener.pick(idOf(event)));

@@ -17,18 +17,19 @@ export class VehicleLayer {
   #level = null;
   #frame = 0;
   #hasNewTrails = true;
-  #marked = { selected: null, hovered: null, focused: null };
+  #marked = { selected: null, hovered: null, focused: null, seen: new Set() };
 
   /**
    * @param {HTMLElement} root the map's section
    * @param {Map} stalls the site's stalls by id, whose headings parked vehicles take
    * @param portals the site's: those between levels are ramps
+   * @param {{pick(id), reveal(point_m)}} listener a vehicle was chosen; one at this place has the focus
    */
-  constructor(root, stalls, portals, onPick) {
+  constructor(root, stalls, portals, listener) {
     this.#stalls = stalls;
     this.#ramps = new Ramps(portals);
     this.#painter = new Painter(root, () => this.#drawSoon(true));
-    this.marks = new VehicleMarks({ pick: onPick, focus: (focused) => this.#mark({ focused }) });
+    this.marks = new VehicleMarks({ pick: listener.pick, focus: (focused) => this.#focus(focused, listener) });
   }
 
   /** What stands over the plan, in drawing order. */
@@ -70,6 +71,12 @@ export class VehicleLayer {
     this.#mark({ selected });
   }
 
+  /** Mark vehicles that a picture beside the map shows. @param {string[]} ids */
+  markSeen(ids) {
+    const { seen } = this.#marked;
+    if (ids.length !== seen.size || !ids.every((id) => seen.has(id))) this.#mark({ seen: new Set(ids) });
+  }
+
   focusNext(step) {
     this.marks.focusNext(step, this.#level);
   }
@@ -93,6 +100,11 @@ export class VehicleLayer {
 
   #shown() {
     return [...this.#vehicles.values()].filter(({ vehicle }) => vehicle.level === this.#level);
+  }
+
+  #focus(focused, listener) {
+    this.#mark({ focused });
+    if (focused) listener.reveal(this.#vehicles.get(focused).vehicle.position_m);
   }
 
   #mark(some) {

@@ -94,6 +94,11 @@ export class MapView {
     }
     // The click that ends a drag chooses nothing.
     element.addEventListener("click", (event) => this.#isDragged && event.stopPropagation(), { capture: true });
+    this.takeKeysOf(element);
+  }
+
+  /** Move by the keys that are pressed in another element as well: one that stands for what is on the map. */
+  takeKeysOf(element) {
     element.addEventListener("keydown", (event) => this.#key(event));
   }
 

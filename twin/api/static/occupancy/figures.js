@@ -1,6 +1,6 @@
 /** What stays say of a period: how many came and went, and how lengths are told. Knows nothing of the page. */
 
-import { duration, milliseconds } from "../format.js";
+import { duration, milliseconds, roundedUp } from "../format.js";
 
 const STEPS_S = [60, 300, 900, 1_800, 3_600, 7_200, 21_600, 86_400];
 const MOST_BARS = 24;
@@ -26,8 +26,8 @@ export function flowOf(stays, { fromMs, untilMs }) {
 /** A histogram's bins with names, without empty ends. */
 export function binsOf(histogram) {
   const [first, last] = [histogram.findIndex(({ n }) => n > 0), histogram.findLastIndex(({ n }) => n > 0)];
-  return first < 0 ? [] : histogram.slice(first, last + 1).map(({ from_s: from, until_s: until, n }) => ({ name: until === null ? `${duration(from)} +` : `< ${duration(until)}`, n }));
+  return first < 0 ? [] : histogram.slice(first, last + 1).map(({ from_s: from, until_s: until, n }) => ({ name: until === null ? `${duration(from)} +` : `< ${roundedUp(until)}`, n }));
 }
 
 /** "Half stood less than 3 min, 95 % less than 2 h 05 min." */
-export const spread = ({ median_s: median, p95_s: p95 }, verb) => `Half ${verb} less than ${duration(median)}, 95 % less than ${duration(p95)}.`;
+export const spread = ({ median_s: median, p95_s: p95 }, verb) => `Half ${verb} less than ${roundedUp(median)}, 95 % less than ${roundedUp(p95)}.`;

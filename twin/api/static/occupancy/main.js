@@ -1,7 +1,7 @@
 /** The Occupancy page: how full zones were, how they were used, and how long vehicles stayed; the same as CSV files. */
 
 import { html, put } from "../elements.js";
-import { duration, localTime, milliseconds, plural, rfc3339, timeOfDay, words } from "../format.js";
+import { duration, localTime, milliseconds, plural, rfc3339, roundedUp, timeOfDay, words } from "../format.js";
 import { timeGiven } from "../pages/moment_form.js";
 import { Asking, openSheet, readQuery, tell, writeQuery } from "../pages/sheet.js";
 import { barChart, numbersOf, timeChart } from "./charts.js";
@@ -46,14 +46,18 @@ class OccupancyPage {
 
   #choose(name = "") {
     const form = part("range").elements;
+    if (name === "zone" && this.#shown) {
+      writeQuery({ zone: form.zone.value });
+      this.#show(this.#shown); // all zones are there already
+      return;
+    }
     const [from, until, knownAt] = TIMES.map((one) => timeGiven(form[one]));
     if (from && until && milliseconds(until) <= milliseconds(from)) {
       tell("“Until” must be after “From”.", true);
       return;
     }
     writeQuery({ from, until, known_at: knownAt, zone: form.zone.value });
-    if (name === "zone" && this.#shown) this.#show(this.#shown); // all zones are there already
-    else this.#load();
+    this.#load();
   }
 
   #load() {
@@ -108,10 +112,10 @@ class OccupancyPage {
   }
 
   #showTurnover(range, stays, series, { n_entries: entries, n_exits: exits, lengths }) {
-    const most = Math.max(0, ...series.map(({ inside }) => inside));
+    const most = fullest(series, ({ inside }) => inside);
     const figures = [
       ["Entries", entries], ["Exits", exits],
-      ["Half stayed less than", lengths.median_s === null ? "–" : duration(lengths.median_s)], ["Most inside at once", most],
+      ["Half stayed less than", lengths.median_s === null ? "–" : roundedUp(lengths.median_s)], [most ? `Most inside at a moment shown, ${timeOfDay(most.atMs, range.untilMs)}` : "Most inside at a moment shown", most?.inside ?? "–"],
     ];
     part("turnover").replaceChildren(...figures.map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, String(value)))));
     const { stepMs, steps } = flowOf(stays, range);
@@ -138,16 +142,20 @@ class OccupancyPage {
 function zoneChart(zone, series) {
   const points = series.map(({ atMs, zones }) => ({ atMs, value: zones.get(zone).occupied, unknown: zones.get(zone).unknown }));
   const { occupied, stalls } = series.at(-1).zones.get(zone);
+  const most = fullest(points, ({ value }) => value);
   const unsure = Math.max(...points.map(({ unknown }) => unknown));
-  const summary = `${occupied} of ${plural(stalls, "stall")} taken at the end, ${Math.max(...points.map(({ value }) => value))} at most.${unsure ? ` Up to ${unsure} unknown: neither free nor taken.` : ""}`;
+  const summary = `${occupied} of ${plural(stalls, "stall")} taken at the end; of the moments shown, ${most.value} at most${most.value > 0 ? `, at ${timeOfDay(most.atMs, points.at(-1).atMs)}` : ""}.${unsure ? ` Up to ${unsure} unknown: neither free nor taken.` : ""}`;
   return html("div", { "data-zone": zone }, timeChart(words(zone), summary, points, stalls), numbersOf(["At", "Taken", "Unknown", "Free"], series.map(({ atMs, zones }) => [timeOfDay(atMs), zones.get(zone).occupied, zones.get(zone).unknown, zones.get(zone).free])));
 }
+
+/** The first of the samples at which a number is the largest: between them it may be larger. */
+const fullest = (samples, numberOf) => samples.reduce((best, one) => (best && numberOf(best) >= numberOf(one) ? best : one), null);
 
 const share = (of, all) => (all > 0 ? `${Math.round((100 * of) / all)} %` : "–");
 
 function zoneTable(zones) {
   const columns = ["Zone", "Stalls", "Arrivals", "Per stall and hour", "Taken", "Time unknown", "Half stood less than", "95 % less than"];
-  const length = (seconds) => (seconds === null ? "–" : duration(seconds));
+  const length = (seconds) => (seconds === null ? "–" : roundedUp(seconds));
   const rows = zones.map((one) => [
     one.n_stalls, one.n_arrivals, one.turnover_per_stall_h === null ? "–" : one.turnover_per_stall_h.toFixed(2),
     one.occupied_share === null ? "–" : share(one.occupied_share, 1), share(one.unknown_s, one.occupied_s + one.free_s + one.unknown_s), length(one.parkings.median_s), length(one.parkings.p95_s),

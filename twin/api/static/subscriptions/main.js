@@ -7,7 +7,7 @@ import { addressOf, openSheet, readQuery, tell, writeQuery } from "../pages/shee
 import { rights } from "../session.js";
 import { actionsOf, consumersOf, deliveriesOf, dropInWords, factsOf, frameOf, parkedOf, secretBox } from "./one.js";
 import { Polling } from "./polling.js";
-import { feedsOf, kindInWords, rightsInWords, statesOf } from "./standing.js";
+import { feedsOf, filterInWords, kindInWords, rightsInWords, statesOf } from "./standing.js";
 
 const N_DELIVERIES = 50;
 const OVERLAP_S = 86_400;
@@ -21,6 +21,7 @@ class SubscriptionsPage {
   #polling = new Polling((signal) => this.#read(signal), (error) => tell(error.message, true));
   #opened = null; // {kind, name} of what the frame is of
   #one = null;
+  #feeds = []; // as told last
   #shown = {}; // what each part was drawn from, so that what did not change is let be
   #readMs = 0;
 
@@ -35,6 +36,7 @@ class SubscriptionsPage {
     part("one").addEventListener("change", ({ target }) => target.name === "by" && this.#chooseRange(target.value));
     part("make").addEventListener("submit", (event) => this.#make(event));
     part("make").elements.kind.addEventListener("change", ({ target }) => this.#chooseKind(target.value));
+    part("make").addEventListener("change", ({ target }) => ["kind", "name"].includes(target.name) && this.#prefill());
     addEventListener("popstate", () => this.#polling.now());
     setInterval(() => !document.hidden && this.#tick(), 1_000);
     this.#polling.now();
@@ -61,6 +63,7 @@ class SubscriptionsPage {
   }
 
   #list(feeds) {
+    this.#feeds = feeds;
     const { kind, name } = readQuery(["kind", "name"]);
     this.#draw("list", [feeds, kind, name], part("list").tBodies[0], () => feeds.map((one) => this.#row(one, one.kind === kind && one.name === name)));
     part("list").parentElement.hidden = feeds.length === 0;
@@ -106,17 +109,17 @@ class SubscriptionsPage {
 
   /** Draw a part anew where what it is of has changed; the focus stays on the same thing. What only grows older is no change. */
   #draw(name, of, element, contents) {
-    const text = JSON.stringify(of, (key, value) => (key === "lag_s" ? value === null || value > 0 : value));
-    const lags = [of].flat().filter((one) => one?.lag_s !== undefined);
+    const lags = name === "list" ? of[0] : [of].flat().filter((one) => one?.lag_s !== undefined);
+    const text = JSON.stringify([of, lags.map(statesOf)], (key, value) => (key === "lag_s" ? value === null || value > 0 : value));
     if (text === this.#shown[name]) {
-      for (const one of (name === "list" ? of[0] : lags)) for (const told of element.querySelectorAll(`[data-lag="${one.kind}/${one.name}"]`)) told.dataset.lagS = one.lag_s ?? Infinity;
+      for (const one of lags) for (const told of element.querySelectorAll(`[data-lag="${one.kind}/${one.name}"]`)) told.dataset.lagS = one.lag_s ?? Infinity;
       return;
     }
     this.#shown[name] = text;
     const focus = element.contains(document.activeElement) ? document.activeElement : null;
-    const key = focus && ["key", "action", "position"].map((one) => (focus.dataset[one] ? `[data-${one}="${focus.dataset[one]}"]` : "")).join("");
+    const at = pressed(element).indexOf(focus);
     element.replaceChildren(...contents());
-    if (key) element.querySelector(key)?.focus();
+    if (focus) focusAgain(element, focus, at);
   }
 
   /** Ages go on between two answers. */
@@ -173,15 +176,15 @@ class SubscriptionsPage {
   async #rotate(one) {
     if (!(await confirmed("A new secret?", `Requests to ${one.name} are signed with a new secret, and for a day with the one so far as well. The new one is shown once.`, "Make a new secret"))) return;
     const { secret } = await this.#change(one, "secret", "There is a new secret.", { overlap_s: OVERLAP_S });
-    this.#showSecret(secret);
+    this.#showSecret(one.name, secret);
   }
 
   async #delete(one) {
     const lost = one.kind === "webhooks" ? "its secrets and what it had not delivered" : "its place in the log and what was not acknowledged";
     if (!(await confirmed(`Delete ${one.name}?`, `The ${kindInWords(one.kind).toLowerCase()} is forgotten, with ${lost}. Facts stay in the log. It cannot be taken back.`, "Delete it"))) return;
     await this.#api.forgetFeed(this.#site, one.kind, one.name);
+    if (one.kind === "webhooks") this.#secretOf(one.name)?.remove();
     writeQuery({ kind: null, name: null });
-    part("list-title").tabIndex = -1;
     part("list-title").focus();
   }
 
@@ -212,22 +215,50 @@ class SubscriptionsPage {
     const form = event.target.elements;
     const [kind, name] = [form.kind.value, form.name.value.trim()];
     const wanted = { types: listed(form.types.value), zones: listed(form.zones.value), subjects: listed(form.subjects.value), after: form.after.value.trim() || null };
+    const there = this.#feedOf(kind, name);
+    if (kind === "webhooks") wanted.url = form.url.value.trim();
+    else if (there) wanted.most_attempts = there.most_attempts;
     this.#doing(async () => {
-      const made = await this.#api.putFeed(this.#site, kind, name, kind === "webhooks" ? { ...wanted, url: form.url.value.trim() } : wanted);
+      if (there && !(await confirmed(`Change ${name}?`, `This ${kindInWords(kind).toLowerCase()} is there already. From now on it takes ${filterInWords(wanted)}; its place in the log stays.`, "Change it"))) return;
+      const made = await this.#api.putFeed(this.#site, kind, name, wanted);
+      if (made.secret) this.#showSecret(name, made.secret);
       part("making").open = false;
-      event.target.reset();
+      part("make").reset();
       this.#chooseKind("subscriptions");
+      this.#prefill();
       await this.#go(kind, name);
       this.#outcome(made.secret ? "It is made." : "It stands as you said.");
-      if (made.secret) this.#showSecret(made.secret);
+      if (made.secret) this.#secretOf(name)?.focus();
     }, "made");
   }
 
-  #showSecret(secret) {
-    part("one-secret").replaceChildren(secretBox(secret, () => {
-      part("one-secret").replaceChildren();
-      part("one-title").focus();
-    }));
+  #feedOf(kind, name) {
+    return this.#feeds.find((one) => one.kind === kind && one.name === name);
+  }
+
+  /** The form says what one takes that is there already: sent as it stands, it changes nothing. */
+  #prefill() {
+    const form = part("make").elements;
+    const there = this.#feedOf(form.kind.value, form.name.value.trim());
+    say(part("make-it"), there ? "Change it" : "Make it");
+    if (!there) return;
+    for (const name of ["types", "zones", "subjects"]) form[name].value = there[name].join(", ");
+    if (there.url && !there.url.endsWith("/…")) form.url.value = there.url;
+  }
+
+  #secretOf(webhook) {
+    return part("secrets").querySelector(`[data-webhook="${CSS.escape(webhook)}"]`);
+  }
+
+  /** In a place of its own until a person has kept it: whatever is opened or asked meanwhile, it is the only time that it is told. */
+  #showSecret(webhook, secret) {
+    this.#secretOf(webhook)?.remove();
+    const box = secretBox(webhook, secret, () => {
+      box.remove();
+      (part("one-title")?.checkVisibility() ? part("one-title") : part("list-title")).focus();
+    });
+    part("secrets").append(box);
+    box.scrollIntoView({ block: "nearest" });
   }
 
   /** Do what a person asked for; a refusal is told where it was asked, and then all is read again. */
@@ -257,6 +288,15 @@ class SubscriptionsPage {
   #chooseRange(by) {
     for (const field of part("replay").querySelectorAll("[data-by]")) field.hidden = field.dataset.by !== by;
   }
+}
+
+const pressed = (element) => [...element.querySelectorAll("a, button")];
+
+/** Focus what stands for the same; where that is gone, what took its place; else the part's title. */
+function focusAgain(element, focus, at) {
+  const key = ["key", "action", "position"].map((one) => (focus.dataset[one] ? `[data-${one}="${focus.dataset[one]}"]` : "")).join("");
+  const next = (key && element.querySelector(key)) || pressed(element).at(Math.min(at, pressed(element).length - 1)) || part("one-title");
+  next?.focus();
 }
 
 /** How long the oldest waits; it is written by the page's clock. */

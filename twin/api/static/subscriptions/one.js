@@ -14,7 +14,6 @@ export function frameOf(one, rights) {
     html("h2", { id: "one-title", tabindex: "-1" }, `${kindInWords(one.kind)} ${one.name}`),
     html("div", { id: "one-facts" }),
     html("p", { id: "outcome", role: "status" }),
-    html("div", { id: "one-secret" }),
     html("div", { class: "buttons", id: "one-actions" }),
     html("h3", {}, "Parked events"),
     html("div", { id: "one-parked" }),
@@ -96,11 +95,11 @@ export function consumersOf({ holders, n_leased: nLeased }) {
   return html("p", {}, `${plural(nLeased, "fact")} handed out${holders.length ? ` to ${holders.join(", ")}` : ""}, not done yet.`);
 }
 
-/** The secret: shown this once, and kept nowhere on the page. */
-export function secretBox(secret, done) {
-  return html("div", { class: "secret" },
-    html("p", {}, "The secret that requests are signed with. It is shown this once: keep it where its receiver reads it."),
-    html("code", { id: "secret" }, secret),
+/** The secret of a webhook: shown this once, and kept nowhere on the page. */
+export function secretBox(webhook, secret, done) {
+  return html("div", { class: "secret", "data-webhook": webhook, tabindex: "-1" },
+    html("p", {}, "The secret that requests to ", html("strong", {}, webhook), " are signed with. It is shown this once: keep it where its receiver reads it."),
+    html("code", {}, secret),
     html("button", { type: "button", class: "quiet", onclick: done }, "I have kept it"),
   );
 }

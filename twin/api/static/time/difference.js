@@ -30,7 +30,7 @@ export class Difference {
   /**
    * @param {HTMLElement} root a section of the panel
    * @param ask ({from_known_at, to_known_at, at}, signal) => promise of an answer of /changes
-   * @param actions {open(correction), know(position), draw(state | null), pick(chosen), goTo(at), closed()}
+   * @param actions {open(correction), know(position), draw(state | null), pick(chosen), goTo(at), closed(hadFocus)}
    */
   constructor(root, ask, actions) {
     this.#root = root;
@@ -52,26 +52,40 @@ export class Difference {
   choose(corrections, nowMs) {
     this.#listed = corrections;
     if (corrections.length === 1) this.open(corrections[0]);
-    else this.#showList(nowMs);
+    else {
+      this.#leave();
+      this.#showList(nowMs);
+    }
     this.#root.querySelector("h2").focus();
   }
 
   /** Show what a correction changed, at its own time unless the moment stays. @param {{staysAt?: boolean}} options */
   open(correction, { staysAt = false } = {}) {
+    this.#leave();
     this.#correction = correction;
     this.#side = "both";
-    this.#shownFor = "";
-    this.#drawn = null;
     this.#fill([this.#heading(title(correction)), html("p", { class: "note", role: "status" }, "Asking what it changed…")]);
     this.#actions.open(correction, staysAt);
   }
 
   close() {
+    const hadFocus = this.#root.contains(document.activeElement);
+    this.#leave();
+    this.#root.hidden = true;
+    this.#actions.closed(hadFocus);
+  }
+
+  /** Nothing of the correction that is open stays: neither what is asked nor what is drawn. */
+  #leave() {
     this.#request?.abort();
     this.#correction = null;
-    this.#root.hidden = true;
+    this.#shownFor = "";
+    this.#undraw();
+  }
+
+  #undraw() {
+    this.#drawn = null;
     this.#actions.draw(null);
-    this.#actions.closed();
   }
 
   /** Another moment is shown: what differs at it? */
@@ -80,6 +94,7 @@ export class Difference {
     const key = `${before} ${after} ${at}`;
     if (key === this.#shownFor) return;
     this.#shownFor = key;
+    this.#undraw(); // it was of another moment
     this.#request?.abort();
     const request = new AbortController();
     this.#request = request;
@@ -89,6 +104,7 @@ export class Difference {
     } catch (error) {
       if (isAbort(error)) return;
       this.#shownFor = "";
+      this.#undraw();
       this.#fill([this.#heading("What it changed"), html("p", { class: "problem", role: "status" }, error.message)]);
     }
   }
@@ -130,8 +146,7 @@ export class Difference {
   }
 
   #back(nowMs) {
-    this.#correction = null;
-    this.#actions.draw(null);
+    this.#leave();
     this.#showList(nowMs);
     this.#root.querySelector("h2").focus();
   }

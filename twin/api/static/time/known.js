@@ -1,7 +1,7 @@
 /** "As known": everything, what was known at the moment shown, at a time of one's own, or before a correction. */
 
 import { html, put } from "../elements.js";
-import { milliseconds, rfc3339 } from "../format.js";
+import { localTime, milliseconds, rfc3339 } from "../format.js";
 import { atTime, whatChanged } from "./words.js";
 
 const OFFERED = 30;
@@ -33,6 +33,7 @@ export class KnownChoice {
     const value = this.#valueOf(knownAt);
     if (this.#select.value !== value && document.activeElement !== this.#select) this.#select.value = value;
     this.#time.hidden = isLive || value !== "time";
+    if (value === "time" && document.activeElement !== this.#time) this.#time.value = localTime(knownAt);
   }
 
   #offer(near, latestMs) {
@@ -50,7 +51,7 @@ export class KnownChoice {
   }
 
   #valueOf(knownAt) {
-    if (knownAt === null) return this.#time.hidden ? "now" : "time";
+    if (knownAt === null) return "now";
     if (knownAt === "then") return "then";
     return /^\d+$/.test(knownAt) ? knownAt : "time";
   }
@@ -58,7 +59,7 @@ export class KnownChoice {
   #choose(value) {
     this.#time.hidden = value !== "time";
     if (value === "time") {
-      this.#time.value = localTime(this.#timeline.atMs);
+      this.#time.value = localTime(rfc3339(this.#timeline.atMs));
       this.#chooseTime();
       this.#time.focus();
     } else {
@@ -76,10 +77,4 @@ export class KnownChoice {
 export function nearest(corrections, atMs) {
   const away = ({ at }) => Math.abs(milliseconds(at) - atMs);
   return [...corrections].sort((a, b) => away(a) - away(b)).slice(0, OFFERED).sort((a, b) => (a.at < b.at ? -1 : 1));
-}
-
-/** As an input of type datetime-local takes it. */
-function localTime(ms) {
-  const local = new Date(ms - new Date(ms).getTimezoneOffset() * 60_000);
-  return local.toISOString().slice(0, 19);
 }
