@@ -187,6 +187,26 @@ def test_it_can_be_done_with_keys_alone(desk: Page):
     expect(desk.locator("#pairs tbody tr")).to_have_count(0)
 
 
+def test_a_point_of_the_picture_gets_its_ground_by_typing(desk: Page):
+    for n, ((x, y), ground) in enumerate(corners(4), 1):
+        click_near(desk, (x, y))
+        desk.get_by_label(f"Pair {n}, ground x, metres").click()
+        desk.keyboard.type(f"{ground[0]:.2f}")
+        desk.keyboard.press("Tab")
+        expect(desk.get_by_label(f"Pair {n}, ground x, metres")).to_have_value(f"{ground[0]:.2f}")
+        desk.keyboard.type(f"{ground[1]:.2f}")
+        desk.keyboard.press("Tab")
+    expect(desk.locator("#plan [data-pair]")).to_have_count(4)
+    expect(desk.locator("#told")).to_contain_text("Lens and pose", timeout=30_000)
+
+
+def test_a_camera_that_is_not_there_is_said_and_no_other_is_shown(browser: Browser, pictured):
+    with browser.new_context(base_url=pictured[0]) as context:
+        page = context.new_page()
+        page.goto("/calibrate?site=demo_lot&camera=nope")
+        expect(page.locator("#told")).to_have_text("This site has no camera “nope”; choose one above.", timeout=30_000)
+
+
 def test_a_line_is_drawn_and_counts(desk: Page):
     desk.get_by_role("button", name="Draw a straight line").click()
     for x in (100, 300, 500):

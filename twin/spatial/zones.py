@@ -62,7 +62,12 @@ class SiteMap:
         )
 
     def is_mapped(self, level: LevelId, x_m: float, y_m: float) -> bool:
-        """Whether a vehicle here is on the site: in or beside a zone, on or beside a lane, or at a portal."""
+        """Whether a vehicle here is on the site: in or beside a zone, on or beside a lane, or at a portal.
+
+        Where nothing is drawn yet, all ground is the site's: who begins with a camera sees its vehicles at once.
+        """
+        if not (self._zones or self._pieces or self._gates):
+            return True
         if any(on == level and area.is_near(x_m, y_m, _ZONE_MARGIN_M) for on, _, area in self._zones):
             return True
         strips = [*((on, start, end, reach) for on, start, end, _, reach in self._pieces), *self._gates]

@@ -190,10 +190,11 @@ async function begin() {
     const api = new Api();
     const { sites, site } = await siteAsked(api);
     const asked = new URLSearchParams(location.search).get("camera");
-    const camera = site.cameras.find(({ id }) => id === asked) ?? site.cameras[0];
+    const camera = asked === null ? site.cameras[0] : site.cameras.find(({ id }) => id === asked);
     offer(part("site"), sites, site.name, (chosen) => ({ site: chosen }));
     offer(part("camera"), site.cameras.map(({ id }) => id), camera?.id, (chosen) => ({ site: site.name, camera: chosen }));
     writeAddress({ site: site.name });
+    if (!camera && asked !== null) throw new Error(`This site has no camera “${asked}”; choose one above.`);
     if (!camera) throw new Error("This site has no camera. Add one with twin calibrate, or to its cameras.toml.");
     document.title = `Calibrate ${words(camera.id)} · Spatial twin`;
     new Page(api, site, camera);

@@ -26,9 +26,11 @@ export class PairTable {
       const { element, inputs } = this.#rows[index];
       put(element, "data-chosen", index === chosen ? "true" : null);
       for (const [at, [side, axis, , digits]] of SIDES.entries()) {
+        if (!pair[side] && this.#rows[index].pair === pair) continue; // one number of it may be typed already
         const text = pair[side] ? pair[side][axis].toFixed(digits) : "";
         if (document.activeElement !== inputs[at] && inputs[at].value !== text) inputs[at].value = text;
       }
+      this.#rows[index].pair = pair;
     }
   }
 
@@ -50,7 +52,7 @@ export class PairTable {
     const cells = Array.from({ length: 3 }, () => html("td", { class: "figure" }));
     const remove = html("button", { type: "button", class: "icon remove", "aria-label": `Take out pair ${index + 1}`, onclick: () => this.#listener.remove(index) }, "×");
     const element = html("tr", {}, html("th", { scope: "row" }, String(index + 1)), inputs.map((input) => html("td", {}, input)), cells, html("td", {}, remove));
-    return { element, inputs, cells };
+    return { element, inputs, cells, pair: null };
   }
 
   #type(index, side, axis, input) {
