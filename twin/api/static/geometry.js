@@ -69,26 +69,6 @@ export function alongLine(points_m, spacing_m) {
   return Array.from({ length: n }, (_, i) => pointAt(points_m, ((i + 0.5) * total) / n));
 }
 
-/**
- * A ribbon along a trail, from nothing at its oldest point to `width_m` at its newest, as SVG path data.
- * Fewer than two distinct points have no direction and give "".
- */
-export function taper(points_m, width_m) {
-  if (points_m.length < 2 || lineLength(points_m) < 0.2) return "";
-  const left = [];
-  const right = [];
-  points_m.forEach((point, i) => {
-    const [ax, ay] = points_m[Math.max(0, i - 1)];
-    const [bx, by] = points_m[Math.min(points_m.length - 1, i + 1)];
-    const length = Math.hypot(bx - ax, by - ay) || 1;
-    const half = (width_m / 2) * (i / (points_m.length - 1));
-    const [nx, ny] = [(-(by - ay) / length) * half, ((bx - ax) / length) * half];
-    left.push([point[0] + nx, point[1] + ny]);
-    right.unshift([point[0] - nx, point[1] - ny]);
-  });
-  return ringPath([...left, ...right]);
-}
-
 export function lineLength(points_m) {
   let total = 0;
   for (let i = 1; i < points_m.length; i += 1) total += distance(points_m[i - 1], points_m[i]);
