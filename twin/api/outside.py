@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import re
 from functools import lru_cache
+from typing import Any
 
 from site_models.schema import Portal, PortalId, Site
 from twin.errors import BadInput
 from twin.events.ids import CameraId
 from twin.events.observations import (
+    DetectedBox,
     FrameObserved,
     GateReported,
     LoopTripped,
@@ -20,12 +22,26 @@ from twin.events.observations import (
 )
 from twin.events.wire import NAME
 
+MOST_FRAME_PX = 65_535
+MOST_BOX_PX = 1_000_000.0
+_NUMBER_PX: dict[str, Any] = {"type": "number", "minimum": -MOST_BOX_PX, "maximum": MOST_BOX_PX}
+_SIGMA_PX: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": MOST_BOX_PX}
+_SIDE_PX: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MOST_FRAME_PX}
+FRAME_PX: dict[str, Any] = {"type": "array", "prefixItems": [_SIDE_PX] * 2, "minItems": 2, "maxItems": 2}
+"""What ``check_observation`` takes of a frame's size, and of a box below, as JSON Schema."""
+BOX: dict[str, dict[str, Any]] = {
+    "tracklet": NAME,
+    "score": {"type": "number", "minimum": 0, "maximum": 1},
+    "box_px": {"type": "array", "prefixItems": [_NUMBER_PX] * 4, "minItems": 4, "maxItems": 4},
+    "box_sigma_px": {"type": "array", "prefixItems": [_SIGMA_PX] * 2, "minItems": 2, "maxItems": 2},
+}
 _NAME = re.compile(NAME["pattern"].replace("$", r"\Z"))
 _logger = logging.getLogger(__name__)
 
 
 def check_observation(payload: Observation, site: Site) -> None:
-    """Raise BadInput for a gate or a classified stall that the site does not have, or money that nothing here is paid in.
+    """Raise BadInput for a gate or a classified stall that the site does not have, money that nothing here is paid in, or a
+    frame with numbers that no detector gives.
 
     What a camera saw that the site does not have is taken, as a calibration or a later site model may say where it is, and
     is told the first time.
@@ -36,7 +52,10 @@ def check_observation(payload: Observation, site: Site) -> None:
         case GateReported():
             _gate(payload.portal, site)
             _check_author(payload)
-        case FrameObserved() | TrackletEmbedded():
+        case FrameObserved():
+            _check_camera(payload.camera, site)
+            _check_frame(payload)
+        case TrackletEmbedded():
             _check_camera(payload.camera, site)
         case PaymentReceived():
             check_currency(payload.currency, site)
@@ -57,6 +76,26 @@ def check_given_name(what: str, name: str) -> None:
 def _check_camera(name: CameraId, site: Site) -> None:
     if all(one.id != name for one in site.cameras):
         _say_unknown(site.name, name, ", ".join(one.id for one in site.cameras) or "none")
+
+
+def _check_frame(frame: FrameObserved) -> None:
+    if not all(1 <= side <= MOST_FRAME_PX for side in frame.frame_px):
+        raise BadInput(f"'frame_px' is {list(frame.frame_px)}; give the frame's width and height, 1 to {MOST_FRAME_PX} pixels")
+    for number, box in enumerate(frame.boxes, 1):
+        if wrong := _wrong_with(box):
+            raise BadInput(f"box {number}: {wrong}")
+    for tracklet in (*(box.tracklet for box in frame.boxes), *frame.unchanged):
+        check_given_name("tracklet", tracklet)
+
+
+def _wrong_with(box: DetectedBox) -> str:
+    if not 0.0 <= box.score <= 1.0:
+        return f"'score' is {box.score}; give a number from 0 to 1"
+    if not all(-MOST_BOX_PX <= edge <= MOST_BOX_PX for edge in box.box_px):
+        return f"'box_px' is {list(box.box_px)}; give x1, y1, x2, y2 in pixels, at most {MOST_BOX_PX:.0f} either way"
+    if not all(0.0 <= sigma <= MOST_BOX_PX for sigma in box.box_sigma_px):
+        return f"'box_sigma_px' is {list(box.box_sigma_px)}; give two standard deviations, 0 to {MOST_BOX_PX:.0f} px"
+    return ""
 
 
 @lru_cache(maxsize=1_000)  # once a process, not with every frame

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from site_models.schema import Portal, Site
+from twin.api.outside import BOX, FRAME_PX
 from twin.events.observations import GateDecider
 from twin.events.schemas import observation_schema, payload_schemas
 from twin.events.wire import OF_SITE
@@ -50,8 +51,10 @@ def _as_taken(name: str, schema: Mapping[str, Any], sites: tuple[Site, ...]) -> 
     """The payload as it may come from outside; several where one property decides about another."""
     words = _words(sites)
     match name:
-        case "frame.observed.v1" | "camera.calibrated.v1" | "loss.declared.v1" | "invoice.closed.v1":
+        case "camera.calibrated.v1" | "loss.declared.v1" | "invoice.closed.v1":
             return [dict(schema)]
+        case "frame.observed.v1":
+            return [_frame(schema)]
         case "tracklet.embedded.v1":
             return [_with(_without(schema, "sealed"), personal=_personal(), require=("personal",))]
         case "operator.decided.v1":
@@ -71,6 +74,14 @@ def _as_taken(name: str, schema: Mapping[str, Any], sites: tuple[Site, ...]) -> 
             return [_with(schema, stall=_one_of(words["stall"]))]
         case _:
             return []
+
+
+def _frame(schema: Mapping[str, Any]) -> dict[str, Any]:
+    _, components = payload_schemas()
+    box = {**components["DetectedBox"], "properties": {**components["DetectedBox"]["properties"], **BOX}}
+    boxes = {**schema["properties"]["boxes"], "items": box}
+    unchanged = {**schema["properties"]["unchanged"], "items": BOX["tracklet"]}
+    return _with(schema, frame_px=FRAME_PX, boxes=boxes, unchanged=unchanged)
 
 
 def _reports(schema: Mapping[str, Any]) -> list[dict[str, Any]]:

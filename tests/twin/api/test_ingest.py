@@ -7,7 +7,7 @@ from twin.api import ApiLimits
 from twin.errors import Overloaded
 from twin.events.codec import to_cloudevent, to_json
 from twin.events.envelope import DeviceKey, ObservationEvent
-from twin.events.observations import ClockTicked, Personal, PlateRead, Sealed, TrackletEmbedded
+from twin.events.observations import ClockTicked, FrameObserved, Personal, PlateRead, Sealed, TrackletEmbedded
 
 URL = "/v1/sites/lot/observations"
 
@@ -204,3 +204,32 @@ async def test_whole_numbers_may_be_written_as_json_writes_numbers(serve, story)
     async with serve() as running:
         answer = await running.http.post(URL, json=[entry])
         assert answer.json()["receipts"] == [{"outcome": "stored", "position": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"score": 2}, "box 1: 'score' is 2.0; give a number from 0 to 1"),
+        ({"score": -0.1}, "box 1: 'score' is -0.1"),
+        ({"box_px": [0, 0, 1e300, 9]}, "box 1: 'box_px' is"),
+        ({"box_sigma_px": [-1, 1]}, "box 1: 'box_sigma_px' is [-1.0, 1.0]; give two standard deviations"),
+        ({"tracklet": ""}, "tracklet='' is no name"),
+        ({"tracklet": "t\x07"}, "is no name"),
+        (None, "'frame_px' is [0, 100]; give the frame's width and height"),
+    ],
+)
+async def test_numbers_that_no_detector_gives_are_named_and_nothing_is_stored(serve, change, words):
+    box = {"tracklet": "t1", "kind": "car", "score": 0.9, "box_px": [1, 2, 30, 40], "box_sigma_px": [0, 1.5]}
+    frame = FrameObserved(camera="left", frame_px=(100, 100), detector="d1", clock="ntp", unchanged=("t2",))
+    event = ObservationEvent(
+        site="lot", key=DeviceKey(device="cam-1", boot_epoch=1, sequence=7), occurred_at=1_767_268_800_000_000, payload=frame
+    )
+    entry = to_cloudevent(event)
+    entry["data"]["boxes"] = [box]
+    bad = {**entry, "data": {**entry["data"], **({"boxes": [box | change]} if change else {"frame_px": [0, 100]})}}
+    async with serve() as running:
+        status, detail = await refused(running, json.dumps([entry, bad]))
+        assert status == 422
+        assert detail.startswith("event 2: "), detail
+        assert words in detail
+        assert (await running.http.post(URL, content=json.dumps(entry))).json()["receipts"][0]["outcome"] == "stored"
