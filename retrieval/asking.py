@@ -92,6 +92,7 @@ async def asked(log: Log, timeline: Timeline, query: QueryParams, own: frozenset
     if (wanted := query.get("wait_for")) is not None:
         await wait_for(log, site.name, awaited(wanted), wait_s=wait_s)
     moment = await read_moment(log, site.name, at=query.get("at"), known_at=query.get("known_at"))
+    then = timeline.as_known(moment.known_at if "known_at" in query else None)
     from_at, until_at = _time("from", query.get("from")), _time("until", query.get("until"))
     if from_at is not None and until_at is not None and until_at < from_at:
         raise Contradiction(f"until={query['until']} is before from={query['from']}; exchange them")
@@ -121,7 +122,7 @@ async def asked(log: Log, timeline: Timeline, query: QueryParams, own: frozenset
             colours=_some_of("colour", query.get("colour"), COLOURS, site),
             plate=plate,
         ),
-        vehicles=None if "zone" not in query else await _visitors(log, timeline, query["zone"], from_at, until_at, moment),
+        vehicles=None if "zone" not in query else await _visitors(log, then, query["zone"], from_at, until_at, moment),
         limit=_whole("limit", query.get("limit"), DEFAULT_HITS, 1, MOST_HITS),
         skip=_whole("skip", query.get("skip"), 0, 0, MOST_SKIPPED),
     )

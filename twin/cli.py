@@ -189,12 +189,14 @@ def at(
 ) -> None:
     """The site's state at a time, as known at a position: canonical JSON on one line."""
 
-    async def read(log: Any, model: Any, _: Any) -> Any:
+    async def read(logs: Any, model: Any) -> Any:
+        from twin.opened_maps import known
         from twin.projections.moment import read_moment
         from twin.projections.timeline import Timeline
 
-        moment = await read_moment(log, model.name, at=at, known_at=known_at)
-        return await Timeline(log, model).state(moment.at, moment.known_at)
+        moment = await read_moment(logs.log, model.name, at=at, known_at=known_at)
+        timeline = Timeline(logs.log, model, earlier=await known(logs, model))
+        return await timeline.as_known(None if known_at is None else moment.known_at).state(moment.at, moment.known_at)
 
     print_json(with_log(site, data_dir, read))
 
@@ -211,15 +213,18 @@ def replay(
     if check and (until_position is not None or at is not None):
         raise BadInput("--check compares the whole log; leave out --until-position and --at")
 
-    async def read(log: Any, model: Any, keys: Any) -> Any:
+    async def read(logs: Any, model: Any) -> Any:
+        from twin.opened_maps import known
         from twin.projections.naive import replay
+        from twin.projections.timeline import map_in_force
         from twin.rules.fold import Fold
         from twin.service import check as check_facts
 
         if check:
-            checked = await check_facts(log, keys, Fold(model), saying_how_far(f"{model.name}: observations folded"))
+            checked = await check_facts(logs.log, logs.keys, Fold(model), saying_how_far(f"{model.name}: observations folded"))
             return {"site": model.name, "is_equal": True, **builtins(checked)}
-        return await replay(log, model, at=None if at is None else micros_of(at, "--at"), known_at=until_position)
+        then = map_in_force(model, await known(logs, model), until_position)
+        return await replay(logs.log, then, at=None if at is None else micros_of(at, "--at"), known_at=until_position)
 
     print_json(with_log(site, data_dir, read))
 

@@ -57,13 +57,13 @@ def with_logs(site: str, data_dir: Path | None, work: Any, *, read_only: bool) -
 
 
 def with_log(site: str, data_dir: Path | None, read: Any) -> Any:
-    """What ``read(log, site model, keys)`` gives, with the log open for reading."""
+    """What ``read(logs, site model)`` gives, with the log open for reading."""
 
     async def run(logs: Any, model: Any) -> Any:
         stored = await logs.sql.sites()
         if model.name not in stored:
             say(f"the log holds nothing of site '{model.name}' yet; it holds {', '.join(stored) or 'nothing of any site'}")
-        return await read(logs.log, model, logs.keys)
+        return await read(logs, model)
 
     return with_logs(site, data_dir, run, read_only=True)
 

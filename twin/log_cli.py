@@ -50,7 +50,8 @@ def log_tail(
 ) -> None:
     """Events as stored, one CloudEvents JSON a line."""
 
-    async def tail(log: Any, model: Any, _: Any) -> None:
+    async def tail(logs: Any, model: Any) -> None:
+        log = logs.log
         from twin.events.codec import to_json
 
         made = await log.cuts(model.name)

@@ -35,6 +35,7 @@ from twin.log.port import Log
 from twin.log.sql.subscriptions import SqlSubscriptions
 from twin.opened_access import opened_access
 from twin.opened_logs import Logs, opened_logs
+from twin.opened_maps import begun
 from twin.opened_webhooks import start_webhooks
 from twin.process import Background, Server, listen, settle_memory, stop_signals
 from twin.projections.runner import SnapshotRunner
@@ -149,7 +150,7 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
             limit_bytes=settings.crop_limit_bytes,
         )
         strips = OpenStrips(settings.past_cache_bytes)
-        timelines = {name: Timeline(log, site, opened=strips) for name, site in sites.items()}
+        timelines = {name: Timeline(log, site, opened=strips, earlier=await begun(logs, site)) for name, site in sites.items()}
         epoch = secrets.token_hex(8)
         hubs = {name: Hub(log, timeline, epoch=epoch) for name, timeline in timelines.items()}
         search = await stack.enter_async_context(
@@ -270,6 +271,8 @@ async def work_on_sites(settings: Settings, sites: Mapping[SiteId, Site], *, ann
     background = Background()
     await asyncio.to_thread(warm_up)
     async with opened_logs(settings) as logs:
+        for site in sites.values():
+            await begun(logs, site)
         with stop_signals() as stopped:
             _start_fusion(settings, logs, sites, background)
             settle_memory()

@@ -27,7 +27,7 @@ def rebuild_search(site: SiteName, as_json: AsJson = False, data_dir: DataDir = 
             f" {told.qdrant_url}, and start the service, which fills them from the log; or unset it"
         )
 
-    async def build(log: Any, model: Any, keys: Any) -> Any:
+    async def build(logs: Any, model: Any) -> Any:
         from retrieval.opened import is_installed, missing
 
         if not is_installed():
@@ -35,7 +35,7 @@ def rebuild_search(site: SiteName, as_json: AsJson = False, data_dir: DataDir = 
         from retrieval.rebuild import rebuild
 
         folder = told.data_dir / "search" / model.name
-        return await rebuild(log, keys, folder, model.name, saying_how_far(f"{model.name}: observations read"))
+        return await rebuild(logs.log, logs.keys, folder, model.name, saying_how_far(f"{model.name}: observations read"))
 
     made = with_log(site, data_dir, build)
     if as_json:

@@ -3,7 +3,8 @@
 A run is a site-day of which a twentieth comes up to seven days late, in three parts: after the second, people merge vehicles;
 in the third, they ask that the past be fused again. After each part, strips of the past are built or not, and the state is
 asked for at random times and positions, of which each is asked for again after each later part, and once more when the strips
-are deleted or damaged. All answers must be the same bytes as those of a fold of the net facts. Control: strips that
+are deleted or damaged. In every second run the map changes between parts, as for a service that starts again with another
+one. All answers must be the same bytes as those of a fold of the net facts on the map of then. Control: strips that
 take no notice of facts that come late or are corrected.
 """
 
@@ -13,11 +14,12 @@ import asyncio
 import random
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from msgspec.structs import replace
 
+from site_models.schema import Site
 from twin.errors import TwinError
 from twin.events.codec import canonical_json
 from twin.events.envelope import DeviceKey, ObservationEvent, RecordedFact
@@ -34,7 +36,7 @@ from twin.log.sealing import SealingLog
 from twin.projections.naive import net_of
 from twin.projections.strips.index import StripIndex
 from twin.projections.strips.shelf import COUNTS_KIND, DIRECTORY_KIND, STRIP_KIND
-from twin.projections.timeline import Timeline
+from twin.projections.timeline import EarlierMap, Timeline, map_in_force
 from twin.rules.fold import Fold
 
 from .g8 import arriving, worked
@@ -76,11 +78,33 @@ async def _refuted(seed: int, strips: type[StripIndex]) -> str | None:
     memory = MemoryLog()
     log = cast(Log, SealingLog(memory, keys))
     try:
-        return await _told(log, memory, keys, fold, arriving(events, draw, asks=True), draw, strips)
+        maps = _Maps(random.Random(f"maps {seed}"), changes=seed % 2 == 0)
+        return await _told(log, memory, keys, fold, arriving(events, draw, asks=True), draw, strips, maps)
     except TwinError as noticed:
         return f"the log, the worker or a read noticed: {noticed}"
     finally:
         await log.aclose()
+
+
+class _Maps:
+    """The maps of a run: the one that the service runs on, and those before it."""
+
+    def __init__(self, draw: random.Random, *, changes: bool) -> None:
+        self._draw, self._changes = draw, changes
+        self.present, self.earlier = PROOF_SITE, tuple[EarlierMap, ...]()
+
+    def start_again(self, head: int) -> bool:
+        """Whether the service starts again, on a map with fewer stalls or on the first one."""
+        if not self._changes or self._draw.random() < 0.3:
+            return False
+        self.earlier += (EarlierMap(until=head, site=self.present),)
+        gone = set(self._draw.sample(range(len(PROOF_SITE.stalls)), self._draw.choice((0, 1, 2))))
+        self.present = replace(PROOF_SITE, stalls=tuple(one for n, one in enumerate(PROOF_SITE.stalls) if n not in gone))
+        return True
+
+    def at(self, position: int) -> Site:
+        """The map in force at a fact position."""
+        return map_in_force(self.present, self.earlier, position)
 
 
 async def _told(
@@ -91,14 +115,15 @@ async def _told(
     events: list[ObservationEvent],
     draw: random.Random,
     strips: type[StripIndex],
+    maps: _Maps,
 ) -> str | None:
     first, second = sorted(draw.sample(range(len(events) // 4, len(events)), 2))
     shape: dict[str, Any] = {"strip_facts": draw.choice((5, 30, 200)), "settle": draw.choice((0, 5 * SECOND))}
     asked: Moments = {}
 
     def timeline() -> Timeline:
-        made = Timeline(log, PROOF_SITE)
-        made.strips = strips(log, PROOF_SITE, made.version, **shape)
+        made = Timeline(log, maps.present, earlier=maps.earlier)
+        made.strips = strips(log, maps.present, made.version, **shape)
         return made
 
     lasting = timeline()
@@ -110,9 +135,13 @@ async def _told(
         if draw.random() < 0.7:
             await _built(lasting if draw.random() < 0.5 else timeline())
         facts = await log.facts(PROOF_SITE.name, limit=1_000_000)
-        asked |= expected(facts, N_POSITIONS // 3 + (number < N_POSITIONS % 3), draw)
+        asked |= expected(facts, N_POSITIONS // 3 + (number < N_POSITIONS % 3), draw, maps.at)
         for one in (lasting, timeline()):
             if wrong := await _differs(one, asked, f"after part {number + 1}"):
+                return wrong
+        if number < 2 and maps.start_again(len(facts)):
+            lasting = timeline()
+            if wrong := await _differs(lasting, asked, f"on another map after part {number + 1}"):
                 return wrong
     await _lose(memory, lasting.version, draw)
     return await _differs(timeline(), asked, "after strips were lost")
@@ -125,18 +154,23 @@ async def _built(timeline: Timeline) -> None:
 
 async def _differs(timeline: Timeline, asked: Moments, when: str) -> str | None:
     for (at, known_at), told in asked.items():
-        if await timeline.state_json(at, known_at) != told:
+        if await timeline.as_known(known_at).state_json(at, known_at) != told:
             return f"the state at {at} as known at {known_at} is another one {when}"
     return None
 
 
-def expected(facts: list[RecordedFact], n_positions: int, draw: random.Random) -> Moments:
+def expected(
+    facts: list[RecordedFact],
+    n_positions: int,
+    draw: random.Random,
+    map_at: Callable[[int], Site] = lambda _: PROOF_SITE,
+) -> Moments:
     """States at random times and positions: for each position one fold of the facts that are net there, in order."""
     begin, end = START_AT - 5 * SECOND, START_AT + (_SECONDS + 30) * SECOND
     found: Moments = {}
     for position in (draw.randint(0, len(facts)) for _ in range(n_positions)):
         net = net_of(facts[:position])
-        graph, done = site_graph(PROOF_SITE), 0
+        graph, done = site_graph(map_at(position)), 0
         for at in sorted(draw.randint(begin, end) for _ in range(N_TIMES - 1)):
             until = bisect_right(net, at, key=lambda fact: fact.event.occurred_at)
             for fact in net[done:until]:

@@ -23,9 +23,12 @@ from twin.log.port import FoldCommit
 from twin.log.sealing import SealingLog
 from twin.log.sql.keys import SqlKeyRing
 from twin.log.sql.log import SqlLog
+from twin.opened_logs import opened_logs
+from twin.opened_maps import begun
 from twin.projections.naive import replay
 from twin.projections.timeline import Timeline
 from twin.rules.fold import Fold
+from twin.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 START = micros("2026-01-05T06:00:00Z")
@@ -255,3 +258,28 @@ def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     done = twin("simulate", "--site", "demo_lot", "--hours", "0.01", "--out", tmp_path / "file", expect=1)
     assert done.stderr.strip() == f"twin: cannot use '{tmp_path / 'file'}': File exists"
+
+
+def test_what_was_known_before_the_map_was_edited_is_told_on_the_map_of_then(data_dir, tmp_path):
+    folder, edited = tmp_path / "data", tmp_path / "demo_lot"
+    shutil.copytree(data_dir, folder)
+    shutil.copytree(resolve("demo_lot"), edited, ignore=shutil.ignore_patterns("clips"))
+    drawn = json.loads((edited / "map.geojson").read_text())
+    gone = next(one["properties"]["id"] for one in drawn["features"] if one["properties"]["kind"] == "stall")
+    drawn["features"] = [one for one in drawn["features"] if one["properties"].get("id") != gone]
+    (edited / "map.geojson").write_text(json.dumps(drawn))
+
+    async def serve_once(site):
+        async with opened_logs(Settings(data_dir=folder)) as logs:
+            await begun(logs, load_site(site))
+
+    asyncio.run(serve_once(resolve("demo_lot")))
+    at = ["--at", "2026-01-05T06:00:25Z", "--known-at", 150, "--data-dir", folder]
+    before = twin("at", "--site", "demo_lot", *at).stdout
+    asyncio.run(serve_once(edited))
+    assert twin("at", "--site", edited, *at).stdout == before
+    replayed = ["--at", "2026-01-05T06:00:25Z", "--until-position", 150, "--data-dir", folder]
+    assert twin("replay", "--site", edited, *replayed).stdout == before
+    now = json.loads(twin("at", "--site", edited, "--data-dir", folder).stdout)
+    assert gone in {one["stall"] for one in json.loads(before)["stalls"]}
+    assert gone not in {one["stall"] for one in now["stalls"]}

@@ -13,6 +13,7 @@ from twin.api.services import Services
 from twin.errors import BadInput, NotFound, TooLarge
 from twin.events.codec import canonical_json
 from twin.projections.moment import Moment, read_moment
+from twin.projections.timeline import Timeline
 from twin.projections.waiting import awaited, wait_for, wait_of
 
 _LONGEST_NAME = 200  # with what is put before some in the log, it is less than that takes
@@ -33,6 +34,16 @@ async def moment_of(request: Request) -> Moment:
     query, log, site = request.query_params, services_of(request).log, site_of(request).name
     await waited(request)
     return await read_moment(log, site, at=query.get("at"), known_at=query.get("known_at"))
+
+
+def timeline_of(request: Request, known_at: int) -> Timeline:
+    """The reads of a request's site, on the map that was in force at the ``known_at`` that it gives, else on the present one.
+
+    Args:
+        known_at: as it was read.
+    """
+    present = services_of(request).timelines[site_of(request).name]
+    return present.as_known(known_at if "known_at" in request.query_params else None)
 
 
 async def waited(request: Request) -> None:

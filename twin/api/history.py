@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from site_models.schema import Site
 from twin.api.endpoint import AT, KNOWN_AT, MOMENT, WAITING, Endpoint, Parameter, count
-from twin.api.exchange import count_of, json, moment_of, services_of, site_of, waited
+from twin.api.exchange import count_of, json, moment_of, services_of, site_of, timeline_of, waited
 from twin.api.schemas import CloudEvent
 from twin.api.services import ApiLimits
 from twin.api.state import HISTORY, HISTORY_MOST, PAGE
@@ -48,12 +48,12 @@ class CameraTold(Struct, frozen=True, kw_only=True):
 
 async def read_visitors(request: Request) -> Response:
     """Who was in a zone."""
-    services, site, zone = services_of(request), site_of(request), request.path_params["zone"]
-    check_known(site, "zone", zone, (one.id for one in site.zones))
+    services, zone = services_of(request), request.path_params["zone"]
     from_at, until_at, known_at = await stretch_of(request)
-    visits = await zone_visits(
-        services.log, services.timelines[site.name], zone, from_at=from_at, until_at=until_at, known_at=known_at
-    )
+    timeline = timeline_of(request, known_at)
+    site = timeline.site
+    check_known(site, "zone", zone, (one.id for one in site.zones))
+    visits = await zone_visits(services.log, timeline, zone, from_at=from_at, until_at=until_at, known_at=known_at)
     return json(Visitors(site=site.name, zone=zone, position=str(known_at), visits=visits))
 
 
@@ -92,24 +92,26 @@ async def read_changes(request: Request) -> Response:
 
 async def read_stall(request: Request) -> Response:
     """One stall: now, and its past."""
-    services, site, moment = services_of(request), site_of(request), await moment_of(request)
-    stall = request.path_params["stall"]
+    services, moment, stall = services_of(request), await moment_of(request), request.path_params["stall"]
+    timeline = timeline_of(request, moment.known_at)
+    site = timeline.site
     check_known(site, "stall", stall, (one.id for one in site.stalls))
     limit = count_of(request, "limit", default=HISTORY, most=HISTORY_MOST)
     facts = await stall_facts(services.log, site.name, stall, moment, last=limit)
-    state = await services.timelines[site.name].state(moment.at, moment.known_at)
+    state = await timeline.state(moment.at, moment.known_at)
     now = next(one for one in state["stalls"] if one["stall"] == stall)
     return json({**now, "history": as_events(facts)})
 
 
 async def read_camera(request: Request) -> Response:
     """One camera: now, and its past."""
-    services, site, moment = services_of(request), site_of(request), await moment_of(request)
-    camera = request.path_params["camera"]
+    services, moment, camera = services_of(request), await moment_of(request), request.path_params["camera"]
+    timeline = timeline_of(request, moment.known_at)
+    site = timeline.site
     check_known(site, "camera", camera, (one.id for one in site.cameras))
     limit = count_of(request, "limit", default=HISTORY, most=HISTORY_MOST)
     facts = await camera_facts(services.log, site.name, camera, moment, last=limit)
-    state = await services.timelines[site.name].state(moment.at, moment.known_at)
+    state = await timeline.state(moment.at, moment.known_at)
     now = next(one for one in state["cameras"] if one["camera"] == camera)
     return json({**now, "history": as_events(facts)})
 

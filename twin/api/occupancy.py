@@ -11,7 +11,7 @@ from starlette.responses import Response
 from site_models.schema import Site
 from twin.api.csv_file import MEDIA_TYPE, csv_file
 from twin.api.endpoint import KNOWN_AT, WAITING, Endpoint, Parameter, count
-from twin.api.exchange import count_of, json, services_of, site_of
+from twin.api.exchange import count_of, json, services_of, site_of, timeline_of
 from twin.api.history import FROM, UNTIL, check_known, stretch_of
 from twin.events.ids import SECOND, Micros
 from twin.events.wire import of_site
@@ -102,45 +102,46 @@ def _bins(zone: str, lengths: LengthsView) -> Iterator[tuple[Any, ...]]:
 
 
 async def _series(request: Request) -> dict[str, Any]:
-    services, site = services_of(request), site_of(request)
+    services = services_of(request)
     from_at, until_at, known_at = await stretch_of(request)
+    timeline = timeline_of(request, known_at)
     step_s = count_of(request, "step_s", default=STEP_S, least=1, most=LONGEST_STEP_S)
     points = await occupancy_series(
         services.log,
-        services.timelines[site.name],
+        timeline,
         from_at=from_at,
         until_at=until_at,
         step=step_s * SECOND,
         known_at=known_at,
-        zone=_zone_of(request),
-        watched=await _watched(request, until_at),
+        zone=_zone_of(request, timeline.site),
+        watched=await _watched(request, timeline.site, until_at),
     )
-    return {"site": site.name, "position": str(known_at), "step_s": step_s, "points": points}
+    return {"site": timeline.site.name, "position": str(known_at), "step_s": step_s, "points": points}
 
 
 async def _turnover(request: Request) -> TurnoverView:
-    services, site = services_of(request), site_of(request)
+    services = services_of(request)
     from_at, until_at, known_at = await stretch_of(request)
+    timeline = timeline_of(request, known_at)
     return await turnover(
         services.log,
-        services.timelines[site.name],
+        timeline,
         from_at=from_at,
         until_at=until_at,
         known_at=known_at,
-        zone=_zone_of(request),
-        watched=await _watched(request, until_at),
+        zone=_zone_of(request, timeline.site),
+        watched=await _watched(request, timeline.site, until_at),
     )
 
 
-async def _watched(request: Request, until_at: Micros) -> Site:
-    """The site with its cameras as they are calibrated at the end of the time: a new site's model is a guess."""
-    site = site_of(request)
+async def _watched(request: Request, site: Site, until_at: Micros) -> Site:
+    """A map with its cameras as they are calibrated at the end of the time: a new site's model is a guess."""
     return calibrated(site, await services_of(request).calibrations_of(site.name).all(), until_at)
 
 
-def _zone_of(request: Request) -> str | None:
+def _zone_of(request: Request, site: Site) -> str | None:
     """The zone that is asked for; raises NotFound where there is none of that name."""
-    site, zone = site_of(request), request.query_params.get("zone")
+    zone = request.query_params.get("zone")
     if zone is not None:
         check_known(site, "zone", zone, (one.id for one in site.zones))
     return zone

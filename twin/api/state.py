@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from twin.api.endpoint import MOMENT, Endpoint, Parameter, count
-from twin.api.exchange import check_name, count_of, json, json_text, moment_of, services_of, site_of
+from twin.api.exchange import check_name, count_of, json, json_text, moment_of, services_of, site_of, timeline_of
 from twin.api.pages import PAGE as PAGED
 from twin.api.pages import page_of
 from twin.api.schemas import Facts, Ledger, Sessions, Vehicles, VehicleTold
@@ -32,14 +32,13 @@ LAST = 10**18 - 1
 async def read_state(request: Request) -> Response:
     """The whole state."""
     moment = await moment_of(request)
-    timeline = services_of(request).timelines[site_of(request).name]
-    return json_text(await timeline.state_json(moment.at, moment.known_at))
+    return json_text(await timeline_of(request, moment.known_at).state_json(moment.at, moment.known_at))
 
 
 async def read_vehicles(request: Request) -> Response:
     """The state's vehicles."""
     moment = await moment_of(request)
-    state = await services_of(request).timelines[site_of(request).name].state(moment.at, moment.known_at)
+    state = await timeline_of(request, moment.known_at).state(moment.at, moment.known_at)
     return json({name: state[name] for name in Vehicles.__struct_fields__})
 
 
@@ -52,7 +51,7 @@ async def read_vehicle(request: Request) -> Response:
     if not facts:
         raise NotFound(f"no fact of site '{site.name}' up to position {moment.known_at} names a vehicle '{vehicle[:80]}'")
 
-    state = await services.timelines[site.name].state(moment.at, moment.known_at)
+    state = await timeline_of(request, moment.known_at).state(moment.at, moment.known_at)
     absent = dict.fromkeys(VehicleTold.__struct_fields__)
     now = next((one for one in state["vehicles"] if one["vehicle"] == vehicle), {"vehicle": vehicle})
     history = as_events(facts[max(0, len(facts) - limit) :])
@@ -62,8 +61,7 @@ async def read_vehicle(request: Request) -> Response:
 async def read_occupancy(request: Request) -> Response:
     """The state's counts."""
     moment = await moment_of(request)
-    timeline = services_of(request).timelines[site_of(request).name]
-    return json(occupancy(await timeline.state(moment.at, moment.known_at)))
+    return json(occupancy(await timeline_of(request, moment.known_at).state(moment.at, moment.known_at)))
 
 
 async def read_sessions(request: Request) -> Response:

@@ -149,7 +149,7 @@ async def changed_state(log: Log, timeline: Timeline, at: Micros | None, *, befo
         Cut: retention took movement that one of the states would need.
     """
     site = timeline.site.name
-    states = [await timeline.state(at, position) for position in (before, after)]
+    states = [await timeline.as_known(position).state(at, position) for position in (before, after)]
     names = await _told_between(log, site, before=before, after=after)
     stays = [await sessions(log, site, Moment(at=at, known_at=position), names=names) for position in (before, after)]
     vehicles = _unlike(*({one["vehicle"]: one for one in state["vehicles"]} for state in states))

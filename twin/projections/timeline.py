@@ -8,9 +8,11 @@ facts, as known at p, that occurred until t_s.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from site_models.schema import Site
 from twin.errors import CodecError
@@ -30,22 +32,44 @@ KIND = "graph"
 RUNGS = 32
 RUNG_FACTS = 2_000
 SPARE_GRAPHS = 4
+EARLIER_KEPT = 4
 
 T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
 
+class EarlierMap(Struct, frozen=True):
+    """A map that facts were concluded with, up to a position and from the end of the one before it."""
+
+    until: int
+    site: Site
+
+
+def map_in_force(present: Site, earlier: Sequence[EarlierMap], position: int | None) -> Site:
+    """The map that facts at a position were concluded with; None: the present one."""
+    return next((one.site for one in earlier if position is not None and position <= one.until), present)
+
+
 class Timeline:
-    """Reads of one site's past and present.
+    """Reads of one site's past and present, on one map of it.
 
     Attributes:
+        site: the map.
         strips: see ``twin.projections.strips``; ``SnapshotRunner`` builds them. Where they do not reach, it remembers the
             graphs it passed on long folds (``RUNGS`` at most), so that a history which a correction has disturbed is folded
             from the start once, and not at every read.
     """
 
-    def __init__(self, log: Log, site: Site, *, rung_facts: int = RUNG_FACTS, opened: OpenStrips | None = None) -> None:
+    def __init__(
+        self,
+        log: Log,
+        site: Site,
+        *,
+        rung_facts: int = RUNG_FACTS,
+        opened: OpenStrips | None = None,
+        earlier: Sequence[EarlierMap] = (),
+    ) -> None:
         self.site = site
         self.version = version_of(site)
         self.strips = StripIndex(log, site, self.version, opened=opened)
@@ -54,6 +78,25 @@ class Timeline:
         self._rungs: dict[tuple[Micros, int], bytes] = {}
         self._blank = pack(site_graph(site))
         self._spare: list[SiteGraph] = []
+        self._opened, self._maps = opened, tuple(earlier)
+        self._earlier: dict[str, Timeline] = {}
+
+    def as_known(self, position: int | None) -> Timeline:
+        """The reads on the map that was in force at a fact position: with it their answers never change.
+
+        Args:
+            position: the ``known_at`` that was asked for; None: no position was asked for, and the present map is meant.
+        """
+        site = map_in_force(self.site, self._maps, position)
+        if site is self.site or (version := version_of(site)) == self.version:
+            return self
+        found = self._earlier.pop(version, None)
+        if found is None:
+            found = Timeline(self._log, site, rung_facts=self._rung_facts, opened=self._opened)
+        self._earlier[version] = found
+        while len(self._earlier) > EARLIER_KEPT:
+            del self._earlier[next(iter(self._earlier))]
+        return found
 
     async def state(self, at: Micros | None = None, known_at: int | None = None) -> dict[str, Any]:
         """The state of the site, canonical: equal to ``naive.replay`` byte for byte.

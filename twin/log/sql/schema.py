@@ -269,3 +269,12 @@ webhook_attempts = Table(
     Column("next_at", BigInteger),
 )
 """The last attempts of each webhook."""
+
+site_maps = Table(
+    "site_maps",
+    metadata,
+    Column("site", String(255), primary_key=True),
+    Column("after_position", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""The map that facts after a position were concluded with, until the next row's; see ``twin.log.sql.site_maps``."""
