@@ -1,13 +1,13 @@
 """Which map of a site its facts were concluded with.
 
-Revision: 0012, from 0011.
+Revision: 0013, from 0012.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
