@@ -13,7 +13,6 @@ from xdist.scheduler import LoadScopeScheduling
 T = TypeVar("T")
 
 TOGETHER: Mapping[str, tuple[str, ...]] = {
-    "lived in": ("system/test_contract", "system/test_docs"),
     "traffic": (
         "e2e/test_cameras_page",
         "e2e/test_docs_page",
@@ -42,26 +41,10 @@ TOGETHER: Mapping[str, tuple[str, ...]] = {
 }
 """Files, or tests of one, that use one service: it is started once then, and ends with the last of them."""
 
-SINGLY = (
-    "evaluation/test_proofs",
-    "system/test_consumers",
-    "system/test_kill",
-    "system/test_moving",
-    "system/test_receiver",
-    "system/test_stopping",
-)
+SINGLY = ("evaluation/test_proofs",)
 """Files whose tests share nothing and take long: each is a group of its own. Of other files each is one."""
 
 LONG = (
-    "system/test_consumers",
-    "system/test_contract",
-    "system/test_first_camera",
-    "system/test_kill",
-    "system/test_webhook_kill",
-    "system/test_moving",
-    "system/test_full_disk",
-    "system/test_receiver",
-    "system/test_stopping",
     "evaluation/test_proofs",
     "evaluation/test_benches",
     "evaluation/test_fusion_quality",
@@ -71,7 +54,7 @@ LONG = (
     "evaluation/test_bench_timetravel",
     "evaluation/test_bench_log",
 )
-"""What begins first, so that nothing long is left for one process at the end; what mostly waits before what computes."""
+"""What begins first, so that nothing long is left for one process at the end."""
 
 _GROUP_OF = {name: group for group, names in TOGETHER.items() for name in names}
 _RANK = {name: rank for rank, name in enumerate(LONG)}

@@ -27,12 +27,12 @@ def test_a_test_stays_with_its_service_or_its_file_unless_it_is_named_itself():
 
 
 def test_groups_begin_in_the_order_of_the_table_then_by_size_and_none_is_torn():
-    names = ["a/x.py::1", "e2e/test_map_page.py::1", "b/y.py::1", "b/y.py::2", "tests/system/test_docs.py::1"]
-    names += ["e2e/test_docs_page.py::1", "tests/system/test_contract.py::1", "tests/system/test_consumers.py::2"]
+    names = ["a/x.py::1", "e2e/test_map_page.py::1", "b/y.py::1", "b/y.py::2", "evaluation/test_benches.py::1"]
+    names += ["e2e/test_docs_page.py::1", "evaluation/test_proofs.py::b", "evaluation/test_proofs.py::a"]
     assert in_order(names, str) == [
-        "tests/system/test_consumers.py::2",
-        "tests/system/test_docs.py::1",
-        "tests/system/test_contract.py::1",
+        "evaluation/test_proofs.py::b",
+        "evaluation/test_proofs.py::a",
+        "evaluation/test_benches.py::1",
         "e2e/test_map_page.py::1",
         "e2e/test_docs_page.py::1",
         "b/y.py::1",

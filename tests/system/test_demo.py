@@ -7,8 +7,6 @@ import pytest
 from perception.clips import read_manifest
 from site_models.load import resolve
 
-pytestmark = pytest.mark.alone
-
 SECONDS = 30
 
 
