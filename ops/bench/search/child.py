@@ -36,7 +36,8 @@ class Child:
             " from bench_search.child import main; main(*sys.argv[1:])"
         )
         pipe, given = subprocess.PIPE, (side, str(n), str(n_probes))
-        self._process = subprocess.Popen([sys.executable, "-c", code, *given], stdin=pipe, stdout=pipe, text=True)
+        one = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen([sys.executable, "-c", code, *given], stdin=pipe, stdout=pipe, text=True, env=one)
         self.built: dict[str, float] = self._said()
 
     def round(self, *, is_filtered: bool) -> dict[str, Any]:
@@ -61,7 +62,7 @@ class Child:
 def main(name: str, n: str, n_probes: str) -> None:
     """What the process does, until its input ends."""
     with tempfile.TemporaryDirectory(prefix="bench-search-") as folder:
-        side: Side = SIDES[name][0](Path(folder))
+        side: Side = SIDES[name][0](Path(folder), int(n))
         asked, before_mb, built_s = probes(int(n), int(n_probes)), _resident_mb(), 0.0
         for views in chunks(int(n)):
             started_s = time.perf_counter()
