@@ -19,7 +19,7 @@ from retrieval.vehicle_views import VehicleViews, Words
 from twin.events.ids import TrackletId, VehicleId
 
 MOST_BYTES = 2_048 * 2**20
-"""Of views that are remembered: a million of them, of 512 components."""
+"""Of views that are remembered: most of a million, of 512 components."""
 MOST_VEHICLE_BYTES = 256 * 2**20
 """Of what is made of them for each vehicle."""
 MOST_VIEWS = 20_000

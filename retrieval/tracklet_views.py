@@ -78,8 +78,8 @@ class TrackletViews(Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def n_bytes(self) -> int:
-        """About what is kept: vectors, and some hundred bytes a sighting."""
-        return self.vectors.nbytes + self.mean.nbytes + 600 * len(self.sightings)
+        """About what is kept: vectors, and of each sighting what it says, its name, and where it is found by that."""
+        return self.vectors.nbytes + self.mean.nbytes + 1_300 * len(self.sightings)
 
 
 def mean_view(vectors: NDArray[np.int8]) -> NDArray[np.int16]:
