@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import exp, fsum, log
+from math import exp, fsum, inf, log, nan
 
 import numpy as np
 from msgspec import Struct
@@ -78,60 +78,166 @@ def whole(vector: NDArray[np.float32]) -> Ints:
     return np.rint(vector * np.float32(ONE)).astype(np.int64)
 
 
+class Looks(Struct, frozen=True, kw_only=True, eq=False):
+    """What a vehicle looks like before each of K cameras, and how much that rests on; made once, compared with many probes.
+
+    Attributes:
+        cameras: (K,) in order.
+        totals: (K, E) sums of the tracklets' mean views, whole numbers.
+        n_tracklets, n_views: (K,) how many, and of how many views they are.
+        products: (K, K) of the totals with each other.
+    """
+
+    cameras: tuple[CameraId, ...]
+    totals: NDArray[np.float32]
+    n_tracklets: Ints
+    n_views: Ints
+    products: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, shots: Sequence[Shots]) -> Looks:
+        """That of shots of one vehicle, one entry a camera."""
+        totals = np.array([one.total for one in shots], np.float64).reshape(len(shots), -1 if shots else 0)
+        return cls(
+            cameras=tuple(one.camera for one in shots),
+            totals=totals.astype(np.float32),  # exact: whole numbers far below 2^24
+            n_tracklets=np.array([one.n_tracklets for one in shots], np.int64),
+            n_views=np.array([one.n_views for one in shots], np.int64),
+            products=totals @ totals.T,  # of whole numbers far below 2^53: exact in whatever order
+        )
+
+
 def nats_of_one_vehicle(
     probe: Ints, gallery: Sequence[Shots], model: LookModel, *, n_tracklets: int = 1, n_views: int = 1
 ) -> float:
-    """Log-likelihood ratio that the probe shows the gallery's vehicle, against any other; 0 without a gallery.
+    """That of ``nats_of_vehicles`` for one; 0 without a gallery."""
+    if not gallery:
+        return 0.0
+    same = next((one.camera for one in gallery if one.is_same_camera), None)
+    return nats_of_vehicles(probe, [Looks.of(gallery)], same, model, n_tracklets=n_tracklets, n_views=n_views)[0]
+
+
+def nats_of_vehicles(
+    probe: Ints,
+    galleries: Sequence[Looks],
+    camera: CameraId | None,
+    model: LookModel,
+    *,
+    n_tracklets: int = 1,
+    n_views: int = 1,
+) -> list[float]:
+    """Of each vehicle, the log-likelihood ratio that the probe shows it, against any other; 0 without a gallery.
 
     That of ``gaussian_nats``, but that one view in ``1 / OUTLIERS`` tells nothing: it is hidden, or shows a neighbour. No look
     alone so speaks against a vehicle by more than 4 nats.
     """
-    if not gallery:
-        return 0.0
-    plain = gaussian_nats(probe, gallery, model, n_tracklets=n_tracklets, n_views=n_views)
-    return plain if plain > _SURE else log(OUTLIERS + (1.0 - OUTLIERS) * exp(max(plain, -_SURE)))
+    plain = gaussian_nats(probe, galleries, camera, model, n_tracklets=n_tracklets, n_views=n_views)
+    return [
+        0.0 if not each.cameras else one if one > _SURE else log(OUTLIERS + (1.0 - OUTLIERS) * exp(max(one, -_SURE)))
+        for one, each in zip(plain, galleries, strict=True)
+    ]
 
 
-def gaussian_nats(probe: Ints, gallery: Sequence[Shots], model: LookModel, *, n_tracklets: int = 1, n_views: int = 1) -> float:
-    """Log-likelihood ratio of the model without outliers.
+def gaussian_nats(
+    probe: Ints,
+    galleries: Sequence[Looks],
+    camera: CameraId | None,
+    model: LookModel,
+    *,
+    n_tracklets: int = 1,
+    n_views: int = 1,
+) -> list[float]:
+    """Log-likelihood ratios of the model without outliers; those seen by equally many cameras are worked out at once.
 
     Args:
         probe: (E,) as of ``whole``.
-        gallery: of one vehicle, one entry a camera, at least one.
+        galleries: of one vehicle each; nan for one without any camera.
+        camera: the probe's, if it is known.
         n_tracklets, n_views: whose mean the probe is, all before one camera.
     """
-    rows = np.array([probe, _mean_of(model, len(probe)), *(one.total for one in gallery)], np.float64)
-    products = (rows @ rows.T).tolist()  # of whole numbers far below 2^53: exact in whatever order
-    own = model.view + model.tracklet / n_tracklets + model.crop / max(n_views, n_tracklets)
-    noise = [model.view + model.tracklet / one.n_tracklets + model.crop / one.n_views for one in gallery]
-    shared = [model.between + (model.view if one.is_same_camera else 0.0) for one in gallery]
+    by_size: dict[int, list[int]] = {}
+    for number, one in enumerate(galleries):
+        by_size.setdefault(-(-len(one.cameras) // _STEP) * _STEP, []).append(number)
+    found, own = [nan] * len(galleries), model.view + model.tracklet / n_tracklets + model.crop / max(n_views, n_tracklets)
+    for size, numbers in by_size.items():
+        if size:
+            alike = [galleries[number] for number in numbers]
+            for number, nats in zip(numbers, _nats(probe, alike, size, camera, model, own), strict=True):
+                found[number] = nats
+    return found
+
+
+_STEP = 4
+"""Sizes that are worked out together: the rest is filled with what weighs nothing, and changes no sum."""
+
+
+def _nats(probe: Ints, alike: Sequence[Looks], size: int, camera: CameraId | None, model: LookModel, own: float) -> list[float]:
+    """Of V vehicles that up to K cameras saw. Sums of more than two are ``fsum``: rounded once, in whatever order."""
+    mean = _mean_of(model, len(probe))
+    products = _products(probe, mean, alike, size)
+    n_tracklets, n_views, shared = (np.ones((len(alike), size)) for _ in range(3))
+    noise = np.full((len(alike), size), inf)  # who saw nothing
+    shared *= model.between
+    for row, one in enumerate(alike):
+        n = len(one.cameras)
+        n_tracklets[row, :n], n_views[row, :n], noise[row, :n] = one.n_tracklets, one.n_views, 0.0
+        if camera in one.cameras:
+            shared[row, one.cameras.index(camera)] = model.between + model.view
+    noise += model.view + model.tracklet / n_tracklets + model.crop / n_views
     weights = _solved(model.between, noise, shared)
     spread = model.between + own
-    left = spread - fsum(w * s for w, s in zip(weights, shared, strict=True))
+    left = spread - _sums(weights * shared)
     # coefficients of probe - mean - sum of weights * (view mean - mean), over the rows
-    each = [w / one.n_tracklets for w, one in zip(weights, gallery, strict=True)]
-    off = [1.0, fsum(weights) - 1.0, *(-one for one in each)]
-    far2 = _length2(off, products) / ONE**2
-    plain2 = (products[0][0] - 2.0 * products[0][1] + products[1][1]) / ONE**2
-    return 0.5 * (model.n_directions * log(spread / left) + plain2 / spread - far2 / left)
+    ones = np.ones((len(alike), 1))
+    off = np.concatenate([ones, _sums(weights)[:, None] - 1.0, -(weights / n_tracklets)], axis=1)
+    far2 = _lengths2(off, products) / ONE**2
+    first = products[0].tolist()
+    plain2 = (first[0][0] - 2.0 * first[0][1] + first[1][1]) / ONE**2
+    return [
+        0.5 * (model.n_directions * log(spread / of_left) + plain2 / spread - of_far2 / of_left)
+        for of_left, of_far2 in zip(left.tolist(), far2.tolist(), strict=True)
+    ]
 
 
-def _solved(between: float, noise: Sequence[float], shared: Sequence[float]) -> list[float]:
-    """Weights w of (between * ones + diag(noise)) w = shared, by Sherman and Morrison's formula."""
-    plain = [s / n for s, n in zip(shared, noise, strict=True)]
-    bent = [1.0 / n for n in noise]
-    pull = between * fsum(plain) / (1.0 + between * fsum(bent))
-    return [p - pull * b for p, b in zip(plain, bent, strict=True)]
+def _products(probe: Ints, mean: Ints, alike: Sequence[Looks], size: int) -> NDArray[np.float64]:
+    """(V, K + 2, K + 2) of probe, mean and each vehicle's totals with each other: whole numbers, exact in whatever order."""
+    both = np.array([probe, mean] if mean.any() else [probe], np.float64)
+    n, found = len(both), np.zeros((len(alike), size + 2, size + 2))
+    found[:, :n, :n] = both @ both.T
+    # No sum of any of the terms is greater than the product of the lengths: below 2^24, it is exact as float32.
+    longest = float(np.sqrt((both * both).sum(axis=1).max() * max(float(one.products.diagonal().max()) for one in alike)))
+    rows = both.T.astype(np.float32) if longest < _EXACT else both.T
+    for number, one in enumerate(alike):
+        end = 2 + len(one.cameras)
+        with_both = one.totals @ rows
+        found[number, 2:end, :n] = with_both
+        found[number, :n, 2:end] = with_both.T
+        found[number, 2:end, 2:end] = one.products
+    return found
 
 
-def _length2(coefficients: Sequence[float], products: Sequence[Sequence[float]]) -> float:
-    """Squared length of the sum of vectors, by their products with each other."""
-    terms = list[float]()
-    for i, a in enumerate(coefficients):
-        row, twice = products[i], 2.0 * a
-        terms.append(a * a * row[i])
-        terms += [twice * coefficients[j] * row[j] for j in range(i)]
-    return fsum(terms)
+_EXACT = 2.0**24
+
+
+def _solved(between: float, noise: NDArray[np.float64], shared: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(V, K) weights w of (between * ones + diag(noise)) w = shared, by Sherman and Morrison's formula."""
+    plain, bent = shared / noise, 1.0 / noise
+    pull = between * _sums(plain) / (1.0 + between * _sums(bent))
+    return plain - pull[:, None] * bent
+
+
+def _lengths2(coefficients: NDArray[np.float64], products: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(V,) squared lengths of sums of vectors, by their products with each other."""
+    rows, columns = np.tril_indices(coefficients.shape[1])
+    twice = np.where(rows == columns, 1.0, 2.0) * coefficients[:, rows]
+    return _sums(twice * coefficients[:, columns] * products[:, rows, columns])
+
+
+def _sums(terms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(V,) sums of rows, each rounded once."""
+    if terms.shape[1] == 1:
+        return terms[:, 0]
+    return np.array([fsum(row) for row in terms.tolist()])
 
 
 def _mean_of(model: LookModel, n_components: int) -> Ints:

@@ -6,8 +6,7 @@ which nothing is known is in the class that says so, never left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import inf, isinf, log
+from math import log
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -81,14 +80,19 @@ class Drive(Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-def presence(place: Place | None, shots: Sequence[Shot], at: Micros) -> Presence:
-    """Where a vehicle was at a time, by the twin's state then; without one, by when it was seen first and last."""
+def presence(place: Place | None, first_at: Micros, last_at: Micros, at: Micros) -> Presence:
+    """Where a vehicle was at a time, by the twin's state then; without one, by when it was seen first and last.
+
+    Args:
+        first_at, last_at: of one that nobody saw, the first is after the last.
+    """
     if place is None:
-        if not shots:
+        slack = round(SLACK_S * SECOND)
+        if first_at > last_at:
             return "unknown"
-        if at < min(shot.at for shot in shots) - round(SLACK_S * SECOND):
+        if at < first_at - slack:
             return "not_come"
-        return "gone" if at > max(shot.at for shot in shots) + round(SLACK_S * SECOND) else "unknown"
+        return "gone" if at > last_at + slack else "unknown"
     if place.is_seen:
         if place.to_view_m <= 0.0:
             return "in_view"
@@ -97,78 +101,35 @@ def presence(place: Place | None, shots: Sequence[Shot], at: Micros) -> Presence
     return "lost_near" if place.to_view_m <= BESIDE_M + DRIVE_MPS * lost_s else "lost_far"
 
 
-def drive(shots: Sequence[Shot], camera: CameraId, at: Micros, distance_m: Distance) -> Drive:
-    """Whether one drive joins the anchor with the vehicle's sightings around it: the hardest of those that it takes."""
-    drives = [_drive(shot, camera, at, distance_m) for shot in _around(shots, at)]
-    return max(drives, key=lambda one: (_HARD.index(one.reach), one.metres, one.camera or ""), default=Drive(reach="unknown"))
-
-
-def own_shots(shots: Sequence[Shot], camera: CameraId, at: Micros, itself_from: float) -> tuple[Own, float]:
-    """How near in time the camera itself saw the vehicle, and seconds to it: as somebody whom the probe is not, for it sees a
-    vehicle once at a time; unless that view is so alike that it is the probe's own.
+def own_of(gap_s: float, is_itself: bool) -> Own:
+    """How near in time the camera itself saw the vehicle: as somebody whom the probe is not, for it sees a vehicle once at a
+    time; unless that view is so alike that it is the probe's own.
 
     Args:
-        itself_from: cosine from which two views of one moment are of one tracklet.
+        gap_s: to its nearest view; infinity without any.
+        is_itself: whether one of the same moment is so alike.
     """
-    own = [(abs(shot.at - at) / SECOND, shot) for shot in shots if shot.camera == camera]
-    gap_s = min((gap for gap, _ in own), default=float("inf"))
-    if any(gap <= SLACK_S and shot.look is not None and shot.look >= itself_from for gap, shot in own):
-        return "itself", gap_s
+    if is_itself:
+        return "itself"
     if gap_s <= SLACK_S:
-        return "same_moment", gap_s
+        return "same_moment"
     if gap_s <= 15.0:
-        return "seconds", gap_s
-    return ("minute", gap_s) if gap_s <= 60.0 else ("apart", gap_s)
+        return "seconds"
+    return "minute" if gap_s <= 60.0 else "apart"
 
 
-def nearest(shots: Sequence[Shot], camera: CameraId, distance_m: Distance) -> Drive:
-    """Of a probe whose time is not known: the shortest way from its camera to one that saw the vehicle."""
-    ways = [(distance_m(camera, name), name) for name in sorted({shot.camera for shot in shots})]
-    metres, seen_by = min(ways, default=(inf, None))
-    if seen_by is None:
-        return Drive(reach="unknown")
-    reach: Reach = "no_way" if isinf(metres) else "standing" if metres <= 0.0 else "driving"
-    return Drive(reach=reach, camera=seen_by, metres=metres)
+def kind_of(n_told: int, n_same: int) -> Kind:
+    """Whether most of a vehicle's sightings are of the probe's kind, of those that have one."""
+    return "unknown" if n_told == 0 else "same" if 2 * n_same >= n_told else "other"
 
 
-def kinds(probe: VehicleKind | None, shots: Sequence[Shot]) -> Kind:
-    """Whether most of a vehicle's sightings are of the probe's kind."""
-    told = [shot.kind for shot in shots if shot.kind is not None]
-    if probe is None or not told:
-        return "unknown"
-    return "same" if 2 * told.count(probe) >= len(told) else "other"
-
-
-def colour_nats(probe: str | None, shots: Sequence[Shot]) -> float:
-    """Nats for one vehicle by the colours that were told of it: readers err in about a third of views."""
-    told = [shot.colour for shot in shots if shot.colour is not None]
-    if probe is None or not told:
+def colour_nats(n_told: int, n_same: int) -> float:
+    """Nats for one vehicle by how many of its sightings have the probe's colour: readers err in about a third of views."""
+    if n_told == 0:
         return 0.0
-    n_same = told.count(probe)
-    return max(-_MOST_COLOUR, min(_MOST_COLOUR, log((n_same + 0.5) / (len(told) - n_same + 0.5))))
+    return max(-_MOST_COLOUR, min(_MOST_COLOUR, log((n_same + 0.5) / (n_told - n_same + 0.5))))
 
 
 _MOST_COLOUR = 2.0
-_HARD: tuple[Reach, ...] = ("unknown", "standing", "driving", "racing", "impossible", "no_way")
-
-
-def _around(shots: Sequence[Shot], at: Micros) -> list[Shot]:
-    """The last sightings up to a time and the first after it: these bound where the vehicle was then."""
-    slack = round(SLACK_S * SECOND)
-    before = [shot for shot in shots if shot.at <= at]
-    after = [shot for shot in shots if shot.at > at]
-    last_at = max((shot.at for shot in before), default=0)
-    first_at = min((shot.at for shot in after), default=0)
-    return [shot for shot in before if shot.at >= last_at - slack] + [shot for shot in after if shot.at <= first_at + slack]
-
-
-def _drive(shot: Shot, camera: CameraId, at: Micros, distance_m: Distance) -> Drive:
-    start, end = (shot.camera, camera) if shot.at <= at else (camera, shot.camera)
-    metres, seconds = distance_m(start, end), abs(shot.at - at) / SECOND
-    if isinf(metres):
-        return Drive(reach="no_way", camera=shot.camera, metres=metres, seconds=seconds)
-    speed_mps = metres / (seconds + SLACK_S)
-    reach: Reach = "standing" if speed_mps <= WALK_MPS else "driving" if speed_mps <= DRIVE_MPS else "racing"
-    if speed_mps > RACE_MPS:
-        reach = "impossible"
-    return Drive(reach=reach, camera=shot.camera, metres=metres, seconds=seconds)
+HARD: tuple[Reach, ...] = ("unknown", "standing", "driving", "racing", "impossible", "no_way")
+"""Drives from the easiest on."""

@@ -73,6 +73,10 @@ class Point(Struct, frozen=True, kw_only=True, eq=False):
         return self.sighting.embedder, len(self.vector)
 
 
+Near = tuple[UUID, float]
+"""A point, and the cosine of its vector with the probe."""
+
+
 class Match(Struct, frozen=True, kw_only=True, eq=False):
     """A sighting and the cosine of its vector with the probe, -1..1.
 
@@ -127,6 +131,14 @@ class VectorIndex(Protocol):
         self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE, with_vectors: bool = False
     ) -> list[Match]:
         """The nearest sightings of the probe's space, best first."""
+        ...
+
+    async def nearest(self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE) -> list[Near]:
+        """The points that ``search`` gives, by their names."""
+        ...
+
+    async def sightings(self, ids: Collection[UUID]) -> dict[UUID, Sighting]:
+        """Those of these points that there are."""
         ...
 
     async def points_of(self, tracklet: TrackletId) -> list[Point]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import numpy as np
 
-from retrieval.index import EVERYWHERE, Match, Point, Sighting, Vector, Where, admitted, plate_key
+from retrieval.index import EVERYWHERE, Match, Near, Point, Sighting, Vector, Where, admitted, plate_key
 from twin.events.ids import TrackletId
 
 
@@ -33,16 +33,26 @@ class MemoryIndex:
         self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE, with_vectors: bool = False
     ) -> list[Match]:
         """See ``retrieval.index.VectorIndex``."""
+        near = await self.nearest(embedder, probe, limit=limit, where=where)
+        found = [(self._points[name], cosine) for name, cosine in near]
+        return [
+            Match(cosine=cosine, sighting=point.sighting, vector=point.vector if with_vectors else None)
+            for point, cosine in found
+        ]
+
+    async def nearest(self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE) -> list[Near]:
+        """See ``retrieval.index.VectorIndex``."""
         points = [point for point in self._points.values() if point.space == (embedder, len(probe))]
         points = [point for point in points if _counts(point.sighting, where)]
         if not points:
             return []
         cosines = np.stack([point.vector for point in points]) @ (probe / np.linalg.norm(probe))
         best = np.argsort(-cosines, kind="stable")[:limit]
-        return [
-            Match(cosine=float(cosines[i]), sighting=points[i].sighting, vector=points[i].vector if with_vectors else None)
-            for i in best
-        ]
+        return [(points[i].id, float(cosines[i])) for i in best]
+
+    async def sightings(self, ids: Collection[UUID]) -> dict[UUID, Sighting]:
+        """See ``retrieval.index.VectorIndex``."""
+        return {name: self._points[name].sighting for name in ids if name in self._points}
 
     async def points_of(self, tracklet: TrackletId) -> list[Point]:
         """See ``retrieval.index.VectorIndex``."""

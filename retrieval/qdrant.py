@@ -21,7 +21,7 @@ import qdrant_edge as qdrant
 from msgspec import Struct
 
 from retrieval.folder import FolderLock, settle
-from retrieval.index import EVERYWHERE, Match, Point, Sighting, Space, Vector, Where, admitted, payload_of, space_name
+from retrieval.index import EVERYWHERE, Match, Near, Point, Sighting, Space, Vector, Where, admitted, payload_of, space_name
 from retrieval.qdrant_filter import filter_of, index_fields
 from twin.errors import BadInput, Conflict, LogClosed, QuotaExceeded
 from twin.events.ids import TrackletId
@@ -88,6 +88,14 @@ class QdrantIndex:
     ) -> list[Match]:
         """See ``retrieval.index.VectorIndex``."""
         return await self._call(lambda: self._search((embedder, len(probe)), probe, limit, where, with_vectors))
+
+    async def nearest(self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE) -> list[Near]:
+        """See ``retrieval.index.VectorIndex``."""
+        return await self._call(lambda: self._nearest((embedder, len(probe)), probe, limit, where))
+
+    async def sightings(self, ids: Collection[UUID]) -> dict[UUID, Sighting]:
+        """See ``retrieval.index.VectorIndex``."""
+        return await self._call(lambda: self._sightings(list(ids))) if ids else {}
 
     async def points_of(self, tracklet: TrackletId) -> list[Point]:
         """See ``retrieval.index.VectorIndex``."""
@@ -204,6 +212,18 @@ class QdrantIndex:
             for one in shard.search(wanted)
         ]
 
+    def _nearest(self, space: Space, probe: Vector, limit: int, where: Where) -> list[Near]:
+        if (shard := self._shards.get(space)) is None:
+            return []
+        wanted = qdrant.SearchRequest(qdrant.Query.Nearest(probe.tolist()), limit, filter=filter_of(where))
+        return [(_id(one.id), one.score) for one in shard.search(wanted)]
+
+    def _sightings(self, ids: list[UUID]) -> dict[UUID, Sighting]:
+        found: dict[UUID, Sighting] = {}
+        for shard in self._shards.values():
+            found |= {_id(one.id): _sighting(one.payload) for one in shard.retrieve(list(ids), True, False)}
+        return found
+
     def _scroll(self, where: qdrant.Filter, limit: int | None, *, with_vector: bool = False) -> list[qdrant.Record]:
         records: list[qdrant.Record] = []
         for shard in self._shards.values():
@@ -280,9 +300,12 @@ def _sighting(payload: Any) -> Sighting:
     return msgspec.convert(payload, Sighting)
 
 
+def _id(name: Any) -> UUID:
+    return name if isinstance(name, UUID) else UUID(str(name))
+
+
 def _point(record: qdrant.Record) -> Point:
-    name = record.id if isinstance(record.id, UUID) else UUID(str(record.id))
-    return Point(id=name, vector=_vector(record.vector), sighting=_sighting(record.payload))
+    return Point(id=_id(record.id), vector=_vector(record.vector), sighting=_sighting(record.payload))
 
 
 def _vector(components: Any) -> Vector:

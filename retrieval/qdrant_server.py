@@ -18,7 +18,7 @@ from msgspec import Struct
 from qdrant_client import AsyncQdrantClient, models
 
 from retrieval.conditions import KEYWORDS
-from retrieval.index import EVERYWHERE, Match, Point, Sighting, Space, Vector, Where, admitted, payload_of, space_name
+from retrieval.index import EVERYWHERE, Match, Near, Point, Sighting, Space, Vector, Where, admitted, payload_of, space_name
 from retrieval.qdrant_server_words import filter_of, our_errors
 from twin.errors import Conflict, LogClosed
 from twin.events.ids import SiteId, TrackletId
@@ -117,27 +117,25 @@ class QdrantServerIndex:
         self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE, with_vectors: bool = False
     ) -> list[Match]:
         """See ``retrieval.index.VectorIndex``."""
-        space = (embedder, len(probe))
-        if space not in self._state.spaces:
-            return []
-        options, again = self._options, models.QuantizationSearchParams(rescore=True, oversampling=2.0)
-        with self._asking():
-            found = await self._client.query_points(
-                self._name(space_name(space)),
-                query=probe.tolist(),
-                query_filter=filter_of(self._state.site, where),
-                search_params=models.SearchParams(quantization=again)
-                if options.is_quantized and not options.is_local
-                else None,
-                limit=limit,
-                with_payload=True,
-                with_vectors=with_vectors,
-                shard_key_selector=self._shard,
-            )
         return [
             Match(cosine=one.score, sighting=_sighting(one.payload), vector=_vector(one.vector) if with_vectors else None)
-            for one in found.points
+            for one in await self._found((embedder, len(probe)), probe, limit, where, with_vectors=with_vectors)
         ]
+
+    async def nearest(self, embedder: str, probe: Vector, *, limit: int, where: Where = EVERYWHERE) -> list[Near]:
+        """See ``retrieval.index.VectorIndex``."""
+        found = await self._found((embedder, len(probe)), probe, limit, where, with_payload=False)
+        return [(UUID(str(one.id)), one.score) for one in found]
+
+    async def sightings(self, ids: Collection[UUID]) -> dict[UUID, Sighting]:
+        """See ``retrieval.index.VectorIndex``."""
+        found, names = dict[UUID, Sighting](), [str(name) for name in ids]
+        with self._asking():
+            for space in self._state.spaces if names else ():
+                name = self._name(space_name(space))
+                records = await self._client.retrieve(name, names, with_payload=True, shard_key_selector=self._shard)
+                found |= {UUID(str(one.id)): _sighting(one.payload) for one in records}
+        return found
 
     async def points_of(self, tracklet: TrackletId) -> list[Point]:
         """See ``retrieval.index.VectorIndex``."""
@@ -256,6 +254,27 @@ class QdrantServerIndex:
         point = models.PointStruct(id=_state_id(state.site), vector=[1.0], payload=msgspec.to_builtins(state))
         await self._client.upsert(self._name("meta"), [point], wait=True, shard_key_selector=self._shard)
         self._state = state
+
+    async def _found(
+        self, space: Space, probe: Vector, limit: int, where: Where, *, with_payload: bool = True, with_vectors: bool = False
+    ) -> list[models.ScoredPoint]:
+        if space not in self._state.spaces:
+            return []
+        options, again = self._options, models.QuantizationSearchParams(rescore=True, oversampling=2.0)
+        with self._asking():
+            found = await self._client.query_points(
+                self._name(space_name(space)),
+                query=probe.tolist(),
+                query_filter=filter_of(self._state.site, where),
+                search_params=models.SearchParams(quantization=again)
+                if options.is_quantized and not options.is_local
+                else None,
+                limit=limit,
+                with_payload=with_payload,
+                with_vectors=with_vectors,
+                shard_key_selector=self._shard,
+            )
+        return found.points
 
     async def _names(self, meta: str) -> set[str]:
         """What belongs together: the collection of cursors, and those of the spaces that any site has."""

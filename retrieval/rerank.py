@@ -15,9 +15,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from retrieval import context
+from retrieval.appearance import Looks
+from retrieval.columns import Columns, ShotTable, best_first, columns_of
 from retrieval.context import Anchor, Distance, Drive, Kind, Own, Place, Presence, Shot
 from retrieval.weights import Terms, Weights, probabilities
-from twin.events.ids import SECOND, Micros, TrackletId, VehicleId
+from twin.events.ids import SECOND, CameraId, Micros, TrackletId, VehicleId
 from twin.events.observations import VehicleKind
 
 MISTAKEN = 0.02
@@ -32,16 +34,18 @@ class Candidate(Struct, frozen=True, kw_only=True):
         reciprocal: 0..1, of its shot whose neighbourhood agrees best with the probe's.
         plate, colour: nats.
         place: where the twin had it at the anchor's time; None: nowhere on the site.
+        looks: by camera, where it is to be compared with more than the probe.
         n_views, n_cameras: that ``look`` rests on.
     """
 
     vehicle: VehicleId
-    shots: tuple[Shot, ...]
+    shots: Sequence[Shot]
     look: float = 0.0
     reciprocal: float = 0.0
     plate: float = 0.0
     colour: float = 0.0
     place: Place | None = None
+    looks: Looks | None = None
     n_views: int = 0
     n_cameras: int = 0
 
@@ -50,7 +54,7 @@ class Probe(Struct, frozen=True, kw_only=True):
     """What is asked for, beside how it looks.
 
     Attributes:
-        itself_from: see ``context.own_shots``.
+        itself_from: cosine from which two views of one moment are of one tracklet.
     """
 
     near: Anchor = Anchor()
@@ -96,28 +100,67 @@ class Ranked(Struct, frozen=True, kw_only=True):
     score: float
     look: float
     reasons: tuple[str, ...]
-    shots: tuple[Shot, ...]
+    shots: Sequence[Shot]
 
 
-def rerank(candidates: Iterable[Candidate], probe: Probe, distance_m: Distance, weights: Weights) -> list[Ranked]:
+class Ranking(Struct, frozen=True, kw_only=True):
+    """Candidates in order, with what speaks for each; what is told of them in words is made of those that are asked for.
+
+    Attributes:
+        order: places in the columns, best first; equal scores by vehicle.
+        candidates, found, scores, chances: by vehicle.
+    """
+
+    near: Anchor
+    order: Sequence[int]
+    candidates: Sequence[Candidate]
+    found: Sequence[Evidence]
+    scores: Sequence[float]
+    chances: Sequence[float]
+
+    def told(self, first: int = 0, n: int | None = None) -> list[Ranked]:
+        """So many from a place on; all without a number."""
+        return [self._told(place) for place in self.order[first : None if n is None else first + n]]
+
+    @property
+    def best(self) -> tuple[VehicleId, float] | None:
+        """The likeliest vehicle and its probability."""
+        if not self.order:
+            return None
+        return self.candidates[self.order[0]].vehicle, self.chances[self.order[0]]
+
+    @property
+    def probability_of(self) -> dict[VehicleId, float]:
+        """That the probe shows each vehicle."""
+        return {one.vehicle: chance for one, chance in zip(self.candidates, self.chances, strict=True)}
+
+    def _told(self, place: int) -> Ranked:
+        one = self.candidates[place]
+        shots = best_first(one.shots)
+        return Ranked(
+            vehicle=one.vehicle,
+            probability=self.chances[place],
+            score=self.scores[place],
+            look=one.look,
+            reasons=_reasons(one, self.found[place], self.near),
+            shots=shots,
+        )
+
+
+def rerank(candidates: Iterable[Candidate], probe: Probe, distance_m: Distance, weights: Weights) -> Ranking:
     """Best first; equal scores by vehicle. The order of candidates and of their shots does not matter."""
     known = sorted(candidates, key=lambda one: one.vehicle)
     terms = terms_of(weights, probe.near)
-    found = [evidence(one, probe, distance_m) for one in known]
+    found = evidence(known, probe, distance_m)
     scores = [one.score(terms) for one in found]
-    chances = probabilities(scores, terms.nobody)
-    ranked = [
-        Ranked(
-            vehicle=one.vehicle,
-            probability=chance,
-            score=score,
-            look=one.look,
-            reasons=_reasons(one, each, probe.near),
-            shots=tuple(sorted(one.shots, key=lambda shot: (-_look(shot), *_order(shot)))),
-        )
-        for one, each, score, chance in zip(known, found, scores, chances, strict=True)
-    ]
-    return sorted(ranked, key=lambda one: (-one.score, one.vehicle))
+    return Ranking(
+        near=probe.near,
+        order=sorted(range(len(known)), key=lambda place: -scores[place]),
+        candidates=known,
+        found=found,
+        scores=scores,
+        chances=probabilities(scores, terms.nobody),
+    )
 
 
 def terms_of(weights: Weights, near: Anchor) -> Terms:
@@ -129,28 +172,37 @@ def terms_of(weights: Weights, near: Anchor) -> Terms:
     return replace(weights.free, presence=weights.anchored.presence, reach=weights.anchored.reach)
 
 
-def evidence(candidate: Candidate, probe: Probe, distance_m: Distance) -> Evidence:
-    """What is known of one candidate; where the probe's place or time is not known, less follows."""
-    shots, near = sorted(candidate.shots, key=_order), probe.near
-    found = Evidence(
-        look=candidate.look,
-        reciprocal=candidate.reciprocal,
-        plate=candidate.plate,
-        colour=candidate.colour,
-        kind=context.kinds(probe.kind, shots),
-    )
-    if near.camera is None:
-        return found if near.at is None else replace(found, presence=context.presence(None, shots, near.at))
-    if near.at is None:
-        return replace(found, drive=context.nearest(shots, near.camera, distance_m))
-    own, gap_s = context.own_shots(shots, near.camera, near.at, probe.itself_from)
-    return replace(
-        found,
-        presence=context.presence(candidate.place, shots, near.at),
-        drive=context.drive(shots, near.camera, near.at, distance_m),
-        own=own,
-        own_gap_s=gap_s,
-    )
+def evidence(candidates: Sequence[Candidate], probe: Probe, distance_m: Distance) -> list[Evidence]:
+    """What is known of each candidate; where the probe's place or time is not known, less follows."""
+    n, near = len(candidates), probe.near
+    table = ShotTable([columns_of(one.shots) for one in candidates])
+    kinds = table.kinds(probe.kind)
+    presences: Sequence[Presence | None] = [None] * n
+    drives: Sequence[Drive | None] = [None] * n
+    own: Sequence[tuple[Own | None, float]] = [(None, inf)] * n
+    if near.at is not None:
+        places = [one.place if near.camera is not None else None for one in candidates]
+        spans = zip(places, table.first_at.tolist(), table.last_at.tolist(), strict=True)
+        presences = [context.presence(place, first_at, last_at, near.at) for place, first_at, last_at in spans]
+    if near.camera is not None and near.at is not None:
+        drives = table.drives(near.camera, near.at, distance_m)
+        own = table.own(near.camera, near.at, probe.itself_from)
+    elif near.camera is not None:
+        drives = table.nearest(near.camera, distance_m)
+    return [
+        Evidence(
+            look=one.look,
+            reciprocal=one.reciprocal,
+            plate=one.plate,
+            colour=one.colour,
+            kind=kind,
+            presence=presence,
+            drive=drive,
+            own=of_own,
+            own_gap_s=gap_s,
+        )
+        for one, kind, presence, drive, (of_own, gap_s) in zip(candidates, kinds, presences, drives, own, strict=True)
+    ]
 
 
 class Stray(Struct, frozen=True, kw_only=True):
@@ -224,7 +276,7 @@ def _reasons(one: Candidate, found: Evidence, near: Anchor) -> tuple[str, ...]:
         told.append(f"the plate {'agrees' if one.plate > 0 else 'disagrees'} ({one.plate:+.1f})")
     if one.colour:
         told.append(f"the colour {'agrees' if one.colour > 0 else 'disagrees'} ({one.colour:+.1f})")
-    return (*told, _seen(one.shots))
+    return (*told, _seen(columns_of(one.shots)))
 
 
 def _look_reason(one: Candidate) -> str:
@@ -274,8 +326,9 @@ def _drive_reason(found: Drive, near: Anchor) -> str:
     return f"{verdict} in {_span(round(found.seconds * SECOND))}: {found.metres:.0f} m from {found.camera}"
 
 
-def _seen(shots: Sequence[Shot]) -> str:
-    counts = Counter(shot.camera for shot in shots)
+def _seen(seen: Columns) -> str:
+    codes: list[int] = seen.camera.tolist()
+    counts: Counter[CameraId] = Counter(seen.cameras[code] for code in codes)
     told = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return ", ".join(f"seen by {camera} {_counted(n, 'time')}" for camera, n in told[:3]) or "not seen"
 
@@ -285,11 +338,3 @@ def _span(us: Micros) -> str:
     if seconds < 120.0:
         return f"{seconds:.0f} s"
     return f"{seconds / 60.0:.0f} min" if seconds < 7_200.0 else f"{seconds / 3_600.0:.1f} h"
-
-
-def _look(shot: Shot) -> float:
-    return -2.0 if shot.look is None else shot.look
-
-
-def _order(shot: Shot) -> tuple[Micros, str, str, str]:
-    return shot.at, shot.camera, shot.tracklet, shot.crop or ""

@@ -10,16 +10,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from retrieval.appearance import Ints, whole
-from retrieval.comparison import Seen, agreements, compared, is_restricted, is_until, key_of, strays_of
+from retrieval.columns import compared_only
+from retrieval.comparison import Seen, agreements, compared, is_restricted, is_until, strays_of
 from retrieval.context import Anchor, Distance, Place
 from retrieval.embedder import Embedders
 from retrieval.galleries import GalleryIndex
+from retrieval.hits import Hit, key_of, placed
 from retrieval.identities import Assigned, Identities
 from retrieval.images import Image
-from retrieval.index import Match, Sighting, Vector, Where
+from retrieval.index import Sighting, Vector, Where
 from retrieval.places import CameraDistances
 from retrieval.question import Question
-from retrieval.rerank import Candidate, Probe, Ranked, Stray, rerank, stray_chance, terms_of
+from retrieval.rerank import Candidate, Probe, Ranked, Ranking, Stray, rerank, stray_chance, terms_of
 from retrieval.views import MOST_VIEWS, Views, best_views
 from retrieval.weights import Weights
 from retrieval.whereabouts import Clocks, Whereabouts
@@ -60,8 +62,8 @@ class LookedUp(Struct, frozen=True, kw_only=True):
     """All that was found, before it is cut to a page."""
 
     asked: Probe
-    candidates: list[Candidate]
-    ranked: list[Ranked]
+    candidates: Sequence[Candidate]
+    ranking: Ranking
     strays: list[Stray]
 
 
@@ -143,8 +145,8 @@ class VehicleSearch:
         """Vehicles whose views are like an (E,) unit vector of this embedder, best first."""
         found = await self.looked_up(embedder, probe, question)
         return Answer(
-            ranked=[_told(one, question) for one in found.ranked[question.skip : question.skip + question.limit]],
-            n_found=len(found.ranked),
+            ranked=[_told(one, question) for one in found.ranking.told(question.skip, question.limit)],
+            n_found=len(found.candidates),
             strays=_shown(found),
             near=question.near,
             weights=self.weights.version,
@@ -158,71 +160,86 @@ class VehicleSearch:
             only = sorted(one for vehicle in question.vehicles for one in assigned.tracklets_of.get(vehicle, ()))
             where = replace(where, tracklets=tuple(only))
         clocks = await self._whereabouts.clocks(question.moment.known_at)
-        matches = await self._matches(embedder, probe, where, assigned, clocks)
+        hits = await self._hits(embedder, probe, where, assigned, clocks)
         places = await self._places(question)
-        chosen = self._chosen(matches, assigned, {} if is_restricted(where) else places)
-        tracklets = {
-            vehicle: [one for one in assigned.tracklets_of.get(vehicle, ()) if one != where.except_tracklet]
-            for vehicle in chosen
-        }
-        space = embedder, len(probe)
-        seen = Seen(
-            probe=whole(probe),
-            model=self.weights.look_of(embedder),
-            question=question,
-            where=where,
-            views=await self._index.views_of(space, (one for each in tracklets.values() for one in each)),
-            cosines={key_of(match.sighting): match.cosine for match in matches},
-            clocks=clocks,
-        )
-        mutual = await asyncio.to_thread(agreements, seen.probe, matches[:N_RECIPROCAL], assigned)
-        candidates = await asyncio.to_thread(compared, seen, tracklets, places, mutual)
+        chosen = self._chosen(hits, {} if is_restricted(where) else places)
+        tracklets = _tracklets(chosen, assigned, where)
+        seen = await self._seen(embedder, probe, replace(question, where=where), hits, tracklets, clocks)
         asked = Probe(near=question.near, kind=question.kind, itself_from=seen.model.itself_from)
-        ranked = await asyncio.to_thread(rerank, candidates, asked, self._distances.metres, self.weights)
-        lone = await self._lone(embedder, seen, matches, ranked, tracklets, assigned)
-        if question.skip:
-            lone = []  # told on the first page
-        seen.views |= await self._index.views_of(space, (one.tracklet for one in lone))
-        lone = [one for one in lone if one.tracklet in seen.views]  # some may have been erased meanwhile
-        n_vehicles, terms = max(1, len(assigned.tracklets_of)), terms_of(self.weights, question.near)
-        strays = await asyncio.to_thread(strays_of, seen, lone, candidates, tracklets, terms, n_vehicles)
-        return LookedUp(asked=asked, candidates=candidates, ranked=ranked, strays=strays)
+        ranking = await asyncio.to_thread(self._ranked, seen, asked, places)
+        lone = [] if question.skip else await self._lone(embedder, seen, ranking, assigned)  # told on the first page
+        strays = list[Stray]()
+        if lone:
+            names = {one.tracklet for one in lone}
+            seen.views = await self._index.views_of((embedder, len(probe)), names)
+            lone = [one for one in lone if one.tracklet in seen.views]  # some may have been erased meanwhile
+            n_vehicles, terms = max(1, len(assigned.tracklets_of)), terms_of(self.weights, question.near)
+            strays = await asyncio.to_thread(strays_of, seen, lone, ranking.candidates, terms, n_vehicles)
+        return LookedUp(asked=asked, candidates=ranking.candidates, ranking=ranking, strays=strays)
 
-    async def _lone(
-        self,
-        embedder: str,
-        seen: Seen,
-        matches: Sequence[Match],
-        ranked: Sequence[Ranked],
-        tracklets: Mapping[VehicleId, Sequence[TrackletId]],
-        assigned: Assigned,
-    ) -> list[Sighting]:
-        """Sightings of no vehicle: those near to the probe, and those near to all that is known of the likeliest vehicle.
-
-        Source: Chum et al., "Total recall: automatic query expansion" (2007).
-        """
-        found = {key_of(one.sighting): one.sighting for one in matches}
-        if ranked and ranked[0].probability >= LEAST_EXPANDED:
-            gallery = seen.gallery(tracklets[ranked[0].vehicle])
-            wider = mean_direction([_direction(one.total) for one in gallery.shots])
-            within = _widened(seen.where, seen.clocks.farthest_us)
-            more = await self._index.search(embedder, wider, limit=FIRST_DEPTH, where=within)
-            found |= {key_of(one.sighting): one.sighting for one in more if _is_in_time(seen.clocks, one.sighting, seen.where)}
-        return [one for one in found.values() if one.tracklet not in assigned.vehicle_of]
-
-    async def _matches(self, embedder: str, probe: Vector, where: Where, assigned: Assigned, clocks: Clocks) -> list[Match]:
+    async def _hits(self, embedder: str, probe: Vector, where: Where, assigned: Assigned, clocks: Clocks) -> list[Hit]:
         """The nearest shots, from as deep in the index as gives vehicles enough to choose from.
 
         The index has the times of the cameras' clocks, so that more is asked of it, and what was earlier or later left out.
         """
-        depth, wider = FIRST_DEPTH, _widened(where, clocks.farthest_us)
+        near = await self._index.nearest(embedder, probe, limit=MOST_DEPTH, where=_widened(where, clocks.farthest_us))
+        found, first, depth = list[Hit](), 0, FIRST_DEPTH
+        vehicles = set[VehicleId]()
         while True:
-            found = await self._index.search(embedder, probe, limit=depth, where=wider, with_vectors=True)
-            matches = [one for one in found if _is_in_time(clocks, one.sighting, where)]
-            vehicles = {assigned.vehicle_of.get(match.sighting.tracklet) for match in matches} - {None}
-            if len(vehicles) >= MOST_CANDIDATES or len(found) < depth or depth >= MOST_DEPTH:
-                return matches
-            depth *= 4
+            more = _in_time(await self._index.hits(near[first:depth], assigned.vehicle_of), clocks, where)
+            found += more
+            vehicles.update(one.vehicle for one in more if one.vehicle is not None)
+            if len(vehicles) >= MOST_CANDIDATES or len(near) < depth or depth >= MOST_DEPTH:
+                return found
+            first, depth = depth, depth * 4
+
+    async def _seen(
+        self,
+        embedder: str,
+        probe: Vector,
+        question: Question,
+        hits: Sequence[Hit],
+        tracklets: Mapping[VehicleId, Sequence[TrackletId]],
+        clocks: Clocks,
+    ) -> Seen:
+        """All views of candidates; and of the nearest hits their vectors, whosever they are."""
+        space = embedder, len(probe)
+        vehicles, views = await self._index.vehicles(space, tracklets)
+        nearest = hits[:N_RECIPROCAL]
+        if views:
+            placed(hits, views, self._index.place_of)
+        if absent := {one.sighting.tracklet for one in nearest if one.views is None}:
+            placed(nearest, await self._index.views_of(space, absent), self._index.place_of)
+        return Seen(
+            probe=whole(probe),
+            model=self.weights.look_of(embedder),
+            question=question,
+            where=question.where,
+            vehicles=vehicles,
+            views={},
+            hits=hits,
+            clocks=clocks,
+            words=self._index.words,
+        )
+
+    def _ranked(self, seen: Seen, asked: Probe, places: Mapping[VehicleId, Place]) -> Ranking:
+        candidates = compared(seen, places, agreements(seen.probe, seen.hits[:N_RECIPROCAL]))
+        return rerank(candidates, asked, self._distances.metres, self.weights)
+
+    async def _lone(self, embedder: str, seen: Seen, ranking: Ranking, assigned: Assigned) -> list[Sighting]:
+        """Sightings of no vehicle: those near to the probe, and those near to all that is known of the likeliest vehicle.
+
+        Source: Chum et al., "Total recall: automatic query expansion" (2007).
+        """
+        found, best = list(seen.hits), ranking.best
+        if best is not None and best[1] >= LEAST_EXPANDED and self._index.may_have_others(assigned.vehicle_of):
+            gallery = seen.gallery(seen.vehicles[best[0]].seen)
+            wider = mean_direction([_direction(one.total) for one in gallery.shots])
+            near = await self._index.nearest(
+                embedder, wider, limit=FIRST_DEPTH, where=_widened(seen.where, seen.clocks.farthest_us)
+            )
+            found += _in_time(await self._index.hits(near, assigned.vehicle_of), seen.clocks, seen.where)
+        return list({key_of(one.sighting): one.sighting for one in found if one.vehicle is None}.values())
 
     async def _places(self, question: Question) -> Mapping[VehicleId, Place]:
         near = question.near
@@ -231,17 +248,18 @@ class VehicleSearch:
         then = Moment(at=near.at, known_at=question.moment.known_at)
         return await self._whereabouts.places(then, near.camera)
 
-    def _chosen(self, matches: Sequence[Match], assigned: Assigned, places: Mapping[VehicleId, Place]) -> list[VehicleId]:
+    def _chosen(self, hits: Sequence[Hit], places: Mapping[VehicleId, Place]) -> list[VehicleId]:
         """Those with the nearest shots, and those that were in view when the probe was."""
-        near = (assigned.vehicle_of.get(match.sighting.tracklet) for match in matches)
-        chosen = dict.fromkeys(vehicle for vehicle in near if vehicle is not None)
+        chosen = dict.fromkeys(hit.vehicle for hit in hits if hit.vehicle is not None)
         there = sorted((place.to_view_m, vehicle) for vehicle, place in places.items())
         return list(dict.fromkeys([*list(chosen)[:MOST_CANDIDATES], *(vehicle for _, vehicle in there[:MOST_CANDIDATES])]))
 
 
 def _shown(looked_up: LookedUp) -> list[Stray]:
     """The likeliest of what is nobody's, with what follows from the vehicles that it may be."""
-    of_vehicle = {one.vehicle: one.probability for one in looked_up.ranked}
+    if not looked_up.strays:
+        return []
+    of_vehicle = looked_up.ranking.probability_of
     found = [replace(one, probability=stray_chance(one.probability, one.likely, of_vehicle)) for one in looked_up.strays]
     likely = [one for one in found if one.probability >= LEAST_STRAY]
     return sorted(likely, key=lambda one: (-one.probability, one.tracklets))[:MOST_STRAYS]
@@ -259,6 +277,15 @@ def _direction(total: Ints) -> Vector:
     return (total / max(length, 1.0)).astype(np.float32)
 
 
+def _tracklets(chosen: Sequence[VehicleId], assigned: Assigned, where: Where) -> dict[VehicleId, Sequence[TrackletId]]:
+    """Of each vehicle, those that count."""
+    every: dict[VehicleId, Sequence[TrackletId]] = {one: assigned.tracklets_of.get(one, ()) for one in chosen}
+    without = where.except_tracklet
+    if without is None or (vehicle := assigned.vehicle_of.get(without)) not in every:
+        return every
+    return every | {vehicle: [one for one in every[vehicle] if one != without]}
+
+
 def _earlier(one: int | None, other: int | None) -> int | None:
     return other if one is None else one if other is None else min(one, other)
 
@@ -267,7 +294,7 @@ def _told(ranked: Ranked, question: Question) -> Ranked:
     """A vehicle with the sightings that were asked for: of conditions, only those that meet them."""
     if not is_restricted(question.where):
         return ranked
-    return replace(ranked, shots=tuple(shot for shot in ranked.shots if shot.look is not None))
+    return replace(ranked, shots=compared_only(ranked.shots))
 
 
 def _widened(where: Where, by: Micros) -> Where:
@@ -277,6 +304,11 @@ def _widened(where: Where, by: Micros) -> Where:
         from_at=None if where.from_at is None else where.from_at - by,
         until_at=None if where.until_at is None else where.until_at + by,
     )
+
+
+def _in_time(hits: list[Hit], clocks: Clocks, where: Where) -> list[Hit]:
+    """Those that were in time by the site's clock; where every camera has that, the index chose by it."""
+    return hits if clocks.are_right else [one for one in hits if _is_in_time(clocks, one.sighting, where)]
 
 
 def _is_in_time(clocks: Clocks, sighting: Sighting, where: Where) -> bool:

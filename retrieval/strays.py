@@ -9,8 +9,11 @@ dozens of tracklets, each of which tells little.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+
+from retrieval.columns import ShotTable
 from retrieval.context import SLACK_S, Shot
 from retrieval.index import Sighting
 from retrieval.weights import probabilities
@@ -76,28 +79,20 @@ def _overlap(one: Box, other: Box) -> float:
 
 
 def likely_vehicles(
-    shots: Sequence[Shot], looks: Mapping[VehicleId, float], of_vehicle: Mapping[VehicleId, Sequence[Shot]]
+    shots: Sequence[Shot], looks: Sequence[float], vehicles: Sequence[VehicleId], seen: ShotTable
 ) -> dict[VehicleId, float]:
     """The vehicles that a stray may be, with their probabilities; the rest is that it is nobody known.
 
     Args:
         shots: the stray's, at least one.
-        looks: nats that it is each vehicle.
-        of_vehicle: their shots.
+        looks: (V,) nats that it is each vehicle.
+        vehicles: (V,) in order.
+        seen: when they were seen.
     """
     slack = round(SLACK_S * SECOND)
-    first_at, last_at = min(shot.at for shot in shots), max(shot.at for shot in shots)
-    names = sorted(looks)
-    scores = [
-        LOOK_SHARE * looks[name] + _then(of_vehicle.get(name, ()), shots[0].camera, first_at, last_at, slack) for name in names
-    ]
-    chances = probabilities(scores, NOBODY_NATS)
-    return {name: chance for name, chance in zip(names, chances, strict=True) if chance >= LEAST_LIKELY}
-
-
-def _then(seen: Sequence[Shot], camera: CameraId, first_at: Micros, last_at: Micros, slack: Micros) -> float:
-    meanwhile = (shot.at for shot in seen if shot.camera == camera)
-    if any(first_at - slack <= at <= last_at + slack for at in meanwhile):
-        return SEEN_ELSE_NATS
-    is_there = any(shot.at <= last_at + slack for shot in seen) and any(shot.at >= first_at - slack for shot in seen)
-    return 0.0 if is_there else ABSENT_NATS
+    first_at, last_at = min(shot.at for shot in shots) - slack, max(shot.at for shot in shots) + slack
+    is_there = (seen.first_at <= last_at) & (seen.last_at >= first_at)
+    of_time = np.where(is_there, 0.0, ABSENT_NATS)
+    of_time[seen.seen_by(shots[0].camera, first_at, last_at)] = SEEN_ELSE_NATS
+    chances = probabilities([LOOK_SHARE * look + then for look, then in zip(looks, of_time.tolist(), strict=True)], NOBODY_NATS)
+    return {name: chance for name, chance in zip(vehicles, chances, strict=True) if chance >= LEAST_LIKELY}

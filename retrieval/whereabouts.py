@@ -8,6 +8,9 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from math import inf
 
+import numpy as np
+from numpy.typing import NDArray
+
 from retrieval.context import Place
 from retrieval.places import CameraDistances
 from twin.errors import Cut
@@ -90,12 +93,14 @@ class Clocks:
 
     Attributes:
         farthest_us: by how much the worst of them was ever off.
+        are_right: none was ever off, as far as is known.
     """
 
     def __init__(self, offsets: _Clocks) -> None:
         self._offsets = {camera: sorted(known) for camera, known in offsets.items()}
         every = [abs(offset) for known in self._offsets.values() for _, offset in known]
         self.farthest_us: Micros = max(every, default=0)
+        self.are_right = self.farthest_us == 0
 
     def corrected(self, camera: CameraId, at: Micros) -> Micros:
         """A camera's time put right by what was last known of its clock; by what was first known, before that."""
@@ -103,6 +108,14 @@ class Clocks:
         if not known:
             return at
         return at + known[max(0, bisect_right(known, (at, inf)) - 1)][1]
+
+    def all_corrected(self, camera: CameraId, at: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(N,) times of a camera, as ``corrected`` puts each right."""
+        known = self._offsets.get(camera)
+        if not known:
+            return at
+        times, offsets = np.array(known, np.int64).T
+        return at + offsets[np.maximum(0, np.searchsorted(times, at, side="right") - 1)]
 
 
 def _ever(known_at: int) -> Moment:

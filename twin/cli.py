@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+import twin.threads  # noqa: F401  before anything imports numpy
 from twin.calibrate_cli import calibrate
 from twin.commands import (
     AsJson,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from retrieval.appearance import LookModel, Shots, gaussian_nats, nats_of_one_vehicle, whole
+from retrieval.appearance import LookModel, Looks, Shots, gaussian_nats, nats_of_one_vehicle, whole
 
 E = 12
 MODEL = LookModel(between=0.05, view=0.02, tracklet=0.01, crop=0.004, n_directions=E)
@@ -42,13 +42,13 @@ def test_it_is_the_likelihood_ratio_of_the_gaussian_model(seed, n_first, n_secon
     expected = (
         log_likelihood(joint, both) - log_likelihood(known, views) - log_likelihood(np.array([[b + v + t + crop]]), both[:1])
     )
-    found = gaussian_nats(probe, gallery(first, second, same="c0"), MODEL)
+    found = gaussian_nats(probe, [Looks.of(gallery(first, second))], "c0", MODEL)[0]
     assert found == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
 def test_no_look_alone_speaks_against_a_vehicle_for_sure():
     unlike = gallery(*(-drawn(9) for _ in range(4)))
-    assert gaussian_nats(drawn(9)[0], unlike, MODEL) < -10.0
+    assert gaussian_nats(drawn(9)[0], [Looks.of(unlike)], None, MODEL)[0] < -10.0
     assert nats_of_one_vehicle(drawn(9)[0], unlike, MODEL) == pytest.approx(np.log(0.02), abs=0.01)
 
 

@@ -6,9 +6,10 @@ from uuid import UUID
 import numpy as np
 
 from retrieval import galleries as remembered
-from retrieval.galleries import GalleryIndex, _n_bytes, gallery_of
+from retrieval.galleries import GalleryIndex, _n_bytes
 from retrieval.index import Point, Sighting
 from retrieval.memory import MemoryIndex
+from retrieval.tracklet_views import gallery_of
 from retrieval.whereabouts import Clocks
 
 SPACE = ("e@1", 4)
@@ -25,6 +26,13 @@ async def filled(*points, **given):
     return index
 
 
+async def reopened(*points):
+    """Over an index that has points already."""
+    before = MemoryIndex()
+    await before.upsert(points, cursor=1)
+    return GalleryIndex(before)
+
+
 async def test_a_new_view_of_a_tracklet_is_seen_although_the_others_were_remembered():
     index = await filled(point(1, "t"))
     assert len((await index.views_of(SPACE, ["t"]))["t"].sightings) == 1
@@ -37,6 +45,70 @@ async def test_a_forgotten_tracklet_is_not_remembered():
     await index.views_of(SPACE, ["t"])
     assert await index.delete("t") == 1
     assert await index.views_of(SPACE, ["t"]) == {}
+
+
+class Counting(MemoryIndex):
+    """Tells how often tracklets were read."""
+
+    def __init__(self):
+        super().__init__()
+        self.n_read = 0
+
+    async def points_of_many(self, tracklets, **given):
+        self.n_read += 1
+        return await super().points_of_many(tracklets, **given)
+
+
+async def test_what_goes_into_an_index_that_was_empty_is_not_read_again():
+    index = GalleryIndex(before := Counting())
+    await index.upsert([point(1, "t"), point(2, "u")], cursor=1)
+    await index.upsert([point(3, "t", at=5), point(1, "t", at=9)], cursor=2)  # one more, and one that came again, later
+    views = await index.views_of(SPACE, ["t", "u"])
+    assert [(one.at, name.int) for one, name in zip(views["t"].sightings, views["t"].ids, strict=True)] == [(5, 3), (9, 1)]
+    assert before.n_read == 0
+    assert [hit.sighting.at for hit in await index.hits([(UUID(int=3), 0.5), (UUID(int=1), 0.4)], {})] == [5, 9]
+
+
+async def test_what_an_older_index_has_is_read_before_new_views_are_added_to_it():
+    before = Counting()
+    await before.upsert([point(1, "t")], cursor=1)
+    index = GalleryIndex(before)
+    await index.upsert([point(2, "t", at=5), point(3, "u")], cursor=2)
+    assert [len((await index.views_of(SPACE, [name]))[name].ids) for name in ("t", "u")] == [2, 1]
+    assert before.n_read == 2
+    await index.upsert([point(4, "t", at=6)], cursor=3)
+    assert len((await index.views_of(SPACE, ["t"]))["t"].ids) == 3
+    assert before.n_read == 2
+
+
+async def test_a_point_that_is_another_tracklets_now_is_no_more_the_first_ones():
+    index = await filled(point(1, "t"), point(2, "t", at=5))
+    await index.upsert([point(1, "u")], cursor=2)
+    views = await index.views_of(SPACE, ["t", "u"])
+    assert {name: [one.int for one in each.ids] for name, each in views.items()} == {"t": [2], "u": [1]}
+
+
+async def test_what_is_known_of_a_vehicle_follows_its_tracklets():
+    index = await filled(point(1, "t"), point(2, "u", camera="b"))
+
+    async def known(*tracklets):
+        vehicles, _ = await index.vehicles(SPACE, {"v": tracklets})
+        return vehicles["v"].at.tolist(), vehicles["v"].together.looks.cameras
+
+    assert await known("t", "u", "later") == ([0, 0], ("a", "b"))
+    await index.upsert([point(3, "u", at=5, camera="b"), point(4, "later", at=9)], cursor=2)
+    assert await known("t", "u", "later") == ([0, 0, 5, 9], ("a", "b"))
+    assert await known("t") == ([0], ("a",))
+    await index.delete("t")
+    assert await known("t", "u") == ([0, 5], ("b",))
+    assert not await index.sightings([UUID(int=1)])
+
+
+async def test_whether_there_are_others_is_known_of_an_index_that_was_empty():
+    index = await filled(point(1, "t"), point(2, "u"))
+    assert not index.may_have_others({"t": "v", "u": "v"})
+    assert index.may_have_others({"t": "v"})
+    assert (await reopened(point(1, "t"))).may_have_others({"t": "v"})
 
 
 async def test_what_is_remembered_is_bounded_and_read_again():
@@ -103,5 +175,5 @@ async def test_a_deletion_whose_caller_is_gone_is_noticed_all_the_same():
 async def test_of_more_views_than_one_question_may_read_the_first_named_are_read(monkeypatch):
     monkeypatch.setattr(remembered, "MOST_VIEWS", 2)
     monkeypatch.setattr(remembered, "CHUNK", 1)
-    index = await filled(point(1, "b"), point(2, "a"), point(3, "c"))
+    index = await reopened(point(1, "b"), point(2, "a"), point(3, "c"))
     assert set(await index.views_of(SPACE, ["c", "a", "b"])) == {"c", "a"}

@@ -19,6 +19,21 @@ async def test_new_assignments_are_seen_without_reading_the_old_again(seen):
     assert (await identities.at(await moment(seen))).vehicle_of == {"t1": "v1", "t2": "v1"}
 
 
+async def test_what_is_brought_up_to_date_is_what_is_read_anew(seen, monkeypatch):
+    monkeypatch.setattr("retrieval.layered.MOST_CHANGES", 3)
+    identities, before = Identities(seen.log, "street"), []
+    for n in range(12):
+        await seen.assign(f"t{n % 5}", f"v{n * 7 % 4}", at_s=n)
+        before.append((await moment(seen), await identities.at(await moment(seen))))
+        anew = await Identities(seen.log, "street").at(await moment(seen))
+        known = before[-1][1]
+        assert dict(known.vehicle_of) == dict(anew.vehicle_of)
+        assert dict(known.tracklets_of) == dict(anew.tracklets_of)
+        assert len(known.tracklets_of) == len(dict(known.tracklets_of))
+    for then, known in before:  # what was given out stays as it was
+        assert dict(known.vehicle_of) == dict((await Identities(seen.log, "street").at(then)).vehicle_of)
+
+
 async def test_a_correction_replaces_what_it_supersedes_whatever_its_time(seen):
     identities = Identities(seen.log, "street")
     wrong = await seen.assign("t1", "wrong", at_s=50)

@@ -68,6 +68,19 @@ async def test_the_nearest_come_first_with_their_cosines(index):
     assert await tracklets(index, [1, 0], limit=2) == ["east", "between"]
 
 
+async def test_the_nearest_are_told_by_their_names_too_and_what_those_are(index):
+    await index.upsert([a_point(1, [1, 0], "east"), a_point(2, [0, 1], "north"), a_point(3, [3, 4], "between")], cursor=3)
+    near = await index.nearest("colour@1", np.array([1, 0], np.float32), limit=2)
+    assert [name.int for name, _ in near] == [1, 3]
+    assert [cosine for _, cosine in near] == pytest.approx([1.0, 0.6], abs=1e-6)
+    where = Where(tracklets=("north",))
+    assert [name.int for name, _ in await index.nearest("colour@1", np.array([1, 0], np.float32), limit=2, where=where)] == [2]
+    assert await index.nearest("other@1", np.array([1, 0], np.float32), limit=2) == []
+    found = await index.sightings([UUID(int=2), UUID(int=3), UUID(int=9)])
+    assert {name.int: one.tracklet for name, one in found.items()} == {2: "north", 3: "between"}
+    assert await index.sightings([]) == {}
+
+
 async def test_a_probe_of_any_length_gives_the_same_cosines(index):
     await index.upsert([a_point(1, [3, 4])], cursor=1)
     assert (await index.search("colour@1", np.array([5, 0], np.float32), limit=1))[0].cosine == pytest.approx(0.6, abs=1e-6)

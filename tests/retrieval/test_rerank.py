@@ -35,7 +35,7 @@ def place(to_view_m, *, is_seen=True, is_parked=False, seen_s=60, where="A12"):
 
 
 def ranking(candidates, near=None, kind=None, **given):
-    return rerank(candidates, Probe(near=Anchor() if near is None else near, kind=kind, **given), one_way_m, WEIGHTS)
+    return rerank(candidates, Probe(near=Anchor() if near is None else near, kind=kind, **given), one_way_m, WEIGHTS).told()
 
 
 def order(ranked):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from retrieval.columns import ShotTable, columns_of
 from retrieval.context import Shot
 from retrieval.index import Sighting
 from retrieval.strays import LONGEST_US, likely_vehicles, stray_groups
@@ -16,6 +17,11 @@ def sighting(tracklet, at_s, box=PLACE, camera="a"):
 
 def shot(camera, at_s):
     return Shot(tracklet="t", camera=camera, at=at_s * SECOND)
+
+
+def likely(stray, looks, of_vehicle):
+    seen = ShotTable([columns_of(of_vehicle[name]) for name in looks])
+    return likely_vehicles(stray, list(looks.values()), list(looks), seen)
 
 
 def test_tracklets_at_one_place_of_one_picture_are_one_thing():
@@ -39,10 +45,10 @@ def test_a_tracklet_that_moves_stays_one():
 def test_a_stray_is_who_looks_like_it_unless_the_camera_saw_that_one_as_somebody_else():
     of_vehicle = {"v": [shot("b", 0), shot("b", 100)], "w": [shot("b", 0), shot("a", 50), shot("b", 100)]}
     stray = [shot("a", 40), shot("a", 60)]
-    found = likely_vehicles(stray, {"v": 12.0, "w": 14.0}, of_vehicle)
+    found = likely(stray, {"v": 12.0, "w": 14.0}, of_vehicle)
     assert found["v"] > 0.9
     assert found.get("w", 0.0) < 0.1
 
 
 def test_a_stray_that_looks_like_nobody_is_nobody():
-    assert likely_vehicles([shot("a", 40)], {"v": -20.0}, {"v": [shot("b", 0), shot("b", 100)]}) == {}
+    assert likely([shot("a", 40)], {"v": -20.0}, {"v": [shot("b", 0), shot("b", 100)]}) == {}

@@ -16,7 +16,7 @@ from retrieval.appearance import ONE
 from retrieval.context import Anchor
 from retrieval.embedder import Embedders
 from retrieval.galleries import GalleryIndex
-from retrieval.identities import Assigned, Identities
+from retrieval.identities import Assigned, Identities, assignments_of
 from retrieval.index import Point
 from retrieval.ingest import point_of
 from retrieval.memory import MemoryIndex
@@ -35,8 +35,7 @@ from twin.evaluation.search_probes import Probe, chosen, passages_of, whole, wit
 from twin.evaluation.tracklet_truth import Labelled, TrackletTruth
 from twin.events.codec import from_json
 from twin.events.envelope import FactEvent, ObservationEvent
-from twin.events.facts import TrackletAssigned
-from twin.events.ids import Micros, TrackletId, VehicleId
+from twin.events.ids import TrackletId, VehicleId
 from twin.events.observations import FrameObserved, TrackletEmbedded
 from twin.log.memory import MemoryLog
 from twin.log.port import FoldCommit
@@ -98,7 +97,7 @@ class _TrackletIdentities:
     """Whom the twin took each tracklet for, with nothing taken out."""
 
     def __init__(self, run: Path) -> None:
-        self._assigned = _assignments(_facts(run / "facts.jsonl"))
+        self._assigned = assignments_of(_facts(run / "facts.jsonl"))
         self._tracklets: dict[TrackletId, Labelled] = {}
 
     def add(self, event: ObservationEvent) -> None:
@@ -145,17 +144,6 @@ def _facts(path: Path) -> list[FactEvent]:
         raise BadInput(f"there is no '{path}'; twin fuse --out writes it")
     with path.open("rb") as lines:
         return [event for line in lines if isinstance(event := from_json(line), FactEvent)]
-
-
-def _assignments(facts: Sequence[FactEvent]) -> dict[TrackletId, VehicleId]:
-    gone = {name for fact in facts for name in fact.supersedes}
-    last = dict[TrackletId, tuple[Micros, VehicleId]]()
-    for fact in facts:
-        if isinstance(fact.payload, TrackletAssigned) and fact.id not in gone:
-            told = fact.occurred_at, fact.payload.vehicle
-            if told[0] >= last.get(fact.payload.tracklet, told)[0]:
-                last[fact.payload.tracklet] = told
-    return {name: vehicle for name, (_, vehicle) in last.items()}
 
 
 async def _opened(

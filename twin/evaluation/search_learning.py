@@ -99,7 +99,7 @@ async def _searches(case: SearchCase) -> list[tuple[bool, Search]]:
         anchor = Anchor(camera=probe.view.camera, at=clocks.corrected(probe.view.camera, probe.at))
         for near in (Anchor(), anchor):
             looked_up = await case.search.looked_up(probe.view.embedder, vector, question_of(case, probe, near))
-            told = tuple(evidence(one, looked_up.asked, case.search.distance_m) for one in looked_up.candidates)
+            told = tuple(evidence(looked_up.candidates, looked_up.asked, case.search.distance_m))
             right = tuple(case.right_of.get(one.vehicle) == probe.passage.vehicle for one in looked_up.candidates)
             found.append((near != Anchor(), Search(evidence=told, is_right=right)))
     return found

@@ -164,7 +164,7 @@ def _rank(case: SearchCase, known: _Known, one: _Asked, vector: Vector, looked_u
     one.stages["visual"] = _Found(precision=_precision(is_right[order]), rank=_first(is_right[order]))
     nats = _own_nats(known, space, whole(vector), asked.near, weights.look_of(space[0]))
     likely = {name: each.likely for each in looked_up.strays for name in each.tracklets}
-    found = [evidence(each, asked, case.search.distance_m) for each in candidates]
+    found = evidence(candidates, asked, case.search.distance_m)
     for name, terms in _terms(terms_of(weights, asked.near)).items():
         scores = [each.score(terms) for each in found]
         chances = probabilities(scores, terms.nobody)

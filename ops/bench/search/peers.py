@@ -14,7 +14,7 @@ from .workload import N_COMPONENTS, Probe, Views
 class FaissFlat:
     """FAISS, exact; cameras and times in arrays beside it, a filter is a selection of ids."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, n: int) -> None:
         self._faiss: Any = importlib.import_module("faiss")
         self._faiss.omp_set_num_threads(1)
         self._index = self._made()
@@ -63,7 +63,7 @@ class FaissHnsw(FaissFlat):
 class Milvus:
     """milvus-lite, by pymilvus's client; its own choice of index."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, n: int) -> None:
         pymilvus: Any = importlib.import_module("pymilvus")
         kind = pymilvus.DataType
         self._client = pymilvus.MilvusClient(str(folder / "milvus.db"))

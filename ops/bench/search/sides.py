@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import qdrant_edge as qdrant
 
-from retrieval.appearance import Ints, LookModel, Shots, nats_of_one_vehicle, whole
-from retrieval.context import Anchor, Shot
-from retrieval.index import EVERYWHERE, Match, Point, Sighting, Where
+from retrieval.context import Anchor, Place
+from retrieval.embedder import Embedders
+from retrieval.galleries import GalleryIndex
+from retrieval.identities import Identities
+from retrieval.index import EVERYWHERE, Point, Sighting, Where
+from retrieval.places import CameraDistances
 from retrieval.qdrant import QdrantIndex
-from retrieval.reciprocal import agreement
-from retrieval.rerank import Candidate, rerank
-from retrieval.rerank import Probe as AskedFor
-from retrieval.weights import Weights
-from twin.events.ids import CameraId, CropId, SiteId, TrackletId, VehicleId
+from retrieval.question import Question
+from retrieval.search import MOST_DEPTH, VehicleSearch
+from retrieval.whereabouts import Whereabouts
+from site_models.generate import generate
+from twin.events.envelope import FactEvent
+from twin.events.facts import TrackletAssigned
+from twin.events.ids import CameraId, CropId, TrackletId, VehicleId
+from twin.log.memory import MemoryLog
+from twin.log.port import FoldCommit
+from twin.projections.moment import Moment
+from twin.projections.timeline import Timeline
 
-from .workload import N_COMPONENTS, Probe, Views, id_of, number_of
+from .workload import N_CAMERAS, N_COMPONENTS, START_AT, Probe, Views, id_of, n_vehicles, number_of
 
 EMBEDDER = "bench@1"
 
@@ -46,81 +55,103 @@ class Side(Protocol):
 
 
 class Ours:
-    """The port, as search asks it, and the ranking of what it gives."""
+    """Search as the service asks it: vehicles by all their views, ranked, with reasons for a page of ten.
 
-    def __init__(self, folder: Path) -> None:
+    Each vehicle has a tracklet before each camera, assigned by facts in a log in memory, which is not counted as the index's.
+    """
+
+    def __init__(self, folder: Path, n: int) -> None:
         self._loop = asyncio.new_event_loop()
-        self._index = self._loop.run_until_complete(QdrantIndex.open(folder / "street"))
+        self._site = generate(n_cameras=N_CAMERAS, n_stalls=100, n_levels=1, overlap=0.2, seed=1)
+        self._names = [camera.id for camera in self._site.cameras]
+        self._index = GalleryIndex(self._loop.run_until_complete(QdrantIndex.open(folder / self._site.name)))
+        log = MemoryLog()
+        self._known_at = self._loop.run_until_complete(self._assign(log, n))
+        distances, name = CameraDistances(self._site), self._site.name
+        whereabouts = _Nowhere(log, Timeline(log, self._site), distances)
+        identities = Identities(log, name)
+        self._search = VehicleSearch(name, self._index, identities, whereabouts, distances, Embedders())
+        self._loop.run_until_complete(identities.at(Moment(at=None, known_at=self._known_at)))
+
+    async def _assign(self, log: MemoryLog, n: int) -> int:
+        token, n_facts = await log.acquire(self._site.name, "bench"), 0
+        for vehicle in range(n_vehicles(n)):
+            facts = tuple(
+                FactEvent(
+                    site=self._site.name,
+                    fold_version="bench",
+                    cause=vehicle,
+                    ordinal=ordinal,
+                    occurred_at=START_AT,
+                    payload=TrackletAssigned(
+                        tracklet=_tracklet(camera, vehicle), camera=camera, vehicle=VehicleId(f"v{vehicle}")
+                    ),
+                )
+                for ordinal, camera in enumerate(self._names)
+            )
+            await log.commit(FoldCommit(token=token, after=0, cursor=0, facts=facts))
+            n_facts += len(facts)
+        return n_facts
 
     def add(self, views: Views) -> None:
         """See ``Side``."""
-        self._loop.run_until_complete(self._index.upsert(_points(views), cursor=views.first + 1))
+        self._loop.run_until_complete(self._index.upsert(self._points(views), cursor=views.first + 1))
 
     def ready(self) -> None:
         """See ``Side``."""
 
     def search(self, probe: Probe, limit: int, *, is_filtered: bool) -> Any:
-        """See ``Side``."""
-        where = EVERYWHERE
+        """See ``Side``; the limit is search's own: it ranks so many vehicles."""
+        where, camera = EVERYWHERE, self._names[probe.camera]
         if is_filtered:
-            where = Where(cameras=(CameraId(f"c{probe.camera}"),), from_at=probe.from_at, until_at=probe.until_at)
-        found = self._index.search(EMBEDDER, probe.vector, limit=limit, where=where, with_vectors=True)
-        matches = self._loop.run_until_complete(found)
-        return matches, reranked(matches, probe)
+            where = Where(cameras=(camera,), from_at=probe.from_at, until_at=probe.until_at)
+        near = Anchor(camera=camera, at=probe.from_at)
+        question = Question(moment=Moment(at=None, known_at=self._known_at), near=near, where=where)
+        return probe, where, self._loop.run_until_complete(self._search.by_vector(EMBEDDER, probe.vector, question))
 
     def numbers(self, answer: Any) -> list[int]:
         """By the cosine: what the ranking makes of it is another question than whether the nearest were found."""
-        return [int(match.sighting.crop or "-1") for match in answer[0]]
+        probe, where, found = answer
+        assert found.ranked, "nothing was found"
+        near = self._index.nearest(EMBEDDER, probe.vector, limit=MOST_DEPTH, where=where)
+        return [number_of(name) for name, _ in self._loop.run_until_complete(near)]
+
+    def _points(self, views: Views) -> list[Point]:
+        points = list[Point]()
+        for i, (vehicle, camera, at) in enumerate(zip(views.vehicles, views.cameras, views.at, strict=True)):
+            sighting = Sighting(
+                site=self._site.name,
+                camera=self._names[camera],
+                tracklet=_tracklet(self._names[camera], int(vehicle)),
+                at=int(at),
+                kind="car",
+                quality=0.5,
+                embedder=EMBEDDER,
+                crop=CropId(f"{views.first + i:064x}"),
+                colour="white",
+                colour_score=0.5,
+                box_px=(100.0, 100.0, 200.0, 160.0),
+            )
+            points.append(Point(id=id_of(views.first + i), vector=np.ascontiguousarray(views.vectors[i]), sighting=sighting))
+        return points
 
 
-def reranked(matches: Sequence[Match], probe: Probe) -> Any:
-    """What search does with the nearest views; here, and nowhere else, the bench calls the ranking.
+class _Nowhere(Whereabouts):
+    """Where the twin had vehicles at a time is a read of the past, which `twin bench timetravel` measures; here, nowhere."""
 
-    Looks by the views that were found, not by all of each vehicle: those the service has in memory.
-    """
-    asked, shots, seen = whole(probe.vector), dict[str, list[Shot]](), dict[str, list[Ints]]()
-    vectors = [whole(match.vector) for match in matches if match.vector is not None]
-    shares = agreement(asked, np.stack(vectors)).tolist() if vectors else []
-    for match, vector in zip(matches, vectors, strict=True):
-        one = match.sighting
-        shot = Shot(tracklet=one.tracklet, camera=one.camera, at=one.at, look=match.cosine, crop=one.crop, kind=one.kind)
-        shots.setdefault(one.tracklet, []).append(shot)
-        seen.setdefault(one.tracklet, []).append(vector)
-    best = dict[str, float]()
-    for match, share in zip(matches, shares, strict=True):
-        best[match.sighting.tracklet] = max(share, best.get(match.sighting.tracklet, 0.0))
-    candidates = [
-        Candidate(
-            vehicle=VehicleId(name),
-            shots=tuple(shots[name]),
-            look=nats_of_one_vehicle(asked, _gallery(shots[name], seen[name]), MODEL),
-            reciprocal=best[name],
-            n_views=len(shots[name]),
-        )
-        for name in shots
-    ]
-    anchor = Anchor(camera=CameraId(f"c{probe.camera}"), at=probe.from_at)
-    asked_for = AskedFor(near=anchor, itself_from=MODEL.itself_from)
-    return rerank(candidates, asked_for, lambda one, other: 0.0 if one == other else 100.0, WEIGHTS)
+    async def places(self, moment: Moment, camera: CameraId) -> Mapping[VehicleId, Place]:
+        """See ``Whereabouts``."""
+        return {}
 
 
-MODEL, WEIGHTS = LookModel(), Weights()
-
-
-def _gallery(shots: Sequence[Shot], vectors: Sequence[Ints]) -> list[Shots]:
-    by_camera = dict[CameraId, list[Ints]]()
-    for shot, vector in zip(shots, vectors, strict=True):
-        by_camera.setdefault(shot.camera, []).append(vector)
-    return [
-        Shots(camera=name, total=np.add.reduce(each), n_tracklets=len(each), n_views=len(each))
-        for name, each in sorted(by_camera.items())
-    ]
+def _tracklet(camera: CameraId, vehicle: int) -> TrackletId:
+    return TrackletId(f"{camera}.1.{vehicle}")
 
 
 class Bare:
     """Qdrant Edge by its own calls: ids and scores only."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, n: int) -> None:
         (folder / "bare").mkdir()
         vectors = qdrant.EdgeVectorParams(size=N_COMPONENTS, distance=qdrant.Distance.Cosine)
         self._shard = qdrant.EdgeShard.create(str(folder / "bare"), qdrant.EdgeConfig(vectors=vectors, max_search_threads=1))
@@ -151,22 +182,3 @@ class Bare:
     def numbers(self, answer: Any) -> list[int]:
         """See ``Side``."""
         return [number_of(one.id) for one in answer]
-
-
-def _points(views: Views) -> list[Point]:
-    points = list[Point]()
-    for i in range(len(views.vectors)):
-        sighting = Sighting(
-            site=SiteId("street"),
-            camera=CameraId(f"c{views.cameras[i]}"),
-            tracklet=TrackletId(f"t{views.vehicles[i]}"),
-            at=int(views.at[i]),
-            kind="car",
-            quality=0.5,
-            embedder=EMBEDDER,
-            crop=CropId(str(views.first + i)),
-            colour="white",
-            colour_score=0.5,
-        )
-        points.append(Point(id=id_of(views.first + i), vector=np.ascontiguousarray(views.vectors[i]), sighting=sighting))
-    return points

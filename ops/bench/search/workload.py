@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 N_COMPONENTS, VIEWS_A_VEHICLE, N_CAMERAS, CHUNK = 512, 50, 20, 1_000
 _SPREAD = 0.65  # of a view around its vehicle, so that two views of one have a cosine of about 0.7
-START_AT, DAY_US = 1_767_225_600_000_000, 86_400_000_000
+START_AT, DAY_US, PASSAGE_US = 1_767_225_600_000_000, 86_400_000_000, 20_000_000
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -36,25 +36,32 @@ class Probe(NamedTuple):
     until_at: int
 
 
+def n_vehicles(n: int) -> int:
+    """Of how many vehicles ``n`` views are."""
+    return max(1, n // VIEWS_A_VEHICLE)
+
+
 def chunks(n: int) -> Iterator[Views]:
     """All ``n`` views, a thousand at a time; any of them alone is the same."""
-    n_vehicles = max(1, n // VIEWS_A_VEHICLE)
     for first in range(0, n, CHUNK):
         draw = np.random.default_rng((1, n, first))
-        vehicles = draw.integers(n_vehicles, size=min(CHUNK, n - first))
+        vehicles = draw.integers(n_vehicles(n), size=min(CHUNK, n - first))
+        cameras = draw.integers(N_CAMERAS, size=len(vehicles))
+        # A camera sees a vehicle for seconds, some time of the day.
+        passed = (vehicles * 40_503 + cameras * 7_919) * 15_485_863 % (DAY_US // PASSAGE_US) * PASSAGE_US
         yield Views(
             first=first,
             vectors=_around(vehicles, draw),
             vehicles=vehicles,
-            cameras=draw.integers(N_CAMERAS, size=len(vehicles)),
-            at=START_AT + draw.integers(DAY_US, size=len(vehicles)),
+            cameras=cameras,
+            at=START_AT + passed + draw.integers(PASSAGE_US, size=len(vehicles)),
         )
 
 
 def probes(n: int, n_probes: int) -> list[Probe]:
     """Of vehicles that are stored; filtered to one of the cameras and a half of the day, a fortieth of the views."""
     draw = np.random.default_rng((2, n))
-    vectors = _around(draw.integers(max(1, n // VIEWS_A_VEHICLE), size=n_probes), draw)
+    vectors = _around(draw.integers(n_vehicles(n), size=n_probes), draw)
     starts = START_AT + draw.integers(DAY_US // 2, size=n_probes)
     cameras = draw.integers(N_CAMERAS, size=n_probes)
     return [Probe(vectors[i], int(cameras[i]), int(starts[i]), int(starts[i] + DAY_US // 2)) for i in range(n_probes)]
