@@ -178,13 +178,13 @@ class VehicleSearch:
         mutual = await asyncio.to_thread(agreements, seen.probe, matches[:N_RECIPROCAL], assigned)
         candidates = await asyncio.to_thread(compared, seen, tracklets, places, mutual)
         asked = Probe(near=question.near, kind=question.kind, itself_from=seen.model.itself_from)
-        ranked = await asyncio.to_thread(rerank, candidates, asked, self._distances.metres, self.weights)
+        ranked = await asyncio.to_thread(rerank, candidates, asked, self._distances.metres, self.weights.of(embedder))
         lone = await self._lone(embedder, seen, matches, ranked, tracklets, assigned)
         if question.skip:
             lone = []  # told on the first page
         seen.views |= await self._index.views_of(space, (one.tracklet for one in lone))
         lone = [one for one in lone if one.tracklet in seen.views]  # some may have been erased meanwhile
-        n_vehicles, terms = max(1, len(assigned.tracklets_of)), terms_of(self.weights, question.near)
+        n_vehicles, terms = max(1, len(assigned.tracklets_of)), terms_of(self.weights.of(embedder), question.near)
         strays = await asyncio.to_thread(strays_of, seen, lone, candidates, tracklets, terms, n_vehicles)
         return LookedUp(asked=asked, candidates=candidates, ranked=ranked, strays=strays)
 
