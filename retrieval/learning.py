@@ -6,17 +6,18 @@ Looks: the variances of ``LookModel`` by moments. Weights: those that give the r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
 from retrieval.appearance import ONE, LookModel
 from retrieval.rerank import Evidence
-from retrieval.weights import Terms
+from retrieval.weights import Terms, scaled
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,6 +28,10 @@ PRIOR_SIGMA, PRIOR_SIGMA_FACTOR = 1.5, 0.5
 """How far learned nats of a class, and factors, are from those set by hand, before anything is learned."""
 NOBODY_SHARE = 0.03
 """Of searches, in how many the vehicle is taken to be unknown to the twin."""
+LEAST_TEMPER, MOST_TEMPER = 0.25, 2.0
+"""By how much weights may be made less, or more, sure than they came out."""
+TEMPER_SIGMA = 0.5
+"""How far the logarithm of that is from none, before anything is learned."""
 
 _LEAST_VARIANCE = 1e-4
 _LEAST_VIEW = 0.1
@@ -52,7 +57,7 @@ def learned_terms(searches: Sequence[Search], prior: Terms, *, anchored: bool) -
     Args:
         anchored: whether the searches had an anchor; else only what needs none is learned.
     """
-    names = _names(prior, anchored)
+    names = _names(prior, anchored=anchored)
     start = np.array([_value(prior, name) for name in names])
     sigma = np.array([PRIOR_SIGMA_FACTOR if len(name) == 1 and name[0] in FACTORS else PRIOR_SIGMA for name in names])
     rows = [(_matrix(one, names), np.array(one.is_right)) for one in searches if one.evidence]
@@ -63,8 +68,7 @@ def learned_terms(searches: Sequence[Search], prior: Terms, *, anchored: bool) -
         slope = (x - start) / sigma**2
         for matrix, right in rows:
             scores = matrix @ x
-            for share, is_right in ((1.0 - NOBODY_SHARE, right), (NOBODY_SHARE, np.zeros_like(right))):
-                known = np.ones(len(right), bool) if is_right.any() else ~right
+            for share, known, is_right in _outcomes(right):
                 value, gradient = _surprise(scores[known], matrix[known], is_right[known], float(x[nobody]), nobody)
                 total += share * value
                 slope = slope + share * gradient
@@ -72,6 +76,53 @@ def learned_terms(searches: Sequence[Search], prior: Terms, *, anchored: bool) -
 
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[_bounds(name) for name in names])
     return _with(prior, dict(zip(names, found.x.tolist(), strict=True)))
+
+
+def tempered_terms(groups: Sequence[Sequence[Search]], prior: Terms, *, anchored: bool) -> Terms:
+    """Weights of all groups of searches together, as sure as such weights are right in a group that they were not learned from.
+
+    Each group is left out once, and what the others teach is tried on it; see ``learned_temper``. Of a single group as
+    ``learned_terms``.
+    """
+    terms = learned_terms([search for group in groups for search in group], prior, anchored=anchored)
+    if len(groups) < 2:
+        return terms
+    tried = list[tuple[Search, Terms]]()
+    for left_out, group in enumerate(groups):
+        rest = [search for number, other in enumerate(groups) if number != left_out for search in other]
+        of_rest = learned_terms(rest, prior, anchored=anchored)
+        tried += [(one, of_rest) for one in group]
+    tempered = scaled(terms, learned_temper(tried))
+    return _with(tempered, {name: _value(tempered, name) for name in _names(tempered, anchored=True)})
+
+
+def learned_temper(tried: Iterable[tuple[Search, Terms]]) -> float:
+    """The factor on all nats that makes right answers most probable: ranks stay, and what was learned by heart is not told as
+    known; 1 from no search.
+
+    Args:
+        tried: searches, each with weights that were not learned from it.
+
+    Source: Guo et al., "On calibration of modern neural networks" (2017), on temperature scaling.
+    """
+    known = [
+        (np.array([each.score(terms) for each in one.evidence]), np.array(one.is_right), terms.nobody)
+        for one, terms in tried
+        if one.evidence
+    ]
+
+    def loss(log_factor: float) -> float:
+        factor, total = float(np.exp(log_factor)), 0.5 * (log_factor / TEMPER_SIGMA) ** 2
+        for scores, right, nobody in known:
+            for share, rows, is_right in _outcomes(right):
+                total += share * _improbable(factor * scores[rows], is_right[rows], factor * nobody)
+        return total
+
+    if not known:
+        return 1.0
+    bounds = float(np.log(LEAST_TEMPER)), float(np.log(MOST_TEMPER))
+    found: Any = minimize_scalar(loss, bounds=bounds, method="bounded")
+    return round(float(np.exp(found.x)), 4)
 
 
 def learned_looks(
@@ -136,7 +187,7 @@ def _views(units: Floats, vehicles: Ints, cameras: Ints) -> tuple[Floats, Ints, 
 _Name = tuple[str, ...]
 
 
-def _names(terms: Terms, anchored: bool) -> list[_Name]:
+def _names(terms: Terms, *, anchored: bool) -> list[_Name]:
     classes = CLASSES if anchored else ("kind",)
     of_classes = [(group, one) for group in classes for one in sorted(getattr(terms, group))]
     return [*((one,) for one in FACTORS), ("nobody",), *of_classes]
@@ -162,6 +213,20 @@ def _times(found: Evidence, name: _Name) -> float:
         return 0.0
     told = found.drive.reach if name[0] == "reach" and found.drive is not None else getattr(found, name[0], None)
     return float(told == name[1])
+
+
+def _outcomes(right: NDArray[np.bool_]) -> list[tuple[float, NDArray[np.bool_], NDArray[np.bool_]]]:
+    """What a search teaches: its share, which vehicles the twin knows, and who of them is right; as it was, and with the right
+    ones unknown to the twin."""
+    every, none = np.ones(len(right), bool), np.zeros_like(right)
+    return [(1.0 - NOBODY_SHARE, every if right.any() else ~right, right), (NOBODY_SHARE, ~right, none)]
+
+
+def _improbable(scores: Floats, right: NDArray[np.bool_], nobody: float) -> float:
+    """-ln of the probability of who is right, together, or of nobody."""
+    most = max(float(scores.max(initial=-np.inf)), nobody)
+    shares, none = np.exp(scores - most), float(np.exp(nobody - most))
+    return float(np.log(shares.sum() + none) - np.log(shares[right].sum() if right.any() else none))
 
 
 def _surprise(scores: Floats, matrix: Floats, right: NDArray[np.bool_], nobody: float, column: int) -> tuple[float, Floats]:

@@ -166,14 +166,14 @@ class VehicleSearch:
         tracklets = _tracklets(chosen, assigned, where)
         seen = await self._seen(embedder, probe, replace(question, where=where), hits, tracklets, clocks)
         asked = Probe(near=question.near, kind=question.kind, itself_from=seen.model.itself_from)
-        ranking = await asyncio.to_thread(self._ranked, seen, asked, places)
+        ranking = await asyncio.to_thread(self._ranked, self.weights.of(embedder), seen, asked, places)
         lone = [] if question.skip else await self._lone(embedder, seen, ranking, assigned)  # told on the first page
         strays = list[Stray]()
         if lone:
             names = {one.tracklet for one in lone}
             seen.views = await self._index.views_of((embedder, len(probe)), names)
             lone = [one for one in lone if one.tracklet in seen.views]  # some may have been erased meanwhile
-            n_vehicles, terms = max(1, len(assigned.tracklets_of)), terms_of(self.weights, question.near)
+            n_vehicles, terms = max(1, len(assigned.tracklets_of)), terms_of(self.weights.of(embedder), question.near)
             strays = await asyncio.to_thread(strays_of, seen, lone, ranking.candidates, terms, n_vehicles)
         return LookedUp(asked=asked, candidates=ranking.candidates, ranking=ranking, strays=strays)
 
@@ -222,9 +222,9 @@ class VehicleSearch:
             words=self._index.words,
         )
 
-    def _ranked(self, seen: Seen, asked: Probe, places: Mapping[VehicleId, Place]) -> Ranking:
+    def _ranked(self, weights: Weights, seen: Seen, asked: Probe, places: Mapping[VehicleId, Place]) -> Ranking:
         candidates = compared(seen, places, agreements(seen.probe, seen.hits[:N_RECIPROCAL]))
-        return rerank(candidates, asked, self._distances.metres, self.weights)
+        return rerank(candidates, asked, self._distances.metres, weights)
 
     async def _lone(self, embedder: str, seen: Seen, ranking: Ranking, assigned: Assigned) -> list[Sighting]:
         """Sightings of no vehicle: those near to the probe, and those near to all that is known of the likeliest vehicle.

@@ -8,16 +8,20 @@ P(v) = exp(s_v) / (exp(s_nobody) + sum of exp(s_u)), which is a probability if t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import exp, fsum
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from retrieval.appearance import LookModel
 from twin.errors import BadInput
 
 SCHEMA = "twin.search_weights/1"
+
+T = TypeVar("T")
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -57,12 +61,23 @@ ANCHORED = Terms(
 )
 
 
+class Temper(Struct, frozen=True, kw_only=True):
+    """By how much answers are told more or less surely where views are of one embedder: a factor on all nats.
+
+    Attributes:
+        free, anchored: as of ``Weights``.
+    """
+
+    free: float = 1.0
+    anchored: float = 1.0
+
+
 class Weights(Struct, frozen=True, kw_only=True):
     """All that ranking rests on.
 
     Attributes:
         free, anchored: without, and with, where and when the probe was seen.
-        looks: by embedder, "name@version".
+        looks, tempers: by embedder, "name@version".
         learned_from: in words: which site, which time, how many probes.
     """
 
@@ -70,6 +85,7 @@ class Weights(Struct, frozen=True, kw_only=True):
     free: Terms = FREE
     anchored: Terms = ANCHORED
     looks: dict[str, LookModel] = field(default_factory=dict[str, LookModel])
+    tempers: dict[str, Temper] = field(default_factory=dict[str, Temper])
     learned_from: str = "nothing: set by hand"
 
     @property
@@ -79,11 +95,31 @@ class Weights(Struct, frozen=True, kw_only=True):
 
     def look_of(self, embedder: str) -> LookModel:
         """The model of an embedder's looks; another version's of the same name, else a usual one."""
-        if embedder in self.looks:
-            return self.looks[embedder]
-        name = embedder.partition("@")[0]
-        akin = sorted(known for known in self.looks if known.partition("@")[0] == name)
-        return self.looks[akin[-1]] if akin else LookModel()
+        return _of(self.looks, embedder, LookModel())
+
+    def of(self, embedder: str) -> Weights:
+        """As they are worth where views are of this embedder; another version's of the same name, else as they are."""
+        temper = _of(self.tempers, embedder, Temper())
+        if temper == Temper():
+            return self
+        return replace(self, free=scaled(self.free, temper.free), anchored=scaled(self.anchored, temper.anchored))
+
+
+def _of(known: Mapping[str, T], embedder: str, usual: T) -> T:
+    if embedder in known:
+        return known[embedder]
+    name = embedder.partition("@")[0]
+    akin = sorted(each for each in known if each.partition("@")[0] == name)
+    return known[akin[-1]] if akin else usual
+
+
+def scaled(terms: Terms, factor: float) -> Terms:
+    """The same order of vehicles, told more or less surely."""
+
+    def times(value: float | dict[str, float]) -> Any:
+        return {name: factor * nats for name, nats in value.items()} if isinstance(value, dict) else factor * value
+
+    return Terms(**{name: times(getattr(terms, name)) for name in Terms.__struct_fields__})
 
 
 def read_weights(encoded: bytes, source: str) -> Weights:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,12 +29,21 @@ def learn_search(
     site: Annotated[str | None, typer.Option("--site", help="Of the log, or of runs that do not say theirs.")] = None,
     hours: Annotated[float, typer.Option("--hours", min=0.1, help="Of the log: its last so many.")] = 24.0,
     own: Annotated[bool, typer.Option("--own", help="Of runs: by the twin's own vehicles, not by the truth.")] = False,
+    only_looks: Annotated[
+        bool, typer.Option("--only-looks", help="Of runs: of their embedders alone; what else is known is worth as before.")
+    ] = False,
+    draws: Annotated[
+        int, typer.Option("--draws", min=1, max=20, help="Of runs: draw vehicles to ask for so often; several of short runs.")
+    ] = 1,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Of runs: what is known before; absent: the weights of this release.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where to; absent, of a log: where the service reads it.")] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """The weights of image search: what looks, places and times are worth for ranking; read when the service starts."""
-    from retrieval.weights_file import PACKAGED, save_weights, weights_path
+    from retrieval.weights_file import PACKAGED, load_weights, save_weights, weights_path
 
     if runs:
         from twin.evaluation.run_site import site_of
@@ -42,19 +51,23 @@ def learn_search(
 
         if out is None:
             raise BadInput("weights of runs are not a site's own; say with --out where to write them")
-        weights = learned_from_runs(lambda run: site_of(run, site, "cameras' views"), runs, PACKAGED, own_identities=own)
+        before = PACKAGED if weights is None else load_weights(weights)
+        chosen: dict[str, Any] = {"own_identities": own, "only_looks": only_looks, "draws": draws}
+        learned = learned_from_runs(lambda run: site_of(run, site, "cameras' views"), runs, before, **chosen)
     else:
         if site is None:
             raise BadInput("give --site to learn from its log, or run folders")
-        weights = _of_log(site, data_dir, hours)
+        if only_looks or draws > 1 or weights is not None or own:
+            raise BadInput("--own, --only-looks, --draws and --weights are of run folders; give some, or leave them out")
+        learned = _of_log(site, data_dir, hours)
         out = out or weights_path(settings(data_dir).data_dir, SiteId(_name(site)))
-    save_weights(weights, out)
+    save_weights(learned, out)
     if as_json:
         print_json(
-            {"schema": "twin.learn_search/1", "version": weights.version, "file": str(out), "weights": builtins(weights)}
+            {"schema": "twin.learn_search/1", "version": learned.version, "file": str(out), "weights": builtins(learned)}
         )
     else:
-        say(f"weights {weights.version}, learned from {weights.learned_from}, in {out}")
+        say(f"weights {learned.version}, learned from {learned.learned_from}, in {out}")
 
 
 def _name(site: str) -> str:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from retrieval.appearance import LookModel
-from retrieval.learning import Search, learned_looks, learned_terms
+from retrieval.learning import Search, learned_looks, learned_temper, learned_terms, tempered_terms
 from retrieval.rerank import Evidence
-from retrieval.weights import ANCHORED, FREE, probabilities
+from retrieval.weights import ANCHORED, FREE, Temper, Weights, probabilities, scaled
 
 
 def seen(look, **given):
@@ -52,6 +52,51 @@ def test_what_speaks_against_right_vehicles_is_worth_less_than_before():
     assert terms.presence["elsewhere"] > ANCHORED.presence["elsewhere"]
     assert terms.presence["in_view"] < ANCHORED.presence["in_view"]
     assert terms.presence["gone"] == ANCHORED.presence["gone"]
+
+
+def test_groups_that_agree_with_each_other_are_believed_as_they_are():
+    rng = np.random.default_rng(5)
+    groups = [searches(80, 0.6, rng) for _ in range(3)]
+    plain = learned_terms([one for group in groups for one in group], FREE, anchored=False)
+    assert tempered_terms(groups, FREE, anchored=False).look == pytest.approx(plain.look, rel=0.1)
+
+
+def test_what_holds_in_some_groups_and_not_in_others_is_told_less_surely():
+    rng = np.random.default_rng(6)
+    groups = [searches(80, factor, rng) for factor in (1.0, 1.0, 0.05)]
+    plain = learned_terms([one for group in groups for one in group], FREE, anchored=False)
+    tempered = tempered_terms(groups, FREE, anchored=False)
+    assert tempered.look < 0.95 * plain.look
+    assert tempered.nobody / plain.nobody == pytest.approx(tempered.look / plain.look, rel=0.01)
+
+
+def test_of_one_group_nothing_can_be_left_out():
+    group = searches(50, 0.6, np.random.default_rng(7))
+    assert tempered_terms([group], FREE, anchored=False) == learned_terms(group, FREE, anchored=False)
+
+
+def test_scaled_weights_keep_every_share_of_evidence():
+    half = scaled(ANCHORED, 0.5)
+    one = seen(3.0, presence="in_view", own="apart")
+    assert half.nobody == ANCHORED.nobody / 2
+    assert one.score(half) == pytest.approx(one.score(ANCHORED) / 2)
+
+
+def test_weights_that_are_twice_too_sure_are_halved():
+    rng = np.random.default_rng(8)
+    terms = learned_terms(searches(300, 0.5, rng), FREE, anchored=False)
+    tried = searches(300, 0.5, rng)
+    assert learned_temper((one, terms) for one in tried) == pytest.approx(1.0, rel=0.15)
+    assert learned_temper((one, scaled(terms, 2.0)) for one in tried) == pytest.approx(0.5, rel=0.15)
+    assert learned_temper([]) == 1.0
+
+
+def test_an_embedders_temper_is_of_its_searches_alone():
+    weights = Weights(tempers={"real@2": Temper(free=0.5, anchored=0.25)})
+    assert weights.of("simulated@1") == weights
+    for embedder in ("real@2", "real@1"):
+        assert weights.of(embedder).free == scaled(FREE, 0.5)
+        assert weights.of(embedder).anchored.nobody == ANCHORED.nobody / 4
 
 
 def test_variances_of_looks_are_found_again():

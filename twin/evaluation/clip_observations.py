@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from perception.clips import Clips
 from perception.models import packaged, packaged_if_any
@@ -28,12 +29,15 @@ def perceived(
     out: Path,
     corruption: str | None,
     seed: int,
+    *,
+    described_by: Literal["embedder", "colours"] = "embedder",
 ) -> None:
     """Write what is seen in the clips' first seconds to ``out``.
 
     Args:
         site: folder or name.
         corruption: one that ``perceive run --corrupt`` knows; None: the pictures are as they are.
+        described_by: how views are: by our own embedder, if it is installed, else by their colours.
 
     Raises:
         ModelError: our own detector is not installed.
@@ -42,7 +46,7 @@ def perceived(
     n_frames = max(1, round(min(seconds, clips.manifest.duration_s) * clips.manifest.fps))
     words = ["run", "--site", site, "--detector", str(packaged("detector")), "--quiet", "--as-fast-as-possible"]
     words += ["--start-at", rfc3339(start_at), "--max-frames", str(n_frames), "--out", str(out)]
-    if (embedder := packaged_if_any("embedder")) is not None:
+    if described_by == "embedder" and (embedder := packaged_if_any("embedder")) is not None:
         words += ["--embedder", str(embedder)]
     for camera in cameras:
         words += ["--video", f"{camera.id}={clips.folder / clips.manifest.files[str(camera.id)]}"]

@@ -18,9 +18,9 @@ from msgspec.structs import replace
 
 from retrieval.context import Anchor
 from retrieval.index import Space, unit_vector
-from retrieval.learning import Search, learned_looks, learned_terms
+from retrieval.learning import Search, learned_looks, learned_temper, tempered_terms
 from retrieval.rerank import evidence
-from retrieval.weights import ANCHORED, FREE, Weights
+from retrieval.weights import ANCHORED, FREE, Temper, Weights
 from site_models.schema import Site
 from twin.errors import BadInput
 from twin.evaluation.fuse_run import fuse_run
@@ -39,12 +39,16 @@ LEARNING_SEED = 101
 PAGE = 2_000
 
 
-def learned_weights(cases: Sequence[SearchCase], before: Weights, source: str) -> Weights:
-    """Looks first, then weights with those looks.
+def learned_weights(cases: Sequence[SearchCase], before: Weights, source: str, *, only_looks: bool = False) -> Weights:
+    """Looks first, then weights with those looks, then how sure embedders make that the weights were not learned with.
+
+    What evidence is worth is learned from searches by the embedder that most of them are by; those by others only tell by how
+    much more, or less, sure its answers are to be told (``Temper``).
 
     Args:
         before: what is kept of embedders that the cases do not know, and where too little is known.
         source: what they are learned from, in words.
+        only_looks: what evidence is worth is kept as well; only the cases' embedders are learned of.
 
     Raises:
         BadInput: too few probes.
@@ -59,18 +63,39 @@ def learned_weights(cases: Sequence[SearchCase], before: Weights, source: str) -
     counts = Counter(point.space for case in cases for point in case.points)
     for space, _ in sorted(counts.items(), key=lambda pair: pair[1]):  # of several lengths the most frequent one's stays
         looks[space[0]] = _looks(cases, space, before)
-    weights = replace(before, looks=looks)
-    searches: dict[bool, list[Search]] = {False: [], True: []}
+    weights, told = replace(before, looks=looks, tempers={}), f"{source}: {n_probes} probes"
+    by_embedder = _by_embedder(cases, weights)
+    if only_looks:
+        told = f"{before.learned_from}; looks of {', '.join(sorted(by_embedder))}: {told}"
+    else:
+        most = max(sorted(by_embedder), key=lambda name: sum(map(len, by_embedder[name][False].values())))
+        taught = by_embedder.pop(most)
+        free = tempered_terms(list(taught[False].values()), FREE, anchored=False)
+        anchored = tempered_terms(list(taught[True].values()), ANCHORED, anchored=True)
+        weights = replace(weights, free=free, anchored=anchored)
+    tempers = {name: temper for name, temper in before.tempers.items() if name not in {space[0] for space in counts}}
+    tempers |= {name: _temper(searches, weights) for name, searches in by_embedder.items()}
+    return replace(weights, tempers=tempers, learned_from=told)
+
+
+_Searches = dict[bool, dict[Path, list[Search]]]  # without and with an anchor, by run
+
+
+def _by_embedder(cases: Sequence[SearchCase], weights: Weights) -> dict[str, _Searches]:
+    """Every search, by the embedder of its probe."""
+    found = dict[str, _Searches]()
     for case in cases:
         case.search.weights = weights
-        for is_anchored, one in asyncio.run(_searches(case)):
-            searches[is_anchored].append(one)
-    return replace(
-        weights,
-        free=learned_terms(searches[False], FREE, anchored=False),
-        anchored=learned_terms(searches[True], ANCHORED, anchored=True),
-        learned_from=f"{source}: {n_probes} probes in {len(cases)} run{'s' if len(cases) != 1 else ''}",
-    )
+        for embedder, is_anchored, one in asyncio.run(_searches(case)):
+            of_embedder = found.setdefault(embedder, {False: {}, True: {}})
+            of_embedder[is_anchored].setdefault(case.run, []).append(one)
+    return found
+
+
+def _temper(searches: _Searches, weights: Weights) -> Temper:
+    free = [(one, weights.free) for of_run in searches[False].values() for one in of_run]
+    anchored = [(one, weights.anchored) for of_run in searches[True].values() for one in of_run]
+    return Temper(free=learned_temper(free), anchored=learned_temper(anchored))
 
 
 def _looks(cases: Sequence[SearchCase], space: Space, before: Weights) -> Any:
@@ -89,9 +114,9 @@ def _looks(cases: Sequence[SearchCase], space: Space, before: Weights) -> Any:
     return learned_looks(vectors, vehicles, cameras, scatter, n_views, usual)
 
 
-async def _searches(case: SearchCase) -> list[tuple[bool, Search]]:
+async def _searches(case: SearchCase) -> list[tuple[str, bool, Search]]:
     clocks = await case.whereabouts.clocks(case.moment.known_at)
-    found = list[tuple[bool, Search]]()
+    found = list[tuple[str, bool, Search]]()
     for probe in case.probes:
         vector = None if probe.view.personal is None else unit_vector(probe.view.personal.embedding)
         if vector is None:
@@ -101,15 +126,29 @@ async def _searches(case: SearchCase) -> list[tuple[bool, Search]]:
             looked_up = await case.search.looked_up(probe.view.embedder, vector, question_of(case, probe, near))
             told = tuple(evidence(looked_up.candidates, looked_up.asked, case.search.distance_m))
             right = tuple(case.right_of.get(one.vehicle) == probe.passage.vehicle for one in looked_up.candidates)
-            found.append((near != Anchor(), Search(evidence=told, is_right=right)))
+            found.append((probe.view.embedder, near != Anchor(), Search(evidence=told, is_right=right)))
     return found
 
 
-def learned_from_runs(site: Callable[[Path], Site], runs: Sequence[Path], before: Weights, *, own_identities: bool) -> Weights:
-    """Weights from run folders; raises BadInput as ``open_case`` does."""
-    cases = [open_case(site(run), run, before, own_identities=own_identities, seed=LEARNING_SEED) for run in runs]
+def learned_from_runs(
+    site: Callable[[Path], Site],
+    runs: Sequence[Path],
+    before: Weights,
+    *,
+    own_identities: bool,
+    only_looks: bool = False,
+    draws: int = 1,
+) -> Weights:
+    """Weights from run folders; raises BadInput as ``open_case`` does.
+
+    Args:
+        draws: how often vehicles to ask for are drawn of each run; of short ones a single draw tells little.
+    """
+    seeds = range(LEARNING_SEED, LEARNING_SEED + draws)
+    cases = [open_case(site(run), run, before, own_identities=own_identities, seed=seed) for run in runs for seed in seeds]
     names = ", ".join(run.resolve().name for run in runs)
-    return learned_weights(cases, before, f"{'own identities' if own_identities else 'truth'} of {names}")
+    source = f"{'own identities' if own_identities else 'truth'} of {names}"
+    return learned_weights(cases, before, source, only_looks=only_looks)
 
 
 async def observed(log: Log, keys: KeyRing, site: Site, hours: float, path: Path) -> None:

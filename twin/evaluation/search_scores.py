@@ -156,7 +156,7 @@ class _Known:
 
 def _rank(case: SearchCase, known: _Known, one: _Asked, vector: Vector, looked_up: LookedUp) -> None:
     asked, candidates = looked_up.asked, looked_up.candidates
-    weights = case.search.weights
+    weights = case.search.weights.of(one.probe.view.embedder)
     is_right = np.array([case.label_of.get(name) == one.probe.passage.vehicle for name in known.tracklets])
     space = one.probe.view.embedder, len(vector)
     likeness = np.array([_most_alike(points, space, vector) for points in known.points])

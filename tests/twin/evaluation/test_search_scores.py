@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from perception.synthetic.run_files import write_run
-from retrieval.weights import Weights
+from retrieval.weights import Temper, Weights
 from site_models.dump import dump_site
 from site_models.generate import generate
 from twin.errors import BadInput
@@ -138,6 +138,17 @@ def test_weights_are_learned_from_truth_or_from_the_twins_own_vehicles(site, run
 
     own = learned_from_observations(site, write, Weights())
     assert own.learned_from.startswith("own identities of")
+
+
+def test_only_looks_keep_what_evidence_is_worth_and_temper_the_runs_embedder(site, run, monkeypatch):
+    monkeypatch.setattr("twin.evaluation.search_learning.FEWEST_PROBES", 2)
+    before = Weights(tempers={"other@1": Temper(free=0.9), "simulated-128@1": Temper(free=2.0)})
+    found = learned_from_runs(lambda _: site, [run], before, own_identities=False, only_looks=True)
+    assert (found.free, found.anchored) == (before.free, before.anchored)
+    assert found.tempers["other@1"] == before.tempers["other@1"]
+    assert found.tempers["simulated-128@1"] not in (Temper(), before.tempers["simulated-128@1"])
+    assert found.looks["simulated-128@1"].between > 0.0
+    assert "looks of simulated-128@1" in found.learned_from
 
 
 def test_too_few_probes_teach_nothing(site, run, monkeypatch):
