@@ -46,6 +46,19 @@ def exchanged(state: FusionState, scene: Scene, at: Micros) -> list[tuple[Track,
     return found
 
 
+def _is_shown_as_itself(track: Track, state: FusionState, at: Micros) -> bool:
+    """Whether another tracklet that shows the track now looks like its vehicle: then the strange view is of a box that was
+    taken for the track's, and the track follows nobody else."""
+    names = [
+        name
+        for links in state.tracklets.values()
+        for name, link in links.items()
+        if link.track == track.id and link.is_placed and at - link.seen_at <= SECOND
+    ]
+    shown = [views for name in names if (views := state.views.get(name, ())) and not set(views) & set(track.strange)]
+    return any(log_likelihood_ratio(views, track.gallery, state.scores.nats) >= _ALIKE_NATS for views in shown)
+
+
 def slid(state: FusionState, at: Micros) -> list[Track]:
     """Tracks that left their place a while ago and stand beside it: a neighbour's boxes may have taken them there."""
     return [
@@ -71,7 +84,8 @@ def _followed(track: Track, state: FusionState, scene: Scene, at: Micros) -> Tra
     if len(alike) > 1 and best - alike[1][0] < _MARGIN_NATS:
         return None
     is_mutual = bool(other.strange) and log_likelihood_ratio(other.strange, track.gallery, nats) >= _ALIKE_NATS
-    return other if is_mutual or _may_be_here(other, track, scene, at) else None
+    is_lost_here = _may_be_here(other, track, scene, at) and not _is_shown_as_itself(track, state, at)
+    return other if is_mutual or is_lost_here else None
 
 
 def _may_be_here(other: Track, track: Track, scene: Scene, at: Micros) -> bool:

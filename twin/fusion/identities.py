@@ -6,9 +6,9 @@ from msgspec.structs import replace
 
 from twin.events.ids import SECOND, EventId, Micros
 from twin.fusion import camera_links, doubles, joining
-from twin.fusion.appearance import with_views
+from twin.fusion.appearance import Gallery, with_views
 from twin.fusion.draft import Draft
-from twin.fusion.exchange import exchanged, slid
+from twin.fusion.exchange import exchanged, is_strange, slid
 from twin.fusion.identity import SURE, Reappearance, certainty_of, is_unlike
 from twin.fusion.place import fused, squared_distance
 from twin.fusion.recognition import recognitions
@@ -32,8 +32,7 @@ class Identities:
             self._draft.linking.hand_over(track.id, double, track.motion.at)
             self._draft.drop(track.id)
             return
-        for name in track.tracklets:
-            track.gallery = with_views(track.gallery, self._draft.state.views.get(name, ()))
+        track.gallery = self._views_of(track)
         known = self._draft.life.confirm(track, self._draft.state)
         self._learn(track, known)
         if known is not None:
@@ -61,14 +60,28 @@ class Identities:
             self._draft.emission.emit(track.motion.at, fact)
 
     def _double_of(self, track: Track) -> Track | None:
-        """The vehicle that this track also is: as near as what is known of both allows, and no camera ever saw both at once."""
+        """The vehicle that this track also is: as near as what is known of both allows, and no camera ever saw both at once.
+
+        Farther off than there is room for another vehicle it must not look like another, either: of two in neighbouring stalls,
+        each seen by a camera of its own, places alone do not tell.
+        """
+        views, nats = self._views_of(track), self._draft.state.scores.nats
         for other in self._draft.state.tracks.values():
             if other.vehicle is None or other.status == "hidden" or other.level != track.level or other.id == track.id:
                 continue
             is_watched = track.motion.at - other.seen_at <= SECOND // 2
-            if is_watched and _is_in_reach(track, other) and not doubles.seem_two(track, other):
+            if not is_watched or not _is_in_reach(track, other) or doubles.seem_two(track, other):
+                continue
+            if _has_no_room(track, other) or not is_strange(views, other.gallery, nats):
                 return other
         return None
+
+    def _views_of(self, track: Track) -> Gallery:
+        """How a track looks, by all of its tracklets."""
+        gallery = track.gallery
+        for name in track.tracklets:
+            gallery = with_views(gallery, self._draft.state.views.get(name, ()))
+        return gallery
 
     def unite(self, until_at: Micros) -> None:
         """Look for vehicles that are one, and for those that go by another's name."""
@@ -153,14 +166,22 @@ class Identities:
         return True
 
 
+def _has_no_room(newborn: Track, other: Track) -> bool:
+    """Whether two tracks are nearer than the centres of two parked vehicles can be."""
+    return _away2(newborn, other) < _SAME_PARKED_M * _SAME_PARKED_M
+
+
 def _is_in_reach(newborn: Track, other: Track) -> bool:
     """Whether a new track may be a known one: within a length, or, where both stand, within what their places leave open."""
-    dx, dy = other.motion.x - newborn.motion.x, other.motion.y - newborn.motion.y
-    away2 = dx * dx + dy * dy
     if doubles.drives(newborn) and doubles.drives(other):
-        return away2 < _SAME_MOVING_M * _SAME_MOVING_M
+        return _away2(newborn, other) < _SAME_MOVING_M * _SAME_MOVING_M
     place = fused(newborn.looks)
-    if away2 < _SAME_PARKED_M * _SAME_PARKED_M or place is None or other.status != "parked":
-        return away2 < _SAME_PARKED_M * _SAME_PARKED_M
+    if _has_no_room(newborn, other) or place is None or other.status != "parked":
+        return _has_no_room(newborn, other)
     (x, y, (xx, xy, yy)), (uu, uv, vv) = place, other.motion.covariance_m2
     return squared_distance(other.motion.x - x, other.motion.y - y, (xx + uu, xy + uv, yy + vv)) < _SAME_D2
+
+
+def _away2(one: Track, other: Track) -> float:
+    dx, dy = other.motion.x - one.motion.x, other.motion.y - one.motion.y
+    return dx * dx + dy * dy

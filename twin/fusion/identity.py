@@ -95,11 +95,15 @@ def score_of(newborn: Track, candidate: Track, state: FusionState, scene: Scene)
 
 
 def _is_seen_elsewhere(newborn: Track, candidate: Track) -> bool:
-    """Whether a candidate was seen so long after the newborn began, or is seen beside it now, that no looks make them one."""
+    """Whether a candidate was seen so long after the newborn began, or is seen beside it now, that no looks make them one.
+
+    One that is hidden by now was found gone from where it stood, however short a while ago a box was taken for it there.
+    """
     since_us = candidate.seen_at - newborn.born_at
     if since_us <= 0 or (candidate.status == "parked" and since_us <= HANDOVER_US):
         return False
-    return newborn.seen_at - candidate.seen_at < _UNSEEN_US or is_seen_since(candidate, newborn.born_at)
+    is_seen = candidate.status != "hidden" and newborn.seen_at - candidate.seen_at < _UNSEEN_US
+    return is_seen or is_seen_since(candidate, newborn.born_at)
 
 
 def is_seen_since(track: Track, born_at: Micros) -> bool:

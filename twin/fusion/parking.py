@@ -18,7 +18,6 @@ from twin.fusion.telling import Telling
 
 _DRIFT_M = 1.0  # a camera's look may be so far off its own mean of a standing vehicle, beyond its noise
 _CREPT_M = 2.0  # farther from where it was first thought to stand no vehicle stands: two cameras' views of it differ by less
-_AWAY_LOOKS = 3
 _LEFT_JUST_NOW: Micros = 60 * SECOND
 _SURELY_IN = 0.9
 _TOLD_M = 0.15  # a parked vehicle's place is told again when it is off by more
@@ -89,7 +88,7 @@ class Parking:
             n_before = track.away if at - track.away_at <= standing.AWAY_LAPSES else 0
             track.away, track.away_by, track.away_at = n_before + 1, measured.box.tracklet, at
             track.away_m = standing.off_by_m(track, measured, camera)
-            if track.away >= _AWAY_LOOKS:
+            if track.away >= standing.AWAY_LOOKS:
                 (x, y), covariance_m2 = measured.point_m, measured.covariance_m2
                 self.depart(track, born(at, x, y, covariance_m2, self._parameters.birth_speed_sigma_mps / 2))
             return

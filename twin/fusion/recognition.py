@@ -58,7 +58,9 @@ def recognitions(state: FusionState, scene: Scene, at: Micros) -> list[Recogniti
 
 def _began_anew(track: Track, scene: Scene, at: Micros) -> bool:
     """Whether a vehicle is seen of which nobody knows where it came from."""
-    if track.vehicle is None or track.known_at is not None or track.has_entered or not track.is_inner_birth:
+    if track.vehicle is None or track.known_at is not None or track.has_entered:
+        return False
+    if not track.is_inner_birth and scene.is_entrance(track.level, *track.first_m):
         return False
     is_seen = track.status in ("moving", "parked") and at - track.seen_at <= SECOND
     return is_seen and bool(track.gallery) and not scene.may_come_in(track.level, *track.first_m)

@@ -55,11 +55,17 @@ class Scene:
     def is_edge(self, level: LevelId, x_m: float, y_m: float) -> bool:
         """Whether vehicles may come up here from where nobody looks: near a portal that is not only counted."""
         for portal in self.portals.get(level, ()):
-            away, along, length = side_m(portal, x_m, y_m)
-            beyond = max(0.0, -along, along - 1.0) * length
-            if portal.role != "count" and abs(away) + beyond <= _EDGE_M:
+            if portal.role != "count" and _from_portal_m(portal, x_m, y_m) <= _EDGE_M:
                 return True
         return False
+
+    def is_entrance(self, level: LevelId, x_m: float, y_m: float) -> bool:
+        """Whether a place is near a boundary portal, of either side, that is not for the way out alone: who is first seen there
+        may just have come in."""
+        return any(
+            one.role == "boundary" and one.direction != "out" and _from_portal_m(one, x_m, y_m) <= _EDGE_M
+            for one in self.portals.get(level, ())
+        )
 
     def way_m(self, level: LevelId, from_m: tuple[float, float], to_level: LevelId, to_m: tuple[float, float]) -> float | None:
         """How far it is at least from one place to another, over a ramp where the levels differ; None where none joins them."""
@@ -119,6 +125,12 @@ class Scene:
                 calibration.geometry, calibration.frame_px, elevation, calibration.sigma_m, calibration.range_m
             )
         return self._calibrated[key]
+
+
+def _from_portal_m(portal: Portal, x_m: float, y_m: float) -> float:
+    """How far a place is off a portal's line, and beyond its ends."""
+    away, along, length = side_m(portal, x_m, y_m)
+    return abs(away) + max(0.0, -along, along - 1.0) * length
 
 
 def _middle(portal: Portal) -> tuple[float, float]:

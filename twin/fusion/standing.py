@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from twin.events.ids import SECOND, CameraId, Micros, TrackletId
+from twin.events.ids import SECOND, CameraId, LevelId, Micros, TrackletId
 from twin.fusion.frame import Measured
 from twin.fusion.motion import Motion
 from twin.fusion.place import FIRST_LOOKS, Look, looked
@@ -15,6 +15,8 @@ from twin.fusion.state import Doubt, Emitted, Track, TrailPoint
 
 AWAY_LAPSES: Micros = 2 * SECOND
 """Who drives off is off again by then."""
+AWAY_LOOKS = 3
+"""Looks off its place, in a row, by which a vehicle that stood moves."""
 _NOISE_SHARE = 0.5  # of a look's standard deviation: what looks of one camera do not have in common
 _TELLS_SIGMA = 2.0  # of what looks of one camera do not have in common: so far off is told from standing
 _SETTLED: Micros = 3 * SECOND  # of a box that has not changed for so long the vehicle is known by fewer
@@ -48,6 +50,12 @@ def _is_off(own: Look, measured: Measured, by_m: float) -> bool:
     (x, y), (xx, _, yy) = measured.point_m, measured.covariance_m2
     dx, dy = own.x - x, own.y - y
     return math.sqrt(dx * dx + dy * dy) > by_m + _NOISE_SHARE * math.sqrt(xx + yy)
+
+
+def is_driving_off(track: Track, tracklet: TrackletId, level: LevelId, at: Micros) -> bool:
+    """Whether one more look of a tracklet off a parked vehicle's place says that it moves."""
+    is_next = track.away >= AWAY_LOOKS - 1 and track.away_by == tracklet and at - track.away_at <= AWAY_LAPSES
+    return is_next and track.status == "parked" and track.level == level
 
 
 def hear(track: Track, measured: Measured, camera: CameraId, at: Micros, *, tells: bool = True) -> None:

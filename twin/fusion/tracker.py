@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 
 from twin.events.ids import CameraId, TrackletId
 from twin.events.observations import DetectedBox
-from twin.fusion import doubles, joining, motion, registration
+from twin.fusion import doubles, joining, motion, registration, standing
 from twin.fusion.absence import note_rate
 from twin.fusion.appearance import with_views
 from twin.fusion.birth import is_placed, newborn
@@ -69,7 +69,7 @@ class Tracker:
                 others = [seen.measured[one].box for one in taken]
                 if doubles.is_second_box(measured.box, others):
                     continue
-                called = self._called_back(measured, seen, shown)
+                called = self._driven_off(measured, seen, shown) or self._called_back(measured, seen, shown)
                 if called is None:
                     self._bear(measured, seen)
                 else:
@@ -134,6 +134,23 @@ class Tracker:
         track.doubts = {one: doubt for one, doubt in track.doubts.items() if one != name}
         self._part(track, seen.pending.camera, name)
         self._bear(measured, seen)
+
+    def _driven_off(self, measured: Measured, seen: Seen, shown: Container[TrackId]) -> TrackId | None:
+        """The parked vehicle whose place this tracklet was off again and again, and is too far off now to be matched."""
+        name, tracks = measured.box.tracklet, self._draft.state.tracks
+        link = self._draft.state.tracklets.get(seen.pending.camera, {}).get(name)
+        known = None if link is None else tracks.get(link.track)
+        if known is None or known.id in shown or not standing.is_driving_off(known, name, seen.level, seen.at):
+            return None
+        track, (dx, dy) = self._draft.mine(known.id), known.away_m
+        speed_sigma_mps = self._scene.parameters.birth_speed_sigma_mps / 2
+        off = motion.born(track.away_at, track.motion.x + dx, track.motion.y + dy, _SOMEWHERE_NEAR, speed_sigma_mps)
+        self._parking.depart(track, off)
+        self._update(track, measured, seen)
+        self._draft.end(seen.at)
+        if track.id in tracks:
+            self._columns.write(track)
+        return track.id
 
     def _called_back(self, measured: Measured, seen: Seen, shown: Container[TrackId]) -> TrackId | None:
         """The vehicle whose track went astray, and which is where a box is again, if there is one."""

@@ -9,6 +9,7 @@ from tracks import view
 
 from twin.events.facts import IdentitiesMerged, VehicleHidden, VehicleMoved, VehicleParked
 from twin.events.ids import SECOND
+from twin.events.observations import DetectedBox
 from twin.fusion.appearance import PRIOR_NATS
 from twin.fusion.emission import Emission
 from twin.fusion.exchange import exchanged
@@ -76,6 +77,23 @@ def test_who_follows_another_is_told_by_looks(lot, tracks, pairs):
 def test_one_of_two_that_look_the_same_is_not_chosen(lot):
     tracks = [track(1, (RED,), (BLUISH,)), *(track(n, (BLUE,), status="hidden", seen_s=50.0) for n in (2, 3))]
     assert exchanged(state_of(*tracks), Scene(lot, DEFAULTS), NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("seen_s", "views", "pairs"),
+    [
+        (60.0, (REDDISH,), []),  # another camera shows it as it always was: the strange view was of a box beside it
+        (60.0, (REDDISH, BLUISH), [(1, 2)]),  # the tracklet that went over to the other one itself
+        (60.0, (), [(1, 2)]),
+        (50.0, (REDDISH,), [(1, 2)]),  # that was before
+    ],
+)
+def test_one_strange_view_of_who_another_tracklet_shows_as_itself_exchanges_nothing(lot, seen_s, views, pairs):
+    hidden = track(2, (BLUE,), status="hidden", seen_s=50.0)
+    box = DetectedBox(tracklet="t", kind="car", score=0.9, box_px=(0.0, 0.0, 9.0, 9.0), box_sigma_px=(1.0, 1.0))
+    link = TrackletLink(1, "left", box, (30.0, 3.0), (0.1, 0.0, 0.1), T0 + round(seen_s * SECOND))
+    state = replace(state_of(track(1, (RED,), (BLUISH,)), hidden), tracklets={"left": {"t": link}}, views={"t": views})
+    assert [(one.id, other.id) for one, other in exchanged(state, Scene(lot, DEFAULTS), NOW)] == pairs
 
 
 def stepped(lot, *tracks):

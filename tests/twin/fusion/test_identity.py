@@ -72,6 +72,16 @@ def test_what_comes_up_where_a_parked_vehicle_was_last_seen_is_it(scene, away, s
     assert (found is not None) == is_it
 
 
+@pytest.mark.parametrize(("status", "is_it"), [("hidden", True), ("moving", False)])
+def test_who_was_just_found_gone_is_not_seen_elsewhere(scene, status, is_it):
+    """Another's box held it at its place until 0.4 s ago, while it drove off as the newborn."""
+    gone = track(1, 0.0, status=status, seen_at=T0 + round(10.8 * SECOND), vehicle="v")
+    gone.absence, gone.gallery = 12.5, (view(1.0),)
+    newborn = track(2, 2.0, status="moving", born_at=T0 + 10 * SECOND, seen_at=T0 + round(11.2 * SECOND))
+    newborn.gallery = (view(1.0),)
+    assert (reappeared(newborn, FusionState(tracks={1: gone, 2: newborn}), scene) is not None) == is_it
+
+
 def test_who_was_seen_beside_the_parked_vehicle_is_not_it(scene):
     parked = track(1, 0.0, seen_at=T0 + 10 * SECOND, vehicle="v")
     parked.looks = {"a": LOOK}

@@ -22,7 +22,9 @@ NOW = T0 + 60 * SECOND
 RED, BLUE, REDDISH, MAUVE = view(1.0), view(0.0, 1.0), view(0.9), view(0.7, 0.7)
 
 
-def track(number, gallery, *, status="moving", born_s=0.0, seen_s=60.0, x=40.0, has_entered=False, known_at=None):
+def track(
+    number, gallery, *, status="moving", born_s=0.0, seen_s=60.0, x=40.0, has_entered=False, known_at=None, is_inner_birth=True
+):
     return Track(
         id=number,
         level="ground",
@@ -33,7 +35,7 @@ def track(number, gallery, *, status="moving", born_s=0.0, seen_s=60.0, x=40.0, 
         heading=(1.0, 0.0),
         born_at=T0 + round(born_s * SECOND),
         first_m=(x, 3.0),
-        is_inner_birth=True,
+        is_inner_birth=is_inner_birth,
         hits=90,
         seen_at=T0 + round(seen_s * SECOND),
         seen_by="right",
@@ -77,11 +79,16 @@ def test_of_two_that_look_like_one_it_is_the_one_that_fits_best_in_total(lot):
         anew(3, (RED,), known_at=T0),  # it is one that was known before
         anew(3, (RED,), seen_s=55.0),  # it is not seen now
         anew(3, (RED,), x=-5.0),  # before the gate, where whoever comes is new
+        anew(3, (RED,), x=5.0, is_inner_birth=False),  # just behind it: it may have come in unseen
         anew(3, (RED,), born_s=47.1, x=60.0),  # nobody drives 30 m in that
     ],
 )
 def test_who_may_be_another_keeps_its_own_name(lot, found):
     assert pairs(lot, lost(1, (REDDISH,)), lost(2, (view(0.0, 0.9),)), found) == []
+
+
+def test_who_began_far_from_every_entrance_is_somebody_though_a_frame_may_have_cut_it_off(lot):
+    assert pairs(lot, lost(1, (RED,)), anew(3, (RED,), is_inner_birth=False)) == [(1, 3)]
 
 
 def test_two_that_could_each_be_the_lost_one_keep_their_names(lot):
