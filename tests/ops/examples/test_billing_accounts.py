@@ -122,6 +122,8 @@ def test_who_paid_at_the_till_is_not_asked_again_when_the_plate_is_set_after_the
     first = closed(engine, "day-1", until=60)
     assert totals(first) == {"day-1/casual/EUR": 0}
     book.amended("p1", plate="A1", paid_minor=200)
+    moved = [line for line in book_of(engine) if line[0] == "transfer"]
+    assert moved == [("transfer", 200, "casual"), ("transfer", -200, "acme")], "at once, not only when a period is closed"
     made = closed(engine, "day-2", until=120)
     assert totals(made) == {"day-2/acme/EUR": 0, "day-2/casual/EUR": 0}
     told = [(one.kind, one.amount_minor) for one in made["day-2/acme/EUR"].lines]
