@@ -414,6 +414,7 @@ async def a_day(processes, tmp_path, *, seconds=SECONDS, n_kills=KILLS, books: B
             "day",
             "--until",
             until,
+            *of_twin,
             "--bill-doubtful",
             "--database",
             book,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, func, select, update
 
-from ops.examples.billing.plan import Permit, Plan, Validation, rated
+from ops.examples.billing.plan import Charge, Permit, Plan, Validation, rated
 from ops.examples.billing.schema import codes, lines, permits, plates, reviews, stay_accounts, versions
 from ops.examples.billing.stay import Stay, stay_of
 from ops.examples.plate import plain
@@ -18,6 +18,7 @@ from twin.events.facts import PaymentBooked, SessionAmended, SessionClosed
 
 CASUAL = "casual"
 """The account of whoever has none."""
+_MONEY = ("payment", "transfer")
 
 
 class Book:
@@ -44,6 +45,7 @@ class Book:
             latest, position = latest_of(connection, stay.session)
             if plate is not None and (latest == stay or account_of(connection, stay.session) == CASUAL):
                 assign(connection, stay.session, plate)
+                move_money(connection, stay.session, position, event.id)
             self._rate(connection, latest, position, event.id)
             if isinstance(fact, SessionClosed | SessionAmended):
                 self._settle(connection, event, stay.session)
@@ -69,6 +71,19 @@ class Book:
         latest, position = latest_of(connection, session)
         connection.execute(update(codes).where(codes.c.code == code).values(session=session))
         self._rate(connection, latest, position, f"code {code}")
+
+    def rate_again(self, connection: Connection, accounts: Collection[str], cause: str) -> None:
+        """Rate all stays of accounts whose permits are other ones now; one that costs the same gets no line."""
+        entitled = {account: permits_of(connection, account) for account in accounts}
+        standing = _all_standing(connection)
+        validations = {row.session: _validation_in(row) for row in connection.execute(select(codes)) if row.session is not None}
+        for row in _latest_of_all(connection):
+            if row.account not in entitled:
+                continue
+            stay = stay_in(row)
+            charge = rated(stay, self._plan, entitled[row.account], validations.get(stay.session))
+            if not _stands(standing.get(stay.session), charge, row.account):
+                _replace(connection, stay, standing.get(stay.session), charge, row.account, row.position, cause)
 
     def review(self, connection: Connection, session: str, author: str, reason: str) -> None:
         """Say that a held stay is right as it is, so that it is invoiced; a later version of it is held anew.
@@ -96,27 +111,8 @@ class Book:
         """Take back what stands for a stay where it costs something else now, or somebody else, and charge it anew."""
         standing, account = standing_of(connection, stay.session), account_of(connection, stay.session)
         charge = self.rate_of(connection, stay)
-        if standing is not None and charge is not None:
-            known = (standing.amount_minor, standing.currency, standing.account)
-            if known == (charge.amount_minor, charge.currency, account):
-                return
-        if standing is not None:
-            taken_back = {"kind": "reversal", "amount_minor": -standing.amount_minor, "position": position, "cause": cause}
-            _add(connection, **{**_money_of(standing), **taken_back})
-        if charge is not None:
-            of_version = (lines.c.session == stay.session, lines.c.version == stay.version, lines.c.kind == "charge")
-            n_before = connection.scalar(select(func.count()).select_from(lines).where(*of_version)) or 0
-            _add(
-                connection,
-                session=stay.session,
-                version=stay.version,
-                revision=n_before + 1,
-                kind="charge",
-                account=account,
-                position=position,
-                cause=cause,
-                **msgspec.structs.asdict(charge),
-            )
+        if not _stands(standing, charge, account):
+            _replace(connection, stay, standing, charge, account, position, cause)
 
 
 def latest_of(connection: Connection, session: str) -> tuple[Stay, int]:
@@ -160,13 +156,93 @@ def assign(connection: Connection, session: str, plate: str) -> None:
         connection.execute(stay_accounts.insert().values(session=session, account=known.account))
 
 
+def move_money(connection: Connection, session: str, position: int, cause: str) -> None:
+    """Move what was received for a stay to the account that it is billed to: what is paid stays paid."""
+    account = account_of(connection, session)
+    amount = func.sum(lines.c.amount_minor)
+    wanted = select(lines.c.account, lines.c.currency, amount.label("amount_minor"))
+    of_others = wanted.where(lines.c.session == session, lines.c.kind.in_(_MONEY), lines.c.account != account)
+    held = of_others.group_by(lines.c.account, lines.c.currency).having(amount != 0)
+    version = latest_of(connection, session)[0].version
+    for one in connection.execute(held.order_by(lines.c.account, lines.c.currency)).all():
+        for side, amount_minor in ((one.account, -int(one.amount_minor)), (account, int(one.amount_minor))):
+            _move(connection, session, version, side, amount_minor, one.currency, position, cause)
+
+
+def move_all_money(connection: Connection) -> None:
+    """``move_money`` of all stays: books of earlier releases left it with whom a stay was billed to when it was paid."""
+    billed = lines.outerjoin(stay_accounts, stay_accounts.c.session == lines.c.session)
+    elsewhere = lines.c.account != func.coalesce(stay_accounts.c.account, CASUAL)
+    wanted = select(lines.c.session).select_from(billed).where(lines.c.kind.in_(_MONEY), elsewhere)
+    grouped = wanted.group_by(lines.c.session, lines.c.account, lines.c.currency).having(func.sum(lines.c.amount_minor) != 0)
+    for session in sorted(set(connection.scalars(grouped))):
+        move_money(connection, session, latest_of(connection, session)[1], "account")
+
+
 def _validation_of(connection: Connection, session: str) -> Validation | None:
     found = connection.execute(select(codes).where(codes.c.session == session)).first()
-    return None if found is None else Validation(code=found.code, kind=found.kind, value=found.value)
+    return None if found is None else _validation_in(found)
+
+
+def _validation_in(row: Row[Any]) -> Validation:
+    return Validation(code=row.code, kind=row.kind, value=row.value)
+
+
+def _latest_of_all(connection: Connection) -> Sequence[Row[Any]]:
+    """The last version of every stay, with its account."""
+    newest = select(versions.c.session, func.max(versions.c.version).label("version")).group_by(versions.c.session).subquery()
+    is_newest = (versions.c.session == newest.c.session) & (versions.c.version == newest.c.version)
+    joined = versions.join(newest, is_newest).outerjoin(stay_accounts, stay_accounts.c.session == versions.c.session)
+    account = func.coalesce(stay_accounts.c.account, CASUAL).label("account")
+    return connection.execute(select(versions, account).select_from(joined).order_by(versions.c.session)).all()
+
+
+def _all_standing(connection: Connection) -> dict[str, Row[Any]]:
+    """``standing_of`` every stay that has one."""
+    of_charges = lines.c.kind.in_(("charge", "reversal"))
+    last = select(func.max(lines.c.n).label("n")).where(of_charges).group_by(lines.c.session).subquery()
+    wanted = select(lines).join(last, lines.c.n == last.c.n).where(lines.c.kind == "charge")
+    return {row.session: row for row in connection.execute(wanted)}
+
+
+def _stands(standing: Row[Any] | None, charge: Charge | None, account: str) -> bool:
+    """Whether what stands for a stay is what it costs."""
+    if standing is None or charge is None:
+        return standing is None and charge is None
+    known = (standing.amount_minor, standing.currency, standing.account)
+    return known == (charge.amount_minor, charge.currency, account)
 
 
 def _is_standing(connection: Connection, session: str) -> bool:
     return latest_of(connection, session)[0].status != "void"
+
+
+def _replace(
+    connection: Connection,
+    stay: Stay,
+    standing: Row[Any] | None,
+    charge: Charge | None,
+    account: str,
+    position: int,
+    cause: str,
+) -> None:
+    if standing is not None:
+        taken_back = {"kind": "reversal", "amount_minor": -standing.amount_minor, "position": position, "cause": cause}
+        _add(connection, **{**_money_of(standing), **taken_back})
+    if charge is not None:
+        of_version = (lines.c.session == stay.session, lines.c.version == stay.version, lines.c.kind == "charge")
+        n_before = connection.scalar(select(func.count()).select_from(lines).where(*of_version)) or 0
+        _add(
+            connection,
+            session=stay.session,
+            version=stay.version,
+            revision=n_before + 1,
+            kind="charge",
+            account=account,
+            position=position,
+            cause=cause,
+            **msgspec.structs.asdict(charge),
+        )
 
 
 def _receive(connection: Connection, event: Event, fact: PaymentBooked) -> None:
@@ -191,24 +267,38 @@ def _receive(connection: Connection, event: Event, fact: PaymentBooked) -> None:
 
 def _transfer(connection: Connection, event: Event, stay: Stay) -> None:
     """Money that went along with a stay that became part of another one, or came back."""
-    of_money = (lines.c.session == stay.session, lines.c.kind.in_(("payment", "transfer")))
+    of_money = (lines.c.session == stay.session, lines.c.kind.in_(_MONEY))
     known = -(connection.scalar(select(func.sum(lines.c.amount_minor)).where(*of_money)) or 0)
     if stay.paid_minor == known:
         return
-    of_version = (lines.c.session == stay.session, lines.c.version == stay.version, lines.c.kind == "transfer")
     currency = stay.currency or connection.scalar(select(lines.c.currency).where(*of_money).limit(1)) or ""
+    account, amount_minor = account_of(connection, stay.session), known - stay.paid_minor
+    _move(connection, stay.session, stay.version, account, amount_minor, currency, event.position, event.id)
+
+
+def _move(
+    connection: Connection,
+    session: str,
+    version: int,
+    account: str,
+    amount_minor: int,
+    currency: str,
+    position: int,
+    cause: str,
+) -> None:
+    of_version = (lines.c.session == session, lines.c.version == version, lines.c.kind == "transfer")
     _add(
         connection,
-        session=stay.session,
-        version=stay.version,
+        session=session,
+        version=version,
         revision=connection.scalar(select(func.count()).select_from(lines).where(*of_version)) or 0,
         kind="transfer",
-        account=account_of(connection, stay.session),
-        amount_minor=known - stay.paid_minor,
+        account=account,
+        amount_minor=amount_minor,
         currency=currency,
         terms="",
-        position=event.position,
-        cause=event.id,
+        position=position,
+        cause=cause,
     )
 
 

@@ -24,9 +24,9 @@ from ops.examples.billing.book import Book
 from ops.examples.billing.follow import follow
 from ops.examples.billing.invoices import Invoice, close, of_period
 from ops.examples.billing.plan import Plan
-from ops.examples.billing.reconcile import Twin, read_twin, reconciled
+from ops.examples.billing.reconcile import Twin, must_have_all, read_twin, reconciled
 from ops.examples.billing.schema import metadata
-from ops.examples.billing.terms import check_plan, keep_plan
+from ops.examples.billing.terms import check_plan, check_plan_of_stays, keep_plan
 from ops.examples.database import opened
 from ops.examples.service import headers, site_address
 from twin.errors import BadInput, TwinError
@@ -125,14 +125,22 @@ def invoice_close(
     period: Annotated[str, typer.Option("--period", help="Its name, such as 2026-01.")],
     until: Annotated[str, typer.Option("--until", help="RFC 3339: stays that ended by then.")],
     database: Database = _DATABASE,
+    site: Annotated[str | None, typer.Option("--site", help="Ask the twin whether the book has all of its facts.")] = None,
+    url: Url = _URL,
+    subscription: Name = _NAME,
     bill_doubtful: Annotated[bool, typer.Option("--bill-doubtful", help="Do not hold unverified stays for review.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Close a period; what changes in it later is an adjustment on the next invoice."""
+    """Close a period that is over; what changes in it later is an adjustment on the next invoice.
+
+    The book must know of an entry or exit at its end or later; give --site where it was quiet since.
+    """
+    until_at, now = _time(until), time.time_ns() // 1_000
+    if site is not None:
+        asyncio.run(_must_have_all(site_address(url, site), subscription))
     with _book(database) as engine, engine.begin() as connection:
-        _print(
-            close(connection, period, _time(until), time.time_ns() // 1_000, holds_doubtful=not bill_doubtful), as_json=as_json
-        )
+        made = close(connection, period, until_at, now, is_caught_up=site is not None, holds_doubtful=not bill_doubtful)
+        _print(made, as_json=as_json)
 
 
 @invoice_app.command("show")
@@ -143,10 +151,15 @@ def invoice_show(period: Annotated[str, typer.Argument()], database: Database = 
 
 
 @accounts_app.command("import")
-def accounts_import(file: Annotated[Path, typer.Argument()], database: Database = _DATABASE) -> None:
-    """Take accounts from a CSV file: account, plate, list (allow, deny), permit (free, flat), from, until, flat_minor."""
+def accounts_import(file: Annotated[Path, typer.Argument()], database: Database = _DATABASE, tariff: Tariff = "twin") -> None:
+    """Take accounts from a CSV file: account, plate, list (allow, deny), permit (free, flat), from, until, flat_minor.
+
+    Stays of accounts whose permits it has are rated anew.
+    """
+    plan = read_plan(tariff)
     with _book(database) as engine, engine.begin() as connection:
-        typer.echo(f"{account_files.import_accounts(connection, file)} lines")
+        check_plan_of_stays(connection, plan)
+        typer.echo(f"{account_files.import_accounts(connection, file, Book(plan))} lines")
 
 
 @accounts_app.command("lists")
@@ -186,6 +199,11 @@ def _book(database: str) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+async def _must_have_all(address: str, subscription: str) -> None:
+    async with httpx2.AsyncClient(timeout=60.0, headers=headers()) as http:
+        await must_have_all(http, address, subscription)
 
 
 def _time(text: str) -> int:

@@ -9,10 +9,11 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, Row, func, select, update
 
-from ops.examples.billing.book import account_of, stay_in
+from ops.examples.billing.book import account_of, move_all_money, stay_in
 from ops.examples.billing.schema import carried, closings, invoices, lines, reviews, versions
 from ops.examples.billing.stay import Stay
 from twin.errors import BadInput
+from twin.events.codec import rfc3339
 from twin.events.ids import Micros
 
 
@@ -20,7 +21,7 @@ class Line(Struct, frozen=True, kw_only=True):
     """One line of an invoice.
 
     Attributes:
-        kind: charge, reversal, payment, or transfer: money that went along with a stay into another one.
+        kind: charge, reversal, payment, or transfer: money that went along with a stay into another one, or to another account.
         amount_minor: below 0 of what was taken back, and of what was paid.
         adjusts: the earlier invoice that this line corrects.
     """
@@ -48,25 +49,64 @@ class Invoice(Struct, frozen=True, kw_only=True):
     carried: Mapping[str, str]
 
 
-def close(connection: Connection, period: str, until_at: Micros, now: Micros, *, holds_doubtful: bool = True) -> list[Invoice]:
+def close(
+    connection: Connection,
+    period: str,
+    until_at: Micros,
+    now: Micros,
+    *,
+    is_caught_up: bool = False,
+    holds_doubtful: bool = True,
+) -> list[Invoice]:
     """Invoice what ended by ``until_at`` and is on no invoice, and what changed in stays that are; once a period.
 
     Closing a period again gives the invoices that it has.
 
+    Args:
+        is_caught_up: the twin said at ``now`` or later that the book has all of its facts; else only the entries and exits that
+            the book has tell how far it is.
+
     Raises:
-        BadInput: the period was closed until another time, or a later one was.
+        BadInput: the period was closed until another time, or a later one was; or its end is in the future, or later than what
+            the book knows of.
     """
     known = connection.execute(select(closings).where(closings.c.period == period)).first()
     if known is not None:
         if known.until_at != until_at:
             raise BadInput(f"period '{period}' was closed with another end; what is closed stays so, close a new period")
         return of_period(connection, period)
-    latest = connection.scalar(select(func.max(closings.c.until_at)))
+    if until_at > now:
+        raise BadInput(
+            f"the end of period '{period}', {rfc3339(until_at)}, is in the future: it is {rfc3339(now)}; "
+            "read --until again, or close the period when it is over"
+        )
+    # An end that was in the future is a slip that earlier releases took: it holds up no other one.
+    in_order = (closings.c.until_at <= closings.c.closed_at) | (closings.c.until_at == until_at)
+    latest = connection.scalar(select(func.max(closings.c.until_at)).where(in_order))
     if latest is not None and latest >= until_at:
         raise BadInput(f"a period that ends at or after the end of '{period}' is closed; periods are closed in order")
+    if not is_caught_up:
+        _must_reach(connection, period, until_at)
     connection.execute(closings.insert().values(period=period, until_at=until_at, closed_at=now))
+    move_all_money(connection)
     _put_on_invoices(connection, period, until_at, holds_doubtful=holds_doubtful)
     return of_period(connection, period)
+
+
+def reached_at(connection: Connection) -> Micros | None:
+    """The latest entry or exit that the book knows of; None: it knows of none."""
+    found = connection.execute(select(func.max(versions.c.entry_at), func.max(versions.c.exit_at))).one()
+    return max((at for at in found if at is not None), default=None)
+
+
+def _must_reach(connection: Connection, period: str, until_at: Micros) -> None:
+    reached = reached_at(connection)
+    if reached is None or reached < until_at:
+        far = "knows of no stay yet" if reached is None else f"is as far as {rfc3339(reached)}, its latest entry or exit"
+        raise BadInput(
+            f"the book {far}, and period '{period}' ends at {rfc3339(until_at)}; wait until `run` has followed to there, "
+            "or give --site, so that the twin says whether the book has all there is"
+        )
 
 
 def of_period(connection: Connection, period: str) -> list[Invoice]:
@@ -97,8 +137,7 @@ def _put_on_invoices(connection: Connection, period: str, until_at: Micros, *, h
         if stay.is_over and adjusts is None and (stay.exit_at or 0) > until_at:
             continue
         for line in waiting.get(stay.session, ()):
-            of_account = line.account if line.kind in ("charge", "reversal") else account
-            due[of_account, line.currency].append((line, adjusts))
+            due[line.account, line.currency].append((line, adjusts))
     for (account, currency), found in sorted(due.items()):
         _make(connection, period, account, currency, found)
 
@@ -107,7 +146,7 @@ def _make(connection: Connection, period: str, account: str, currency: str, due:
     name, total = f"{period}/{account}/{currency}", 0
     for line, adjusts in due:
         corrected = adjusts if line.kind in ("charge", "reversal") else None
-        stamped = {"invoice": name, "adjusts": corrected, "account": account}
+        stamped = {"invoice": name, "adjusts": corrected}
         connection.execute(update(lines).where(lines.c.n == line.n, lines.c.invoice.is_(None)).values(stamped))
         total += line.amount_minor
     row = {"invoice": name, "period": period, "account": account, "currency": currency, "total_minor": total}

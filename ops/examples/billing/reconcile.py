@@ -164,6 +164,23 @@ async def read_twin(http: httpx2.AsyncClient, address: str, subscription: str, p
     return Twin(position=at, side=side, n_parked=standing["n_parked"])
 
 
+async def must_have_all(http: httpx2.AsyncClient, address: str, subscription: str) -> None:
+    """See that the book has every fact that the twin has for it.
+
+    Raises:
+        BadInput: the twin cannot be read, or facts wait.
+    """
+    standing = (await asked(http, f"{address}/subscriptions/{subscription}")).json()
+    if standing["n_parked"]:
+        raise BadInput(f"{standing['n_parked']} facts are parked at subscription '{subscription}'; retry or discard them first")
+    if (lag_s := standing["lag_s"]) != 0:
+        waits = "longer than the twin keeps them" if lag_s is None else f"{lag_s:.0f} s"
+        raise BadInput(
+            f"the book is at position {standing['acknowledged_to']} of {standing['head']}, and a fact waits for {waits}; "
+            "wait until `run` has followed to there"
+        )
+
+
 def reconciled(connection: Connection, book: Book, site: str, twin: Twin) -> Report:
     """Compare the book with what the twin says."""
     ours, told = _book_side(connection, twin.position), twin.side

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from ops.examples.billing.plan import Plan
-from ops.examples.billing.schema import terms
+from ops.examples.billing.schema import terms, versions
 from twin.errors import BadInput, Conflict
 
 
@@ -21,6 +21,12 @@ def keep_plan(connection: Connection, plan: Plan | None) -> None:
     if connection.execute(select(terms)).first() is None:
         connection.execute(terms.insert().values(plan=_name_of(plan), digest=_digest_of(plan)))
     check_plan(connection, plan)
+
+
+def check_plan_of_stays(connection: Connection, plan: Plan | None) -> None:
+    """``check_plan``, where the book has stays that may be rated anew; before the first of them any plan will do."""
+    if connection.execute(select(versions.c.session).limit(1)).first() is not None:
+        check_plan(connection, plan)
 
 
 def check_plan(connection: Connection, plan: Plan | None) -> None:

@@ -1,9 +1,12 @@
 """A book and a journal in files, and facts as a subscription delivers them."""
 
 import pytest
+from sqlalchemy import select
 
 from ops.examples.billing import schema
+from ops.examples.billing.accounts import import_accounts
 from ops.examples.billing.book import Book
+from ops.examples.billing.invoices import close
 from ops.examples.database import opened
 from twin.client import Event
 from twin.events.envelope import FactEvent
@@ -18,6 +21,35 @@ def engine(tmp_path):
     made = opened(f"sqlite:///{tmp_path / 'bills.db'}", schema.metadata)
     yield made
     made.dispose()
+
+
+def book_of(engine, session="p1"):
+    """A stay's lines in the book: (kind, amount, account)."""
+    lines = schema.lines
+    with engine.begin() as connection:
+        found = connection.execute(select(lines).where(lines.c.session == session).order_by(lines.c.n)).all()
+    return [(one.kind, one.amount_minor, one.account) for one in found]
+
+
+def closed(engine, period, until, now=None, *, is_caught_up=True, **given):
+    """Close a period; its invoices by name. Times are minutes after noon; now is the end, unless it is given."""
+    with engine.begin() as connection:
+        until_at, at = NOON + until * MINUTE, NOON + (until if now is None else now) * MINUTE
+        made = close(connection, period, until_at, at, is_caught_up=is_caught_up, **given)
+    return {one.invoice: one for one in made}
+
+
+@pytest.fixture
+def imported(engine, tmp_path):
+    """Takes the text or bytes of a CSV of accounts, into a book that rates by a plan, or by the twin's amounts."""
+
+    def take(text, plan=None):
+        path = tmp_path / "accounts.csv"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        with engine.begin() as connection:
+            return import_accounts(connection, path, Book(plan))
+
+    return take
 
 
 class Teller:

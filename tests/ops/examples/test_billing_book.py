@@ -3,44 +3,27 @@
 from itertools import permutations
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
-from ops.examples.billing.accounts import import_accounts, import_codes, lists
-from ops.examples.billing.invoices import close
+from ops.examples.billing.accounts import import_codes, lists
 from ops.examples.billing.plan import Plan
-from ops.examples.billing.schema import lines, versions
+from ops.examples.billing.schema import closings, versions
 from twin.errors import BadInput
 
-from .conftest import MINUTE, NOON
+from .conftest import MINUTE, NOON, book_of, closed
 
 PLAN = Plan(name="street@1", currency="EUR", step_minutes=30, price_minor=100)
 
 
-def line_of(one):
-    return one.kind, one.amount_minor, one.account
-
-
-def book_of(engine, session="p1"):
-    with engine.begin() as connection:
-        found = connection.execute(select(lines).where(lines.c.session == session).order_by(lines.c.n)).all()
-    return [line_of(one) for one in found]
-
-
-def closed(engine, period, until, now=0, **given):
-    with engine.begin() as connection:
-        made = close(connection, period, NOON + until * MINUTE, NOON + now * MINUTE, **given)
-    return {one.invoice: one for one in made}
-
-
 @pytest.fixture
-def imported(engine, tmp_path):
-    """Takes a CSV's text, of accounts or, with columns of theirs, of codes."""
+def codes_imported(engine, tmp_path):
+    """Takes a CSV's text of codes."""
 
-    def take(text, kind=import_accounts):
-        path = tmp_path / "given.csv"
+    def take(text):
+        path = tmp_path / "codes.csv"
         path.write_text(text)
         with engine.begin() as connection:
-            return kind(connection, path)
+            return import_codes(connection, path)
 
     return take
 
@@ -162,26 +145,11 @@ def test_who_is_denied_credit_pays_on_the_spot(engine, teller, imported):
         assert lists(connection) == {"allow": ["A2"], "deny": ["A1"]}
 
 
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [
-        ("account,plat\nx,y\n", "columns \\['plat'\\]"),
-        ('account\n""\n', "line 2: the account is missing"),
-        ("account,list\nx,perhaps\n", "line 2: list is 'perhaps'"),
-        ("account,permit\nx,flat\n", "line 2: a permit"),
-        ("account,permit,until\nx,free,tomorrow\n", "line 2: time 'tomorrow' is not RFC 3339"),
-    ],
-)
-def test_a_wrong_line_of_accounts_is_named(imported, text, what):
-    with pytest.raises(BadInput, match=what):
-        imported(text)
-
-
 CODES = "code,shop,kind,value\nbread,bakery,minutes,30\nhalf,cinema,percent,50\n"
 
 
-def test_a_code_takes_its_discount_off_and_is_used_once(engine, teller, imported):
-    assert imported(CODES, import_codes) == 2
+def test_a_code_takes_its_discount_off_and_is_used_once(engine, teller, codes_imported):
+    assert codes_imported(CODES) == 2
     book = teller(PLAN)
     for session in ("p1", "p2"):
         book.closed(session, exit=60)
@@ -199,8 +167,8 @@ def test_a_code_takes_its_discount_off_and_is_used_once(engine, teller, imported
             book.book.validate(connection, code, session)
 
 
-def test_a_code_counts_also_for_what_a_stay_becomes_later(engine, teller, imported):
-    imported(CODES, import_codes)
+def test_a_code_counts_also_for_what_a_stay_becomes_later(engine, teller, codes_imported):
+    codes_imported(CODES)
     book = teller(PLAN)
     book.opened()
     with engine.begin() as connection:
@@ -210,8 +178,8 @@ def test_a_code_counts_also_for_what_a_stay_becomes_later(engine, teller, import
     assert sum(amount for _, amount, _ in book_of(engine)) == 200
 
 
-def test_the_code_of_a_stay_that_never_was_may_be_used_again(engine, teller, imported):
-    imported(CODES, import_codes)
+def test_the_code_of_a_stay_that_never_was_may_be_used_again(engine, teller, codes_imported):
+    codes_imported(CODES)
     book = teller(PLAN)
     book.closed("p1")
     book.closed("p2")
@@ -223,8 +191,8 @@ def test_the_code_of_a_stay_that_never_was_may_be_used_again(engine, teller, imp
     assert sum(amount for _, amount, _ in book_of(engine, "p2")) == 100
 
 
-def test_the_twins_amounts_have_no_minutes_to_take_off(engine, teller, imported):
-    imported(CODES, import_codes)
+def test_the_twins_amounts_have_no_minutes_to_take_off(engine, teller, codes_imported):
+    codes_imported(CODES)
     book = teller()
     book.closed()
     with pytest.raises(BadInput, match="a plan of your own"), engine.begin() as connection:
@@ -314,3 +282,32 @@ def test_periods_are_closed_once_and_in_order(engine, teller):
         closed(engine, "day-1", until=61)
     with pytest.raises(BadInput, match="in order"):
         closed(engine, "day-0", until=30)
+
+
+def test_a_period_whose_end_is_in_the_future_is_refused_and_stops_nothing(engine, teller):
+    teller().closed("p1", exit=60)
+    with pytest.raises(BadInput, match=r"'day-1', 2026-01-01T14:00:00.*, is in the future: it is 2026-01-01T13:00:00"):
+        closed(engine, "day-1", until=120, now=60)
+    assert closed(engine, "day-1", until=60)["day-1/casual/EUR"].total_minor == 200
+
+
+def test_a_period_that_the_book_has_not_reached_is_refused(engine, teller):
+    with pytest.raises(BadInput, match="knows of no stay yet"):
+        closed(engine, "day-1", until=30, is_caught_up=False)
+    book = teller()
+    book.closed("p1", exit=60)
+    with pytest.raises(BadInput, match=r"as far as 2026-01-01T13:00:00.*'day-1' ends at 2026-01-01T13:01:00"):
+        closed(engine, "day-1", until=61, is_caught_up=False)
+    book.opened("p2", entry=61)
+    made = closed(engine, "day-1", until=61, is_caught_up=False)["day-1/casual/EUR"]
+    assert (made.total_minor, made.carried) == (200, {"p2": "open"})
+
+
+def test_an_end_in_the_future_that_an_earlier_release_took_holds_up_no_other_one(engine, teller):
+    book = teller()
+    with engine.begin() as connection:
+        connection.execute(insert(closings).values(period="slip", until_at=NOON + 500 * MINUTE, closed_at=NOON))
+    book.closed("p1", exit=60)
+    assert closed(engine, "day-1", until=60)["day-1/casual/EUR"].total_minor == 200
+    with pytest.raises(BadInput, match="in order"):
+        closed(engine, "day-2", until=500)

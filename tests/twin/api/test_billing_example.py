@@ -14,7 +14,8 @@ from ops.examples.billing.book import Book
 from ops.examples.billing.cli import app as commands
 from ops.examples.billing.follow import follow
 from ops.examples.billing.plan import Plan
-from ops.examples.billing.reconcile import read_twin, reconciled
+from ops.examples.billing.reconcile import must_have_all, read_twin, reconciled
+from ops.examples.billing.stay import TYPES
 from ops.examples.billing.terms import keep_plan
 from ops.examples.database import opened
 from twin.errors import BadInput
@@ -170,6 +171,25 @@ async def test_a_position_that_the_book_has_not_reached_is_refused(running):
             await read_twin(http, f"{url}/v1/sites/lot", "billing", 1000)
 
 
+async def test_a_period_is_closed_beyond_the_last_exit_where_the_twin_says_that_the_book_has_all(running):
+    url, engine, _ = running
+    ended = ["invoice", "close", "--period", "p", "--until", "2026-02-01T00:00:00Z", "--database", str(engine.url), "--json"]
+    asking = [*ended, "--site", "lot", "--url", url]
+    assert "ends at 2026-02-01" in str((await asyncio.to_thread(CliRunner().invoke, commands, ended)).exception)
+    async with asyncio.timeout(20):
+        while (told := await asyncio.to_thread(CliRunner().invoke, commands, asking)).exit_code:
+            assert "a fact waits" in str(told.exception), "not acknowledged yet"
+    assert '"invoice":"p/casual/EUR"' in told.output
+
+
+async def test_a_period_is_not_closed_while_the_twin_has_facts_that_the_book_has_not(running):
+    url, *_ = running
+    async with httpx2.AsyncClient() as http:
+        assert (await http.put(f"{url}/v1/sites/lot/subscriptions/slow", json={"types": list(TYPES), "after": "0"})).is_success
+        with pytest.raises(BadInput, match=r"at position 0 of 8, and a fact waits"):
+            await must_have_all(http, f"{url}/v1/sites/lot", "slow")
+
+
 def test_commands_say_what_is_wrong_and_exit(tmp_path):
     database, run = f"sqlite:///{tmp_path / 'b.db'}", CliRunner().invoke
     accounts = tmp_path / "accounts.csv"
@@ -177,7 +197,10 @@ def test_commands_say_what_is_wrong_and_exit(tmp_path):
     assert run(commands, ["accounts", "import", str(accounts), "--database", database]).output == "1 lines\n"
     assert run(commands, ["accounts", "lists", "--database", database]).output == '{"allow":["A1"],"deny":[]}\n'
     closing = ["invoice", "close", "--period", "day", "--database", database]
-    assert run(commands, [*closing, "--until", "2026-01-02T00:00:00Z", "--json"]).output == "[]\n"
+    ended = [*closing, "--until", "2026-01-02T00:00:00Z"]
+    assert "knows of no stay yet" in str(run(commands, ended).exception)
+    assert "cannot be reached" in str(run(commands, [*ended, "--site", "lot", "--url", "http://127.0.0.1:9"]).exception)
+    assert "in the future" in str(run(commands, [*closing, "--until", "2162-01-01T00:00:00Z"]).exception)
     assert isinstance(run(commands, [*closing, "--until", "tomorrow"]).exception, BadInput)
     asking = ["reconcile", "--site", "lot", "--url", "http://127.0.0.1:9", "--database", database]
     assert "has no plan yet" in str(run(commands, asking).exception)
@@ -186,5 +209,5 @@ def test_commands_say_what_is_wrong_and_exit(tmp_path):
         keep_plan(connection, None)
     assert "cannot be reached" in str(run(commands, asking).exception)
     with engine.begin() as connection:
-        assert [row.period for row in connection.execute(select(schema.closings))] == ["day"]
+        assert connection.execute(select(schema.closings)).all() == []
     engine.dispose()
