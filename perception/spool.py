@@ -86,7 +86,7 @@ class Spool:
         self._changed = threading.Condition()
         self._in_flight = 0
         self._sequence = 0
-        self._lock_file = _locked(folder)
+        self._lock_file = locked(folder)
         try:
             self._db = _opened(folder / "spool.sqlite")
             self._adopt()
@@ -323,7 +323,8 @@ def _opened(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _locked(folder: Path) -> IO[bytes]:
+def locked(folder: Path) -> IO[bytes]:
+    """Take a spool's lock, until it is closed; raises BadInput where another process holds it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (folder / "lock").open("ab")

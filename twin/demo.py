@@ -8,19 +8,23 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from perception.clips import Clips
 from perception.models import packaged
+from perception.spool import locked
 from site_models.load import resolve
 from site_models.schema import Site
 from twin.api.services import Services
-from twin.errors import BadInput, TwinError
+from twin.errors import BadInput, Conflict, TwinError
 from twin.events.ids import SiteId
+from twin.log.sql.lock import WriterLock
 from twin.main import load_sites, serve_sites
+from twin.process import listen
 from twin.settings import Settings
+from twin.settings_check import check_settings
 
 _STOP_S = 5.0
 
@@ -51,20 +55,22 @@ def run_demo(
     Args:
         simulated: what to simulate; None plays the site's clips.
 
-    A data folder that holds an earlier log is renamed first: its traffic has nothing to do with the new one's.
+    A data folder that holds an earlier log is renamed first: its traffic has nothing to do with the new one's. Nothing is
+    renamed before the settings are seen to be usable and the port is taken, nor while another process uses the folder.
 
     Raises:
-        BadInput: the site has no clips to play, or keys are asked for.
+        BadInput: the site has no clips to play, keys or a database are asked for, or the port is taken.
+        Conflict: another process uses the data folder.
         TwinError: a part failed, or the edge worker ended by itself.
     """
     if settings.has_keys:
         raise BadInput("the demo is open to this machine and makes no keys; unset TWIN_ACCESS, or use `twin serve`")
+    if settings.database_url is not None:
+        raise BadInput("the demo keeps its log in a data folder of its own; unset TWIN_DATABASE_URL, or use `twin serve`")
     sites = load_sites([site])
     (name,) = sites
     if simulated is None:
         _check_clips(site, sites[name])
-    if (kept := keep_earlier(settings.data_dir)) is not None:
-        say(f"the earlier log in '{settings.data_dir}' is now in '{kept}'")
     summary: dict[str, Any] = {"schema": "twin.demo/1", "site": name}
     summary |= {"source": "clips"} if simulated is None else {"source": "simulated", **simulated._asdict()}
 
@@ -80,18 +86,36 @@ def run_demo(
             await _stop(edge)
             summary.update(url=url, seconds=seconds, **await _counts(services, name))
 
-    asyncio.run(serve_sites(settings, sites, announce=lambda _: None, beside=beside))
+    check_settings(settings)
+    with listen(settings.host, settings.port) as listener:
+        if (kept := keep_earlier(settings.data_dir)) is not None:
+            say(f"the earlier log in '{settings.data_dir}' is now in '{kept}'")
+        asyncio.run(serve_sites(settings, sites, announce=lambda _: None, beside=beside, listener=listener))
     return summary
 
 
 def keep_earlier(data_dir: Path) -> Path | None:
-    """Rename a data folder that is not empty to ``NAME-1``, ``NAME-2``, …; returns the new name, or None."""
+    """Rename a data folder that is not empty to ``NAME-1``, ``NAME-2``, …; returns the new name, or None.
+
+    Raises:
+        Conflict: another process writes its log, or an edge worker keeps its spool there; nothing is renamed.
+    """
     if not data_dir.exists() or not any(data_dir.iterdir()):
         return None
     number = 1
     while (kept := data_dir.with_name(f"{data_dir.name}-{number}")).exists():
         number += 1
-    data_dir.rename(kept)
+    with ExitStack() as held:  # until it has its new name, so that nobody begins to write meanwhile
+        try:
+            held.callback(WriterLock(data_dir / "log.db").release)
+            if (spool := data_dir / "spool").is_dir():
+                held.enter_context(locked(spool))
+        except TwinError:
+            raise Conflict(
+                f"another process uses '{data_dir}', and would lose what it stores if the demo put that folder aside. Stop it,"
+                " or give another --data-dir"
+            ) from None
+        data_dir.rename(kept)
     return kept
 
 

@@ -9,10 +9,9 @@ import socket
 import sqlite3
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Container, Iterator, Sequence
 from contextlib import closing
 from importlib.util import find_spec
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -23,13 +22,15 @@ from sqlalchemy.exc import DBAPIError
 
 from site_models.load import check_site, resolve
 from twin.access.store import AccessStore
-from twin.errors import TwinError
+from twin.errors import BadInput, TwinError
 from twin.events.codec import rfc3339
 from twin.log.clock import Clock
 from twin.log.port import Log
-from twin.log.sql.dialect import OLDEST_SQLITE
+from twin.log.sql.dialect import OLDEST_SQLITE, locate
 from twin.opened_logs import opened_logs
+from twin.process import is_loopback, listen
 from twin.settings import Settings
+from twin.settings_check import setting_faults
 from twin.site_versions import versions_in
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -68,12 +69,18 @@ async def examine(settings: Settings, sites: Sequence[str], clock: Clock) -> Asy
         yield _site(name)
         if (finding := _map_in_force(settings, name)) is not None:
             yield finding
-    for finding in _neighbours(settings):
+    faults = dict(setting_faults(settings))
+    for variable, wrong in faults.items():
+        yield Finding(name=variable, verdict="fail", words=str(wrong))
+    for finding in _neighbours(settings, faults):
         yield finding
-    yield _access(settings)
-    async for finding in _log(settings, clock):
-        yield finding
-    yield await _service(settings)
+    if settings.has_keys or "TWIN_HOST" not in faults:
+        yield _access(settings)
+    if "TWIN_DATABASE_URL" not in faults:
+        async for finding in _log(settings, clock):
+            yield finding
+    if "TWIN_HOST" not in faults:
+        yield await _service(settings)
 
 
 def machine(settings: Settings) -> Iterator[Finding]:
@@ -142,19 +149,24 @@ def _map_in_force(settings: Settings, name: str) -> Finding | None:
     return Finding(name=f"map of {site.name}", verdict="ok" if standing.is_newest else "warn", words=standing.words)
 
 
-def _neighbours(settings: Settings) -> Iterator[Finding]:
-    """Servers that the settings name: whether anything listens there."""
+def _neighbours(settings: Settings, faults: Container[str]) -> Iterator[Finding]:
+    """Servers that the settings name: whether anything listens there.
+
+    Args:
+        faults: variables that cannot be read.
+    """
     for broker in (settings.kafka_brokers or "").split(","):
         if broker:
-            host, _, port = broker.strip().rpartition(":")
+            host, colon, port = broker.strip().rpartition(":")
+            host, port = (host, port) if colon else (port, "")
             yield _listening("broker", host, int(port) if port.isdigit() else 9092, "TWIN_KAFKA_BROKERS")
-    for name, url, port in (
-        ("database server", settings.database_url, 5432),
-        ("search server", settings.qdrant_url, 6333),
-    ):
-        if url is not None:
-            place = urlsplit(url)
-            yield _listening(name, place.hostname or "", place.port or port, "its setting")
+    if settings.database_url is not None and "TWIN_DATABASE_URL" not in faults:
+        database = locate(settings.database_url)
+        if database.get_backend_name() == "postgresql" and database.host:  # without one: a socket file, which `_log` opens
+            yield _listening("database server", database.host, database.port or 5432, "TWIN_DATABASE_URL")
+    if settings.qdrant_url is not None and "TWIN_QDRANT_URL" not in faults:
+        search = urlsplit(settings.qdrant_url)
+        yield _listening("search server", search.hostname or "", search.port or 6333, "TWIN_QDRANT_URL")
 
 
 def _listening(name: str, host: str, port: int, setting: str) -> Finding:
@@ -170,8 +182,8 @@ def _access(settings: Settings) -> Finding:
     """Whether whoever can reach the service has to show a key, and whether there is one."""
     if not settings.has_keys:
         words = "open to every program on this machine; TWIN_ACCESS=keys asks for keys"
-        is_loopback = settings.host == "localhost" or ip_address(settings.host).is_loopback
-        return _judged("access", is_loopback, words, f"{settings.host} can be reached from others, and is refused without keys")
+        advice = f"{settings.host} can be reached from others, and is refused without keys"
+        return _judged("access", is_loopback(settings.host), words, advice)
     try:
         place = settings.access_location
         if isinstance(place, Path) and not place.exists():
@@ -185,7 +197,8 @@ def _access(settings: Settings) -> Finding:
 
 
 async def _log(settings: Settings, clock: Clock) -> AsyncIterator[Finding]:
-    if settings.database_url is None and not (settings.data_dir / "log.db").exists():
+    place = locate(settings.log_location)
+    if place.get_backend_name() == "sqlite" and not Path(place.database or "").exists():
         yield Finding(name="log", verdict="ok", words="there is none yet; the first `twin serve` makes it")
         return
     try:
@@ -218,11 +231,16 @@ async def _service(settings: Settings) -> Finding:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
     try:
+        listen(settings.host, settings.port, has_keys=True).close()  # whether it may be, `_access` says
+        return Finding(name="service", verdict="ok", words=f"none runs at {url}; its port is free")
+    except BadInput as wrong:
+        refused = wrong
+    try:
         async with httpx2.AsyncClient(timeout=_CONNECT_S, trust_env=False) as http:
             answer = await http.get(f"{url}/readyz")
             checks = answer.json()["checks"]
-    except httpx2.ConnectError:
-        return Finding(name="service", verdict="ok", words=f"none runs at {url}; its port is free")
+    except (httpx2.ConnectError, httpx2.ConnectTimeout):
+        return Finding(name="service", verdict="fail", words=str(refused))
     except (httpx2.HTTPError, ValueError, KeyError, TypeError):
         words = f"something else, or a service that hangs, is at {url}; give another --port, or stop it"
         return Finding(name="service", verdict="fail", words=words)

@@ -205,6 +205,13 @@ class Forbidden(TwinError):
     slug = "forbidden"
 
 
+class Misdirected(TwinError):
+    """Asked for by a name that is not this service's."""
+
+    status = 421
+    slug = "misdirected"
+
+
 class Unauthorized(TwinError):
     """Nobody is known by what was shown: no key, a wrong one, one that was revoked or has expired."""
 

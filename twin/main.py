@@ -9,17 +9,16 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from retrieval.embedder import Embedder
 from retrieval.opened import QdrantServer, SearchModels, open_search
 from retrieval.weights_file import site_weights
 from site_models.load import load_site, resolve
 from site_models.schema import Site
+from twin.access.hosts import hosts_of
 from twin.api.app import create_app
 from twin.api.live_protocol import WEBSOCKETS
 from twin.api.metrics import Metrics
@@ -37,7 +36,8 @@ from twin.opened_access import opened_access
 from twin.opened_logs import Logs, opened_logs
 from twin.opened_maps import begun
 from twin.opened_webhooks import start_webhooks
-from twin.process import Background, Server, listen, settle_memory, stop_signals
+from twin.picture_embedders import embedders
+from twin.process import Background, Server, listen, proxies_of, settle_memory, stop_signals
 from twin.projections.runner import SnapshotRunner
 from twin.projections.strips.opened import OpenStrips
 from twin.projections.timeline import Timeline
@@ -139,6 +139,7 @@ async def _publish(settings: Settings, logs: Logs, kafka: KafkaLog, site: Site, 
 @asynccontextmanager
 async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: Background) -> AsyncIterator[Services]:
     """Open every part for these sites, run what runs, and close all of it in reverse."""
+    hosts = hosts_of(settings.hosts, listens_on=settings.host, has_keys=settings.has_keys)
     async with AsyncExitStack() as stack:
         logs = await stack.enter_async_context(opened_logs(settings))
         log, keys, store = logs.log, logs.keys, SqlSubscriptions(logs.sql)
@@ -179,6 +180,7 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
             checks={"parts": background.check},
             extra_routes=search.routes,
             access=access,
+            hosts=hosts,
             version=version("spatial-twin"),
             data_dir=settings.data_dir,
             settings=settings.told(),
@@ -195,11 +197,13 @@ async def serve_sites(
     *,
     announce: Callable[[str], None],
     beside: Callable[[Services, str], Coroutine[Any, Any, None]] | None = None,
+    listener: socket.socket | None = None,
 ) -> None:
     """Serve until a signal, until ``beside`` ends, or until a part fails.
 
     Args:
         announce: told the address once the service answers.
+        listener: what ``listen`` gave for these settings, where the port had to be taken before; closed at the end.
         beside: runs while the service does, given its parts and address; when it returns, the service stops.
 
     Raises:
@@ -207,7 +211,9 @@ async def serve_sites(
         BadInput: the port is taken.
         TwinError: what a part failed with.
     """
-    listener = listen(settings.host, settings.port, has_keys=settings.has_keys)
+    proxies = proxies_of(settings.trusted_proxies)
+    if listener is None:
+        listener = listen(settings.host, settings.port, has_keys=settings.has_keys)
     await asyncio.to_thread(warm_up)
     url = f"http://{settings.host}:{listener.getsockname()[1]}"
     background = Background()
@@ -220,7 +226,7 @@ async def serve_sites(
                 access_log=False,  # ours has ids, and leaves out what is of no interest
                 lifespan="off",
                 timeout_graceful_shutdown=5,
-                forwarded_allow_ips=settings.trusted_proxies,
+                forwarded_allow_ips=proxies,
                 **WEBSOCKETS,
             )
             server = Server(config)
@@ -293,20 +299,4 @@ def _search_models(settings: Settings, sites: Mapping[SiteId, Site]) -> SearchMo
     from twin.picture_finder import packaged_finder
 
     weights = {name: site_weights(settings.data_dir, name) for name in sites}
-    return SearchModels(embedders=_embedders(settings), finder=packaged_finder(), weights=weights)
-
-
-def _embedders(settings: Settings) -> list[Embedder]:
-    """What picture search embeds with: one for each kind of view that cameras may send, where its packages are installed."""
-    if find_spec("cv2") is None:
-        return []
-    from perception.embed import open_embedder
-    from perception.models import packaged_if_any
-
-    if settings.embedder is not None:
-        return [open_embedder(settings.embedder)]
-    embedders: list[Embedder] = [open_embedder(None)]
-    packaged = packaged_if_any("embedder")
-    if packaged is not None and any(find_spec(runtime) for runtime in ("openvino", "onnxruntime")):
-        embedders.append(open_embedder(packaged))
-    return embedders
+    return SearchModels(embedders=embedders(settings), finder=packaged_finder(), weights=weights)

@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import uvicorn
@@ -103,11 +103,7 @@ def listen(host: str, port: int, *, has_keys: bool = False) -> socket.socket:
         Forbidden: another address without keys: everybody there could read and write.
         BadInput: the port is taken, or the host is no address.
     """
-    try:
-        is_loopback = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        raise BadInput(f"host '{host}' is not an IP address; give 127.0.0.1") from None
-    if not is_loopback and not has_keys:
+    if not is_loopback(host) and not has_keys:
         raise Forbidden(
             f"host {host} can be reached from other machines, and access is open: everybody there could read and write. Set"
             " TWIN_ACCESS=keys, make a key with `twin key create --site '*' --scope admin`, and put a proxy with TLS in front;"
@@ -119,3 +115,28 @@ def listen(host: str, port: int, *, has_keys: bool = False) -> socket.socket:
         return socket.socket(made.family, made.type, socket.IPPROTO_TCP, made.detach())
     except OSError as taken:
         raise BadInput(f"port {port} of {host} cannot be listened on: {taken.strerror}; give another --port") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is this machine's alone; raises BadInput where it is no address."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        raise BadInput(f"host '{host}' is not an IP address; give 127.0.0.1") from None
+
+
+def proxies_of(text: str) -> str:
+    """``TWIN_TRUSTED_PROXIES`` as uvicorn takes it, which says nothing of what it cannot read; raises BadInput for that.
+
+    >>> proxies_of("127.0.0.1, 10.0.0.0/8")
+    '127.0.0.1,10.0.0.0/8'
+    """
+    given = [one.strip() for one in text.split(",") if one.strip()]
+    for one in given if given != ["*"] else ():
+        try:
+            _ = ip_network(one) if "/" in one else ip_address(one)
+        except ValueError as wrong:
+            raise BadInput(
+                f"TWIN_TRUSTED_PROXIES has '{one[:80]}': {wrong}; give addresses or ranges such as 10.0.0.0/8, by commas, or *"
+            ) from None
+    return ",".join(given)

@@ -39,6 +39,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         site_dirs: folders of the sites to serve, each with a site.toml.
         host: address to listen on; others than loopback need ``access`` to be ``keys``.
         port: TCP port; 0 takes a free one.
+        hosts: names and addresses, separated by commas, that the service may be asked for by, beside those of loopback and
+            ``host``; ``*``: any; None: any where keys are asked for, else none.
         crop_quota_bytes: encrypted crops kept per site; the oldest go first.
         crop_limit_bytes: largest crop accepted.
         past_cache_bytes: memory for unpacked strips of the past, of all sites together; see time-travel.md.
@@ -65,7 +67,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             range of addresses such as 10.0.0.0/8; None: webhooks reach public addresses over https alone.
         access: ``keys``: nobody is let in without one; ``open`` or None: everybody on this machine is, and nobody else.
         session_hours: after which a browser has to log in again.
-        trusted_proxies: addresses, separated by commas, whose word is taken for who asks and whether by HTTPS.
+        trusted_proxies: addresses or ranges, separated by commas, or ``*``: whose word is taken for who asks and whether by
+            HTTPS.
         reads_per_s: requests that one key may make a second; None: 200 with keys, any number where access is open. The same of:
         searches_per_s: image searches; 20.
         ingest_mb_per_s: observations and crops; 64 MB.
@@ -80,6 +83,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     site_dirs: tuple[Path, ...] = ()
     host: str = "127.0.0.1"
     port: _Port = 8600
+    hosts: str | None = None
     crop_quota_bytes: _Positive = 2_000_000_000
     crop_limit_bytes: _Positive = 4_000_000
     past_cache_bytes: Annotated[int, Meta(ge=0)] = 64_000_000

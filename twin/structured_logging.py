@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ LogFormat = Literal["text", "json"]
 
 _request: ContextVar[str | None] = ContextVar("request", default=None)
 _OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_COLOURED = "color_message"  # uvicorn's second form of a message, with a terminal's codes
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_APART = re.compile(r"[\s=\"]")
 _QUIET = ("httpx2", "httpcore2", "websockets", "uvicorn.access", "aiokafka", "alembic", "PIL")
 
 
@@ -62,17 +66,41 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """Time, level, logger and message on one line, fields as ``name=value`` behind it."""
+    """Time, level, logger and message on one line, fields as ``name=value`` behind it.
+
+    What comes from outside can neither begin a line of its own nor send codes to a terminal, nor pass for another field:
+    control characters are written as Python writes them, and values with blanks, ``=`` or quotes in quotes.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        """A traceback follows on lines of its own."""
-        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
-        line = f"{_rfc3339(record.created)} {record.levelname} {record.name}: {record.getMessage()}{fields}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        """A traceback follows on lines of its own, which are set in: no line of it can pass for a record."""
+        fields = "".join(f" {_shown(name)}={_shown(_apart(str(value)))}" for name, value in _fields(record).items())
+        line = f"{_rfc3339(record.created)} {record.levelname} {record.name}: {_shown(record.getMessage())}{fields}"
+        if not record.exc_info:
+            return line
+        return "\n".join((line, *(f"    {_shown(one)}" for one in self.formatException(record.exc_info).split("\n"))))
+
+
+def _shown(text: str) -> str:
+    r"""Text without what controls a terminal or ends a line.
+
+    >>> _shown("a\nb\x1b[31m")
+    'a\\nb\\x1b[31m'
+    """
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def _apart(value: str) -> str:
+    """A field's value, so that it cannot be read as two.
+
+    >>> _apart("/v1/sites"), _apart("/x status=200")
+    ('/v1/sites', '"/x status=200"')
+    """
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' if _APART.search(value) else value
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    given = {name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
+    given = {name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD and name != _COLOURED}
     request = _request.get()
     return given | ({"request": request} if request is not None else {})
 

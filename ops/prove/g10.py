@@ -118,7 +118,7 @@ class _Run:
         subscriptions = Subscriptions(self._log, self._store, PLACE, clock=lambda: self.now)
         transport = _Faulty(app_of(self._log, subscriptions), self)
         async with httpx2.AsyncClient(transport=transport) as http:
-            client = Client("http://twin", site=SITE, http=http, backoff=_AT_ONCE)
+            client = Client("http://localhost", site=SITE, http=http, backoff=_AT_ONCE)
             consumer = self.draw.choice(("billing-1", "billing-2", f"billing-{self.now}"))
             limit = self.draw.choice((1, 3, 20))
             billing = client.subscribe("billing", after=0, limit=limit, wait_s=0.0, consumer=consumer)

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 
 from retrieval.api import SearchRoutes
+from twin.access.hosts import Hosts
 from twin.access.keys import SCOPES, KeyId, KeyRecord, new_key
 from twin.access.opened import open_access
 from twin.access.rates import RateLimits
@@ -93,6 +94,7 @@ async def two_sites(folder: Path, log: Log) -> AsyncIterator[TwoSites]:
                 metrics=Metrics(),
                 extra_routes=SearchRoutes(None, {}, None, None).routes,  # pyright: ignore[reportArgumentType]
                 access=access,
+                hosts=Hosts(names=None),  # as with keys
             )
             app = create_app(services)
             transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)

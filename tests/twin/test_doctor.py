@@ -14,8 +14,10 @@ from msgspec.structs import replace
 
 from site_models.load import load_site, resolve
 from twin.doctor import examined
+from twin.errors import TwinError
 from twin.log.clock import system_clock
 from twin.log.sql.log import SqlLog
+from twin.main import serve_sites
 from twin.settings import Settings
 from twin.site_versions import versions_in
 
@@ -120,3 +122,56 @@ def test_a_folder_that_cannot_hold_data_fails(settings, tmp_path):
     in_the_way.write_text("")
     told = Settings(data_dir=in_the_way / "data", port=settings.port)
     assert found(told)["data folder"].verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "words"),
+    [
+        ({"host": "name"}, "TWIN_HOST", "host 'name' is not an IP address"),
+        ({"hosts": "not a host!!"}, "TWIN_HOSTS", "no name and no address"),
+        ({"database_url": "postgresql://u@h:abc/x"}, "TWIN_DATABASE_URL", "the database URL cannot be read"),
+        ({"database_url": "mysql://u@h/x"}, "TWIN_DATABASE_URL", "cannot be kept"),
+        ({"webhook_allow": "not a host!!"}, "TWIN_WEBHOOK_ALLOW", "give HOST, HOST:PORT or a range"),
+        ({"embedder": Path("/nope.onnx")}, "TWIN_EMBEDDER", "'/nope.onnx' does not exist"),
+        ({"trusted_proxies": "foo bar"}, "TWIN_TRUSTED_PROXIES", "'foo bar' does not appear to be an IPv4 or IPv6 address"),
+        ({"qdrant_url": "http://["}, "TWIN_QDRANT_URL", "is no address"),
+    ],
+)
+def test_a_setting_that_serve_refuses_fails_with_the_words_of_serve(settings, given, name, words):
+    told = replace(settings, **given)
+    findings = found(told)
+    assert [one.name for one in findings.values() if one.verdict == "fail"] == [name]
+    assert words in findings[name].words
+    if name == "TWIN_QDRANT_URL":  # where this is not installed, nobody reads it
+        return
+    with pytest.raises(TwinError) as refused:
+        asyncio.run(serve_sites(told, {}, announce=lambda _: None, beside=at_once))
+    assert str(refused.value) == findings[name].words
+
+
+async def at_once(services, url):
+    """For a service that ends as soon as it answers."""
+
+
+def test_a_log_in_a_sqlite_file_that_is_named_by_a_url_is_no_server(settings, tmp_path):
+    told = replace(settings, database_url=f"sqlite:///{tmp_path / 'x.db'}")
+    findings = found(told)
+    assert "database server" not in findings
+    assert "first `twin serve` makes it" in findings["log"].words
+    assert {one.verdict for one in findings.values()} <= {"ok", "warn"}
+    asyncio.run(SqlLog.open(told.log_location).aclose())
+    assert "can be read" in found(told)["log"].words
+
+
+def test_an_address_that_is_not_this_machines_fails(settings):
+    told = replace(settings, host="192.0.2.1", access="keys")  # of a network that there is none of
+    assert "cannot be listened on" in found(told)["service"].words
+    assert found(told)["service"].verdict == "fail"
+
+
+def test_a_service_that_runs_is_found_and_what_is_wrong_with_it_told(settings):
+    async def look(services, url):
+        finding = (await asyncio.to_thread(found, settings))["service"]
+        assert (finding.verdict, finding.words) == ("ok", f"runs at http://127.0.0.1:{settings.port}")
+
+    asyncio.run(serve_sites(settings, {}, announce=lambda _: None, beside=look))

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from twin.errors import BadInput, Forbidden, LogClosed
-from twin.process import Background, listen
+from twin.process import Background, listen, proxies_of
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,17 @@ def test_with_keys_any_address_is_listened_on_and_loopback_also_without():
             assert listener.getsockname()[0] == host
     with pytest.raises(BadInput, match="is not an IP address"):
         listen("example.org", 0, has_keys=True)
+
+
+@pytest.mark.parametrize("text", ["", "127.0.0.1,::1", "10.0.0.0/8, 2001:db8::/32", "*"])
+def test_trusted_proxies_are_addresses_and_ranges(text):
+    assert proxies_of(text) == text.replace(" ", "")
+
+
+@pytest.mark.parametrize("text", ["foo bar", "127.0.0.1,proxy.internal", "127.0.0.1,*", "10.0.0.1/8", "127.0.0.1:80"])
+def test_a_trusted_proxy_that_would_never_be_recognized_is_refused(text):
+    with pytest.raises(BadInput, match="TWIN_TRUSTED_PROXIES has"):
+        proxies_of(text)
 
 
 async def test_a_connection_sends_what_is_written_at_once():

@@ -40,6 +40,35 @@ def test_text_has_the_same_fields_behind_the_message():
     )
 
 
+def test_what_comes_from_outside_begins_no_line_and_sends_no_codes_to_a_terminal():
+    forged = "/x\r\n2026-01-01T00:00:00.000Z ERROR twin: all is lost\x1b[2J\x9b1m\u2028\u202e\x7f\0"
+    line = TextLines().format(record("asked for %s", forged, path=forged))
+    assert len(line.splitlines()) == 1
+    assert line.isprintable()
+    assert line.count("\\r\\n2026-01-01T00:00:00.000Z ERROR") == 2
+    assert line.endswith(r'\x1b[2J\x9b1m\u2028\u202e\x7f\x00"')
+
+
+def test_what_comes_from_outside_passes_for_no_other_field():
+    line = TextLines().format(record("answered", path='/x status=200 by="me"', status=404))
+    assert line.endswith(r' path="/x status=200 by=\"me\"" status=404')
+
+
+def test_no_line_of_a_traceback_passes_for_a_record():
+    try:
+        raise KeyError("a fault") from ValueError("a\n2026-01-01T00:00:00.000Z ERROR twin: all is lost\x1b[2J")
+    except KeyError:
+        first, *others = TextLines().format(record("it broke", error=sys.exc_info())).split("\n")
+    assert first.endswith("it broke")
+    assert len(others) > 4
+    assert all(one.startswith("    ") and one.isprintable() for one in others)
+
+
+def test_the_servers_coloured_form_of_a_message_is_left_out():
+    assert TextLines().format(record("Started", color_message="\x1b[36mStarted")).endswith("twin.part: Started")
+    assert "color_message" not in json.loads(JsonLines().format(record("Started", color_message="\x1b[36mStarted")))
+
+
 async def test_requests_that_run_side_by_side_keep_their_own_ids():
     told = {}
 

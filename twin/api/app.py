@@ -43,15 +43,18 @@ from twin.api import (
 )
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json, services_of
+from twin.api.framing import RefuseFrames
 from twin.api.guard import check_guarded, guarded_others, guarded_route, guarded_socket, open_route, sites_known
+from twin.api.hosts import RefuseOtherHosts
 from twin.api.live import live
 from twin.api.login import for_known
 from twin.api.metrics import MeasureRequests
 from twin.api.openapi import document
 from twin.api.origin import RefuseOtherOrigins
-from twin.api.problem import on_disconnect, on_http_exception, on_twin_error, on_unforeseen
+from twin.api.problem import on_disconnect, on_http_exception, on_twin_error
 from twin.api.requests import NameRequests
 from twin.api.services import Services
+from twin.api.unforeseen import TellUnforeseen
 from twin.errors import TwinError
 
 _MOST_DESCRIBED = 32  # sets of sites whose descriptions are kept
@@ -109,13 +112,15 @@ def create_app(services: Services) -> Starlette:
         middleware=[
             Middleware(NameRequests, new_id=services.new_request_id, now_s=_now_s),
             Middleware(MeasureRequests, metrics=services.metrics),
+            Middleware(TellUnforeseen),
+            Middleware(RefuseFrames),
+            Middleware(RefuseOtherHosts),
             Middleware(RefuseOtherOrigins),
         ],
         exception_handlers={
             TwinError: cast(ExceptionHandler, on_twin_error),
             HTTPException: on_http_exception,
             ClientDisconnect: on_disconnect,
-            Exception: on_unforeseen,
         },
     )
     check_guarded(app.routes)

@@ -28,8 +28,9 @@ ABOUT = """What a site's twin knows, at any time and as it was known at any time
 is the same bytes. Errors are `application/problem+json` (RFC 9457); `detail` says what was wrong, and what to do. Facts as they
 come are described in [asyncapi.json](/asyncapi.json); both are to be read at [/docs](/docs)."""
 
-FOR_ALL = (HTTPStatus.UNPROCESSABLE_ENTITY,)
-"""Problems that every operation has: a parameter that it does not know, or a value that it cannot have."""
+FOR_ALL = (HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+"""Problems that every operation has: a host that is not this service's, a parameter that it does not know, or a value that it
+cannot have."""
 
 _OF_BODIES = (413, 415, 422)
 _OF_WRITES = (403,)  # a page of another website

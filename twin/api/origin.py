@@ -40,7 +40,12 @@ class RefuseOtherOrigins:
 def is_own(headers: Headers, *, may_be_absent: bool = True) -> bool:
     """Whether a request comes from a page of this host, or, if that may be, from no page."""
     origin = headers.get("origin")
-    return may_be_absent if origin is None else urlsplit(origin).netloc == headers.get("host")
+    if origin is None:
+        return may_be_absent
+    try:
+        return urlsplit(origin).netloc == headers.get("host")
+    except ValueError:  # no address at all, such as "http://[": of no page of ours
+        return False
 
 
 def _has_ticket(scope: Scope) -> bool:

@@ -1,4 +1,4 @@
-"""Errors as ``application/problem+json`` (RFC 9457). What was not foreseen says nothing of the inside."""
+"""Errors as ``application/problem+json`` (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -88,9 +88,3 @@ def _methods_of(request: Request) -> set[str]:
 async def on_disconnect(request: Request, error: Exception) -> Response:
     """The client went away before it had sent its body: nobody to tell, nothing broken. 499 is for the metrics."""
     return Response(status_code=499)
-
-
-async def on_unforeseen(request: Request, error: Exception) -> Response:
-    """Tell that something broke; the server's log has the rest."""
-    _logger.error("%s %s broke", request.method, request.url.path, exc_info=error)
-    return problem(500, "internal", "the service broke at this request and logged it; tell whoever runs it")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from site_models.schema import Site
+from twin.access.hosts import Hosts
 from twin.access.opened import Access, open_to_all
 from twin.api.metrics import Metrics
 from twin.api.turns import Turns
@@ -57,6 +58,7 @@ class Services:
         checks: for ``/healthz``, by name; whether the log answers is checked without being named here.
         extra_routes: routes of parts that the API does not know, such as search; their functions have a ``scope``.
         reserved_devices: device names that nobody outside may use.
+        hosts: names that the service may be asked for by.
         data_dir: whose disk is watched.
         stopping: set when the process is about to end: nobody should send it anything new, and what waits is answered.
         settings: what the process was told, secrets left out.
@@ -80,6 +82,7 @@ class Services:
     reserved_devices: frozenset[str] = frozenset({"twin-worker", "operators", "payments", "calibrations", "site-editor"})
     limits: ApiLimits = field(default_factory=ApiLimits)
     access: Access = field(default_factory=lambda: open_to_all(system_clock))
+    hosts: Hosts = field(default_factory=Hosts)
     version: str = "0"
     data_dir: Path | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

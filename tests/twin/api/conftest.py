@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
+from twin.access.hosts import Hosts
 from twin.access.keys import SCOPES, KeyRecord, new_key
 from twin.access.opened import Access, open_access
 from twin.access.rates import RateLimits
@@ -40,6 +41,7 @@ from twin.log.webhooks import MemoryWebhooks
 from twin.projections.timeline import Timeline
 
 QUICK = Limits(period_s=0.01)
+HERE = Hosts(names=frozenset({"twin"}))  # where the clients in process ask; on a socket it is 127.0.0.1
 
 
 @dataclass
@@ -75,7 +77,7 @@ def serve(lot, story, tmp_path) -> Callable[..., AbstractAsyncContextManager[Run
             hubs={"lot": hub},
             subscriptions={"lot": subscriptions},
             webhooks={"lot": webhooks},
-            **{"sites": {"lot": lot}, "crops": crops, "metrics": Metrics(), **given},
+            **{"sites": {"lot": lot}, "crops": crops, "metrics": Metrics(), "hosts": HERE, **given},
         )
         app = create_app(services)
         feeding, sending = asyncio.create_task(hub.run()), asyncio.create_task(sender.run())

@@ -209,6 +209,9 @@ async def test_a_page_of_another_website_may_read_nothing_new_and_write_nothing(
         foreign = {"origin": "https://evil.example"}
         answer = await running.http.post("/v1/sites/lot/observations", content=b"", headers=foreign)
         assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
+        for odd in ("http://[", "null", "http://[twin", "http://twin@evil.example", ""):
+            told = await running.http.post("/v1/sites/lot/observations", content=b"", headers={"origin": odd})
+            assert told.status_code == 403, odd
         own = await running.http.post("/v1/sites/lot/observations", content=b"", headers={"origin": "http://twin"})
         assert own.status_code == 200
         assert "access-control-allow-origin" not in (await running.http.get("/v1/sites", headers=foreign)).headers

@@ -9,6 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 import yaml
+from starlette.routing import Route
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from twin.api import introspection
 from twin.settings import Settings
@@ -55,6 +58,32 @@ async def test_a_request_is_answered_with_its_id_and_a_refused_one_is_logged_wit
         await running.http.get("/v1/sites/nowhere/state")
         (record,) = [one for one in caplog.records if one.name == "twin.api.requests"]
         assert (record.path, record.status, record.method) == ("/v1/sites/nowhere/state", 404, "GET")
+
+
+async def test_a_request_that_breaks_is_answered_and_logged_with_its_id(serve, caplog):
+    async def break_down(request):
+        raise RuntimeError("an inside that nobody is told")
+
+    break_down.scope = None
+    async with serve(extra_routes=[Route("/v1/broken", break_down)]) as running:
+        answer = await running.http.get("/v1/broken", headers={"x-request-id": "mine"})
+        assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+        assert answer.headers["x-request-id"] == "mine"
+        assert "nobody is told" not in answer.text
+        assert 'route="/v1/broken",status="500"' in (await running.http.get("/metrics")).text
+    (broke,) = [one for one in caplog.records if one.name == "twin.api.unforeseen"]
+    assert broke.getMessage() == "GET /v1/broken broke"
+    assert broke.exc_info[0] is RuntimeError
+
+
+async def test_a_live_feed_that_breaks_before_it_begins_is_answered_with_its_id(serve, listen):
+    async with serve() as running, listen(running.app) as address:
+        running.app.state.services.hubs.clear()
+        with pytest.raises(InvalidStatus) as refusal:
+            async with connect(f"ws://{address}/v1/sites/lot/live", additional_headers={"x-request-id": "mine"}):
+                pass
+        assert refusal.value.response.status_code == 500
+        assert refusal.value.response.headers["x-request-id"] == "mine"
 
 
 async def test_introspection_tells_what_its_types_say(serve, story):

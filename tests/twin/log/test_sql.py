@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import sqlite3
@@ -34,6 +35,7 @@ from twin.errors import (
 from twin.evaluation.proofs import part
 from twin.log.port import FoldCommit, Heads, Outcome, Snapshot
 from twin.log.sql import SqlLog, reader, schema
+from twin.log.sql.lock import WriterLock
 from twin.log.sql.places import Newest, runs
 from twin.log.sql.prepared import WideInsert
 from twin.log.sql.verify import verify
@@ -98,6 +100,20 @@ async def test_every_connection_is_durable_and_readers_cannot_write(path, make):
     with pytest.raises(OperationalError, match="readonly"):
         await log.read(lambda connection: connection.exec_driver_sql("delete from heads"))
     await log.aclose()
+
+
+def test_a_lock_whose_folder_was_moved_away_before_it_was_taken_is_none(tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    flock = fcntl.flock
+
+    def moved_first(descriptor, how):
+        folder.rename(tmp_path / "data-1")
+        flock(descriptor, how)
+
+    monkeypatch.setattr("twin.log.sql.lock.fcntl.flock", moved_first)
+    with pytest.raises(Conflict, match="moved the folder"):
+        WriterLock(folder / "log.db")
 
 
 async def test_a_second_writer_of_a_file_is_refused_and_a_reader_is_not(path, make):

@@ -40,7 +40,7 @@ def locate(location: str | Path) -> URL:
         return URL.create("sqlite", database=text)
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError
         raise BadInput("the database URL cannot be read; give sqlite:///PATH or postgresql://USER@HOST/NAME") from None
     name = url.get_backend_name()
     if name == "sqlite" and url.database not in (None, "", ":memory:"):

@@ -31,7 +31,7 @@ async def asking(log, lot, folder):
         metrics=Metrics(),
     )
     transport = httpx2.ASGITransport(app=create_app(services), raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://twin") as http:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
 
         async def lag():
             answer = await http.get("/metrics")
