@@ -45,11 +45,12 @@ imports: $(VENV)/.dev
 # With AGAIN=1, what failed runs once more by itself and is named: a test that fails twice fails the build, a flaky one is told.
 ONCE_MORE = $(if $(AGAIN),|| { echo "what failed runs once more by itself:"; $(BIN)/pytest --last-failed --last-failed-no-failures none -rA --no-header -q; })
 
-# Two processes at once, of the pages too, which mostly wait; then, alone, what starts whole services and looks at the clock.
+# Three processes on two cores, as whole services mostly wait for their clocks; the pages; then what judges by the clock, alone.
+# tests/sharing_out.py says what stays together, and what begins first.
 unit: $(VENV)/.dev
-	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/e2e --ignore=tests/system $(COVER) $(ONCE_MORE)
-	$(BIN)/pytest -n 2 --dist loadfile --durations=15 tests/e2e $(COVER_ON) $(ONCE_MORE)
-	$(BIN)/pytest --durations=15 tests/system $(COVER_ON) $(ONCE_MORE)
+	$(BIN)/pytest -n 3 -m 'not alone' --durations=15 --ignore=tests/e2e $(COVER) $(ONCE_MORE)
+	$(BIN)/pytest -n 2 --durations=15 tests/e2e $(COVER_ON) $(ONCE_MORE)
+	$(BIN)/pytest -m alone tests/system $(COVER_ON) $(ONCE_MORE)
 
 # Counting lines takes a third as long again, so that a plain `make test` does without.
 coverage:

@@ -107,6 +107,6 @@ def _number(path: Path, line: int, row: dict[str, str], name: str) -> float:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # spreadsheets begin a table with a byte order mark
     except UnicodeDecodeError as wrong:
         raise BadInput(f"'{path}' is not UTF-8 at byte {wrong.start}; save it as UTF-8") from None

@@ -2,13 +2,18 @@
 
 The receiver is on a real socket. It answers 4xx and 5xx, asks for time, hangs, cuts connections before and after the effect of
 an event, and says now and then that it wants no more; somebody resumes the webhook then, and has parked facts tried again. The
-secret is rotated on the way; whoever still has the one before must find every request signed by it.
+secret is rotated on the way; whoever still has the one before must find every request signed by it for as long as both are to,
+and whoever has the new one every request since.
+
+An endpoint that hangs takes no time here: the loop's clock, by which the sender loses its patience, goes on that far at once.
+So the patience is long, and nothing that is answered is late on a machine that has much to do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import selectors
 import ssl
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -21,7 +26,7 @@ from twin.feeds.receivers import Receivers
 from twin.feeds.subscriptions import Subscriptions
 from twin.feeds.webhook_secrets import WebhookSecrets
 from twin.feeds.webhook_sender import WebhookSender
-from twin.feeds.webhooks import Webhooks
+from twin.feeds.webhooks import LONGEST_OVERLAP_S, Webhooks
 from twin.log.keys import MemoryKeyRing
 from twin.log.memory import MemoryLog
 from twin.log.port import FoldCommit
@@ -37,10 +42,12 @@ from .workload import SITE, observation
 T = TypeVar("T")
 
 _NAME = "bills"
-_TIMEOUT_S = 0.1
+_TIMEOUT_S = 10.0
 _LIVES = 400
 _ROTATED_AFTER = 15
+_OVERLAP_S = LONGEST_OVERLAP_S
 _STEP_S = 0.004
+_NEVER = 2**62
 _WELL = Reaction()
 _FAULTS = (
     Reaction(500),
@@ -58,8 +65,24 @@ _FAULTS = (
 
 def refuted(seed: int) -> str | None:
     """What went wrong, or None."""
-    with quiet("twin.feeds.webhook_sender"):
-        return asyncio.run(_Lives(seed).refuted())
+    with quiet("twin.feeds.webhook_sender"), asyncio.Runner(loop_factory=_HastyLoop) as runner:
+        return runner.run(_Lives(seed).refuted())
+
+
+class _HastyLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock can be put forward: what waits for a time waits no longer."""
+
+    def __init__(self) -> None:
+        super().__init__(selectors.DefaultSelector())
+        self._ahead_s = 0.0
+
+    def time(self) -> float:
+        """The machine's, and what was skipped."""
+        return super().time() + self._ahead_s
+
+    def skip(self, seconds: float) -> None:
+        """Go on at once by so much."""
+        self._ahead_s += seconds
 
 
 class _Mortal:
@@ -90,7 +113,7 @@ class _Lives:
         self._n_committed = 0
         self._receiver = Receiver(self._react)
         self._receivers = Receivers(allowed_of("127.0.0.0/8"), timeout_s=_TIMEOUT_S, tls=ssl.create_default_context())
-        self._secret = ""
+        self._secret, self._newer, self._rotated_at = "", "", _NEVER
         self._fault_rate = self._draw.choice((0.2, 0.4, 0.6))
 
     async def refuted(self) -> str | None:
@@ -100,12 +123,10 @@ class _Lives:
             async with self._receiver.listening() as address:
                 put = await here.put(_NAME, f"http://{address}/in", Filter(), after=0)
                 self._secret = put.secret or ""
-                is_rotated = False
                 for _ in range(_LIVES):
                     await self._live(here)
-                    if not is_rotated and len(self._receiver.requests) >= _ROTATED_AFTER:
-                        await here.rotate(_NAME, overlap_s=7 * 86_400)
-                        is_rotated = True
+                    if self._rotated_at == _NEVER and len(self._receiver.requests) >= _ROTATED_AFTER:
+                        self._newer, self._rotated_at = await here.rotate(_NAME, overlap_s=_OVERLAP_S), self._now
                     if await self._is_done(here):
                         return self._wrong()
                 return f"after {_LIVES} lives of the sender: {self._wrong() or 'all arrived, but not all is acknowledged'}"
@@ -120,7 +141,12 @@ class _Lives:
         return Webhooks(subscriptions, store, secrets, self._receivers, SITE, clock=lambda: self._now)
 
     def _react(self, request: Request) -> Reaction:
-        return self._draw.choice(_FAULTS) if self._draw.random() < self._fault_rate else _WELL
+        reaction = self._draw.choice(_FAULTS) if self._draw.random() < self._fault_rate else _WELL
+        if reaction.after_s:
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, _HastyLoop)
+            loop.skip(_TIMEOUT_S)
+        return reaction
 
     async def _live(self, here: Webhooks) -> None:
         """One life of the process that sends; it is stopped, or killed in the middle of anything."""
@@ -174,13 +200,22 @@ class _Lives:
         there = (await here.standing(_NAME)).standing
         return self._n_committed == len(self._facts) == there.acknowledged_to
 
+    def _unsigned(self, request: Request) -> str | None:
+        """Which secret should sign a request of its time and does not; None: all that should do."""
+        at = int(request.headers["webhook-timestamp"]) * SECOND
+        if at + SECOND <= self._rotated_at + _OVERLAP_S * SECOND and not is_signed(request, self._secret):
+            return "secret that its receiver had at first, though both are to sign"
+        if at > self._rotated_at and not is_signed(request, self._newer):
+            return "secret that its receiver was given since"
+        return None
+
     def _wrong(self) -> str | None:
         for one in self._receiver.requests:
             fact = self._facts[int(one.event["position"]) - 1]
             if one.id != fact.id or one.event["id"] != fact.id:
                 return f"position {one.event['position']} came as {one.id}, and is {fact.id}"
-            if not is_signed(one, self._secret):
-                return f"position {one.event['position']} is not signed with the secret that the receiver has"
+            if missing := self._unsigned(one):
+                return f"position {one.event['position']} is not signed with the {missing}"
         first = list(dict.fromkeys(int(one.event["position"]) for one in self._receiver.had))
         for session in {subject_of(fact.payload) for fact in self._facts}:
             expected = [n for n, fact in enumerate(self._facts, 1) if subject_of(fact.payload) == session]

@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).parent))
 
 from billed_day import SITE, keep_pictures
+from while_used import WhileUsed
 
 from site_models.load import resolve
 
@@ -40,6 +41,18 @@ CHROMIUM_ARGS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
+
+
+WHILE_USED = WhileUsed()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    WHILE_USED.count(session.items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    WHILE_USED.ended(item)
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +84,7 @@ def service(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield given.rstrip("/")
         return
     folder = tmp_path_factory.mktemp("demo")
-    with _running(folder, "demo", "--simulated") as origin:
+    with WHILE_USED.kept("service", _running(folder, "demo", "--simulated")) as origin:
         yield origin
 
 
@@ -79,7 +92,7 @@ def service(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def calm(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The origin of a service that no camera sends anything to, and its data folder."""
     folder = tmp_path_factory.mktemp("calm")
-    with _running(folder, "serve", "--site", "demo_lot") as origin:
+    with WHILE_USED.kept("calm", _running(folder, "serve", "--site", "demo_lot")) as origin:
         yield origin, folder / "var"
 
 
@@ -89,7 +102,7 @@ def filmed(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("filmed")
     with _running(folder, "demo") as origin:
         _wait_until_filmed(origin)
-    with _running(folder, "serve", "--site", "demo_lot") as origin:
+    with WHILE_USED.kept("filmed", _running(folder, "serve", "--site", "demo_lot")) as origin:
         _wait_until_filmed(origin)
         _wait_until_quiet(origin)
         yield origin
@@ -125,11 +138,12 @@ def filming(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 worker.wait()
 
 
-@pytest.fixture
-def keyed(chromium: str, tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """The origin of a service that asks for keys, and its data folder."""
-    with _running(tmp_path, "serve", "--site", "demo_lot", TWIN_ACCESS="keys") as origin:
-        yield origin, tmp_path / "var"
+@pytest.fixture(scope="session")
+def keyed(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The origin of a service that asks for keys, and its data folder; each test makes the keys that it uses."""
+    folder = tmp_path_factory.mktemp("keyed")
+    with WHILE_USED.kept("keyed", _running(folder, "serve", "--site", "demo_lot", TWIN_ACCESS="keys")) as origin:
+        yield origin, folder / "var"
 
 
 @pytest.fixture(scope="session")
@@ -146,7 +160,7 @@ def day_folder(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def billed(day_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The origin of a service that has folded the day; nothing happens any more, and nobody decides anything."""
-    with _billed(day_folder, tmp_path_factory.mktemp("read")) as origin:
+    with WHILE_USED.kept("billed", _billed(day_folder, tmp_path_factory.mktemp("read"))) as origin:
         yield origin
 
 
@@ -210,9 +224,9 @@ def weak_text() -> str:
 
 
 @pytest.fixture
-def bare_page(browser: Browser, service: str) -> Iterator[Page]:
-    """A window at the service's origin that runs nothing by itself."""
-    context = browser.new_context(base_url=service)
+def bare_page(browser: Browser, calm: tuple[str, Path]) -> Iterator[Page]:
+    """A window at a service's origin that runs nothing by itself."""
+    context = browser.new_context(base_url=calm[0])
     page = context.new_page()
     page.goto("/static/favicon.svg")
     yield page

@@ -229,6 +229,25 @@ def test_marks_go_to_a_file_and_come_back(desk: Page, tmp_path: Path):
     expect(desk.locator("#pairs tbody tr")).to_have_count(5)
 
 
+def test_tables_of_pairs_and_of_lines_are_opened_as_the_command_reads_them_and_one_leaves_the_other(desk: Page, tmp_path: Path):
+    pairs, lines = tmp_path / "pairs.csv", tmp_path / "lines.csv"
+    rows = [f"{u},{v},{x},{y},corner" for (u, v), (x, y) in corners(6)]
+    pairs.write_text("pixel_x,pixel_y,ground_x_m,ground_y_m,what\n" + "\n".join(rows), encoding="utf-8-sig")
+    lines.write_text("line,pixel_x,pixel_y\n" + "\n".join(f"kerb,{x},{400 + x / 50}" for x in (100, 300, 500)) + "\n")
+    desk.locator("#marks-file").set_input_files(pairs)
+    expect(desk.locator("#pairs tbody tr")).to_have_count(6)
+    desk.locator("#marks-file").set_input_files(lines)
+    expect(desk.locator("#lines li")).to_contain_text("Line 1, 3 points")
+    expect(desk.locator("#pairs tbody tr")).to_have_count(6)
+    expect(desk.locator("#told")).to_contain_text("Lens and pose", timeout=30_000)
+    desk.get_by_role("button", name="Undo").click()
+    expect(desk.locator("#lines li")).to_have_count(0)
+    pairs.write_text("pixel_x,pixel_y,ground_x_m,ground_y_m\n1,2,3,near\n")
+    desk.locator("#marks-file").set_input_files(pairs)
+    expect(desk.locator("#told")).to_have_text("Line 2 of the file: ground_y_m is “near”, which is no number.")
+    expect(desk.locator("#pairs tbody tr")).to_have_count(6)
+
+
 def test_a_phone_shows_it_within_its_width_and_text_is_readable(open_page, weak_text: str):
     phone = open_page(**PHONE)
     expect(phone.locator("#remarks li")).to_have_count(1, timeout=30_000)

@@ -5,12 +5,17 @@
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from site_models.load import check_site, load_site, resolve
+from twin.access.keys import KeyRecord, new_key
+from twin.access.store import AccessStore
+from twin.log.clock import system_clock
 
 pytestmark = pytest.mark.e2e
 
@@ -47,6 +52,24 @@ def open_page(browser: Browser, calm: tuple[str, Path], console_faults: list[str
 @pytest.fixture
 def desk(open_page) -> Page:
     return open_page(viewport={"width": 1600, "height": 1000})
+
+
+@contextmanager
+def logged_in(browser: Browser, keyed, faults: list[str], scopes: tuple[str, ...], **shape) -> Iterator[Page]:
+    """A page of somebody whose key has these scopes; it must end without complaints."""
+    origin, folder = keyed
+    store, made = AccessStore.open(folder / "access.db"), new_key(os.urandom)
+    store.add_key(
+        KeyRecord(id=made.id, name="Ann", sites=("demo_lot",), scopes=scopes, digest=made.digest, made_at=system_clock())
+    )
+    store.close()
+    with browser.new_context(base_url=origin, **shape) as context:
+        page = context.new_page()
+        page.on("console", lambda one: faults.append(one.text) if one.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: faults.append(f"uncaught: {error}"))
+        assert page.request.post("/v1/session", data={"key": made.text}).ok
+        yield page
+    assert faults == []
 
 
 def click(page: Page, point: tuple[float, float]) -> None:
@@ -90,6 +113,45 @@ def test_a_stall_is_taken_out_and_drawn_anew_and_the_saved_version_loads(desk: P
     waiting = desk.locator("#waiting")
     expect(waiting).to_contain_text(f"Version {int(folder.name)} is saved and not in force. Ann saved it")
     expect(waiting).to_contain_text(f"--site DATA/sites/demo_lot/{folder.name}")
+
+
+@pytest.mark.parametrize("shape", [{"viewport": {"width": 1600, "height": 1000}}, PHONE])
+def test_a_key_that_only_reads_looks_at_the_map_and_is_told_why_no_more(
+    browser: Browser, keyed, console_faults: list[str], weak_text: str, shape: dict
+):
+    with logged_in(browser, keyed, console_faults, ("read",), **shape) as page:
+        asked = []
+        page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
+        page.goto("/edit?site=demo_lot")
+        expect(page.locator("#rights")).to_have_text(
+            "The key “Ann” may look at the map and at what is on it. Editing takes a key with scope operate,"
+            " and saving one with admin."
+        )
+        for part in ("tools", "undo", "redo", "faults", "changes"):
+            expect(page.locator(f"#{part}")).to_be_hidden()
+        expect(page.get_by_role("button", name="Save as a new version")).to_be_hidden()
+        stall = page.locator(f".shape[data-id='{SITE.stalls[0].id}']")
+        stall.focus()
+        expect(page.get_by_label("Heading")).to_have_value(str(SITE.stalls[0].heading_deg).removesuffix(".0"))
+        expect(page.get_by_label("Heading")).to_be_disabled()
+        expect(page.locator(".handle").first).to_be_hidden()
+        outline = stall.get_attribute("d")
+        for key in ("ArrowLeft", "Delete"):
+            page.keyboard.press(key)
+            expect(page.locator("#doing")).to_have_text("This key may look at the map, and not edit it.")
+        assert stall.get_attribute("d") == outline
+        assert page.evaluate(weak_text) == []
+        page.wait_for_timeout(500)  # longer than the page waits before it has a map checked
+        assert asked == []
+
+
+def test_a_key_that_may_try_a_map_is_told_that_it_saves_none(browser: Browser, keyed, console_faults: list[str]):
+    with logged_in(browser, keyed, console_faults, ("read", "operate")) as page:
+        page.goto("/edit?site=demo_lot")
+        expect(page.locator("#rights")).to_contain_text("may try an edited map and not save it")
+        take_out(page, "stall", SITE.stalls[0].id)
+        expect(page.locator("#changes li")).to_have_text([f"stall {SITE.stalls[0].id} removed"], timeout=30_000)
+        expect(page.get_by_role("button", name="Save as a new version")).to_be_hidden()
 
 
 def test_a_row_of_stalls_takes_two_clicks(desk: Page):

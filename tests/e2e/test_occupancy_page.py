@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import httpx2
@@ -52,6 +53,22 @@ def test_one_request_gives_all_zones_at_all_moments_and_a_zone_is_chosen_without
     sheet.locator("#range [name=zone]").select_option(ZONES[0])
     expect(sheet.locator("#zones > [data-zone]")).to_have_count(1)
     assert len([one for one in asked if one.startswith(f"sites/{SITE}/")]) == len(found)
+
+
+def test_a_zone_and_a_site_without_stalls_are_said_to_have_none(sheet: Page, ask):
+    site = ask("")
+    lane = next(one["id"] for one in site["zones"] if one["id"] not in {stall["zone"] for stall in site["stalls"]})
+    opened(sheet, zone=lane)
+    expect(sheet.locator("#zones")).to_contain_text("has no stalls, so none is taken or free in it: choose another zone")
+    expect(sheet.locator("#zone-table")).to_have_count(0)
+    expect(sheet.locator("#turnover dd").first).to_have_text(re.compile(r"\d+"))
+    opened(sheet, zone="moon")
+    expect(sheet.locator("#zones")).to_have_text("This site has no zone “moon”: choose another one above.")
+    sheet.locator("#range [name=zone]").select_option(ZONES[0])
+    expect(sheet.locator("#zones > [data-zone]")).to_have_count(1)
+    sheet.route(f"**{ROOT}", lambda route: route.fulfill(json={**site, "stalls": []}))
+    opened(sheet)
+    expect(sheet.locator("#zones")).to_contain_text("This site has no stalls, so none is taken or free.")
 
 
 def test_the_series_is_the_apis_at_each_of_its_moments(sheet: Page, ask):

@@ -5,6 +5,8 @@ import pytest
 from playwright.sync_api import Page
 from scipy.stats import chi2
 
+from twin.marks_file import read_marks
+
 pytestmark = pytest.mark.e2e
 
 
@@ -282,3 +284,47 @@ def test_plates_are_looked_for_when_asked_and_who_may_not_is_told_why(bare_page:
         ["B-XY 123", "AB 1", "ZZ 9"],
         [{"vehicle": "v-7"}],
     ]
+
+
+TABLES = {
+    "pairs": ('what,pixel_x,ground_y_m,pixel_y,ground_x_m\n"a kerb, the ""near"" one",512.3,14,187.1,-3\n\n,1e2,+0.5,.25,4.\n'),
+    "lines": 'line,pixel_x,pixel_y\n"a,b",1,2\nc,1,1\n"a,b",3,4\nc,2,2\nc,3,3\n"a,b",5,6\n',
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_table_of_marks_is_read_as_the_command_reads_it(bare_page: Page, tmp_path, kind: str):
+    table, none = tmp_path / "table.csv", tmp_path / "none.csv"
+    table.write_text(TABLES[kind])
+    none.write_text("pixel_x,pixel_y,ground_x_m,ground_y_m\n")
+    read = read_marks(table) if kind == "pairs" else read_marks(none, table)
+    found = bare_page.evaluate(
+        "async (text) => (await import('/static/calibrate/marks_file.js')).readMarks(text, [960, 540])", TABLES[kind]
+    )
+    if kind == "pairs":
+        expected = {"pairs": [{"pixel": list(one.pixel_px), "ground": list(one.ground_m)} for one in read.pairs]}
+    else:
+        expected = {"lines": [[list(point) for point in line] for line in read.lines_px]}
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b\n1,2\n", "no table whose first line is pixel_x,pixel_y,ground_x_m,ground_y_m or line,pixel_x,pixel_y"),
+        ("", "no table whose first line"),
+        ("{", "not JSON"),
+        ("pixel_x,pixel_y,ground_x_m,ground_y_m\n1,2,3\n", "Line 2 of the file: ground_y_m is “”"),
+        ("pixel_x,pixel_y,ground_x_m,ground_y_m\n1,2,3,Infinity\n", "ground_y_m is “Infinity”"),
+        ("line,pixel_x,pixel_y\na,1,2\na,3,4\n", "Line “a” has 2 points"),
+    ],
+)
+def test_a_file_that_is_no_marks_is_refused_in_words(bare_page: Page, text: str, words: str):
+    told = bare_page.evaluate(
+        """async (text) => {
+            const { readMarks } = await import('/static/calibrate/marks_file.js');
+            try { return readMarks(text, [960, 540]); } catch (error) { return error.message; }
+        }""",
+        text,
+    )
+    assert words in told

@@ -249,6 +249,21 @@ def test_a_range_is_replayed_once_it_is_confirmed(opened, ask):
     ask("DELETE", "subscriptions/again")
 
 
+def test_a_subscription_is_paused_and_resumed_by_who_may_operate(opened, ask):
+    ask("PUT", "subscriptions/night", {"after": "0", "types": ["session.opened.v1"]})
+    page = opened("Operator", kind="subscriptions", name="night")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#outcome")).to_have_text("Paused: nothing is handed out until it is resumed.")
+    expect(row(page, "night")).to_contain_text("paused")
+    expect(page.locator("#one-facts")).to_contain_text("Resume it to hand it out again.")
+    assert ask("POST", "subscriptions/night/lease", {}).json()["deliveries"] == []
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    assert ask("POST", "subscriptions/night/lease", {}).json()["deliveries"] != []
+    page.goto("about:blank")
+    ask("DELETE", "subscriptions/night")
+
+
 def test_a_webhook_is_made_tested_paused_rotated_and_deleted_and_its_secret_is_shown_once(opened, ask, endpoint: Endpoint):
     page = opened()
     page.get_by_text("Make one, or change one").click()
@@ -320,7 +335,7 @@ def test_who_may_not_is_told_so_and_the_service_refuses(
     ask("PUT", "webhooks/chat", {"url": endpoint.url})
     page = opened("Looker", kind="webhooks", name="chat")
     expect(page.locator("#rights")).to_contain_text(
-        "The key “Looker” may look. It may not replay, retry, give up and delete (operate)"
+        "The key “Looker” may look. It may not replay, pause, retry, give up and delete (operate)"
     )
     expect(pair_of(page, "Address")).to_have_text(f"{endpoint.url.rsplit('/', 1)[0]}/…")
     page.get_by_role("button", name="Pause needs admin").click()

@@ -7,6 +7,8 @@ import pytest
 from perception.clips import read_manifest
 from site_models.load import resolve
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 30
 
 

@@ -35,6 +35,8 @@ from twin.service import check
 N_SITES = 8
 RESUME_WITHIN_S = 15.0
 PUBLISH_WITHIN_S = 90  # longer than a lease
+pytestmark = pytest.mark.alone
+
 SECONDS = int(os.environ.get("WORK_SECONDS", "40"))
 START_S = int(os.environ.get("WORK_START_S", "40"))  # that two workers may take to start
 TOPIC = "observations"

@@ -87,6 +87,7 @@ def test_tables_of_commas_are_taken_too(site, marks, tmp_path):
     ("name", "text", "said"),
     [
         ("p.csv", "x,y\n1,2\n", "no column pixel_x"),
+        ("p.csv", "\ufeffpixel_x,pixel_y,ground_x_m,ground_y_m\n1,2,3,near\n", "line 2: ground_y_m is 'near'"),
         ("p.csv", "pixel_x,pixel_y,ground_x_m,ground_y_m\n1,2,3,near\n", "line 2: ground_y_m is 'near'"),
         ("p.json", "{", "is not JSON"),
         ("p.json", '{"pairs": [{"pixel_px": [1], "ground_m": [1, 2]}]}', "pixel_px"),

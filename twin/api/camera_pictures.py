@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from site_models.schema import Camera
 from twin.api.calibrations import camera_of
-from twin.api.crops import JPEG
 from twin.api.endpoint import Endpoint, Parameter
 from twin.api.exchange import body_of, services_of, site_of
+from twin.api.jpeg import size_of
 from twin.api.picture_form import BOXES_BYTES, FORM, read_form
 from twin.errors import BadInput, Contradiction, ImageRejected
 from twin.events.codec import rfc3339, time_of
@@ -22,6 +22,9 @@ PICTURE_BYTES = 2_000_000
 REORDERED: Micros = 10 * SECOND
 """A picture that is older than the kept one was overtaken by it, if that came so short a while ago; after that the camera's
 clock was put back, and its pictures are taken again."""
+
+AHEAD: Micros = 60 * SECOND
+"""A camera's clock may be so far ahead of the service's: twice what clocks are promised to be off (G14)."""
 
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
@@ -56,6 +59,7 @@ async def put_picture(request: Request) -> Response:
         raise BadInput(f"{wrong}; give ?at= with the picture's exposure time") from None
     jpeg, seen = await _sent(request, camera)
     given = Picture(jpeg=jpeg, taken_at=taken_at, exposed_at=exposed_at, received_at=services.access.clock(), seen=seen)
+    _check_not_ahead(given)
     _check_newer(services.pictures.get((site.name, camera.id)), given)
     services.pictures[site.name, camera.id] = given
     return Response(status_code=204)
@@ -66,18 +70,29 @@ async def _sent(request: Request, camera: Camera) -> tuple[bytes, PictureBoxes |
     media = request.headers.get("content-type", "")
     if not media.lower().startswith(FORM):
         jpeg = await body_of(request, most_bytes=PICTURE_BYTES)
-        if not jpeg.startswith(JPEG):
-            raise ImageRejected(f"the body of {len(jpeg)} bytes is not a JPEG picture; encode it as JPEG")
+        size_of(jpeg)
         return jpeg, None
     jpeg, seen = await read_form(await body_of(request, most_bytes=PICTURE_BYTES + BOXES_BYTES), media)
-    if not jpeg.startswith(JPEG):
-        raise Contradiction(f"the part 'picture' of {len(jpeg)} bytes is not a JPEG picture; encode it as JPEG")
+    try:
+        size_of(jpeg)
+    except ImageRejected as wrong:
+        raise Contradiction(f"the part 'picture' cannot be kept: {wrong}") from None
     if seen.frame_px != camera.frame_px:
         raise Contradiction(
             f"the boxes are in a frame of {seen.frame_px[0]}x{seen.frame_px[1]} pixels, and camera '{camera.id}' has"
             f" {camera.frame_px[0]}x{camera.frame_px[1]}; give boxes in pixels of the full frame"
         )
     return jpeg, seen
+
+
+def _check_not_ahead(given: Picture) -> None:
+    """Raise Contradiction for a picture of the future: it would be the newest for as long as its clock is ahead."""
+    ahead = given.exposed_at - given.received_at
+    if ahead > AHEAD:
+        raise Contradiction(
+            f"the picture is said to be taken at {given.taken_at}, {ahead / SECOND:.1f} s after the service's clock, which is"
+            f" {rfc3339(given.received_at)}; up to {AHEAD // SECOND} s are taken: set the camera's clock"
+        )
 
 
 def _check_newer(kept: Picture | None, given: Picture) -> None:
@@ -119,7 +134,8 @@ ENDPOINTS = (
         handler=put_picture,
         scope="ingest",
         about="The latest picture of a camera, with or without what was seen in it; it takes the place of the one before, and"
-        " is kept in memory alone. One that is older than the kept one is refused.",
+        " is kept in memory alone. One that is older than the kept one is refused, and so is one that is taken more than"
+        f" {AHEAD // SECOND} s after the service's clock, or is no whole JPEG.",
         answer=None,
         parameters=(Parameter(name="at", about="Exposure time.", schema=TIME, is_required=True),),
         takes={"image/jpeg": _JPEG, FORM: _FORM},

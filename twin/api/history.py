@@ -20,7 +20,8 @@ from twin.events.ids import Micros
 from twin.events.wire import KNOWN_AT as KNOWN
 from twin.events.wire import TIME
 from twin.graph.nodes import SeenState
-from twin.projections.changes import Changes, Span, changed_facts, changed_state, check_order
+from twin.projections.change_answers import Changes
+from twin.projections.changes import Span, changed_facts, changed_state, check_order
 from twin.projections.history import as_events, camera_facts, stall_facts
 from twin.projections.moment import BEFORE_ALL, FOREVER, read_moment, read_time
 from twin.projections.visits import Visitors, zone_visits

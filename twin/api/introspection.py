@@ -88,6 +88,7 @@ class ConsumerStanding(Struct, frozen=True, kw_only=True):
     n_leased: int
     n_parked: int
     is_full: bool
+    is_paused: bool
     holders: list[str]
 
 
@@ -169,6 +170,7 @@ async def read_consumers(request: Request) -> Response:
             n_leased=one.tally.leased,
             n_parked=one.tally.parked,
             is_full=one.is_full,
+            is_paused=one.subscription.paused_at is not None,
             holders=sorted({waits.holder for waits in one.subscription.queue.values() if waits.state == "leased"} - {""}),
         )
         for site, subscriptions in sorted(services.subscriptions.items())

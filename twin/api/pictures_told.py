@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,67 +17,12 @@ from twin.api.exchange import json, services_of, site_of
 from twin.api.services import Services
 from twin.errors import NotFound
 from twin.events.codec import rfc3339
-from twin.events.observations import Edge, VehicleKind
 from twin.events.pictures import PictureBox
 from twin.events.wire import of_site
+from twin.projections.picture_answers import BoxTold, PicturesTold, PictureTold
 from twin.spatial.camera import GroundCamera
 
 _YIELD_EVERY = 8  # cameras: ingest shares this loop
-
-
-class BoxTold(Struct, frozen=True, kw_only=True):
-    """One vehicle in a picture.
-
-    Attributes:
-        vehicle: who the twin takes the tracklet for; null while nobody is confirmed, where the name came after the
-            picture, or more than a day before the service started.
-        contact_px: where it touches the ground, the middle of the box's lower edge; null where the frame cuts that off.
-        contact_m: the ground there, by the camera's calibration; null where it does not see so far, and where that calibration
-            is of frames of another size.
-    """
-
-    tracklet: str
-    vehicle: str | None
-    kind: VehicleKind
-    score: float
-    box_px: tuple[float, float, float, float]
-    truncated: tuple[Edge, ...]
-    contact_px: tuple[float, float] | None
-    contact_m: tuple[float, float] | None
-
-
-class PictureTold(Struct, frozen=True, kw_only=True):
-    """A camera's latest picture.
-
-    Attributes:
-        frame_px: in whose pixels boxes are; the picture itself may be smaller.
-        calibrated_at: see `/plan`: when this changes, the plan in the picture does.
-        taken_at: exposure time by the camera's clock, as ``x-taken-at`` of the picture; null: none came yet.
-        received_at: when it came, by the service's clock.
-        boxes: of this very picture; null where it came without.
-    """
-
-    camera: str
-    level: str
-    frame_px: tuple[int, int]
-    calibrated_at: str | None
-    taken_at: str | None
-    received_at: str | None
-    boxes: list[BoxTold] | None
-
-
-class PicturesTold(Struct, frozen=True, kw_only=True):
-    """Latest pictures, by camera.
-
-    Attributes:
-        now: the service's clock, to tell how old they are.
-        position: the last fact that ``vehicle`` rests on.
-    """
-
-    site: str
-    now: str
-    position: str
-    pictures: list[PictureTold]
 
 
 async def read_pictures(request: Request) -> Response:

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from twin.api.endpoint import MOMENT, Endpoint, Parameter
 from twin.api.exchange import check_name, count_of, json, moment_of, services_of, site_of
-from twin.projections.review import CaseView, review
+from twin.events.wire import TIME
+from twin.projections.moment import read_time
+from twin.projections.review import Review, review
+from twin.projections.sessions import MOST_STAYS
 from twin.projections.stay import StayTold, stay
 
 CASES = 200
 CASES_MOST = 10_000
 
 
-class Review(Struct, frozen=True, kw_only=True):
-    """Cases, those that wait for a person first.
-
-    Attributes:
-        n_waiting, n_decided: of all cases, whatever ``limit`` is.
-    """
-
-    position: str
-    n_waiting: int
-    n_decided: int
-    cases: list[CaseView]
-
-
 async def read_review(request: Request) -> Response:
     """Stays in doubt."""
-    moment = await moment_of(request)
+    moment, begin = await moment_of(request), request.query_params.get("from")
     limit = count_of(request, "limit", default=CASES, most=CASES_MOST)
-    found = await review(services_of(request).log, site_of(request).name, moment)
+    since = None if begin is None else read_time("from", begin)
+    found = await review(services_of(request).log, site_of(request).name, moment, since=since)
     n_decided = sum(one.is_decided for one in found)
     told = Review(position=str(moment.known_at), n_waiting=len(found) - n_decided, n_decided=n_decided, cases=found[:limit])
     return json(told)
@@ -63,6 +53,11 @@ ENDPOINTS = (
         answer=Review,
         parameters=(
             *MOMENT,
+            Parameter(
+                name="from",
+                about=f"Of stays of which something was told at or after this valid time; needed beyond {MOST_STAYS:,} stays.",
+                schema=TIME,
+            ),
             Parameter(
                 name="limit",
                 about=f"At most so many; {CASES} if absent.",

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from twin.events.codec import rfc3339, subject_of, type_name
 from twin.events.envelope import RecordedFact
@@ -18,82 +17,6 @@ from twin.log.subscriptions import Delivery
 
 MOST_PARKED = 1_000
 MOST_PARKED_IN_LISTS = 100
-
-
-class StandingView(Struct, frozen=True, kw_only=True):
-    """What subscriptions and webhooks have in common.
-
-    Attributes:
-        owner: the name of the key that made it; empty where access was open.
-        acknowledged_to: every fact that fits, up to here, is done.
-        lag: positions of the log after ``acknowledged_to``, whether or not they fit.
-        lag_s: for how long the oldest fact waits that fits and is not done, seconds since it was recorded; 0: none does;
-            null: for longer than what is kept, as retention took facts that were not read yet.
-        n_blocked: of those waiting, how many stand behind one that is leased, failed or parked.
-        is_full: so many are blocked that nothing more is read.
-        holders: consumers that said their names and hold facts now.
-        next_try_at: when a fact that failed is delivered again next.
-        replays_to: positions up to this one are delivered again at the moment.
-    """
-
-    name: str
-    types: tuple[str, ...]
-    zones: tuple[str, ...]
-    subjects: tuple[str, ...]
-    owner: str
-    created_at: str
-    acknowledged_to: str
-    head: str
-    lag: int
-    lag_s: float | None
-    n_waiting: int
-    n_blocked: int
-    n_leased: int
-    n_parked: int
-    n_acknowledged: int
-    n_discarded: int
-    is_full: bool
-    holders: list[str]
-    next_try_at: str | None
-    replays_to: str | None
-
-
-class ParkedView(Struct, frozen=True, kw_only=True):
-    """A fact that was given up on for now; what comes after it in its order waits.
-
-    Attributes:
-        n_behind: how many wait behind it.
-        type, subject, at, recorded_at: of the fact; null where retention took it.
-    """
-
-    position: str
-    order: str
-    n_attempts: int
-    reason: str
-    n_behind: int
-    type: str | None
-    subject: str | None
-    at: str | None
-    recorded_at: str | None
-
-
-class SubscriptionStanding(StandingView, frozen=True, kw_only=True):
-    """A subscription and how far it is."""
-
-    most_attempts: int
-
-
-class SubscriptionView(SubscriptionStanding, frozen=True, kw_only=True):
-    """The same with what it has parked."""
-
-    parked: list[ParkedView]
-
-
-class SubscriptionList(Struct, frozen=True, kw_only=True):
-    """A site's subscriptions: all names, and how far each is but for those of webhooks, which are told with them."""
-
-    subscriptions: list[str]
-    standings: list[SubscriptionStanding]
 
 
 def standing_view(name: str, standing: Standing, lag_s: float | None) -> dict[str, Any]:
@@ -124,7 +47,10 @@ def standing_view(name: str, standing: Standing, lag_s: float | None) -> dict[st
 def subscription_standing(standing: Standing, lag_s: float | None) -> dict[str, Any]:
     """What ``SubscriptionStanding`` tells."""
     one = standing.subscription
-    return {**standing_view(one.name, standing, lag_s), "most_attempts": one.most_attempts}
+    state = "active" if one.paused_at is None else "paused"
+    paused_at = None if one.paused_at is None else rfc3339(one.paused_at)
+    own = {"state": state, "paused_at": paused_at, "most_attempts": one.most_attempts}
+    return {**standing_view(one.name, standing, lag_s), **own}
 
 
 async def parked_views(log: Log, site: SiteId, standing: Standing, *, most: int = MOST_PARKED) -> list[dict[str, Any]]:

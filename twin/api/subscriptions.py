@@ -13,7 +13,7 @@ from twin.api.bodies import StructT, read_json
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import body_of, json, services_of, site_of
 from twin.api.guard import grant_of
-from twin.api.standing_views import SubscriptionList, SubscriptionView, parked_views, subscription_standing
+from twin.api.standing_views import parked_views, subscription_standing
 from twin.api.subscription_bodies import (
     MOST_LEASED,
     Acknowledged,
@@ -31,6 +31,7 @@ from twin.events.codec import rfc3339, to_cloudevent
 from twin.feeds.subscriptions import Lease, Standing, Subscriptions
 from twin.log.subscriptions import Filter
 from twin.log.webhooks import PREFIX
+from twin.projections.standing_answers import SubscriptionList, SubscriptionView
 from twin.projections.waiting import MOST_WAIT_S
 
 _BODY_BYTES = 1_000_000
@@ -62,6 +63,16 @@ async def put_subscription(request: Request) -> Response:
 async def read_subscription(request: Request) -> Response:
     """One, with what it has parked."""
     return json(await _view(request, await _subscriptions(request).standing(_name(request))))
+
+
+async def pause_subscription(request: Request) -> Response:
+    """Hand nothing out for now."""
+    return json(await _view(request, await _subscriptions(request).pause(await _own_name(request))))
+
+
+async def resume_subscription(request: Request) -> Response:
+    """Hand out again."""
+    return json(await _view(request, await _subscriptions(request).resume(await _own_name(request))))
 
 
 async def delete_subscription(request: Request) -> Response:
@@ -252,6 +263,24 @@ ENDPOINTS = (
         about="Forget it.",
         answer=None,
         status=204,
+        refusals=(404, 409),
+    ),
+    Endpoint(
+        path=f"{_ONE}/pause",
+        method="POST",
+        handler=pause_subscription,
+        scope="operate",
+        about="Hand nothing out until it is resumed: leases are empty, what is leased can be acknowledged, nothing is lost.",
+        answer=SubscriptionView,
+        refusals=(404, 409),
+    ),
+    Endpoint(
+        path=f"{_ONE}/resume",
+        method="POST",
+        handler=resume_subscription,
+        scope="operate",
+        about="Go on after a pause, with all that fits since.",
+        answer=SubscriptionView,
         refusals=(404, 409),
     ),
     Endpoint(

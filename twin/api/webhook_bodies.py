@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from twin.api.bodies import Time
-from twin.api.standing_views import ParkedView, StandingView, standing_view
+from twin.api.standing_views import standing_view
 from twin.api.subscription_bodies import FactType, Position, Subjects, ZoneName
 from twin.events.codec import rfc3339, subject_of, type_name
 from twin.events.envelope import RecordedFact
 from twin.events.ids import SECOND
 from twin.feeds.webhooks import LONGEST_OVERLAP_S, WebhookStanding
 from twin.log.webhooks import Attempt
+from twin.projections.standing_answers import ParkedView, StandingView
 
 _URL = r"^https?://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.){0,5}[a-z]{2,20}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~/-]{0,1000})?$"
 

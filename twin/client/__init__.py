@@ -19,12 +19,12 @@ import httpx2
 
 from twin.backoff import Backoff
 from twin.client.connection import Connection, ServiceError
-from twin.client.reads import Moment, Reads
+from twin.client.reads import CameraPicture, Moment, Reads
 from twin.client.subscription import Event, Subscription, Taking
 from twin.client.writes import Writes
 from twin.client_key import key_shown
 
-__all__ = ["Client", "Event", "Moment", "ServiceError", "Subscription", "Taking"]
+__all__ = ["CameraPicture", "Client", "Event", "Moment", "ServiceError", "Subscription", "Taking"]
 
 
 class Client(Reads, Writes):

@@ -8,20 +8,29 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Struct
 
 from retrieval.told import SearchAnswer
 from twin.client.connection import Connection
 from twin.client.subscription import Event, event_of
 from twin.events.state import OccupancyView, StateView
 from twin.projections.answers import Facts, Ledger, Sessions, Vehicles, VehicleTold
+from twin.projections.change_answers import Changes
+from twin.projections.corrections import Correction, Corrections
 from twin.projections.due import DueView
 from twin.projections.ledger import LedgerLineView
 from twin.projections.occupancy_answers import SeriesView, TurnoverView
+from twin.projections.picture_answers import PicturesTold
+from twin.projections.review import Review
 from twin.projections.sessions import SessionView
+from twin.projections.standing_answers import SubscriptionList, SubscriptionView
+from twin.projections.stay import StayTold
 
 _PAGE = 1_000
+_CORRECTIONS = 200
+_EMPTY = 204
 
-T = TypeVar("T", Sessions, Ledger)
+T = TypeVar("T", Sessions, Ledger, Corrections)
 
 
 class Moment(TypedDict, total=False):
@@ -38,6 +47,18 @@ class Moment(TypedDict, total=False):
     known_at: int | str | datetime | None
     wait_for: int | str | None
     wait_s: float | None
+
+
+class CameraPicture(Struct, frozen=True, kw_only=True):
+    """A camera's latest picture, as it was sent.
+
+    Attributes:
+        taken_at: exposure time by the camera's clock; ``received_at`` is by the service's.
+    """
+
+    jpeg: bytes
+    taken_at: str
+    received_at: str
 
 
 class Reads:
@@ -107,6 +128,66 @@ class Reads:
             for one in told.lines:
                 yield one
 
+    async def stay(self, session: str, **moment: Unpack[Moment]) -> StayTold:
+        """One stay at a moment, what it rests on, and every version of it."""
+        return await self._connection.read(StayTold, f"sessions/{_named(session)}", query_of(moment))
+
+    async def review(
+        self, *, from_: str | datetime | None = None, limit: int | None = None, **moment: Unpack[Moment]
+    ) -> Review:
+        """Stays in doubt at a moment; with ``from_`` those of which something was told since."""
+        return await self._connection.read(Review, "review", query_of(moment, limit=limit, from_=from_))
+
+    async def changes(
+        self,
+        *,
+        from_known_at: int | str | datetime,
+        to_known_at: int | str | datetime,
+        at: str | datetime | None = None,
+        from_: str | datetime | None = None,
+        until: str | datetime | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Changes:
+        """A page of what came to be known between two positions, of the state ``at`` a time or of a stretch of time."""
+        known = {"from_known_at": from_known_at, "to_known_at": to_known_at}
+        query = query_of(known, at=at, until=until, after=after, limit=limit, from_=from_)
+        return await self._connection.read(Changes, "changes", query)
+
+    async def corrections(
+        self,
+        *,
+        from_: str | datetime | None = None,
+        until: str | datetime | None = None,
+        known_at: int | str | datetime | None = None,
+        page: int = _CORRECTIONS,
+    ) -> AsyncIterator[Correction]:
+        """Where the past came to be known otherwise, in the order in which it was learned, page by page."""
+        query = query_of({"from": from_, "until": until, "known_at": known_at, "limit": page})
+        async for told in self._pages(Corrections, "corrections", query):
+            for one in told.corrections:
+                yield one
+
+    async def pictures(self, *, camera: str | None = None) -> PicturesTold:
+        """What each camera's latest picture shows: its boxes, with the vehicles that the twin has for them."""
+        return await self._connection.read(PicturesTold, "pictures", query_of({"camera": camera}))
+
+    async def picture(self, camera: str) -> CameraPicture | None:
+        """A camera's latest picture; None where none was sent since the service started."""
+        answer = await self._connection.answer("GET", f"cameras/{_named(camera)}/picture")
+        if answer.status_code == _EMPTY:
+            return None
+        headers = answer.headers
+        return CameraPicture(jpeg=answer.content, taken_at=headers["x-taken-at"], received_at=headers["x-received-at"])
+
+    async def standings(self) -> SubscriptionList:
+        """All durable subscriptions, and how far each is."""
+        return await self._connection.read(SubscriptionList, "subscriptions")
+
+    async def standing(self, subscription: str) -> SubscriptionView:
+        """How far one subscription is, and what it has parked."""
+        return await self._connection.read(SubscriptionView, f"subscriptions/{_named(subscription)}")
+
     async def facts(self, *, after: int | None = None, limit: int | None = None, **moment: Unpack[Moment]) -> Facts:
         """One page of the fact log, as CloudEvents."""
         return await self._connection.read(Facts, "facts", query_of(moment, after=after, limit=limit))
@@ -134,11 +215,14 @@ class Reads:
         return msgspec.json.decode(answer.content, type=SearchAnswer)
 
     async def _pages(self, kind: type[T], path: str, query: Mapping[str, str]) -> AsyncIterator[T]:
+        """Each page as it was known at the first one: its cursor pins that, or its ``position`` where that is the cursor."""
         after: str | msgspec.UnsetType = "0"
         while not isinstance(after, msgspec.UnsetType):
             told = await self._connection.read(kind, path, {**query, "after": after})
             yield told
             after, query = told.next, {name: one for name, one in query.items() if name not in ("known_at", "wait_for")}
+            if isinstance(told, Corrections):
+                query["known_at"] = told.position
 
 
 def query_of(given: Mapping[str, Any], **more: Any) -> dict[str, str]:

@@ -55,13 +55,13 @@ def queued(subscription: Subscription, found: Iterable[tuple[int, str]], read_to
 def lease(
     subscription: Subscription, now: Micros, *, limit: int, lease_us: int, holder: str = ""
 ) -> tuple[Subscription, Leased]:
-    """Hand out up to ``limit`` deliveries until ``now + lease_us``.
+    """Hand out up to ``limit`` deliveries until ``now + lease_us``; of a paused subscription none.
 
     A consumer that says its name holds one lease at a time: what it still held is taken back, since it never got the answer, or
     has started anew.
     """
     subscription = settled(subscription, now, holder)
-    chosen = _choose(subscription, now, limit)
+    chosen = _choose(subscription, now, limit) if subscription.paused_at is None else []
     if not chosen:
         return subscription, Leased(0, 0, ())
     number, until = subscription.n_leases + 1, now + lease_us

@@ -184,6 +184,21 @@ class Subscriptions:
                 found.append(await self.standing(name))
         return found
 
+    async def pause(self, name: str) -> Standing:
+        """Hand nothing out until it is resumed; what is leased may still be acknowledged. Raises NotFound."""
+        now = self._clock()
+
+        def pause(there: Subscription) -> tuple[Subscription, None]:
+            return there if there.paused_at is not None else replace(there, paused_at=now), None
+
+        await self._change(name, pause)
+        return await self.standing(name)
+
+    async def resume(self, name: str) -> Standing:
+        """Go on after a pause, with all that fits since; raises NotFound."""
+        await self._change(name, lambda there: (replace(there, paused_at=None), None))
+        return await self.standing(name)
+
     async def delete(self, name: str) -> None:
         """Forget one, and what it had not acknowledged; raises NotFound."""
 
@@ -195,7 +210,7 @@ class Subscriptions:
     async def lease(
         self, name: str, *, limit: int = 100, lease_s: float = 30.0, wait_s: float = 0.0, consumer: str = ""
     ) -> Lease:
-        """Take what is to be delivered, waiting up to ``wait_s`` for something; raises NotFound.
+        """Take what is to be delivered, waiting up to ``wait_s`` for something, or for the end of a pause; raises NotFound.
 
         ``consumer`` names who asks; what it still held under an earlier lease is taken back.
         """
@@ -265,7 +280,10 @@ class Subscriptions:
         await self._change(name, lambda there: (delivery.replay(there, after=after, until=until), None))
 
     async def _lease(self, name: str, limit: int, lease_us: int, consumer: str) -> Lease:
-        found = await self._find(await self._load(name), limit)
+        there = await self._load(name)
+        if there.paused_at is not None:
+            return Lease(number=0, until=0, handed=())
+        found = await self._find(there, limit)
         now = self._clock()
 
         def take(there: Subscription) -> tuple[Subscription, delivery.Leased]:
@@ -314,9 +332,12 @@ class Subscriptions:
         return not wanted.zones or zone in wanted.zones
 
     async def _something_new(self, name: str, head: int, wait_s: float) -> None:
-        """Return when a fact after ``head`` is stored, when a lease or a wait ends, or after ``wait_s``."""
-        wait_s = min(wait_s, _LOOK_EVERY_S)
-        change_at = delivery.next_change_at(await self._load(name))
+        """Return when a fact after ``head`` is stored, when a lease or a wait ends, or after ``wait_s``; in a pause so only."""
+        wait_s, there = min(wait_s, _LOOK_EVERY_S), await self._load(name)
+        if there.paused_at is not None:
+            await asyncio.sleep(wait_s)
+            return
+        change_at = delivery.next_change_at(there)
         if change_at is not None:
             wait_s = min(wait_s, max(change_at - self._clock(), 0) / _US + 0.001)
         with suppress(TimeoutError):

@@ -70,6 +70,7 @@ class Subscription(Struct, frozen=True, kw_only=True):
             4 … 60 s.
         read_to: facts up to here were looked at: they are in the queue, acknowledged, or do not fit.
         owner: the name of the key that made it, for which it is; empty: nobody's in particular.
+        paused_at: when a person stopped it: nothing is handed out; None: it is not stopped.
         n_leases: leases are numbered; a later one takes over what an earlier one lost.
         queue: what is not acknowledged, by position.
     """
@@ -87,6 +88,7 @@ class Subscription(Struct, frozen=True, kw_only=True):
     n_discarded: int = 0
     queue: Mapping[int, Delivery] = {}
     owner: str = ""
+    paused_at: Micros | None = None
 
 
 Change = Callable[[Subscription | None], tuple[Subscription | None, T]]

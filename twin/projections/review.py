@@ -9,11 +9,11 @@ from msgspec import Struct
 from twin.events.codec import micros, rfc3339
 from twin.events.envelope import RecordedFact
 from twin.events.facts import SessionFlag
-from twin.events.ids import SECOND, SiteId
+from twin.events.ids import SECOND, Micros, SiteId
 from twin.log.port import Log
 from twin.projections.evidence import BEFORE, TYPES, CrossingView, End, Evidence, NameView, facts_of
 from twin.projections.moment import Moment
-from twin.projections.sessions import SessionView, sessions
+from twin.projections.sessions import SessionView, sessions, told_since, unpaired_names
 
 MOST_CANDIDATES = 5
 """Other stays that are named beside one, the shortest in all first."""
@@ -23,7 +23,7 @@ class CandidateView(Struct, frozen=True, kw_only=True):
     """A stay whose ``end`` may be the one that is missing here; a merge of the two vehicles says so.
 
     Attributes:
-        crossing: that end, as it was seen.
+        crossing: that end, as it was seen; None too where it is older than what is read of a queue that begins at a time.
         stay_s: how long the stay would have been.
     """
 
@@ -53,30 +53,56 @@ class CaseView(Struct, frozen=True, kw_only=True):
     candidates: tuple[CandidateView, ...]
 
 
-async def review(log: Log, site: SiteId, moment: Moment) -> list[CaseView]:
+class Review(Struct, frozen=True, kw_only=True):
+    """Cases, those that wait for a person first.
+
+    Attributes:
+        n_waiting, n_decided: of all cases since ``from``, whatever ``limit`` is.
+    """
+
+    position: str
+    n_waiting: int
+    n_decided: int
+    cases: list[CaseView]
+
+
+async def review(log: Log, site: SiteId, moment: Moment, *, since: Micros | None = None) -> list[CaseView]:
     """Cases at a moment: those that a person has not decided about first, each in the order in which stays began.
 
+    Args:
+        since: only of stays of which something was told at or after this valid time; None: of all.
+
     Raises:
-        TooLarge: more facts since the oldest stay that is open or in doubt than can be read.
+        TooLarge: more facts since the oldest stay that is open or in doubt than can be read, or more stays than can be held.
     """
-    views = await sessions(log, site, moment)
-    wanted = [one for one in views if causes_of(one) or one.status == "open"]
+    names, told = None, None
+    if since is not None:
+        told = await told_since(log, site, moment, since - 1)
+        names = told | await unpaired_names(log, site, moment)  # any of which may be the other end of one of those
+    views = await sessions(log, site, moment, names=names)
+    about = [one for one in views if told is None or one.session in told]
+    unpaired = [one for one in views if one.status in ("open", "orphan")]
+    wanted = [one for one in about if causes_of(one) or one.status == "open"]
     began = [micros(at) for one in wanted if (at := one.entry_at or one.exit_at) is not None]
     if not began:
-        return cases(views, ())
+        return cases(about, (), unpaired)
     oldest_at = min(began)
     instead = (
         f"decide about the stays that began about {rfc3339(oldest_at)}, the oldest that are open or in doubt, "
-        "or ask for a moment (at=) soon after it"
+        "or ask for a moment (at=) soon after it, or for what was told since a later time (from=)"
     )
     facts = await facts_of(log, site, moment, after_at=oldest_at - BEFORE, types=TYPES, instead=instead)
-    return cases(views, facts)
+    return cases(about, facts, unpaired)
 
 
-def cases(views: Sequence[SessionView], facts: Iterable[RecordedFact]) -> list[CaseView]:
-    """Cases of these stays; ``facts`` are the net ones of ``evidence.TYPES``, in order of time."""
+def cases(views: Sequence[SessionView], facts: Iterable[RecordedFact], unpaired: Sequence[SessionView]) -> list[CaseView]:
+    """Cases of these stays.
+
+    Args:
+        facts: the net ones of ``evidence.TYPES``, in order of time.
+        unpaired: stays with one end, among which the missing ones are looked for.
+    """
     known = Evidence(facts)
-    unpaired = [one for one in views if one.status in ("open", "orphan")]
     found = [_case(view, known, unpaired) for view in views if causes_of(view)]
     return sorted(found, key=lambda one: one.is_decided)
 

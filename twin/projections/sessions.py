@@ -137,6 +137,30 @@ async def names_within(log: Log, site: SiteId, known_at: int, from_at: Micros, *
     return found | await told_since(log, site, Moment(at=None, known_at=known_at), from_at - 1, most=most)
 
 
+async def unpaired_names(log: Log, site: SiteId, moment: Moment, *, most: int = MOST_STAYS) -> set[str]:
+    """Names of the sessions that have one end at a moment: open ones and orphans. Raises TooLarge."""
+    found = set[str]()
+    async for facts in net_facts(log, site, moment, types=_LENGTH_TYPES):
+        for n, fact in enumerate(facts, 1):
+            _pair(found, fact.event.payload)
+            if n % _FACTS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        _check_few(len(found), site, most)
+    return found
+
+
+def _pair(found: set[str], fact: Fact) -> None:
+    match fact:
+        case SessionOpened() | SessionOrphaned():
+            found.add(fact.session)
+        case SessionClosed():
+            found.discard(fact.session)
+        case SessionAmended():
+            (found.add if fact.status in ("open", "orphan") else found.discard)(fact.session)
+        case _:
+            return
+
+
 def _touch(found: set[str], fact: Fact, from_at: Micros) -> None:
     match fact:
         case SessionOpened():

@@ -7,27 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
-import uvicorn
-
-from site_models.schema import Site
-from twin.api.app import create_app
-from twin.api.live_protocol import WEBSOCKETS
-from twin.api.metrics import Metrics
-from twin.api.services import Services
+from ops.bench.served import serve
 from twin.feeds.hub import Hub, Limits
-from twin.feeds.subscriptions import Subscriptions
-from twin.log.blobs import BlobStore
-from twin.log.port import FoldCommit
-from twin.log.sealing import SealingLog
-from twin.log.sql import SqlLog
-from twin.log.sql.keys import SqlKeyRing
-from twin.log.sql.subscriptions import SqlSubscriptions
-from twin.process import Server, listen, settle_memory, stop_signals
-from twin.projections.timeline import Timeline
+from twin.log.port import FoldCommit, Log
 
 from . import bare
 from .workload import N_VEHICLES, confirmed, frame, moved, site
@@ -35,49 +19,16 @@ from .workload import N_VEHICLES, confirmed, frame, moved, site
 
 def main(port: str, folder: str, hz: str, moving: str) -> None:
     """Serve until a signal."""
-    asyncio.run(_serve(int(port), Path(folder), float(hz), int(moving)))
+    data, limits = Path(folder), Limits(period_s=1 / float(hz), n_clients=20_000)
+    data.mkdir()
+    asyncio.run(serve(int(port), data, site(), lambda log, hub: _feed(log, hub, float(hz), int(moving)), limits))
 
 
-async def _serve(port: int, folder: Path, hz: float, moving: int) -> None:
-    folder.mkdir()
-    where, sql = site(), SqlLog.open(folder / "log.db")
-    keys = SqlKeyRing(sql)
-    log = SealingLog(sql, keys)
-    timeline = Timeline(log, where)
-    hub = Hub(log, timeline, epoch="bench", limits=Limits(period_s=1 / hz, n_clients=20_000))
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(sql.aclose)
-        _note(hub)
-        services = Services(
-            log=log,
-            keys=keys,
-            sites={where.name: where},
-            timelines={where.name: timeline},
-            hubs={where.name: hub},
-            subscriptions={where.name: Subscriptions(log, SqlSubscriptions(sql), where)},
-            crops=BlobStore(folder / "crops", keys, quota_bytes=1_000_000),
-            metrics=Metrics(),
-        )
-        config = uvicorn.Config(
-            create_app(services), log_config=None, lifespan="off", timeout_graceful_shutdown=1, **WEBSOCKETS
-        )
-        server = Server(config)
-        works = [_feed(log, where, hub, hz, moving), hub.run(), server.serve(sockets=[listen("127.0.0.1", port)])]
-        with stop_signals() as stopped:
-            tasks = [asyncio.create_task(work) for work in works]
-            await server.answers.wait()
-            settle_memory()
-            await asyncio.wait([*tasks, asyncio.create_task(stopped.wait())], return_when=asyncio.FIRST_COMPLETED)
-        server.should_exit = True
-        tasks[0].cancel()
-        await tasks[2]
-        tasks[1].cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _feed(log: Any, where: Site, hub: Hub, hz: float, moving: int) -> None:
-    """Commit some movements at each tick, while somebody watches."""
-    token, loop = await log.acquire(where.name, "bench"), asyncio.get_running_loop()
+async def _feed(log: Log, hub: Hub, hz: float, moving: int) -> None:
+    """Commit some movements at each tick, while somebody watches; write down when each is published."""
+    _note(hub)
+    where, loop = site(), asyncio.get_running_loop()
+    token = await log.acquire(where.name, "bench")
     await log.append([frame(where, "made", n + 1) for n in range(N_VEHICLES)])
     await log.commit(FoldCommit(token=token, after=0, cursor=N_VEHICLES, facts=tuple(confirmed(where))))
     cursor, next_s, tick = N_VEHICLES, loop.time(), 0

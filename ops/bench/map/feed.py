@@ -7,73 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
-import uvicorn
-
-from site_models.schema import Site
-from twin.api.app import create_app
-from twin.api.live_protocol import WEBSOCKETS
-from twin.api.metrics import Metrics
-from twin.api.services import Services
+from ops.bench.served import serve
 from twin.feeds.hub import Hub
-from twin.feeds.subscriptions import Subscriptions
-from twin.log.blobs import BlobStore
-from twin.log.port import FoldCommit
-from twin.log.sealing import SealingLog
-from twin.log.sql import SqlLog
-from twin.log.sql.keys import SqlKeyRing
-from twin.log.sql.subscriptions import SqlSubscriptions
-from twin.process import Server, listen, settle_memory, stop_signals
-from twin.projections.timeline import Timeline
+from twin.log.port import FoldCommit, Log
 
 from .workload import confirmed, frame, moved, site
 
 
 def main(port: str, folder: str, n_vehicles: str, hz: str) -> None:
     """Serve until a signal."""
-    asyncio.run(_serve(int(port), Path(folder), int(n_vehicles), float(hz)))
+    asyncio.run(serve(int(port), Path(folder), site(), lambda log, hub: _drive(log, hub, int(n_vehicles), float(hz))))
 
 
-async def _serve(port: int, folder: Path, n_vehicles: int, hz: float) -> None:
-    where, sql = site(), SqlLog.open(folder / "log.db")
-    keys = SqlKeyRing(sql)
-    log = SealingLog(sql, keys)
-    timeline = Timeline(log, where)
-    hub = Hub(log, timeline, epoch="bench")
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(sql.aclose)
-        services = Services(
-            log=log,
-            keys=keys,
-            sites={where.name: where},
-            timelines={where.name: timeline},
-            hubs={where.name: hub},
-            subscriptions={where.name: Subscriptions(log, SqlSubscriptions(sql), where)},
-            crops=BlobStore(folder / "crops", keys, quota_bytes=1_000_000),
-            metrics=Metrics(),
-        )
-        app = create_app(services)
-        config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, **WEBSOCKETS)
-        server = Server(config)
-        works = [_drive(log, where, hub, n_vehicles, hz), hub.run(), server.serve(sockets=[listen("127.0.0.1", port)])]
-        with stop_signals() as stopped:
-            tasks = [asyncio.create_task(work) for work in works]
-            await server.answers.wait()
-            settle_memory()
-            await asyncio.wait([*tasks, asyncio.create_task(stopped.wait())], return_when=asyncio.FIRST_COMPLETED)
-        server.should_exit = True
-        tasks[0].cancel()
-        await tasks[2]
-        tasks[1].cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _drive(log: Any, where: Site, hub: Hub, n_vehicles: int, hz: float) -> None:
+async def _drive(log: Log, hub: Hub, n_vehicles: int, hz: float) -> None:
     """Commit where everybody is at each tick, while somebody watches."""
-    token, loop = await log.acquire(where.name, "bench"), asyncio.get_running_loop()
+    where, loop = site(), asyncio.get_running_loop()
+    token = await log.acquire(where.name, "bench")
     now = time.time_ns() // 1_000
     await log.append([frame(where, n + 1, now) for n in range(n_vehicles)])
     facts = tuple(confirmed(where, n_vehicles, now))

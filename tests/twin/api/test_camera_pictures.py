@@ -15,7 +15,8 @@ from twin.events.observations import CameraCalibrated
 
 URL = "/v1/sites/lot/cameras/left/picture"
 AT = {"at": "2026-01-01T12:00:00Z"}
-JPEG = b"\xff\xd8\xff\xe0one"
+# One line of 100 x 100 px: its frame, its scan, some coded bytes, its end.
+JPEG = bytes.fromhex("ffd8 ffc0000b08 0064 0064 01011100 ffda00080101003f00 010203 ffd9")
 
 
 BOX = {"tracklet": "left:1:7", "kind": "car", "score": 0.9, "box_px": [10.0, 20.0, 30.0, 40.0]}
@@ -57,6 +58,8 @@ async def test_before_any_was_sent_there_is_none(serve):
     ("url", "body", "at", "status"),
     [
         (URL, b"GIF89a", AT, 422),
+        (URL, JPEG[:4], AT, 422),
+        (URL, JPEG[:-2], AT, 422),
         (URL, JPEG, {}, 422),
         (URL, JPEG, {"at": "noon"}, 422),
         (URL, JPEG + b"0" * 2_000_000, AT, 413),
@@ -138,6 +141,17 @@ async def test_a_picture_that_was_overtaken_is_refused_until_the_newer_one_is_ol
         assert (await left(running))["taken_at"] == old["at"]
 
 
+async def test_a_picture_of_the_future_is_refused_but_not_one_of_a_clock_that_is_a_little_fast(serve):
+    access = open_to_all(lambda: 1_767_268_800_000_000)  # 12:00:00
+    async with serve(access=access) as running:
+        assert (await running.http.put(URL, files=form(), params={"at": "2026-01-01T12:01:00Z"})).status_code == 204
+        refused = await running.http.put(URL, files=form(BOX), params={"at": "2026-01-01T12:01:00.5Z"})
+        assert refused.status_code == 409
+        assert "60.5 s after the service's clock, which is 2026-01-01T12:00:00.000000Z" in refused.json()["detail"]
+        never = await running.http.put(URL, content=JPEG, params={"at": "2999-01-01T00:00:00Z"})
+        assert (never.status_code, (await left(running))["taken_at"]) == (409, "2026-01-01T12:01:00Z")
+
+
 @pytest.mark.parametrize(
     ("parts", "status", "words"),
     [
@@ -149,6 +163,7 @@ async def test_a_picture_that_was_overtaken_is_refused_until_the_newer_one_is_ol
         (form(*[BOX] * 301), 422, "boxes"),
         (form(BOX, frame_px=(200, 100)), 409, "frame of 200x100"),
         (form(BOX, jpeg=b"GIF89a"), 409, "not a JPEG"),
+        (form(BOX, jpeg=JPEG[:-2]), 409, "cut off"),
         ({"picture": form()["picture"]}, 422, "'boxes', each once"),
         (form() | {"picture": (None, JPEG, "image/jpeg")}, 422, "with a filename"),
         (form() | {"more": (None, b"1")}, 422, "each once"),

@@ -90,6 +90,70 @@ async def test_pages_of_sessions_are_of_what_was_known_at_the_first(serve, story
         assert found == ["p1", "p2", "p3"]
 
 
+def corrected(story):
+    """Where v1 was is corrected twice."""
+    first = story.event(1, story.confirmed(), at=1)
+    second = story.event(2, story.confirmed(x=3.0), at=1, supersedes=[first.id])
+    return [first, second, story.event(3, story.confirmed(x=4.0), at=1, supersedes=[second.id])]
+
+
+async def test_corrections_are_read_page_by_page_as_they_were_known_at_the_first(serve, story):
+    events = corrected(story)
+    async with serve(events) as running, client_of(running) as client:
+        assert [one.after async for one in client.corrections()] == ["2", "3"]
+        assert [one.after async for one in client.corrections(until="2026-01-01T12:00:00Z")] == []
+        assert [one.after async for one in client.corrections(known_at=2)] == ["2"]
+        found = []
+        async for one in client.corrections(page=1):
+            if not found:
+                late = story.event(4, story.confirmed(x=5.0), at=1, supersedes=[events[2].id])
+                await story.add(running.log, [late])
+            found.append(one.after)
+        assert found == ["2", "3"]
+        changes = await client.changes(from_known_at=1, to_known_at=2)
+        assert [(one.fact["position"], one.by) for one in changes.superseded] == [("1", "2")]
+        assert changes.state.vehicles[0].after.position_m == (3.0, 3.0)
+        since = await client.changes(from_known_at=0, to_known_at=3, from_="2026-01-01T12:00:02Z", until="2026-01-01T13:00:00Z")
+        assert (since.added, since.state) == ([], None)
+
+
+async def test_stays_in_doubt_and_one_stay_are_typed(serve, story):
+    async with serve(story.events(story.opened(), story.orphaned(exit=2.0))) as running, client_of(running) as client:
+        told = await client.review()
+        assert [(one.session.session, one.candidates[0].session) for one in told.cases] == [("p9", "p1")]
+        assert (await client.review(from_="2026-01-01T12:00:03Z")).cases == []
+        assert (await client.review(limit=0)).n_waiting == 1
+        stay = await client.stay("p1")
+        assert (stay.session.status, [one.version for one in stay.versions]) == ("open", [1])
+
+
+async def test_pictures_and_one_picture_are_typed(serve):
+    jpeg = bytes.fromhex("ffd8 ffc0000b08 0064 0064 01011100 ffda00080101003f00 010203 ffd9")
+    at, url = "2026-01-01T12:00:00Z", f"{LOT}/cameras/left/picture"
+    async with serve() as running, client_of(running) as client:
+        assert await client.picture("left") is None
+        assert (await running.http.put(url, content=jpeg, params={"at": at})).status_code == 204
+        found = await client.picture("left")
+        assert (found.jpeg, found.taken_at) == (jpeg, at)
+        told = await client.pictures()
+        assert [(one.camera, one.taken_at) for one in told.pictures] == [("left", at), ("right", None)]
+        (only,) = (await client.pictures(camera="left")).pictures
+        assert (only.received_at, only.boxes) == (found.received_at, None)
+        with pytest.raises(ServiceError, match="404: "):
+            await client.picture("nowhere")
+
+
+async def test_how_far_subscriptions_are_is_typed(serve, a_stay):
+    async with serve(a_stay) as running, client_of(running) as client:
+        await running.http.put(f"{LOT}/subscriptions/billing", json={"after": "0", "most_attempts": 1})
+        lease = (await running.http.post(f"{LOT}/subscriptions/billing/lease", json={"limit": 1})).json()
+        refused = {"lease": lease["lease"], "position": "1", "reason": "no account"}
+        await running.http.post(f"{LOT}/subscriptions/billing/refuse", json=refused)
+        (one,) = (await client.standings()).standings
+        assert (one.name, one.state, one.lag, one.n_parked) == ("billing", "active", 7, 1)
+        assert [parked.reason for parked in (await client.standing("billing")).parked] == ["no account"]
+
+
 async def test_a_payment_and_a_decision_are_stored_once_and_waited_for(serve, story, a_stay):
     async with serve(a_stay) as running, client_of(running) as client:
         decision = {"author": "a", "reason": "r", "session": "p1", "at": datetime(2026, 1, 1, 12, 5, tzinfo=UTC)}

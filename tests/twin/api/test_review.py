@@ -35,6 +35,17 @@ async def test_the_queue_is_of_a_moment(serve, story):
     assert wrong.status_code == 422
 
 
+async def test_the_queue_is_of_what_was_told_since_a_time(serve, story):
+    async with serve(doubtful(story)) as running:
+        told = (await running.http.get(f"{LOT}/review", params={"from": "2026-01-01T12:00:05Z"})).json()
+        later = (await running.http.get(f"{LOT}/review", params={"from": "2026-01-01T12:00:05.1Z"})).json()
+        wrong = await running.http.get(f"{LOT}/review", params={"from": "noon"})
+    assert [one["session"]["session"] for one in told["cases"]] == ["p9"]
+    assert [one["session"] for one in told["cases"][0]["candidates"]] == ["p1"]
+    assert (told["n_waiting"], later["n_waiting"], later["cases"]) == (1, 0, [])
+    assert (wrong.status_code, "from" in wrong.json()["detail"]) == (422, True)
+
+
 async def test_one_stay_is_told_and_another_is_not_there(serve, story):
     async with serve(doubtful(story)) as running:
         told = (await running.http.get(f"{LOT}/sessions/p1")).json()

@@ -69,6 +69,24 @@ async def test_a_poison_fact_is_parked_with_its_reason_and_blocks_its_session_on
         assert (await running.http.post(f"{URL}/x/parked/3/retry")).status_code == 404
 
 
+async def test_a_paused_subscription_gives_nothing_until_it_is_resumed_and_says_so(serve, two_stays):
+    async with serve(two_stays) as running:
+        await running.http.put(f"{URL}/billing", json={"after": "0"})
+        first = await post(running, "billing/lease", limit=1)
+        paused = await post(running, "billing/pause")
+        assert (paused["state"], paused["paused_at"] > "2026") == ("paused", True)
+        assert (await post(running, "billing/lease"))["deliveries"] == []
+        assert await post(running, "billing/acknowledge", lease=first["lease"], positions=["1"]) == {"lost": []}
+        (consumer,) = (await running.http.get("/-/consumers.json")).json()["subscriptions"]
+        assert consumer["is_paused"] is True
+        resumed = await post(running, "billing/resume")
+        assert (resumed["state"], resumed["paused_at"], resumed["n_acknowledged"]) == ("active", None, 1)
+        rest = await post(running, "billing/lease")
+        assert [one["event"]["position"] for one in rest["deliveries"]] == ["2", "3", "4"]
+        assert (await running.http.post(f"{URL}/nobody/pause")).status_code == 404
+        assert (await running.http.post(f"{URL}/webhook.x/pause")).status_code == 409
+
+
 async def test_metrics_tell_how_far_each_subscription_is_until_it_is_deleted(serve, two_stays):
     async with serve(two_stays) as running:
 

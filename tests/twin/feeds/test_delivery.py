@@ -31,6 +31,16 @@ def test_a_lease_holds_its_facts_until_it_ends():
     assert lease(one, now=LEASE)[1:] == (2, [1, 2])
 
 
+def test_a_paused_subscription_hands_nothing_out_and_what_is_leased_is_still_acknowledged():
+    one, first, _ = lease(subscription("a", "b", "c"), limit=1)
+    paused = replace(one, paused_at=5)
+    assert lease(paused, now=6)[1:] == (0, [])
+    done, lost = delivery.acknowledge(paused, first, [1])
+    assert (lost, list(done.queue)) == ([], [2, 3])
+    assert lease(paused, now=LEASE)[1:] == (0, [])  # its lease has ended
+    assert lease(replace(paused, paused_at=None), now=LEASE)[2] == [1, 2, 3]
+
+
 def test_a_late_acknowledgement_counts_until_somebody_else_has_the_fact():
     one, first, _ = lease(subscription("a"))
     late, lost = delivery.acknowledge(one, first, [1])

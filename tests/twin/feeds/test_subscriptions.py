@@ -73,6 +73,51 @@ async def test_waiting_ends_with_the_next_fact(subscribe, story):
         assert seen(await waiting) == [1]
 
 
+async def test_waiting_ends_with_the_end_of_a_pause_and_all_that_came_meanwhile(subscribe, story, monkeypatch):
+    monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.01)
+    now = [7]
+    log, subscriptions = await subscribe(clock=lambda: now[0])
+    await subscriptions.put("x", Filter())
+    paused = await subscriptions.pause("x")
+    now[0] = 9
+    assert (await subscriptions.pause("x")).subscription.paused_at == paused.subscription.paused_at == 7
+    waiting = asyncio.create_task(subscriptions.lease("x", wait_s=30.0))
+    await story.add(log, [story.event(1, story.confirmed()), story.event(2, story.moved())])
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    assert (await subscriptions.resume("x")).subscription.paused_at is None
+    async with asyncio.timeout(5):
+        assert seen(await waiting) == [1, 2]
+
+
+async def test_a_pause_with_a_lease_that_ended_is_waited_out_and_not_looked_at_all_the_time(subscribe, story, monkeypatch):
+    now = [0]
+    _, subscriptions = await subscribe(story.events(story.confirmed()), clock=lambda: now[0])
+    await subscriptions.put("x", Filter(), after=0)
+    await subscriptions.lease("x", lease_s=1.0)
+    await subscriptions.pause("x")
+    now[0] = 2_000_000
+    n_looked, load = [0], subscriptions._load
+
+    async def counted(name):
+        n_looked[0] += 1
+        return await load(name)
+
+    monkeypatch.setattr(subscriptions, "_load", counted)
+    assert (await subscriptions.lease("x", wait_s=0.3)).number == 0
+    assert n_looked[0] <= 4
+
+
+async def test_a_changed_filter_ends_no_pause(subscribe):
+    _, subscriptions = await subscribe()
+    await subscriptions.put("x", Filter())
+    await subscriptions.pause("x")
+    standing = await subscriptions.put("x", Filter(types=("vehicle.left.v1",)))
+    assert standing.subscription.paused_at == 0
+    with pytest.raises(NotFound):
+        await subscriptions.pause("y")
+
+
 async def test_waiting_ends_without_anything_when_its_time_is_up(subscribe):
     _, subscriptions = await subscribe()
     await subscriptions.put("x", Filter())

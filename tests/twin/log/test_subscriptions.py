@@ -41,6 +41,7 @@ WHOLE = replace(
     n_discarded=1,
     pauses_s=(0.0, 5.0, 300.0),
     owner="Ann",
+    paused_at=12,
     queue={one.position: one for one in DELIVERIES},
 )
 

@@ -1,4 +1,9 @@
+import asyncio
+from contextlib import aclosing
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from twin.errors import NotFound, TooLarge
@@ -6,6 +11,7 @@ from twin.events.facts import IdentitiesMerged, SessionAmended
 from twin.projections import evidence as evidence_module
 from twin.projections.moment import Moment
 from twin.projections.review import review
+from twin.projections.sessions import told_since
 from twin.projections.stay import stay
 
 
@@ -134,6 +140,48 @@ async def test_a_stay_that_is_not_known_then_is_not_found(story):
     log = await story.log([story.event(1, story.opened("p1"), at=1.0)])
     with pytest.raises(NotFound, match="no session 'p2'"):
         await stay(log, "lot", "p2", Moment(at=None, known_at=1))
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 60)] * 4), max_size=60), st.integers(-10, 80))
+@settings(max_examples=60, deadline=None)
+def test_cases_since_a_time_are_those_of_all_of_which_something_was_told_with_all_their_candidates(story, rows, tenths):
+    since = story.noon + tenths * 100_000
+
+    async def both():
+        async with aclosing(await story.log(story.any(rows))) as log:
+            moment = Moment(at=None, known_at=(await log.heads("lot")).facts)
+            told = await told_since(log, "lot", moment, since - 1)
+            return told, await review(log, "lot", moment), await review(log, "lot", moment, since=since)
+
+    told, everything, found = asyncio.run(both())
+    expected = [one for one in everything if one.session.session in told]
+    assert [bare(one) for one in found] == [bare(one) for one in expected]
+
+
+def bare(case):
+    """A case without candidates' crossings: those of before may not be read."""
+    return replace(case, candidates=tuple(replace(one, crossing=None) for one in case.candidates))
+
+
+async def test_a_queue_since_a_time_does_not_read_what_was_before_but_names_it(story, monkeypatch):
+    entered, entry = crossing(story, 1, "v1", "in", 0.0)
+    left, exit = crossing(story, 30, "v9", "out", 300.0)
+    log = await story.log(
+        [
+            entered,
+            story.event(2, replace(story.opened("p1", "v1", at=0.0), evidence=(entry,)), at=0.0),
+            *(story.event(n, story.assigned("v1", f"left/{n}"), at=n) for n in range(3, 29)),
+            left,
+            story.event(31, replace(story.orphaned("p9", "v9", exit=300.0), evidence=(exit,)), at=300.0),
+        ]
+    )
+    monkeypatch.setattr(evidence_module, "MOST_FACTS", 10)
+    with pytest.raises(TooLarge, match="since a later time"):
+        await cases(log)
+    moment = Moment(at=None, known_at=(await log.heads("lot")).facts)
+    (case,) = await review(log, "lot", moment, since=story.noon + 300_000_000)
+    assert (case.session.session, case.exit.portal) == ("p9", "exit")
+    assert [(one.session, one.stay_s, one.crossing) for one in case.candidates] == [("p1", 300.0, None)]
 
 
 async def test_a_review_of_more_facts_than_can_be_read_is_refused_with_what_to_do(story, monkeypatch):

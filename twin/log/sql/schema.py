@@ -220,6 +220,7 @@ subscriptions = Table(
     _number("n_discarded"),
     Column("pauses_s", Text),  # JSON; NULL: doubling ones
     Column("owner", Text),  # NULL: nobody's in particular
+    Column("paused_at", BigInteger),  # NULL: it is not
 )
 
 deliveries = Table(

@@ -11,6 +11,7 @@ import { offer, siteAsked } from "../site_choice.js";
 import { startTheme } from "../theme.js";
 import { Lines } from "./lines.js";
 import { Marks } from "./marks.js";
+import { readMarks } from "./marks_file.js";
 import { PairTable } from "./pair_table.js";
 import { cornersOf, drawPlan, extentOf, inPicture, levelOf, onGround, snapped } from "./plan.js";
 import { Result } from "./result.js";
@@ -174,7 +175,7 @@ class Page {
     const [file] = input.files;
     if (!file) return;
     try {
-      this.#marks.fromFile(await file.text(), this.#camera.frame_px);
+      this.#marks.replace(readMarks(await file.text(), this.#camera.frame_px));
     } catch (error) {
       this.#result.tell("problem", error.message);
     }

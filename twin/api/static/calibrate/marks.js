@@ -77,29 +77,14 @@ export class Marks {
     return { schema: "twin.marks/1", camera, frame_px, pairs, lines_px: this.lines };
   }
 
-  /** Throws an Error in words for the person where the file is not one of marks. */
-  fromFile(text, frame_px) {
-    const file = parsed(text);
-    if (file?.schema !== "twin.marks/1") throw new Error("This file has no marks: its schema is not twin.marks/1.");
-    if (file.frame_px && String(file.frame_px) !== String(frame_px)) throw new Error(`These marks are of a picture of ${file.frame_px.join(" × ")}; this camera has ${frame_px.join(" × ")}.`);
-    const pairs = (file.pairs ?? []).map(({ pixel_px, ground_m }) => ({ pixel: pixel_px, ground: ground_m }));
-    if (!pairs.every(({ pixel, ground }) => isPoint(pixel) && isPoint(ground))) throw new Error("A pair of this file is not two numbers in the picture and two on the ground.");
-    this.#to({ pairs, lines: (file.lines_px ?? []).filter((line) => line.every(isPoint)) });
+  /** Put what a file has in the place of what is marked; what it lacks stays. */
+  replace(given) {
+    this.#to({ ...this.#state, ...given });
   }
 
   #to(state, isNew = true) {
     if (isNew) this.#past = [...this.#past, this.#state].slice(-MOST_UNDONE);
     this.#state = state;
     this.#onChange(this);
-  }
-}
-
-const isPoint = (point) => Array.isArray(point) && point.length === 2 && point.every(Number.isFinite);
-
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new Error("This file is not JSON.");
   }
 }

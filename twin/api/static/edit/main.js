@@ -5,13 +5,14 @@ import { Api } from "../api.js";
 import { html, put, say } from "../elements.js";
 import { plural, words } from "../format.js";
 import { LatestRequest } from "../latest_request.js";
-import { signed } from "../session.js";
+import { rights, signed } from "../session.js";
 import { offer, siteAsked } from "../site_choice.js";
 import { startTheme } from "../theme.js";
 import { DraftForm } from "./draft_form.js";
 import { Drawing } from "./drawing.js";
 import { Features, NEW, placesOf } from "./features.js";
 import { tellInForce } from "./in_force.js";
+import { fit, MAY_NOT_EDIT, permissionsOf } from "./permissions.js";
 import { Properties } from "./properties.js";
 import { about, headingIn, moved, outlinesOf, rowOf, snap, zoneAt } from "./shapes.js";
 import { Surfaces } from "./surfaces.js";
@@ -36,16 +37,19 @@ class Page {
   #checking = new LatestRequest();
   #isSound = false;
   #isSaved = false;
+  #may;
 
-  constructor(api, site, level) {
+  /** @param {{edit: boolean, save: boolean}} may what the key allows */
+  constructor(api, site, level, may) {
     this.#api = api;
     this.#site = site;
     this.#level = level;
+    this.#may = may;
     this.#features = new Features(site, () => this.#changed());
     this.#drawing = new Drawing({ changed: () => this.#drawn(), done: (tool, points) => this.#done(tool, points), told: tellDoing });
     this.#draft = new DraftForm(part("draft"), this.#drawing, tellDoing);
     const edits = this.#edits();
-    this.#properties = new Properties(part("properties"), part("chosen-title"), edits);
+    this.#properties = new Properties(part("properties"), part("chosen-title"), edits, { isFixed: !may.edit });
     const parts = { plan: part("plan"), choice: part("view"), tools: part("picture-tools"), latest: part("latest"), file: part("picture-file"), told: part("picture-told") };
     this.#surfaces = new Surfaces(api, site, level, this.#drawing, edits, parts);
     this.#listen();
@@ -53,16 +57,24 @@ class Page {
   }
 
   #edits() {
+    const refused = () => tellDoing(MAY_NOT_EDIT);
+    const changing = this.#may.edit ? this.#changing() : { change: refused, remove: refused, copy: refused, move: refused };
     return {
-      change: (kind, id, feature) => this.#change(kind, id, feature),
-      remove: (kind, id) => this.#remove(kind, id),
-      copy: (kind, id) => this.#copy(kind, id),
+      ...changing,
       choose: (kind, id) => this.#choose(kind, id),
-      move: (kind, id, points, isNew) => this.#features.replace(kind, id, { ...this.#features.find(kind, id), [placesOf(kind)]: points }, { isNew }),
       snap: (place, scale, id, isExact, view) => (isExact ? place : snap(place, outlinesOf(this.#features.all, this.#level, id), scale, view)),
       step: (view) => this.#draft.step(view),
       about: (snapped, place) => about(snapped, place, this.#features.all, this.#level),
       told: tellDoing,
+    };
+  }
+
+  #changing() {
+    return {
+      change: (kind, id, feature) => this.#change(kind, id, feature),
+      remove: (kind, id) => this.#remove(kind, id),
+      copy: (kind, id) => this.#copy(kind, id),
+      move: (kind, id, points, isNew) => this.#features.replace(kind, id, { ...this.#features.find(kind, id), [placesOf(kind)]: points }, { isNew }),
     };
   }
 
@@ -189,6 +201,7 @@ class Page {
     this.#isSaved = false;
     say(part("saved"), "");
     this.#show();
+    if (!this.#may.edit) return;
     this.#checking.abort(); // its answer would be of what was drawn before
     this.#isSound = false;
     put(part("save").querySelector("[type=submit]"), "disabled", "");
@@ -218,7 +231,7 @@ class Page {
     part("faults").replaceChildren(...faults.map((fault) => html("li", { "data-severity": "error" }, fault.replace(/^map\.geojson: /, ""))));
     part("changes").replaceChildren(...changes.map((change) => html("li", {}, inWords(change))));
     this.#tell("done", faults.length === 0 ? "The site is sound." : `${plural(faults.length, "fault")}; a site with faults is not saved.`);
-    this.#isSound = faults.length === 0 && changes.length > 0;
+    this.#isSound = this.#may.save && faults.length === 0 && changes.length > 0;
     put(part("save").querySelector("[type=submit]"), "disabled", this.#isSound ? null : "");
   }
 
@@ -282,7 +295,9 @@ async function begin() {
     writeAddress({ site: site.name });
     document.title = `Edit ${words(site.name)} · Spatial twin`;
     await showInForce(api, site.name); // before anything is drawn: it takes room over the map
-    new Page(api, site, level);
+    const may = permissionsOf(await rights(), site.name);
+    fit(may, document);
+    new Page(api, site, level, may);
   } catch (error) {
     put(part("told"), "class", "problem");
     say(part("told"), error.message);

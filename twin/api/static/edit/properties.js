@@ -12,15 +12,20 @@ export class Properties {
   #form;
   #title;
   #listener;
+  #isFixed;
   #shown = "";
   #areCornersOpen = false;
   #filling = 0;
 
-  /** @param {{change(kind, id, feature), move(kind, id, points, isNew), remove(kind, id), copy(kind, id)}} listener */
-  constructor(form, title, listener) {
+  /**
+   * @param {{change(kind, id, feature), move(kind, id, points, isNew), remove(kind, id), copy(kind, id)}} listener
+   * @param {{isFixed: boolean}} how whether it can only be looked at
+   */
+  constructor(form, title, listener, { isFixed }) {
     this.#form = form;
     this.#title = title;
     this.#listener = listener;
+    this.#isFixed = isFixed;
     form.addEventListener("submit", (event) => event.preventDefault());
   }
 
@@ -38,6 +43,7 @@ export class Properties {
   #fill(kind, feature, site) {
     const focused = this.#form.contains(document.activeElement) ? document.activeElement.name : "";
     this.#form.replaceChildren(...(feature ? this.#fields(kind, feature, site) : []));
+    if (this.#isFixed) for (const one of this.#form.elements) one.disabled = true;
     if (focused) this.#form.elements[focused]?.focus();
   }
 

@@ -102,13 +102,20 @@ class OccupancyPage {
     const zones = this.#zones.filter((one) => !zone || one === zone);
     const used = turnover.zones.filter((one) => zones.includes(one.zone));
     this.#shown = found;
-    part("zones").replaceChildren(...zones.map((one) => zoneChart(one, series)));
+    part("zones").replaceChildren(...(zones.length > 0 ? zones.map((one) => zoneChart(one, series)) : [html("p", { class: "note" }, this.#emptyInWords(zone))]));
     this.#showTurnover(range, stays, series, turnover.stays);
-    part("by-zone").replaceChildren(zoneTable(used));
+    part("by-zone").replaceChildren(...(used.length > 0 ? [zoneTable(used)] : []));
     part("lengths").replaceChildren(lengthChart("Stays on the site", turnover.stays.lengths, "stay", "stayed"), ...used.map((one) => lengthChart(words(one.zone), one.parkings, "parking", "stood there", one.n_unmeasured)));
     this.#link(range, position, zone);
     put(part("content"), "data-shown", "true");
     tell(`${timeOfDay(range.fromMs)} to ${timeOfDay(range.untilMs)}, every ${duration(stepOf(range))}: ${plural(series.length, "moment")}; ${plural(stays.length, "stay")}.${isAll ? "" : ` Entries and exits are of the newest ${MOST_STAYS} stays alone.`}`);
+  }
+
+  /** Why there is no zone to show. */
+  #emptyInWords(zone) {
+    if (this.#zones.length === 0) return "This site has no stalls, so none is taken or free. Stalls are drawn in Edit. Entries, exits and stays are counted all the same.";
+    const isThere = this.#site.zones.some(({ id }) => id === zone);
+    return isThere ? `Zone ${words(zone)} has no stalls, so none is taken or free in it: choose another zone above.` : `This site has no zone “${zone}”: choose another one above.`;
   }
 
   #showTurnover(range, stays, series, { n_entries: entries, n_exits: exits, lengths }) {

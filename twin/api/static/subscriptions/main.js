@@ -150,8 +150,8 @@ class SubscriptionsPage {
     if (!action) return;
     const one = this.#one;
     const steps = {
-      pause: () => this.#change(one, "pause", "Paused: nothing is sent until it is resumed."),
-      resume: () => this.#change(one, "resume", "Resumed: what waits is sent now."),
+      pause: () => this.#change(one, "pause", `Paused: nothing is ${one.kind === "webhooks" ? "sent" : "handed out"} until it is resumed.`),
+      resume: () => this.#change(one, "resume", `Resumed: what waits is ${one.kind === "webhooks" ? "sent" : "handed out"} now.`),
       test: () => this.#test(one),
       secret: () => this.#rotate(one),
       delete: () => this.#delete(one),

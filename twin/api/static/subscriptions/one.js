@@ -41,6 +41,7 @@ export function factsOf(one, lag) {
       one.next_try_at ? pair("Next try", time(one.next_try_at)) : null,
       one.held_until ? pair("Nothing before", `${time(one.held_until)}: its endpoint asked for that`) : null,
       one.old_secrets_until?.length ? pair("Older secrets sign until", one.old_secrets_until.map(time).join(", ")) : null,
+      one.paused_at ? pair("Paused since", time(one.paused_at)) : null,
       one.most_attempts ? pair("Parked after", plural(one.most_attempts, "attempt")) : null,
     ),
   ].filter(Boolean);
@@ -49,9 +50,11 @@ export function factsOf(one, lag) {
 /** Buttons of what can be done now: what a key may not is offered as well, and says what it needs. */
 export function actionsOf(one, rights) {
   const button = (name, action, scope, look = "quiet") => html("button", { type: "button", class: look, "data-action": action }, name, needs(scope, rights));
-  if (one.kind === "subscriptions") return [button("Delete", "delete", "operate", "quiet grave")];
+  const scope = one.kind === "webhooks" ? "admin" : "operate";
+  const pause = one.state === "active" ? button("Pause", "pause", scope) : button("Resume", "resume", scope);
+  if (one.kind === "subscriptions") return [pause, button("Delete", "delete", "operate", "quiet grave")];
   return [
-    one.state === "active" ? button("Pause", "pause", "admin") : button("Resume", "resume", "admin"),
+    pause,
     button("Send a test", "test", "admin"), button("New secret", "secret", "admin"), button("Delete", "delete", "admin", "quiet grave"),
   ];
 }

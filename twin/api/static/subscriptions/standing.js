@@ -33,7 +33,7 @@ export function filterInWords({ types, zones, subjects }) {
 /** What its state means, and what helps. */
 export function adviceOf(one) {
   if (one.state === "disabled") return `Disabled: ${one.reason || "its endpoint answered 410"}. Nothing is lost; resume it when the endpoint is back.`;
-  if (one.state === "paused") return "Paused by a person: what fits waits. Resume it to send again.";
+  if (one.state === "paused") return `Paused by a person: what fits waits. Resume it to ${one.kind === "webhooks" ? "send" : "hand it out"} again.`;
   if (one.is_full) return "So much stands behind parked events that nothing more is read: retry them or give them up.";
   if (one.n_parked > 0) return `${plural(one.n_parked, "event")} failed too often. What is behind each waits with it; all else goes on.`;
   if (isBehind(one)) return one.kind === "webhooks" ? "Its endpoint is slower than facts come, or does not answer: see its deliveries." : "Its consumer does not ask, or is slower than facts come.";
@@ -42,7 +42,7 @@ export function adviceOf(one) {
 
 /** What a key may do here; the service decides at each request. */
 export function rightsInWords({ name, may }, site) {
-  const may_not = [may("operate", site) ? null : "replay, retry, give up and delete (operate)", may("admin", site) ? null : "make, change, pause, test or delete webhooks, and see their whole addresses (admin)"].filter(Boolean);
+  const may_not = [may("operate", site) ? null : "replay, pause, retry, give up and delete (operate)", may("admin", site) ? null : "make, change, pause, test or delete webhooks, and see their whole addresses (admin)"].filter(Boolean);
   if (may_not.length === 0) return "";
   return `The key “${name}” may look. It may not ${may_not.join(", nor ")}: those are refused, 403.`;
 }
