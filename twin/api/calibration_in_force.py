@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from site_models.schema import Camera, CameraGeometry, Site
+from site_models.schema import Camera, Site
 from twin.api.calibrations import camera_of
 from twin.api.endpoint import KNOWN_AT, WAITING, Endpoint, Parameter
 from twin.api.exchange import json, services_of, site_of, waited
@@ -15,26 +14,7 @@ from twin.events.codec import rfc3339
 from twin.events.wire import TIME
 from twin.projections.camera_calibrations import Since
 from twin.projections.moment import read_moment, read_time
-
-
-class CalibrationInForce(Struct, frozen=True, kw_only=True):
-    """What turns this camera's pixels into ground, and back.
-
-    Attributes:
-        level, elevation_m: whose ground, and how high that lies above the site's datum.
-        since_at: from when on it holds; null: it is the site model's, of which nothing was calibrated.
-    """
-
-    camera: str
-    level: str
-    elevation_m: float
-    frame_px: tuple[int, int]
-    geometry: CameraGeometry
-    sigma_m: float
-    range_m: float
-    since_at: str | None = None
-    author: str | None = None
-    reason: str | None = None
+from twin.projections.site_answers import CalibrationInForce
 
 
 async def read_in_force(request: Request) -> Response:
