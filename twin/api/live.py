@@ -12,7 +12,9 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from twin.access.keys import ANYBODY
 from twin.api.exchange import services_of, site_of
+from twin.api.guard import grant_of
 from twin.api.held import check_query
 from twin.api.live_protocol import FRAMES
 from twin.errors import BadInput
@@ -33,7 +35,9 @@ async def live(websocket: WebSocket) -> None:
     check_query(websocket, _NAMES, of="the live feed")
     hub = services_of(websocket).hubs[site.name]
     wanted = live_filter(site, zones=websocket.query_params.get("zones"), kinds=websocket.query_params.get("kinds"))
-    with hub.subscribe(*_place(websocket), wanted=wanted, write=_write(websocket)) as subscriber:
+    grant = grant_of(websocket)
+    key = "" if grant is ANYBODY else grant.key
+    with hub.subscribe(*_place(websocket), wanted=wanted, write=_write(websocket), key=key) as subscriber:
         await websocket.accept()
         await _until_first(_send(websocket, hub, subscriber), _leave(websocket), subscriber.until_closed())
     if subscriber.closed is not None:
