@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from retrieval.answering import answered
-from retrieval.asking import PARAMETERS, asked
+from retrieval.asking import MOMENT, PARAMETERS, asked, asked_moment
 from retrieval.finder import Finding, Subject
 from retrieval.images import ImageDecoder
 from retrieval.question import Question
@@ -26,7 +26,6 @@ from twin.events.codec import canonical_json
 from twin.events.ids import SiteId, TrackletId
 from twin.events.wire import NAME, of_site
 from twin.log.port import Log
-from twin.projections.moment import read_moment
 from twin.projections.timeline import Timeline
 
 PATH = "/v1/sites/{site}/search"
@@ -139,12 +138,11 @@ class SearchRoutes:
             """How tracklets looked: the best view of each, with its crop."""
             site, query = self._site(request), request.query_params
             tracklets = asked_tracklets(query)
-            name = site.timeline.site.name
-            moment = await read_moment(self._log, name, at=query.get("at"), known_at=query.get("known_at"))
+            moment = await asked_moment(self._log, site.timeline, query, frozenset({"tracklet"}))
             told = await site.search.views(tracklets, moment)
             return Response(canonical_json(told), media_type="application/json")
 
-        moment = [one for one in _PARAMETERS if one["name"] in ("site", "at", "known_at")]
+        moment = [one for one in _PARAMETERS if one["name"] in ("site", *MOMENT)]
         return _described(read_views, {"parameters": [*moment, _TRACKLETS]}, Views, "read")
 
     def _site(self, request: Request) -> SearchedSite:

@@ -68,6 +68,9 @@ PARAMETERS: tuple[tuple[str, str, dict[str, Any]], ...] = (
         {"type": "string", "pattern": f"[{LETTERS}]", "maxLength": _LONGEST_PLATE},
     ),
 )
+MOMENT = ("at", "known_at", "wait_for", "wait_s")
+"""What every read takes."""
+
 _KNOWN = frozenset(name for name, _, _ in PARAMETERS)
 
 
@@ -83,15 +86,8 @@ async def asked(log: Log, timeline: Timeline, query: QueryParams, own: frozenset
         Cut, TooLarge: see ``zone_visitors``.
     """
     site = timeline.site
-    known = _KNOWN | own
-    if twice := sorted({name for name in query if len(query.getlist(name)) > 1}):
-        raise BadInput(f"'{twice[0][:40]}' is given {len(query.getlist(twice[0]))} times; give it once, with commas")
-    if unknown := sorted(set(query) - known):
-        raise BadInput(f"search knows no parameter '{unknown[0][:40]}'; it knows {', '.join(sorted(known))}")
-    wait_s = wait_of(query.get("wait_s"))
-    if (wanted := query.get("wait_for")) is not None:
-        await wait_for(log, site.name, awaited(wanted), wait_s=wait_s)
-    moment = await read_moment(log, site.name, at=query.get("at"), known_at=query.get("known_at"))
+    _check_names(query, _KNOWN | own)
+    moment = await _moment(log, site, query)
     then = timeline.as_known(moment.known_at if "known_at" in query else None)
     from_at, until_at = _time("from", query.get("from")), _time("until", query.get("until"))
     if from_at is not None and until_at is not None and until_at < from_at:
@@ -126,6 +122,31 @@ async def asked(log: Log, timeline: Timeline, query: QueryParams, own: frozenset
         limit=_whole("limit", query.get("limit"), DEFAULT_HITS, 1, MOST_HITS),
         skip=_whole("skip", query.get("skip"), 0, 0, MOST_SKIPPED),
     )
+
+
+async def asked_moment(log: Log, timeline: Timeline, query: QueryParams, own: frozenset[str]) -> Moment:
+    """The moment of a request that takes a read's parameters alone, beside its own, which may be given several times.
+
+    Raises:
+        BadInput, NotFound: as ``asked``.
+        NotYet: what it waits for did not come in time.
+    """
+    _check_names(query, frozenset(MOMENT) | own, often=own)
+    return await _moment(log, timeline.site, query)
+
+
+def _check_names(query: QueryParams, known: frozenset[str], *, often: frozenset[str] = frozenset()) -> None:
+    if twice := sorted({name for name in query if len(query.getlist(name)) > 1} - often):
+        raise BadInput(f"'{twice[0][:40]}' is given {len(query.getlist(twice[0]))} times; give it once, with commas")
+    if unknown := sorted(set(query) - known):
+        raise BadInput(f"search knows no parameter '{unknown[0][:40]}'; it knows {', '.join(sorted(known))}")
+
+
+async def _moment(log: Log, site: Site, query: QueryParams) -> Moment:
+    wait_s = wait_of(query.get("wait_s"))
+    if (wanted := query.get("wait_for")) is not None:
+        await wait_for(log, site.name, awaited(wanted), wait_s=wait_s)
+    return await read_moment(log, site.name, at=query.get("at"), known_at=query.get("known_at"))
 
 
 async def _visitors(

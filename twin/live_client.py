@@ -25,7 +25,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from twin.backoff import Backoff
-from twin.client.connection import _RETRIED, ServiceError, _problem, _told, now_s
+from twin.client.connection import AWAY, FAILING, ServiceError, Trying, now_s, refusal, told_by
 from twin.client_key import key_shown
 from twin.errors import BadInput
 from twin.events.state import StateView
@@ -80,7 +80,8 @@ class LiveFeed:
         Args:
             zones, kinds: which part of the site; None: all of it.
             headers: sent with each handshake.
-            patience_s: how long the service may be away (None: for ever).
+            patience_s: how long the service may be away (None: for ever, which is said once a minute). One that is there and
+                fails (500), or takes no more of this key (429), is tried for a minute, or for this long.
             silent_s: how long a connection may be silent before it is taken for dead.
             key: API key with the scope ``read``; None where access is open.
         """
@@ -100,20 +101,25 @@ class LiveFeed:
     async def __aiter__(self) -> AsyncGenerator[Live, None]:
         """The state, and again after each change; raises ServiceError where the service refuses, or is away for too long."""
         self._heard_s = now_s()
-        n_failures = 0
+        trying = self._trying()
         while True:
-            before_s = self._heard_s
+            before_s, refused = self._heard_s, None
             try:
                 async with aclosing(self._connected()) as lives:
                     async for live in lives:
                         yield live
                 trouble = "it closed the connection"
-            except InvalidStatus as refused:
-                trouble = _heard(refused)
+            except InvalidStatus as answer:
+                refused = _heard(answer)
+                trouble = str(refused)
             except (OSError, TimeoutError, WebSocketException) as wrong:
                 trouble = f"{type(wrong).__name__}: {wrong}"
-            n_failures = 1 if self._heard_s > before_s else n_failures + 1
-            await self._pause(n_failures, trouble)
+            if self._heard_s > before_s:
+                trying = self._trying()
+            await self._pause(trying, trouble, refused)
+
+    def _trying(self) -> Trying:
+        return Trying(self._patience_s, is_followed=True, started_s=self._heard_s)
 
     async def _connected(self) -> AsyncGenerator[Live, None]:
         """What one connection tells, until it ends or does not fit."""
@@ -149,12 +155,15 @@ class LiveFeed:
             return None
         return Live(epoch=message.epoch, seq=message.seq, state=changed(now.state, message))
 
-    async def _pause(self, n_failures: int, trouble: str) -> None:
-        if self._patience_s is not None and now_s() - self._heard_s > self._patience_s:
-            raise ServiceError(f"the live feed at {self._address} was not heard for {self._patience_s} s: {trouble}")
-        if n_failures == 1:
-            _logger.info("the live feed at %s broke off, trying again: %s", self._address, trouble)
-        await asyncio.sleep(self._backoff.wait_s(n_failures))
+    async def _pause(self, trying: Trying, trouble: str, refused: ServiceError | None) -> None:
+        ended = trying.ended(now_s(), is_failing=refused is not None and refused.status in FAILING)
+        if ended is not None:
+            told = f"the live feed at {self._address} {ended}: {trouble}"
+            raise ServiceError(told) if refused is None else ServiceError(told, status=refused.status, problem=refused.problem)
+        if trying.is_to_be_said(now_s()):
+            level = logging.INFO if trying.n_failures == 1 else logging.WARNING
+            _logger.log(level, "the live feed at %s broke off, trying again: %s", self._address, trouble)
+        await asyncio.sleep(self._backoff.wait_s(trying.n_failures))
 
 
 def changed(state: StateView, delta: LiveDelta) -> StateView:
@@ -177,9 +186,10 @@ async def _next(connection: ClientConnection) -> LiveSnapshot | LiveDelta | Live
     return None
 
 
-def _heard(refused: InvalidStatus) -> str:
-    """What a refusal says; raises ServiceError where it would be said again."""
+def _heard(refused: InvalidStatus) -> ServiceError:
+    """What a refusal says; raises it where it would be said again."""
     answer = httpx2.Response(refused.response.status_code, content=bytes(refused.response.body or b""))
-    if answer.status_code not in _RETRIED:
-        raise ServiceError(_told(answer), status=answer.status_code, problem=_problem(answer)) from None
-    return _told(answer)
+    told = refusal(answer, told_by(answer))
+    if answer.status_code not in AWAY | FAILING:
+        raise told from None
+    return told

@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +77,9 @@ def search_place(settings: Settings) -> Path | QdrantServer:
     )
 
 
-def _start_fusion(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], background: Background) -> None:
+def _start_fusion(
+    settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], background: Background, metrics: Metrics | None = None
+) -> None:
     """A worker for every site; or, where a broker shares sites out, for those that this process is given."""
     worker_id = f"{socket.gethostname()}-{secrets.token_hex(3)}"
 
@@ -89,6 +92,7 @@ def _start_fusion(settings: Settings, logs: Logs, sites: Mapping[SiteId, Site], 
             batch_size=settings.fold_batch,
             snapshot_every=settings.snapshot_every,
             tick_interval_s=settings.tick_interval_s,
+            gate_answered=None if metrics is None else partial(metrics.gate_answered, site),
         )
 
     if logs.kafka is None:
@@ -159,9 +163,9 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
         )
         access = await opened_access(settings, stack, background, secrets.token_bytes)
         stack.push_async_callback(background.aclose)
-        _start_fusion(settings, logs, sites, background)
+        metrics, subscriptions = Metrics(sites), {name: Subscriptions(log, store, site) for name, site in sites.items()}
+        _start_fusion(settings, logs, sites, background, metrics)
         _start_retention(settings, logs, sites, background)
-        metrics, subscriptions = Metrics(), {name: Subscriptions(log, store, site) for name, site in sites.items()}
         webhooks = start_webhooks(settings, logs, subscriptions, metrics, background, secrets.token_bytes)
         for name in sites:
             background.start(f"live feed of {name}", hubs[name].run())

@@ -15,11 +15,14 @@ from twin.settings import Settings
 def rate_limits(settings: Settings) -> RateLimits:
     """What one key may ask for, or one address where access is open."""
     reads, searches, ingest_mb = settings.reads_per_s, settings.searches_per_s, settings.ingest_mb_per_s
+    sends = settings.ingest_per_s
     if settings.has_keys:
+        sends = sends or 1_000
         reads, searches, ingest_mb = reads or 200, searches or 20, ingest_mb or 64
     return RateLimits(
         reads_per_s=reads,
         searches_per_s=searches,
+        sends_per_s=sends,
         ingest_bytes_per_s=ingest_mb and ingest_mb * 1_000_000,
         failures_per_minute=30 if settings.has_keys else None,
     )

@@ -13,7 +13,8 @@ from msgspec import Struct
 from twin.errors import FoldMismatch, Overloaded, TwinError
 from twin.events.codec import to_json
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, RecordedObservation
-from twin.events.ids import DeviceId, SiteId
+from twin.events.facts import GateDecided
+from twin.events.ids import SECOND, DeviceId, SiteId
 from twin.events.observations import ClockTicked, LoopTripped
 from twin.fold_state import SNAPSHOT_KIND, SiteFold, latest_state, same_fold, version_of
 from twin.log.clock import Clock, system_clock
@@ -67,7 +68,12 @@ class FusionWorker:
         snapshot_every: int = 5_000,
         tick_interval_s: float = 0.1,
         clock_ticks: bool = True,
+        gate_answered: Callable[[float], None] | None = None,
     ) -> None:
+        """
+        Args:
+            gate_answered: told of each answer at a gate how long it took, seconds from the question's commit to its own.
+        """
         self._log = log
         self._keys = keys
         self._fold = fold
@@ -77,6 +83,7 @@ class FusionWorker:
         self._snapshot_every = snapshot_every
         self._tick_interval_s = tick_interval_s
         self._clock_ticks = clock_ticks
+        self._gate_answered = gate_answered
         self._state: Any = None
         self._cursor = 0  # self._state has folded 1..cursor, and the log knows it
         self._snapshot_at = 0
@@ -158,10 +165,19 @@ class FusionWorker:
         cursor = batch[-1].position
         await self._commit(FoldCommit(token=token, after=self._cursor, cursor=cursor, facts=tuple(facts)))
         self._state, self._cursor = state, cursor
+        self._tell_gates(batch, facts)
         self.counters.observations += len(batch)
         self.counters.facts += len(facts)
         self.counters.commits += 1
         self.counters.lag = max(0, self.counters.lag - len(batch))
+
+    def _tell_gates(self, batch: Sequence[RecordedObservation], facts: Sequence[FactEvent]) -> None:
+        asked = {one.cause for one in facts if isinstance(one.payload, GateDecided)}
+        if asked and self._gate_answered is not None:
+            now = self._clock()
+            for question in batch:
+                if question.position in asked:
+                    self._gate_answered(max(0, now - question.recorded_at) / SECOND)
 
     async def _folded(self, batch: Sequence[RecordedObservation], *, is_committed: bool = False) -> tuple[Any, list[FactEvent]]:
         state, facts = self._state, list[FactEvent]()

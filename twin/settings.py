@@ -71,6 +71,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             HTTPS.
         reads_per_s: requests that one key may make a second; None: 200 with keys, any number where access is open. The same of:
         searches_per_s: image searches; 20.
+        ingest_per_s: requests that send observations, crops, pictures or payments, over 10 s; 1,000.
         ingest_mb_per_s: observations and crops; 64 MB.
         audit_days: days after which is forgotten who searched, decided, and opened plates and pictures.
         log_level: DEBUG, INFO, WARNING or ERROR; what ``twin serve`` and ``twin work`` say on standard error.
@@ -108,6 +109,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     trusted_proxies: str = "127.0.0.1,::1"
     reads_per_s: _Positive | None = None
     searches_per_s: _Positive | None = None
+    ingest_per_s: _Positive | None = None
     ingest_mb_per_s: Annotated[int, Meta(ge=2)] | None = None
     audit_days: _Days = 365.0
     webhook_allow: str | None = None

@@ -52,3 +52,29 @@ async def test_an_erased_tracklet_has_no_view(filmed, searching):
         await filmed.keys.destroy("street", "red-east")
         await search.parts.forget("street", "red-east")
         assert (await asked(search, ["red-east"])).json()["views"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"foo": "1"}, "no parameter 'foo'"),
+        ({"limit": "1"}, "no parameter 'limit'; it knows at, known_at, tracklet, wait_for, wait_s"),
+        ({"at": ["2026-01-01T12:00:00Z"] * 2}, "'at' is given 2 times"),
+        ({"wait_s": "long"}, "wait_s='long' cannot be used"),
+        ({"wait_for": "x"}, "wait_for='x' is no position"),
+    ],
+)
+async def test_what_a_read_of_views_does_not_know_is_refused(filmed, searching, query, said):
+    async with searching(filmed.log, filmed.keys) as search:
+        answer = await asked(search, ["red-west"], **query)
+    assert answer.status_code == 422
+    assert said in answer.json()["detail"]
+
+
+async def test_views_wait_for_what_their_reader_wrote(filmed, searching):
+    async with searching(filmed.log, filmed.keys) as search:
+        await search.caught_up(filmed.memory)
+        late = await asked(search, ["red-west"], wait_for="1", wait_s="0.05")  # nobody folds here
+        there = await asked(search, ["red-west"], wait_for="0")
+    assert (late.status_code, late.json()["type"]) == (409, "urn:twin:problem:not-yet")
+    assert there.status_code == 200

@@ -15,7 +15,7 @@ from site_models.schema import Datum, Level, Site
 from twin.errors import Deposed, FoldMismatch, Overloaded
 from twin.events.codec import to_json
 from twin.events.envelope import DeviceKey, FactEvent, ObservationEvent, Recorded
-from twin.events.facts import VehicleLeft
+from twin.events.facts import GateDecided, VehicleLeft
 from twin.events.observations import ClockTicked, FrameObserved, LoopTripped, Personal, TrackletEmbedded
 from twin.log.keys import MemoryKeyRing
 from twin.log.memory import MemoryLog
@@ -369,6 +369,38 @@ async def test_check_names_the_first_fact_that_differs(change, position):
     await log.commit(FoldCommit(token=token, after=0, cursor=4, facts=tuple(change(facts))))
     with pytest.raises(FoldMismatch, match=f"^fact {position} "):
         await check(log, MemoryKeyRing(), ChainFold())
+
+
+class GateFold(ChainFold):
+    """Answers questions at gates, and nothing else."""
+
+    def step(self, state, recorded, personal):
+        if not isinstance(recorded.event.payload, LoopTripped):
+            return state, ()
+        decided = GateDecided(
+            decision="d",
+            portal="exit",
+            answer="ask",
+            reasons=("stale",),
+            confidence=1.0,
+            expires_at=NOON,
+            as_of_at=None,
+            asked=recorded.event.id,
+        )
+        made = {"site": "lot", "fold_version": "1", "cause": recorded.position, "ordinal": 0, "occurred_at": NOON}
+        return state, (FactEvent(**made, payload=decided),)
+
+
+async def test_an_answer_at_a_gate_is_timed_from_its_questions_commit():
+    now, took = NOON, []
+    log = MemoryLog(clock=lambda: now)
+    question = replace(frames(2, 2)[0], payload=LoopTripped(portal="exit"))
+    await log.append([*frames(1, 1), question, *frames(3, 4)])
+    now += 250_000  # nobody folded meanwhile
+    worker = worker_of(log, fold=GateFold(), clock=lambda: now, gate_answered=took.append)
+    async with running(worker):
+        await until(lambda: worker.cursor == 4)
+    assert took == [0.25]
 
 
 @given(st.lists(st.booleans()), st.integers(1, 7))

@@ -1,6 +1,6 @@
-"""How often somebody may ask, and how much send: a moving window for requests, two counters a window for bytes.
+"""How often somebody may ask, and how much send: a moving window for requests, two counters a window for what is sent.
 
-A moving window keeps a mark for every unit, which is right for requests and too much for bytes.
+A moving window keeps a mark for every unit, which is right for what people ask and too much for bytes and frames.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from msgspec import Struct
 from twin.errors import RateLimited
 from twin.log.clock import Clock
 
-Kind = Literal["reads", "searches", "ingest", "failures"]
+Kind = Literal["reads", "searches", "sends", "ingest", "failures"]
 
 MOST_NAMES = 10_000
-_BYTES_WINDOW_S = 10  # so that one largest body passes at the lowest rate that can be set
+_SENT_WINDOW_S = 10  # so that one largest body passes at the lowest rate that can be set, and what waited comes at once
 _WORDS: Mapping[Kind, str] = {
     "reads": "requests",
     "searches": "searches",
+    "sends": "requests that send observations, pictures or payments",
     "ingest": "bytes of observations and pictures",
     "failures": "wrong keys from this address",
 }
@@ -36,6 +37,7 @@ class RateLimits(Struct, frozen=True, kw_only=True):
 
     reads_per_s: int | None = None
     searches_per_s: int | None = None
+    sends_per_s: int | None = None
     ingest_bytes_per_s: int | None = None
     failures_per_minute: int | None = None
 
@@ -54,8 +56,11 @@ class Rates:
                 self._limiter_by_kind["searches"] = (moving, RateLimitItemPerSecond(searches))
             if (failures := limits.failures_per_minute) is not None:
                 self._limiter_by_kind["failures"] = (moving, RateLimitItemPerMinute(failures))
+            if (sends := limits.sends_per_s) is not None:
+                window = RateLimitItemPerSecond(sends * _SENT_WINDOW_S, _SENT_WINDOW_S)
+                self._limiter_by_kind["sends"] = (counting, window)
             if (n_bytes := limits.ingest_bytes_per_s) is not None:
-                window = RateLimitItemPerSecond(n_bytes * _BYTES_WINDOW_S, _BYTES_WINDOW_S)
+                window = RateLimitItemPerSecond(n_bytes * _SENT_WINDOW_S, _SENT_WINDOW_S)
                 self._limiter_by_kind["ingest"] = (counting, window)
         self._names: dict[Kind, OrderedDict[str, None]] = {kind: OrderedDict() for kind in self._limiter_by_kind}
         self._clock = clock

@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from site_models.schema import CameraGeometry
+from site_models.schema import Camera, Site
 from twin.api.calibrations import camera_of
-from twin.api.endpoint import Endpoint, Parameter
-from twin.api.exchange import json, services_of, site_of
-from twin.errors import BadInput
-from twin.events.codec import rfc3339, time_of
+from twin.api.endpoint import KNOWN_AT, WAITING, Endpoint, Parameter
+from twin.api.exchange import json, services_of, site_of, waited
+from twin.events.codec import rfc3339
 from twin.events.wire import TIME
-
-
-class CalibrationInForce(Struct, frozen=True, kw_only=True):
-    """What turns this camera's pixels into ground, and back.
-
-    Attributes:
-        level, elevation_m: whose ground, and how high that lies above the site's datum.
-        since_at: from when on it holds; null: it is the site model's, of which nothing was calibrated.
-    """
-
-    camera: str
-    level: str
-    elevation_m: float
-    frame_px: tuple[int, int]
-    geometry: CameraGeometry
-    sigma_m: float
-    range_m: float
-    since_at: str | None = None
-    author: str | None = None
-    reason: str | None = None
+from twin.projections.camera_calibrations import Since
+from twin.projections.moment import read_moment, read_time
+from twin.projections.site_answers import CalibrationInForce
 
 
 async def read_in_force(request: Request) -> Response:
     """The calibration at a time, or the last one known."""
     site, camera = site_of(request), camera_of(request)
-    text = request.query_params.get("at")
-    try:
-        at = None if text is None else time_of("at", text)
-    except ValueError as wrong:
-        raise BadInput(str(wrong)) from None
-    found = await services_of(request).calibrations_of(site.name).in_force(camera.id, at)
+    found = await _in_force(request, site, camera)
     since_at, made = (None, camera) if found is None else (rfc3339(found[0]), found[1])
     told = CalibrationInForce(
         camera=camera.id,
@@ -61,6 +37,22 @@ async def read_in_force(request: Request) -> Response:
     return json(msgspec.to_builtins(told))
 
 
+async def _in_force(request: Request, site: Site, camera: Camera) -> Since | None:
+    services, query = services_of(request), request.query_params
+    at = None if "at" not in query else read_time("at", query["at"])
+    known = services.calibrations_of(site.name)
+    await waited(request)
+    if (known_at := query.get("known_at")) is None:
+        return await known.in_force(camera.id, at)
+    if known_at.isascii() and known_at.isdigit():
+        moment = await read_moment(services.log, site.name, at=None, known_at=known_at)
+        position = await known.position_known(moment.known_at)
+    else:
+        position = await services.log.observed_at(site.name, read_time("known_at", known_at))
+    async with services.calibrating.turn("reads of calibrations as they were known"):
+        return await known.in_force_as_known(camera.id, at, position)
+
+
 _AT = Parameter(name="at", about="The one that holds at this time. Absent: the last one, whenever it begins.", schema=TIME)
 
 ENDPOINTS = (
@@ -70,7 +62,7 @@ ENDPOINTS = (
         scope="read",
         about="The geometry that a camera's pixels are placed by: of its last calibration, else the site model's.",
         answer=CalibrationInForce,
-        parameters=(_AT,),
-        refusals=(404, 503),
+        parameters=(_AT, KNOWN_AT, *WAITING),
+        refusals=(404, 409, 410, 413, 503),
     ),
 )

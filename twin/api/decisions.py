@@ -24,8 +24,8 @@ from twin.events.envelope import DeviceKey, ObservationEvent
 from twin.events.ids import DeviceId, SessionId, VehicleId
 from twin.events.observations import Decision, OperatorDecided, Personal, PlateRead
 from twin.events.wire import LETTERS, PLATE
-from twin.projections.plates import PlateView, normal, plate_of, stays_with
-from twin.projections.sessions import SessionView
+from twin.projections.plates import normal, plate_of, stays_with
+from twin.projections.site_answers import PlateFound, PlateView
 
 DESK = DeviceId("operators")
 
@@ -129,14 +129,6 @@ async def read_plate(request: Request) -> Response:
     answer = json(msgspec.to_builtins(await plate_of(services.log, services.keys, site.name, session, moment)))
     answer.headers["cache-control"] = "no-store"
     return answer
-
-
-class PlateFound(Struct, frozen=True, kw_only=True):
-    """Stays that are open, or not paid yet, with a plate that a person set."""
-
-    site: str
-    position: str
-    sessions: list[SessionView]
 
 
 async def find_plate(request: Request) -> Response:

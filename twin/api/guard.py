@@ -253,11 +253,11 @@ async def _until_not_allowed(websocket: WebSocket, keyed: Keyed, who: Admitted, 
 
 
 def _metered(request: Request, scope: Scope, grant: Grant) -> Request:
-    """Count a request, or its body: by the length that it declares, else while it is read. Raises RateLimited."""
+    """Count a request, and a sent body by the length that it declares, else while it is read. Raises RateLimited."""
     rates, kind = services_of(request).access.rates, _RATE.get(scope, "reads")
     name = _name(request, grant)
+    rates.charge("sends" if kind == "ingest" else kind, name)
     if kind != "ingest":
-        rates.charge(kind, name)
         return request
     if (declared := request.headers.get("content-length", "")).isdigit():
         if 0 < int(declared) <= services_of(request).limits.ingest_bytes:  # what is longer is refused unread

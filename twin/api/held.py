@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import wraps
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from twin.api.endpoint import Endpoint, Handler
@@ -20,7 +21,10 @@ def held(endpoint: Endpoint) -> Handler:
 
     @wraps(endpoint.handler)
     async def handler(request: Request) -> Response:
-        _check_query(request, endpoint)
+        check_query(request, [one.name for one in endpoint.parameters], of=f"{request.method} {endpoint.path}")
+        for one in endpoint.parameters:
+            if one.is_required and one.name not in request.query_params:
+                raise BadInput(f"'{one.name}' is missing: {one.about}")
         for name in ("session", "vehicle"):
             if name in request.path_params:
                 check_name(name, request.path_params[name])
@@ -31,16 +35,14 @@ def held(endpoint: Endpoint) -> Handler:
     return handler
 
 
-def _check_query(request: Request, endpoint: Endpoint) -> None:
-    query, known = request.query_params, {one.name for one in endpoint.parameters}
-    if unknown := sorted(set(query) - known):
-        there = ", ".join(sorted(known)) or "none"
-        raise BadInput(f"'{unknown[0][:40]}' is no parameter of {request.method} {endpoint.path}, which has {there}")
-    for one in endpoint.parameters:
-        if (n_given := len(query.getlist(one.name))) > 1:
-            raise BadInput(f"'{one.name}' is given {n_given} times; give it once")
-        if one.is_required and not n_given:
-            raise BadInput(f"'{one.name}' is missing: {one.about}")
+def check_query(connection: HTTPConnection, known: Collection[str], *, of: str) -> None:
+    """Raises BadInput where a name is given that is none of these, or one is given twice."""
+    query = connection.query_params
+    if unknown := sorted(set(query) - set(known)):
+        raise BadInput(f"'{unknown[0][:40]}' is no parameter of {of}, which has {', '.join(sorted(known)) or 'none'}")
+    for name in known:
+        if (n_given := len(query.getlist(name))) > 1:
+            raise BadInput(f"'{name}' is given {n_given} times; give it once")
 
 
 def _check_media(request: Request, media: set[str]) -> None:

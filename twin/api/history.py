@@ -4,47 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
 from site_models.schema import Site
 from twin.api.endpoint import AT, KNOWN_AT, MOMENT, WAITING, Endpoint, Parameter, count
 from twin.api.exchange import count_of, json, moment_of, services_of, site_of, timeline_of, waited
-from twin.api.schemas import CloudEvent
 from twin.api.services import ApiLimits
 from twin.api.state import HISTORY, HISTORY_MOST, PAGE
 from twin.errors import Contradiction, NotFound
-from twin.events.facts import StallState
 from twin.events.ids import Micros
 from twin.events.wire import KNOWN_AT as KNOWN
 from twin.events.wire import TIME
-from twin.graph.nodes import SeenState
 from twin.projections.change_answers import Changes
 from twin.projections.changes import Span, changed_facts, changed_state, check_order
 from twin.projections.history import as_events, camera_facts, stall_facts
 from twin.projections.moment import BEFORE_ALL, FOREVER, read_moment, read_time
-from twin.projections.visits import Visitors, zone_visits
-
-
-class StallTold(Struct, frozen=True, kw_only=True):
-    """One stall at a moment, as ``StallView``, and its past until then: the last ``limit`` facts of it."""
-
-    stall: str
-    state: StallState
-    vehicle: str | None
-    since_at: str | None
-    certainty: float | None
-    history: list[CloudEvent]
-
-
-class CameraTold(Struct, frozen=True, kw_only=True):
-    """One camera at a moment, as ``CameraView``, and its past until then: the last ``limit`` facts of it."""
-
-    camera: str
-    state: SeenState
-    since_at: str | None
-    history: list[CloudEvent]
+from twin.projections.site_answers import CameraTold, StallTold, Visitors
+from twin.projections.visits import zone_visits
 
 
 async def read_visitors(request: Request) -> Response:

@@ -12,25 +12,32 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from twin.access.keys import ANYBODY
 from twin.api.exchange import services_of, site_of
+from twin.api.guard import grant_of
+from twin.api.held import check_query
 from twin.api.live_protocol import FRAMES
 from twin.errors import BadInput
 from twin.feeds.hub import Hub
 from twin.feeds.subscriber import Close, Subscriber, Write
 from twin.feeds.view import live_filter
 
+_NAMES = ("epoch", "kinds", "seq", "ticket", "zones")
 GOODBYE_S = 5.0  # how long a client that does not read may keep us from telling it why
 
 
 async def live(websocket: WebSocket) -> None:
     """Feed one client until it leaves, falls behind or the service stops.
 
-    An unknown site, zone or kind is refused before the handshake.
+    An unknown site, zone, kind or parameter is refused before the handshake.
     """
     site = site_of(websocket)
+    check_query(websocket, _NAMES, of="the live feed")
     hub = services_of(websocket).hubs[site.name]
     wanted = live_filter(site, zones=websocket.query_params.get("zones"), kinds=websocket.query_params.get("kinds"))
-    with hub.subscribe(*_place(websocket), wanted=wanted, write=_write(websocket)) as subscriber:
+    grant = grant_of(websocket)
+    key = "" if grant is ANYBODY else grant.key
+    with hub.subscribe(*_place(websocket), wanted=wanted, write=_write(websocket), key=key) as subscriber:
         await websocket.accept()
         await _until_first(_send(websocket, hub, subscriber), _leave(websocket), subscriber.until_closed())
     if subscriber.closed is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import cast
+from typing import cast, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,16 +13,24 @@ from twin.events.ids import SECOND, SiteId
 from twin.feeds.subscriber import Slowness
 from twin.feeds.subscriptions import Standing
 from twin.feeds.webhooks import WebhookStanding
-from twin.log.port import Heads, Receipt
-from twin.log.webhooks import Attempt
+from twin.log.port import Heads, Outcome, Receipt
+from twin.log.webhooks import PREFIX, Attempt, AttemptOutcome
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")  # a label of its own for each; clients may invent more
+
+_GATE_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+_ATTEMPT_OUTCOMES: tuple[AttemptOutcome, ...] = get_args(AttemptOutcome)
 
 
 class Metrics:
     """Counts of one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, sites: Iterable[SiteId] = ()) -> None:
+        """
+        Args:
+            sites: those that are served. What is counted of them by its outcome begins at 0: a series that appears with its
+                first count has no increase.
+        """
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "twin_http_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
@@ -55,7 +63,20 @@ class Metrics:
         self._send_s = Histogram("twin_webhook_seconds", "Time to an endpoint's answer", of_hook, registry=self.registry)
         self._hook_lag = Gauge("twin_webhook_lag", "Facts after the last delivered", of_hook, registry=self.registry)
         self._hook_parked = Gauge("twin_webhook_parked", "Facts that failed too often", of_hook, registry=self.registry)
+        self._gate_s = Histogram(
+            "twin_gate_decision_seconds",
+            "From the commit of a question at a gate to that of its answer",
+            ["site"],
+            buckets=_GATE_S,
+            registry=self.registry,
+        )
+        self._paused = Gauge("twin_subscription_paused", "1: a person paused it", of_one, registry=self.registry)
+        self._hook_paused = Gauge("twin_webhook_paused", "1: a person paused it", of_hook, registry=self.registry)
         self._hook_off = Gauge("twin_webhook_disabled", "1: its endpoint wants no more", of_hook, registry=self.registry)
+        for site in sites:
+            self._gate_s.labels(site)
+            for outcome in Outcome:
+                self._observations.labels(site, outcome.value)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; ``route`` is its path's pattern."""
@@ -66,6 +87,10 @@ class Metrics:
         """Count what became of given observations."""
         for receipt in receipts:
             self._observations.labels(site, receipt.outcome.value).inc()
+
+    def gate_answered(self, site: SiteId, seconds: float) -> None:
+        """Time one answer at a gate."""
+        self._gate_s.labels(site).observe(seconds)
 
     def stands_at(self, site: SiteId, heads: Heads, lag: float, n_live: int) -> None:
         """Note how far a site's logs and fold are, and who watches; a lag that is not known is NaN."""
@@ -82,12 +107,15 @@ class Metrics:
             counter.labels(site).inc(n_times - was)
 
     def subscribed(self, standings: Iterable[Standing]) -> None:
-        """Note how far all subscriptions are; one that is not among them is not told any more."""
-        self._behind.clear()
-        self._parked.clear()
+        """Note how far all subscriptions are, but for webhooks' own; one that is not among them is not told any more."""
+        for gauge in (self._behind, self._parked, self._paused):
+            gauge.clear()
         for one in standings:
+            if one.subscription.name.startswith(PREFIX):
+                continue  # told as a webhook
             of = one.subscription.site, one.subscription.name
             self._behind.labels(*of).set(one.lag)
+            self._paused.labels(*of).set(one.subscription.paused_at is not None)
             self._parked.labels(*of).set(one.tally.parked)
 
     def stands(self, *, is_ready: bool, free_bytes: float) -> None:
@@ -107,10 +135,13 @@ class Metrics:
 
     def webhooks_stand(self, standings: Iterable[WebhookStanding]) -> None:
         """Note how far all webhooks are; one that is not among them is not told any more."""
-        for gauge in (self._hook_lag, self._hook_parked, self._hook_off):
+        for gauge in (self._hook_lag, self._hook_parked, self._hook_paused, self._hook_off):
             gauge.clear()
         for one in standings:
             of = one.webhook.site, one.webhook.name
+            for outcome in _ATTEMPT_OUTCOMES:
+                self._sent.labels(*of, outcome)
+            self._hook_paused.labels(*of).set(one.webhook.state == "paused")
             self._hook_lag.labels(*of).set(one.standing.lag)
             self._hook_parked.labels(*of).set(one.standing.tally.parked)
             self._hook_off.labels(*of).set(one.webhook.state == "disabled")

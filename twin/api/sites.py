@@ -13,9 +13,10 @@ from site_models.schema import Camera, Level, Pinhole, Point, Site
 from twin.api.endpoint import Endpoint
 from twin.api.exchange import json, services_of, site_of
 from twin.api.guard import grant_of
-from twin.api.schemas import SiteModel, Sites
+from twin.api.schemas import Sites
 from twin.events.codec import canonical_json
 from twin.graph.coverage import pieces_by_stall
+from twin.projections.site_answers import SiteModel
 from twin.spatial.camera import GroundCamera
 
 

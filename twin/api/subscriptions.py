@@ -28,7 +28,7 @@ from twin.api.subscription_bodies import (
 )
 from twin.errors import BadInput, Conflict, Forbidden, NotFound
 from twin.events.codec import rfc3339, to_cloudevent
-from twin.feeds.subscriptions import Lease, Standing, Subscriptions
+from twin.feeds.subscriptions import MOST_OF_ONE, Lease, Standing, Subscriptions
 from twin.log.subscriptions import Filter
 from twin.log.webhooks import PREFIX
 from twin.projections.standing_answers import SubscriptionList, SubscriptionView
@@ -56,6 +56,7 @@ async def put_subscription(request: Request) -> Response:
         after=None if wanted.after is None else position_of("after", wanted.after),
         most_attempts=wanted.most_attempts,
         owner=asker_of(request),
+        most_of_owner=None if grant_of(request).allows("operate", site_of(request).name) else MOST_OF_ONE,
     )
     return json(await _view(request, standing))
 
@@ -77,7 +78,14 @@ async def resume_subscription(request: Request) -> Response:
 
 async def delete_subscription(request: Request) -> Response:
     """Forget one."""
-    await _subscriptions(request).delete(await _own_name(request))
+    name, asker = await _own_name(request), asker_of(request)
+    if not grant_of(request).allows("operate", site_of(request).name):
+        owner = await _subscriptions(request).owner(name)
+        if not asker or owner != asker:
+            raise Forbidden(
+                f"subscription '{name[:80]}' was not made with this key, if there is one; another key needs scope 'operate'"
+            )
+    await _subscriptions(request).delete(name)
     return Response(status_code=204)
 
 
@@ -259,7 +267,7 @@ ENDPOINTS = (
         path=_ONE,
         method="DELETE",
         handler=delete_subscription,
-        scope="operate",
+        scope="read",
         about="Forget it.",
         answer=None,
         status=204,

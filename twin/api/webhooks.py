@@ -13,25 +13,14 @@ from twin.api.exchange import body_of, count_of, json, services_of, site_of
 from twin.api.guard import grant_of
 from twin.api.standing_views import MOST_PARKED, MOST_PARKED_IN_LISTS, facts_told, parked_views
 from twin.api.subscriptions import asker_of, check_range, position_of
-from twin.api.webhook_bodies import (
-    AttemptList,
-    AttemptView,
-    RotationWanted,
-    SecretView,
-    WebhookList,
-    WebhookMade,
-    WebhookReplayWanted,
-    WebhookView,
-    WebhookWanted,
-    attempt_view,
-    webhook_view,
-)
+from twin.api.webhook_bodies import RotationWanted, WebhookReplayWanted, WebhookWanted, attempt_view, webhook_view
 from twin.errors import Contradiction, NotFound
 from twin.events.codec import micros
 from twin.events.ids import Micros
 from twin.feeds.webhooks import LONGEST_OVERLAP_S, Webhooks, WebhookStanding
 from twin.log.subscriptions import Filter
 from twin.log.webhooks import MOST_ATTEMPTS_KEPT
+from twin.projections.webhook_answers import AttemptList, AttemptView, SecretView, WebhookList, WebhookMade, WebhookView
 
 _BODY_BYTES = 1_000_000
 
@@ -219,7 +208,7 @@ ENDPOINTS = (
         method="POST",
         handler=rotate_secret,
         scope="admin",
-        about="A new secret; the ones so far sign as well for a while.",
+        about="A new secret; the ones so far sign as well for `overlap_s`, four at once at most. 0 ends all of them now.",
         answer=SecretView,
         body=RotationWanted,
         refusals=(404, 409, 413, 422),

@@ -19,18 +19,23 @@ import httpx2
 
 from twin.backoff import Backoff
 from twin.client.connection import Connection, ServiceError
-from twin.client.reads import CameraPicture, Moment, Reads
+from twin.client.places import Places
+from twin.client.reads import CameraPicture, Known, Moment, Reads
 from twin.client.subscription import Event, Subscription, Taking
+from twin.client.webhooks import WebhookCalls
 from twin.client.writes import Writes
 from twin.client_key import key_shown
 
-__all__ = ["CameraPicture", "Client", "Event", "Moment", "ServiceError", "Subscription", "Taking"]
+__all__ = ["CameraPicture", "Client", "Event", "Known", "Moment", "ServiceError", "Subscription", "Taking"]
 
 
-class Client(Reads, Writes):
-    """One site of a service. A service that is away is tried again for as long as ``patience_s`` (None: for ever).
+class Client(Reads, Places, Writes, WebhookCalls):
+    """One site of a service.
 
     Args:
+        patience_s: for how long a service that is away is tried again. None: a minute, and by subscriptions for ever, which
+            say so once a minute. One that answers 500 or 429 is asked again for a minute too, or for this long; then what it
+            said is raised.
         headers: sent with every request.
         key: API key with the scopes of what is asked, ``read`` for subscriptions; None where access is open.
     """

@@ -1,9 +1,14 @@
-"""One site of a service over HTTP: requests that are tried again while it is away, and what it refuses as an error."""
+"""One site of a service over HTTP: requests that are tried again while it is away, and what it refuses as an error.
+
+A service is away where no connection holds, or who stands between says so (502, 503, 504). One that is there and fails (500),
+or wants no more of this key now (429), is asked again for a while and then believed.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -15,7 +20,13 @@ import msgspec
 from twin.backoff import Backoff
 from twin.errors import BadInput, TwinError
 
-_RETRIED = frozenset({429, 500, 502, 503, 504})
+PATIENCE_S = 60.0
+"""For how long one request is tried again, where nobody says."""
+
+AWAY = frozenset({502, 503, 504})
+FAILING = frozenset({429, 500})
+"""Answers after which a request is tried again: the service is not there, or it is and does not do it."""
+_SAID_EVERY_S = 60.0  # that it is still away
 _TIMEOUT_S = 80.0  # longer than the service may wait before it answers
 
 _logger = logging.getLogger(__name__)
@@ -40,10 +51,12 @@ class ServiceError(TwinError):
 
 
 class Connection:
-    """Requests about one site. A service that is away is tried again for as long as ``patience_s`` (None: for ever).
+    """Requests about one site, each tried again while the service is away or fails.
 
     Args:
         headers: sent with every request; what a service asks for before it answers goes here.
+        patience_s: for how long a service that is away is tried again. None: ``PATIENCE_S``, and for ever by what follows it.
+            One that answers and fails is tried for no longer than ``PATIENCE_S`` where this is None or infinite.
     """
 
     def __init__(
@@ -89,44 +102,83 @@ class Connection:
         content: bytes | None = None,
         media_type: str = "application/json",
         files: Any = None,
+        is_followed: bool = False,
     ) -> httpx2.Response:
-        """One request, tried again while the service is away.
+        """One request, tried again while the service is away or fails.
 
         Args:
             path: after the site's.
             body: sent as JSON; else ``content`` as ``media_type``, or ``files`` as a form.
+            is_followed: of somebody who follows the service for ever, and waits for ever for it to come back.
 
         Raises:
-            ServiceError: the service stayed away for too long.
+            ServiceError: the service stayed away for too long, or failed for as long, with what it said last.
         """
         sent = content if body is None else msgspec.json.encode(body)
         headers = self.headers | ({} if sent is None else {"content-type": media_type})
-        url, started, n_failures = f"{self.base}/{path}", now_s(), 0
+        url, trying = f"{self.base}/{path}" if path else self.base, Trying(self._patience_s, is_followed, now_s())
         while True:
+            response, wrong = None, ""
             try:
                 response = await self._http.request(method, url, params=query, content=sent, files=files, headers=headers)
-                if response.status_code not in _RETRIED:
+                if response.status_code not in AWAY | FAILING:
                     return response
-                trouble = _told(response)
-            except httpx2.TransportError as wrong:
-                trouble = f"{type(wrong).__name__}: {wrong}"
-            n_failures += 1
-            if self._patience_s is not None and now_s() - started > self._patience_s:
-                raise ServiceError(f"the service at {self.base} did not answer for {self._patience_s} s: {trouble}")
-            if n_failures == 1:
+            except httpx2.TransportError as lost:
+                wrong = f"{type(lost).__name__}: {lost}"
+            trouble = wrong if response is None else told_by(response)
+            if (
+                ended := trying.ended(now_s(), is_failing=response is not None and response.status_code in FAILING)
+            ) is not None:
+                told = f"the service at {self.base} {ended}: {trouble}"
+                raise ServiceError(told) if response is None else refusal(response, told)
+            if trying.is_to_be_said(now_s()):
                 _logger.warning("the service at %s is away, trying again: %s", self.base, trouble)
-            await asyncio.sleep(self._backoff.wait_s(n_failures))
+            await asyncio.sleep(self._backoff.wait_s(trying.n_failures))
+
+
+class Trying:
+    """How often and for how long one request, or one connection, has failed in a row."""
+
+    def __init__(self, patience_s: float | None, is_followed: bool, started_s: float) -> None:
+        self._failing_s = PATIENCE_S if patience_s is None or math.isinf(patience_s) else patience_s
+        self._away_s = patience_s if patience_s is not None else math.inf if is_followed else PATIENCE_S
+        self._started_s = started_s
+        self._failing_since_s: float | None = None
+        self._said_s = -math.inf
+        self.n_failures = 0
+
+    def ended(self, now_s: float, *, is_failing: bool) -> str | None:
+        """Count a failure; why it is the last one, None where it is not."""
+        self.n_failures += 1
+        if not is_failing:
+            return f"did not answer for {self._away_s:g} s" if now_s - self._started_s > self._away_s else None
+        if self._failing_since_s is None:
+            self._failing_since_s = now_s
+        is_over = now_s - self._failing_since_s > self._failing_s or now_s - self._started_s > self._away_s
+        return f"failed for {min(self._failing_s, self._away_s):g} s" if is_over else None
+
+    def is_to_be_said(self, now_s: float) -> bool:
+        """Whether the last one was long enough ago to tell that it goes on."""
+        if now_s - self._said_s < _SAID_EVERY_S:
+            return False
+        self._said_s = now_s
+        return True
 
 
 def checked(response: httpx2.Response) -> httpx2.Response:
     """The response; raises ServiceError where it is no success."""
     if response.is_success:
         return response
-    raise ServiceError(_told(response), status=response.status_code, problem=_problem(response))
+    raise refusal(response, told_by(response))
 
 
-def _told(response: httpx2.Response) -> str:
-    """What a problem says, in words."""
+def refusal(response: httpx2.Response, told: str) -> ServiceError:
+    """An answer as the error that it is."""
+    return ServiceError(told, status=response.status_code, problem=_problem(response))
+
+
+def told_by(response: httpx2.Response) -> str:
+    """What an answer says, in words."""
     return f"{response.status_code}: {_problem(response).get('detail', response.text[:200])}"
 
 

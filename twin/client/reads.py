@@ -33,20 +33,28 @@ _EMPTY = 204
 T = TypeVar("T", Sessions, Ledger, Corrections)
 
 
-class Moment(TypedDict, total=False):
-    """What every read takes.
+class Known(TypedDict, total=False):
+    """What reads take that are about a time of their own.
 
     Attributes:
-        at: valid time, RFC 3339 or a datetime with a UTC offset.
         known_at: a fact position, or a time.
         wait_for: a receipt's position, or ``fact:`` and one of the fact log: read your writes.
         wait_s: how long to wait for it.
     """
 
-    at: str | datetime | None
     known_at: int | str | datetime | None
     wait_for: int | str | None
     wait_s: float | None
+
+
+class Moment(Known, total=False):
+    """What reads of a moment take.
+
+    Attributes:
+        at: valid time, RFC 3339 or a datetime with a UTC offset.
+    """
+
+    at: str | datetime | None
 
 
 class CameraPicture(Struct, frozen=True, kw_only=True):
@@ -76,7 +84,7 @@ class Reads:
 
     async def vehicle(self, vehicle: str, *, limit: int | None = None, **moment: Unpack[Moment]) -> VehicleTold:
         """One vehicle at a moment, and the last ``limit`` facts of its past."""
-        return await self._connection.read(VehicleTold, f"vehicles/{_named(vehicle)}", query_of(moment, limit=limit))
+        return await self._connection.read(VehicleTold, f"vehicles/{named(vehicle)}", query_of(moment, limit=limit))
 
     async def occupancy(self, **moment: Unpack[Moment]) -> OccupancyView:
         """Zones, stalls and counters at a moment."""
@@ -89,10 +97,10 @@ class Reads:
         until: str | datetime,
         step_s: int | None = None,
         zone: str | None = None,
-        known_at: int | str | datetime | None = None,
+        **known: Unpack[Known],
     ) -> SeriesView:
         """Zones with their stalls, and counters, at equal steps of valid time."""
-        query = query_of({"from": from_, "until": until, "step_s": step_s, "zone": zone, "known_at": known_at})
+        query = query_of(known, from_=from_, until=until, step_s=step_s, zone=zone)
         return await self._connection.read(SeriesView, "occupancy/series", query)
 
     async def turnover(
@@ -101,16 +109,16 @@ class Reads:
         from_: str | datetime,
         until: str | datetime,
         zone: str | None = None,
-        known_at: int | str | datetime | None = None,
+        **known: Unpack[Known],
     ) -> TurnoverView:
         """How a site was used in a stretch of valid time."""
-        query = query_of({"from": from_, "until": until, "zone": zone, "known_at": known_at})
+        query = query_of(known, from_=from_, until=until, zone=zone)
         return await self._connection.read(TurnoverView, "occupancy/turnover", query)
 
-    async def due(self, session: str, *, at: str | datetime, known_at: int | str | None = None) -> DueView:
+    async def due(self, session: str, *, at: str | datetime, **known: Unpack[Known]) -> DueView:
         """What a stay costs if it ends at a time."""
-        query = query_of({"at": at, "known_at": known_at})
-        return await self._connection.read(DueView, f"sessions/{_named(session)}/due", query)
+        query = query_of(known, at=at)
+        return await self._connection.read(DueView, f"sessions/{named(session)}/due", query)
 
     async def sessions(
         self, *, vehicle: str | None = None, page: int = _PAGE, **moment: Unpack[Moment]
@@ -130,7 +138,7 @@ class Reads:
 
     async def stay(self, session: str, **moment: Unpack[Moment]) -> StayTold:
         """One stay at a moment, what it rests on, and every version of it."""
-        return await self._connection.read(StayTold, f"sessions/{_named(session)}", query_of(moment))
+        return await self._connection.read(StayTold, f"sessions/{named(session)}", query_of(moment))
 
     async def review(
         self, *, from_: str | datetime | None = None, limit: int | None = None, **moment: Unpack[Moment]
@@ -174,7 +182,7 @@ class Reads:
 
     async def picture(self, camera: str) -> CameraPicture | None:
         """A camera's latest picture; None where none was sent since the service started."""
-        answer = await self._connection.answer("GET", f"cameras/{_named(camera)}/picture")
+        answer = await self._connection.answer("GET", f"cameras/{named(camera)}/picture")
         if answer.status_code == _EMPTY:
             return None
         headers = answer.headers
@@ -186,7 +194,7 @@ class Reads:
 
     async def standing(self, subscription: str) -> SubscriptionView:
         """How far one subscription is, and what it has parked."""
-        return await self._connection.read(SubscriptionView, f"subscriptions/{_named(subscription)}")
+        return await self._connection.read(SubscriptionView, f"subscriptions/{named(subscription)}")
 
     async def facts(self, *, after: int | None = None, limit: int | None = None, **moment: Unpack[Moment]) -> Facts:
         """One page of the fact log, as CloudEvents."""
@@ -236,5 +244,6 @@ def _text(value: Any) -> str:
     return ",".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _named(name: str) -> str:
+def named(name: str) -> str:
+    """A name as a part of a path."""
     return quote(name, safe="")

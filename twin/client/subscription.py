@@ -232,15 +232,15 @@ class Subscription:
 
     async def _make(self) -> None:
         path = f"subscriptions/{self._path}"
-        there = await self._connection.request("GET", path)
+        there = await self._connection.request("GET", path, is_followed=True)
         if there.status_code == 404 or self._is_filtered:
-            await self._connection.answer("PUT", path, body=self._wanted)
+            await self._connection.answer("PUT", path, body=self._wanted, is_followed=True)
         else:
             checked(there)
         self._is_made = True
 
     async def _post(self, what: str, body: Mapping[str, Any]) -> httpx2.Response:
-        return await self._connection.answer("POST", f"subscriptions/{self._path}/{what}", body=body)
+        return await self._connection.answer("POST", f"subscriptions/{self._path}/{what}", body=body, is_followed=True)
 
 
 def _event(handed: _Handed) -> Event:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct
 
-from twin.errors import Overloaded, TwinError
+from twin.errors import Overloaded, RateLimited, TwinError
 from twin.events.ids import SiteId
 from twin.feeds.channel import Channel
 from twin.feeds.delta import difference
@@ -29,6 +30,9 @@ from twin.projections.net import net_facts
 from twin.projections.timeline import Timeline
 
 PING = '{"type":"ping"}'
+SHARE_WAIT_S = 10
+"""When a key that has its share of the feed may ask again: soonest when one of its clients goes."""
+
 RETRY_S = (0.1, 0.5, 1.0, 5.0, 10.0)
 
 _logger = logging.getLogger(__name__)
@@ -44,6 +48,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         n_clients: clients at once; the next one is refused.
         n_views: different filters at once; the next one is refused. One that nobody follows is kept as long as the ring
             reaches, for those who come back, and makes room.
+        n_clients_each, n_views_each: how many of each one key may have at once, so that a few cannot take all of them.
         soft_limit, hard_limit: see ``Subscriber``.
     """
 
@@ -52,6 +57,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     n_ring: int = 100
     n_clients: int = 2_500
     n_views: int = 64
+    n_clients_each: int = 625
+    n_views_each: int = 16
     soft_limit: int = SOFT_LIMIT
     hard_limit: int = HARD_LIMIT
 
@@ -80,6 +87,8 @@ class Hub:
         self._views: dict[LiveFilter, Channel] = {}
         self._n_views_made = 0
         self._n_clients = 0
+        self._n_by_key = Counter[str]()
+        self._n_by_key_and_view = Counter[tuple[str, LiveFilter]]()
         self.slowness = Slowness()
         self._started = asyncio.Event()
 
@@ -152,16 +161,20 @@ class Hub:
         *,
         wanted: LiveFilter = EVERYTHING,
         write: Write | None = None,
+        key: str = "",
     ) -> Iterator[Subscriber]:
         """A client's place in the feed, from a sequence number of an epoch where the ring still reaches it.
 
         Args:
             wanted: which part of the site; a place in the feed of one filter is none in that of another.
             write: puts frames on the client's connection, while it is waited in ``messages`` for what comes next.
+            key: whose client it is, and is counted as; empty: nobody's in particular, and of all alone.
 
         Raises:
             Overloaded: as many clients, or different filters, as allowed are connected.
+            RateLimited: or as many as one key may have.
         """
+        self._check_share(key, wanted)
         if self._n_clients >= self._limits.n_clients:
             raise Overloaded(f"the live feed of site '{self.site}' has {self._n_clients} clients, its limit; try again later")
         channel = self._channel(wanted)
@@ -171,11 +184,45 @@ class Hub:
         )
         channel.add(subscriber, epoch, seq)
         self._n_clients += 1
+        with self._counted(key, wanted):
+            try:
+                yield subscriber
+            finally:
+                self._n_clients -= 1
+                channel.discard(subscriber)
+
+    def _check_share(self, key: str, wanted: LiveFilter) -> None:
+        if not key:
+            return
+        if (n_there := self._n_by_key[key]) >= self._limits.n_clients_each:
+            raise RateLimited(
+                f"{n_there} clients of this key follow the live feed of site '{self.site}', the most of one key; end some, or"
+                " use another key",
+                wait_s=SHARE_WAIT_S,
+            )
+        followed = {view for whose, view in self._n_by_key_and_view if whose == key}
+        if wanted not in followed | {EVERYTHING} and len(followed) >= self._limits.n_views_each:
+            raise RateLimited(
+                f"{len(followed)} different filters of this key are followed at site '{self.site}', the most of one key; end"
+                " some, or take the feed without zones= and kinds=",
+                wait_s=SHARE_WAIT_S,
+            )
+
+    @contextmanager
+    def _counted(self, key: str, wanted: LiveFilter) -> Iterator[None]:
+        """Count a client as its key's; what is at 0 is forgotten."""
+        counts: list[tuple[Counter[Any], Any]] = [(self._n_by_key, key)] if key else []
+        if key and wanted != EVERYTHING:
+            counts.append((self._n_by_key_and_view, (key, wanted)))
+        for counter, of in counts:
+            counter[of] += 1
         try:
-            yield subscriber
+            yield
         finally:
-            self._n_clients -= 1
-            channel.discard(subscriber)
+            for counter, of in counts:
+                counter[of] -= 1
+                if not counter[of]:
+                    del counter[of]
 
     async def messages(self, subscriber: Subscriber) -> AsyncIterator[str]:
         """What to send to a client, until its subscription is closed; what was written to its connection is not among it."""

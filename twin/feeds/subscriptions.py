@@ -28,6 +28,8 @@ from twin.log.subscriptions import Delivery, Filter, Subscription, SubscriptionS
 T = TypeVar("T")
 
 MOST_SUBSCRIPTIONS = 100
+MOST_OF_ONE = 25
+"""Of one owner that may not delete those of others."""
 N_QUEUED = 1_000
 MOST_BLOCKED = 10_000
 _PAGE = 1_000
@@ -99,8 +101,11 @@ class Subscriptions:
         most_attempts: int = 5,
         pauses_s: tuple[float, ...] = (),
         owner: str = "",
+        most_of_owner: int | None = None,
     ) -> Standing:
         """Make a subscription to what follows position ``after`` (None: to what is still to come), or change one's filter.
+
+        An owner has ``most_of_owner`` at most (None: as many as there may be).
 
         A changed filter holds for what was not read yet; ``after`` and ``owner`` are not looked at then. For
         ``pauses_s`` and ``owner`` see ``Subscription``.
@@ -108,7 +113,7 @@ class Subscriptions:
         Raises:
             BadInput: a name, type, zone, or number that cannot be.
             Cut: ``after`` is before what retention keeps of what is wanted.
-            Conflict: the site has as many as it may, or ``after`` is beyond the fact log's head.
+            Conflict: the site, or this owner, has as many as it may, or ``after`` is beyond the fact log's head.
         """
         self._check(name, wanted, most_attempts)
         head = (await self._log.heads(self._site.name)).facts
@@ -118,8 +123,8 @@ class Subscriptions:
         is_new = await self._store.load(self._site.name, name) is None
         if is_new:
             check_facts(self._site.name, start, wanted.types, (await self._log.cuts(self._site.name)).movement)
-        if is_new and len(await self.names()) >= MOST_SUBSCRIPTIONS:
-            raise Conflict(f"site '{self._site.name}' has {MOST_SUBSCRIPTIONS} subscriptions, the most; delete one first")
+        if is_new:
+            await self._check_room(owner, most_of_owner)
 
         def put(there: Subscription | None) -> tuple[Subscription, None]:
             if there is not None:
@@ -138,6 +143,19 @@ class Subscriptions:
 
         await self._store.change(self._site.name, name, put)
         return await self.standing(name)
+
+    async def _check_room(self, owner: str, most_of_owner: int | None) -> None:
+        names = await self.names()
+        if len(names) >= MOST_SUBSCRIPTIONS:
+            raise Conflict(f"site '{self._site.name}' has {MOST_SUBSCRIPTIONS} subscriptions, the most; delete one first")
+        if most_of_owner is None or not owner or len(names) < most_of_owner:
+            return
+        own = [name for name in names if await self.owner(name) == owner]
+        if len(own) >= most_of_owner:
+            raise Conflict(
+                f"'{owner}' has {len(own)} subscriptions at site '{self._site.name}', the most of one key; delete one of them"
+                f" first, such as '{own[0]}'"
+            )
 
     async def begins(self) -> int:
         """The position after which every fact is still there."""

@@ -128,12 +128,17 @@ def signing(secrets: Sequence[Secret], now: Micros) -> list[Secret]:
 def rotated(secrets: Sequence[Secret], new: Secret, *, now: Micros, until: Micros) -> tuple[Secret, ...]:
     """A new secret before those that still sign, of which none does so for longer than ``until``.
 
+    With ``until`` at ``now`` those before end at once, however many sign: a secret that leaked can be revoked at any time.
+
     Raises:
-        Conflict: so many sign already.
+        Conflict: so many would sign beside the new one.
     """
-    still = signing(secrets, now)
-    if len(still) >= MOST_SECRETS:
-        ends = min(one.until for one in still if one.until is not None)
-        raise Conflict(f"{len(still)} secrets sign already, the most; rotate again after {rfc3339(ends)}")
-    kept = [replace(one, until=until if one.until is None else min(one.until, until)) for one in still]
-    return (new, *(one for one in kept if one.until is not None and one.until > now))
+    cut = [replace(one, until=until if one.until is None else min(one.until, until)) for one in signing(secrets, now)]
+    kept = [one for one in cut if one.until is not None and one.until > now]
+    if len(kept) >= MOST_SECRETS:
+        ends = min(one.until for one in kept if one.until is not None)
+        raise Conflict(
+            f"{len(kept)} secrets sign already, the most; rotate again after {rfc3339(ends)}, or with 'overlap_s' 0, which ends"
+            " them all at once"
+        )
+    return (new, *kept)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import chain
 
 from site_models.schema import Site
-from twin.errors import Overloaded
+from twin.errors import Cut, Overloaded, TooLarge
+from twin.events.envelope import RecordedObservation
 from twin.events.ids import CameraId, Micros
 from twin.events.observations import CameraCalibrated
 from twin.fold_state import latest_state
@@ -40,8 +41,7 @@ class CameraCalibrations:
 
         Raises: as ``of``.
         """
-        found = [one for one in await self.of(camera) if at is None or one[0] <= at]
-        return found[-1] if found else None
+        return _holding(await self.of(camera), at)
 
     async def of(self, camera: CameraId) -> tuple[Since, ...]:
         """A camera's calibrations in the order of the times from which on they hold.
@@ -58,6 +58,41 @@ class CameraCalibrations:
             await self._read_on()
             return dict(self._known)
 
+    async def in_force_as_known(self, camera: CameraId, at: Micros | None, position: int) -> Since | None:
+        """As ``in_force``, as it was known when the observation log had reached a position; the answer does not change later.
+
+        Begins at the newest kept state of the fold that is not later, and reads the log from there.
+
+        Raises:
+            Cut: the log begins after the position.
+            TooLarge: too much of the log lies between the two.
+            FoldMismatch: as ``of``.
+        """
+        if not await self.of(camera):
+            return None  # what is not known now was not known before
+        site = self._fold.site.name
+        until = min(position, (await self._log.heads(site)).cursor)
+        begin, state = await latest_state(self._log, self._fold, until=until)
+        if position - begin > _MOST_READ:
+            raise TooLarge(
+                f"{position - begin} observations lie between the nearest kept state of site '{site}' and what was known then;"
+                f" the limit is {_MOST_READ}: ask for a later known_at, or leave it out"
+            )
+        known = dict(state.core.fusion.calibrations)
+        async for page in self._pages(begin, position):
+            _take(known, page)
+        return _holding(known.get(camera, ()), at)
+
+    async def position_known(self, known_at: int) -> int:
+        """Where the observation log was when the twin knew a fact; raises Cut where retention took the fact."""
+        if known_at == 0:
+            return 0
+        site = self._fold.site.name
+        found = await self._log.facts_at(site, [known_at])
+        if not found:
+            raise Cut(f"fact {known_at} of site '{site}' is not kept any more; ask with a time as known_at, or later")
+        return found[0].event.cause
+
     async def _read_on(self) -> None:
         heads = await self._log.heads(self._fold.site.name)
         if heads.observations == self._read_to:
@@ -70,16 +105,29 @@ class CameraCalibrations:
         if heads.observations - self._read_to > _MOST_READ:
             n_left = heads.observations - self._read_to
             raise Overloaded(f"{n_left} observations are not folded yet, and any may calibrate the camera; try again later")
-        while self._read_to < heads.observations:
-            page = await self._log.observations(self._fold.site.name, after=self._read_to, limit=_PAGE)
-            if not page:
-                return
-            for one in page:
-                if isinstance(one.event.payload, CameraCalibrated):
-                    self._take(one.event.occurred_at, one.event.payload)
+        async for page in self._pages(self._read_to, heads.observations):
+            _take(self._known, page)
             self._read_to = page[-1].position
 
-    def _take(self, at: Micros, payload: CameraCalibrated) -> None:
-        """As the fold does: by time, of two of one time the later told."""
-        known = self._known.get(payload.camera, ())
-        self._known[payload.camera] = tuple(sorted(chain(known, [(at, payload)]), key=lambda one: one[0]))
+    async def _pages(self, after: int, until: int) -> AsyncIterator[list[RecordedObservation]]:
+        """Observations (``after``, ``until``]."""
+        while after < until:
+            page = await self._log.observations(self._fold.site.name, after=after, limit=min(_PAGE, until - after))
+            if not page:
+                return
+            yield page
+            after = page[-1].position
+
+
+def _holding(known: Sequence[Since], at: Micros | None) -> Since | None:
+    """The one that holds at a time, of some in order of time."""
+    return next((one for one in reversed(known) if at is None or one[0] <= at), None)
+
+
+def _take(known: dict[CameraId, tuple[Since, ...]], page: Sequence[RecordedObservation]) -> None:
+    """As the fold does: by time, of two of one time the later told."""
+    for one in page:
+        made = one.event.payload
+        if isinstance(made, CameraCalibrated):
+            of_camera = chain(known.get(made.camera, ()), [(one.event.occurred_at, made)])
+            known[made.camera] = tuple(sorted(of_camera, key=lambda each: each[0]))

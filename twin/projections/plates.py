@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import Struct
-
 from site_models.schema import SiteId
 from twin.errors import Gone, NotFound
 from twin.events.codec import rfc3339
@@ -18,16 +16,7 @@ from twin.log.sealing import personal_of
 from twin.projections.moment import Moment
 from twin.projections.net import net_facts
 from twin.projections.sessions import SessionView, sessions
-
-
-class PlateView(Struct, frozen=True, kw_only=True):
-    """The plate of a stay, who set it and when; ``decision`` is the observation that says so."""
-
-    session: str
-    plate: str
-    author: str
-    at: str
-    decision: str
+from twin.projections.site_answers import PlateView
 
 
 def normal(plate: str) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from msgspec import Struct
-
 from twin.errors import Contradiction, TooLarge
 from twin.events.codec import rfc3339
 from twin.events.facts import (
@@ -24,6 +22,7 @@ from twin.log.port import Log
 from twin.projections.moment import Moment
 from twin.projections.net import net_facts
 from twin.projections.series import FACTS_AT_ONCE
+from twin.projections.site_answers import VisitView
 from twin.projections.timeline import Timeline
 
 _KINDS = (
@@ -37,28 +36,6 @@ _KINDS = (
 )
 _TYPES = tuple(str(kind.__struct_config__.tag) for kind in _KINDS)
 MOST_FACTS = 500_000
-
-
-class VisitView(Struct, frozen=True, kw_only=True):
-    """One stretch of time that a vehicle was in a zone.
-
-    Attributes:
-        entered_at: None where it was in it already when the time that was asked for began.
-        left_at: None where it was still in it when that time ended.
-    """
-
-    vehicle: str
-    entered_at: str | None
-    left_at: str | None
-
-
-class Visitors(Struct, frozen=True, kw_only=True):
-    """Who was in a zone, as known at ``position``, in the order in which they came."""
-
-    site: str
-    zone: str
-    position: str
-    visits: list[VisitView]
 
 
 async def zone_visits(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import random
 import sys
@@ -148,7 +149,7 @@ async def _register(registration: Registration) -> None:
 
 
 @asynccontextmanager
-async def _service(url: str, site: str, patience_s: float | None = None) -> AsyncIterator[Connection]:
+async def _service(url: str, site: str, patience_s: float = math.inf) -> AsyncIterator[Connection]:
     backoff = Backoff(random.random, first_s=0.1, longest_s=2.0)
     async with httpx2.AsyncClient(timeout=_TIMEOUT_S, headers=headers()) as http:
         yield Connection(url, site, http=http, patience_s=patience_s, backoff=backoff)

@@ -77,7 +77,7 @@ def serve(lot, story, tmp_path) -> Callable[..., AbstractAsyncContextManager[Run
             hubs={"lot": hub},
             subscriptions={"lot": subscriptions},
             webhooks={"lot": webhooks},
-            **{"sites": {"lot": lot}, "crops": crops, "metrics": Metrics(), "hosts": HERE, **given},
+            **{"sites": {"lot": lot}, "crops": crops, "metrics": Metrics(["lot"]), "hosts": HERE, **given},
         )
         app = create_app(services)
         feeding, sending = asyncio.create_task(hub.run()), asyncio.create_task(sender.run())

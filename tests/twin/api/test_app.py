@@ -9,11 +9,12 @@ from starlette.routing import Route, WebSocketRoute
 
 from twin.api.app import ENDPOINTS, SHEETS
 from twin.api.introspection import PAGES
-from twin.api.schemas import Facts, Health, Sessions, SiteModel, Sites, Vehicles, VehicleTold
+from twin.api.schemas import Facts, Health, Sessions, Sites, Vehicles, VehicleTold
 from twin.errors import LogClosed
 from twin.events.observations import Decision
 from twin.events.state import OccupancyView, StateView
 from twin.events.wire import TIME
+from twin.projections.site_answers import SiteModel
 
 
 async def search(request):

@@ -2,8 +2,10 @@
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from site_models.schema import CameraGeometry
+from twin.errors import TooLarge
 from twin.events.codec import rfc3339, time_of
 from twin.fold_state import SNAPSHOT_KIND, version_of
 from twin.log.port import FoldCommit, Snapshot
@@ -104,9 +106,71 @@ async def test_nothing_new_costs_a_look_at_the_logs_head_alone(serve, lot):
         assert asked == ["heads"]
 
 
+async def known(running, story, cursor, n_facts):
+    """The fold has taken the log up to here, and concluded so many facts more."""
+    heads = await running.log.heads("lot")
+    token = await running.log.acquire("lot", "test")
+    facts = [replace(story.event(cursor, story.confirmed()), ordinal=number) for number in range(n_facts)]
+    await running.log.commit(FoldCommit(token=token, after=heads.cursor, cursor=cursor, facts=facts))
+
+
+async def test_it_is_told_as_it_was_known_and_that_does_not_change(serve, story):
+    async with serve() as running:
+        await running.log.append([story.observation(1)])
+        await known(running, story, 1, 1)
+        await running.http.post(URL, json=SAVED)
+        await known(running, story, 2, 1)
+        await running.http.post(URL, json={**SAVED, "id": "c-2", "author": "bob"})
+
+        async def author(**query):
+            answer = await running.http.get(URL, params=query)
+            assert answer.is_success, answer.text
+            return answer.json()["author"]
+
+        assert [await author(known_at=position) for position in ("0", "1", "2")] == [None, None, "ann"]
+        assert await author() == "bob"  # of two of one time the later told
+        assert await author(known_at="2", at="2026-01-01T11:00:00Z") is None
+        stored = await running.log.observations("lot", limit=10)
+        assert [await author(known_at=rfc3339(one.recorded_at)) for one in stored] == [None, "ann", "bob"]
+        assert await author(known_at="2020-01-01T00:00:00Z") is None
+
+
+async def test_as_known_it_begins_at_the_nearest_kept_state_and_reads_no_more_than_is_left(serve, lot, story, monkeypatch):
+    async with serve() as running:
+        await running.http.post(URL, json=SAVED)
+        await running.log.append([story.observation(number) for number in range(2, 6)])
+        monkeypatch.setattr("twin.projections.camera_calibrations._MOST_READ", 3)
+        await known(running, story, 5, 1)
+        fold = Fold(lot)
+        (stored,) = await running.log.observations("lot", limit=1)
+        state, _ = fold.step(fold.initial(), stored, None)
+        read = CameraCalibrations(running.log, lot)
+        read._known, read._read_to = {"left": ((SAVED_AT, stored.event.payload),)}, 5
+        with pytest.raises(TooLarge, match="5 observations lie between"):
+            await read.in_force_as_known("left", None, 5)
+        kept = Snapshot(site="lot", kind=SNAPSHOT_KIND, version=version_of(fold), position=2, at=0, body=fold.pack(state))
+        await running.log.save_snapshot(kept)
+        assert (await read.in_force_as_known("left", None, 5))[1].author == "ann"
+
+
+async def test_it_waits_for_what_its_reader_wrote(serve, story):
+    async with serve() as running:
+        await running.http.post(URL, json=SAVED)
+        late = await running.http.get(URL, params={"wait_for": "1", "wait_s": "0.05"})
+        assert (late.status_code, late.json()["type"]) == (409, "urn:twin:problem:not-yet")
+        await known(running, story, 1, 0)
+        assert (await running.http.get(URL, params={"wait_for": "1"})).json()["author"] == "ann"
+
+
 @pytest.mark.parametrize(
     ("query", "status", "said"),
-    [({"at": "noon"}, 422, "RFC 3339"), ({"when": "now"}, 422, "no parameter"), ({}, 404, "no camera 'roof'")],
+    [
+        ({"at": "noon"}, 422, "RFC 3339"),
+        ({"known_at": "noon"}, 422, "RFC 3339"),
+        ({"known_at": "9"}, 404, "beyond the fact log's head 0"),
+        ({"when": "now"}, 422, "no parameter"),
+        ({}, 404, "no camera 'roof'"),
+    ],
 )
 async def test_what_cannot_be_asked_is_refused(serve, query, status, said):
     url = URL if query else URL.replace("left", "roof")

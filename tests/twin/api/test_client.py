@@ -31,7 +31,7 @@ def stays(story):
 
 
 class Lossy(httpx2.AsyncBaseTransport):
-    """Loses what its plan says: "r" the request, "a" the answer, "5" answers 503; anything else passes."""
+    """Loses what its plan says: "r" the request, "a" the answer, "5" and "0" answer 503 and 500; anything else passes."""
 
     def __init__(self, app, plan=""):
         self.inner = httpx2.ASGITransport(app=app)
@@ -43,6 +43,8 @@ class Lossy(httpx2.AsyncBaseTransport):
             raise httpx2.ConnectError("lost on the way", request=request)
         if what == "5":
             return httpx2.Response(503, json={"detail": "later"}, request=request)
+        if what == "0":
+            return httpx2.Response(500, json={"type": "urn:twin:problem:internal", "detail": "broken"}, request=request)
         answer = await self.inner.handle_async_request(request)
         if what == "a":
             raise httpx2.ReadError("lost on the way back", request=request)
@@ -132,6 +134,35 @@ async def test_a_service_that_stays_away_is_an_error_where_patience_ends(serve):
     async with serve() as running, client_of(running.app, plan="r" * 1000, patience_s=0.05) as client:
         with pytest.raises(ServiceError, match=r"did not answer for 0.05 s: ConnectError: lost on the way"):
             await anext(client.subscribe("billing"))
+
+
+@pytest.mark.parametrize("follows", [False, True])
+async def test_a_service_that_breaks_on_a_request_is_believed_after_a_while_with_what_it_says(serve, monkeypatch, follows):
+    monkeypatch.setattr("twin.client.connection.PATIENCE_S", 0.05)
+    async with serve() as running, client_of(running.app, plan="0" * 100_000) as client:
+        with pytest.raises(ServiceError, match=r"failed for 0.05 s: 500: broken") as raised:
+            async with asyncio.timeout(10):
+                await (anext(client.subscribe("billing")) if follows else client.state())
+    assert (raised.value.status, raised.value.problem["type"]) == (500, "urn:twin:problem:internal")
+
+
+async def test_a_request_that_breaks_and_finds_nobody_in_turns_ends_too(serve, monkeypatch):
+    monkeypatch.setattr("twin.client.connection.PATIENCE_S", 0.05)
+    async with serve() as running, client_of(running.app, plan="0r5" * 100_000) as client:
+        with pytest.raises(ServiceError, match=r"failed for 0.05 s: 500: broken"):
+            async with asyncio.timeout(10):
+                await anext(client.subscribe("billing"))
+
+
+async def test_who_follows_waits_for_ever_for_a_service_that_is_away_and_says_so_again(serve, stays, monkeypatch, caplog):
+    monkeypatch.setattr("twin.client.connection.PATIENCE_S", 0.02)
+    monkeypatch.setattr("twin.client.connection._SAID_EVERY_S", 0.05)
+    async with serve(stays) as running, client_of(running.app, plan="rrr5" * 8) as client:
+        assert (await anext(client.subscribe("billing", after=0))).position == 1  # after some 0.2 s
+        assert 2 <= caplog.text.count("is away, trying again") <= 8
+    async with serve() as running, client_of(running.app, plan="r" * 1_000) as client:
+        with pytest.raises(ServiceError, match=r"did not answer for 0.02 s"):
+            await client.state()
 
 
 async def test_a_refusal_is_told_in_the_services_words(serve):

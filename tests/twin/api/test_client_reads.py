@@ -211,6 +211,67 @@ async def test_headers_go_with_every_request(serve):
     assert seen == [b"Bearer k"]
 
 
+async def test_single_places_and_the_map_are_typed(serve, a_stay):
+    async with serve(a_stay) as running, client_of(running) as client:
+        model = await client.site_model()
+        assert (model.name, model.cameras[0].id, len(model.stalls)) == (
+            "lot",
+            "left",
+            len(running.app.state.services.sites["lot"].stalls),
+        )
+        stall = await client.stall("s1", limit=1, wait_for=1)
+        assert (stall.state, stall.vehicle, len(stall.history)) == ("occupied", "v1", 1)
+        assert (await client.stall("s1", at="2025-01-01T00:00:00Z")).state == "unknown"
+        assert (await client.camera("left", known_at=0)).history == []
+        assert (await client.calibration("left", known_at=0, wait_for=1)).since_at is None
+        seen = await client.visitors("row_a", from_="2026-01-01T12:00:00Z", until="2026-01-01T13:00:00Z", wait_for=1)
+        assert [(one.vehicle, one.left_at) for one in seen.visits] == [("v1", None)]
+        assert (await client.stays_with_plate("B-XY 1")).sessions == []
+        with pytest.raises(ServiceError) as refused:
+            await client.plate("p1", known_at=7)
+        assert refused.value.status == 404
+        with pytest.raises(ServiceError, match="no stall 'nowhere'"):
+            await client.stall("nowhere")
+
+
+async def test_reads_of_a_stretch_wait_for_what_their_reader_wrote(serve, a_stay):
+    span = {"from_": "2026-01-01T12:00:00Z", "until": "2026-01-01T12:01:00Z"}
+    async with serve(a_stay) as running, client_of(running) as client:
+        for ask in (
+            lambda **known: client.occupancy_series(**span, **known),
+            lambda **known: client.turnover(**span, **known),
+            lambda **known: client.due("p1", at="2026-01-01T12:30:00Z", **known),
+        ):
+            with pytest.raises(ServiceError) as late:
+                await ask(wait_for="fact:8", wait_s=0.02)
+            assert late.value.problem["type"] == "urn:twin:problem:not-yet"
+            assert await ask(wait_for=1)
+
+
+async def test_webhooks_are_kept_by_calls(serve, a_stay):
+    async with serve(a_stay) as running, client_of(running) as client:
+        made = await client.put_webhook("bills", "http://127.0.0.1:9/twin", types=["session.closed.v1"], after=0)
+        assert (made.name, made.types, made.secret[:6]) == ("bills", ("session.closed.v1",), "whsec_")
+        assert (await client.put_webhook("bills", "http://127.0.0.1:9/twin")).secret is None
+        assert [one.name for one in (await client.webhooks()).webhooks] == ["bills"]
+        assert (await client.pause_webhook("bills")).state == "paused"
+        assert (await client.webhook("bills")).state == "paused"
+        assert (await client.resume_webhook("bills")).state == "active"
+        assert (await client.rotate_webhook_secret("bills")).startswith("whsec_")
+        assert len((await client.webhook("bills")).old_secrets_until) == 1
+        assert await client.rotate_webhook_secret("bills", overlap_s=0) != made.secret
+        assert (await client.webhook("bills")).old_secrets_until == []
+        assert (await client.test_webhook("bills")).outcome == "failed"  # nobody listens there
+        assert [one.position for one in (await client.webhook_deliveries("bills", limit=1)).deliveries] == [None]
+        await client.replay_webhook("bills", after=0)
+        for ask in (client.retry_parked, client.discard_parked):
+            with pytest.raises(ServiceError):
+                await ask("bills", 3)
+        await client.delete_webhook("bills")
+        with pytest.raises(ServiceError, match="404"):
+            await client.webhook("bills")
+
+
 def test_a_consumer_needs_none_of_the_service():
     program = f"import sys, twin.client; print([one for one in {HEAVY} if one in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

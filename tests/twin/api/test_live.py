@@ -59,6 +59,8 @@ async def test_a_watcher_that_was_cut_off_goes_on(serve, listen, story):
         ("/v1/sites/lot/live?kinds=vehicle,car", {}, 422),
         ("/v1/sites/lot/live", {"origin": "https://evil.example"}, 403),
         ("/v1/sites/lot/live", {"origin": "http://["}, 403),
+        ("/v1/sites/lot/live?zone=a", {}, 422),
+        ("/v1/sites/lot/live?kinds=stalls&kinds=zones", {}, 422),
     ],
 )
 async def test_a_watcher_that_cannot_be_served_is_refused_with_a_problem(serve, listen, path, headers, status):

@@ -97,9 +97,29 @@ async def test_a_silent_connection_is_taken_for_dead(serve, listen, story):
 
     async with serve_websockets(silent, "127.0.0.1", 0) as server:
         feed = feed_of(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", silent_s=0.02, patience_s=0.2)
-        with pytest.raises(ServiceError, match=r"was not heard for 0\.2 s: TimeoutError"):
+        with pytest.raises(ServiceError, match=r"did not answer for 0\.2 s: TimeoutError"):
             await anext(aiter(feed))
     assert n_served > 1
+
+
+@pytest.mark.parametrize(("status", "ends"), [(500, True), (429, True), (503, False)])
+async def test_a_service_that_fails_is_believed_after_a_while_and_one_that_is_away_is_waited_for(status, ends, monkeypatch):
+    monkeypatch.setattr("twin.client.connection.PATIENCE_S", 0.05)
+    n_asked = 0
+
+    def refuse(connection, request):
+        nonlocal n_asked
+        n_asked += 1
+        return connection.respond(status, '{"detail": "no"}')
+
+    async with serve_websockets(lambda connection: None, "127.0.0.1", 0, process_request=refuse) as server:
+        feed = feed_of(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(ServiceError if ends else TimeoutError) as raised:
+            await asyncio.wait_for(anext(aiter(feed)), 10 if ends else 0.5)
+    assert n_asked > 1
+    if ends:
+        assert raised.value.status == status
+        assert f"failed for 0.05 s: {status}: no" in str(raised.value)
 
 
 async def test_what_the_service_refuses_is_an_error_at_once(serve, listen):

@@ -135,6 +135,40 @@ async def test_dashboard_and_alerts_ask_only_for_figures_that_there_are(told_met
     assert asked - told_metrics == set()
 
 
+async def test_what_is_counted_by_outcome_begins_at_0(serve):
+    async with serve() as running:
+        await running.http.put("/v1/sites/lot/webhooks/bills", json={"url": "http://127.0.0.1:9/x"})
+        told = (await running.http.get("/metrics")).text
+    for outcome in ("stored", "duplicate", "refused", "expired", "accepted"):
+        assert f'twin_observations_total{{outcome="{outcome}",site="lot"}} 0.0' in told
+    for outcome in ("delivered", "failed", "parked", "disabled"):
+        assert f'twin_webhook_attempts_total{{outcome="{outcome}",site="lot",webhook="bills"}} 0.0' in told
+    assert 'twin_gate_decision_seconds_count{site="lot"} 0.0' in told
+
+
+async def test_a_webhook_is_told_as_one_alone_and_what_is_paused_is_told(serve):
+    async with serve() as running:
+        await running.http.put("/v1/sites/lot/subscriptions/billing", json={})
+        await running.http.put("/v1/sites/lot/webhooks/bills", json={"url": "http://127.0.0.1:9/x"})
+        before = (await running.http.get("/metrics")).text
+        await running.http.post("/v1/sites/lot/subscriptions/billing/pause")
+        await running.http.post("/v1/sites/lot/webhooks/bills/pause")
+        after = (await running.http.get("/metrics")).text
+    assert re.findall(r'twin_subscription_lag{.*subscription="(.*)"}', before) == ["billing"]
+    for name in (
+        'twin_subscription_paused{site="lot",subscription="billing"}',
+        'twin_webhook_paused{site="lot",webhook="bills"}',
+    ):
+        assert (f"{name} 0.0" in before, f"{name} 1.0" in after) == (True, True)
+
+
+def test_who_is_paused_is_not_called_behind():
+    rules = yaml.safe_load((OPS / "prometheus/alerts.yaml").read_text())["groups"][0]["rules"]
+    expr_by_alert = {rule["alert"]: " ".join(rule["expr"].split()) for rule in rules}
+    assert expr_by_alert["TwinSubscriptionBehind"].endswith(" unless twin_subscription_paused == 1")
+    assert expr_by_alert["TwinWebhookBehind"].endswith(" unless twin_webhook_paused == 1 unless twin_webhook_disabled == 1")
+
+
 def test_every_alert_says_what_it_means_and_what_to_do():
     rules = yaml.safe_load((OPS / "prometheus/alerts.yaml").read_text())["groups"][0]["rules"]
     assert len({rule["alert"] for rule in rules}) == len(rules)

@@ -108,9 +108,13 @@ async def test_metrics_tell_how_far_each_subscription_is_until_it_is_deleted(ser
             'twin_subscription_lag{site="lot",subscription="x"}': 4.0,
             'twin_subscription_parked{site="lot",subscription="billing"}': 0.0,
             'twin_subscription_parked{site="lot",subscription="x"}': 1.0,
+            'twin_subscription_paused{site="lot",subscription="billing"}': 0.0,
+            'twin_subscription_paused{site="lot",subscription="x"}': 0.0,
         }
         await running.http.delete(f"{URL}/billing")
-        assert sorted(await told()) == [f'twin_subscription_{of}{{site="lot",subscription="x"}}' for of in ("lag", "parked")]
+        assert sorted(await told()) == [
+            f'twin_subscription_{of}{{site="lot",subscription="x"}}' for of in ("lag", "parked", "paused")
+        ]
 
 
 async def test_a_lease_is_released_extended_and_a_range_delivered_again(serve, two_stays):

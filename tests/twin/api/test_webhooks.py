@@ -104,6 +104,18 @@ async def test_a_secret_is_rotated_and_the_one_before_signs_for_the_stated_time(
         assert "secrets sign already" in (await post(running, "secret", status=409))["detail"]
 
 
+async def test_leaked_secrets_are_revoked_at_once_while_as_many_sign_as_may(serve, receiver):
+    async with serve() as running, receiver.listening() as address:
+        leaked = [(await put(running, address))["secret"]]
+        leaked += [(await post(running, "secret", {"overlap_s": 604_800}))["secret"] for _ in range(3)]
+        assert "or with 'overlap_s' 0" in (await post(running, "secret", {"overlap_s": 604_800}, status=409))["detail"]
+        new = (await post(running, "secret", {"overlap_s": 0}))["secret"]
+        await post(running, "test")
+        signed_by = [part("receiver").is_signed(receiver.requests[0], one) for one in (*leaked, new)]
+        assert signed_by == [False, False, False, False, True]
+        assert await told(running, lambda one: one["old_secrets_until"] == [])
+
+
 async def test_what_is_parked_is_seen_tried_again_or_given_up_and_a_range_is_sent_again(
     serve, two_stays, receiver, monkeypatch
 ):

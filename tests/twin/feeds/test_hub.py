@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twin.errors import LogClosed, Overloaded
+from twin.errors import LogClosed, Overloaded, RateLimited
 from twin.feeds import hub as hub_module
 from twin.feeds.delta import LiveMessage, merge
 from twin.feeds.hub import Hub, Limits
@@ -183,6 +183,32 @@ async def test_one_client_more_than_allowed_is_refused(lot, story):
         with hub.subscribe(), pytest.raises(Overloaded, match="has 1 clients, its limit"), hub.subscribe():
             pass
         assert hub.n_clients == 0
+
+
+async def test_one_key_has_a_share_of_the_clients_and_leaves_the_others_theirs(lot, story):
+    async with running(await story.log(), lot, Limits(period_s=3600.0, n_clients=4, n_clients_each=2)) as hub:
+        with hub.subscribe(key="k1"), hub.subscribe(key="k1"):
+            with pytest.raises(
+                RateLimited, match="2 clients of this key follow the live feed of site 'lot', the most of one key"
+            ):
+                hub.subscribe(key="k1").__enter__()
+            with hub.subscribe(key="k2"), hub.subscribe():
+                assert hub.n_clients == 4
+        with hub.subscribe(key="k1"):
+            assert hub.n_clients == 1
+        assert not hub._n_by_key
+
+
+async def test_one_key_has_a_share_of_the_filters(lot, story):
+    async with running(await story.log(), lot, Limits(period_s=3600.0, n_views_each=1)) as hub:
+        with hub.subscribe(wanted=AISLE, key="k1"):
+            with pytest.raises(RateLimited, match="1 different filters of this key are followed at site 'lot'"):
+                hub.subscribe(wanted=STALLS, key="k1").__enter__()
+            with hub.subscribe(wanted=AISLE, key="k1"), hub.subscribe(key="k1"), hub.subscribe(wanted=STALLS, key="k2"):
+                assert hub.n_clients == 4
+        with hub.subscribe(wanted=STALLS, key="k1"):
+            assert hub.n_clients == 1
+        assert not hub._n_by_key_and_view
 
 
 async def test_silence_is_filled_with_pings(lot, story):

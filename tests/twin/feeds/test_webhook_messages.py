@@ -84,6 +84,12 @@ def test_there_is_an_end_to_how_many_sign():
     assert len(rotated(many, secret("new"), now=100, until=200)) == MOST_SECRETS
 
 
+def test_all_that_sign_end_at_once_however_many_they_are():
+    # A secret that leaked is revoked now, not when the first of four has run out.
+    many = (secret("z"), *(secret(f"s{n}", until=100 + n) for n in range(MOST_SECRETS - 1)))
+    assert rotated(many, secret("new"), now=10, until=10) == (secret("new"),)
+
+
 def test_what_an_endpoint_made_of_an_error_can_be_kept_in_every_database():
     verdict = verdict_of(Answer(status=None, error="bad \x00 line\n" + "x" * 1_000), NOON)
     assert verdict.reason.startswith("bad   line x")
