@@ -18,9 +18,9 @@ from retrieval.tracklet_views import TrackletViews
 from retrieval.vehicle_views import VehicleViews, Words
 from twin.events.ids import TrackletId, VehicleId
 
-MOST_BYTES = 2_048 * 2**20
-"""Of views that are remembered: most of a million, of 512 components."""
-MOST_VEHICLE_BYTES = 256 * 2**20
+MOST_BYTES = 512 * 2**20
+"""Of views that are remembered of a site: some 200,000, of 512 components."""
+MOST_VEHICLE_BYTES = 128 * 2**20
 """Of what is made of them for each vehicle."""
 MOST_VIEWS = 20_000
 """Views that one question may read anew; nothing is known to it of the tracklets that it named last, beyond that."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
@@ -20,6 +21,7 @@ class Vocabulary(Generic[T]):
 
     def __init__(self) -> None:
         self.words: list[T] = []
+        self._adding = threading.Lock()  # threads that compare look words up too, and meet new ones
         self._codes: dict[T | None, int] = {None: -1}
 
     def codes(self, words: Iterable[T | None]) -> NDArray[np.int64]:
@@ -33,6 +35,8 @@ class Vocabulary(Generic[T]):
     def _code(self, word: T | None) -> int:
         if (known := self._codes.get(word)) is not None:
             return known
-        self._codes[word] = len(self.words)
-        self.words.append(word)  # type: ignore[arg-type]  None has a number from the start
-        return self._codes[word]
+        with self._adding:
+            if word not in self._codes:
+                self.words.append(word)  # type: ignore[arg-type]  None has a number from the start
+                self._codes[word] = len(self.words) - 1
+            return self._codes[word]

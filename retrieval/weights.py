@@ -90,8 +90,11 @@ class Weights(Struct, frozen=True, kw_only=True):
 
     @property
     def version(self) -> str:
-        """Names these weights: 12 hexadecimal digits of their content."""
-        return hashlib.blake2b(msgspec.json.encode(self, order="sorted"), digest_size=6).hexdigest()
+        """Names these weights: 12 hexadecimal digits of their content. Those without tempers keep the name that they had."""
+        told = msgspec.to_builtins(self)
+        if not self.tempers:
+            del told["tempers"]
+        return hashlib.blake2b(msgspec.json.encode(told, order="sorted"), digest_size=6).hexdigest()
 
     def look_of(self, embedder: str) -> LookModel:
         """The model of an embedder's looks; another version's of the same name, else a usual one."""

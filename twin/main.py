@@ -35,7 +35,7 @@ from twin.log.port import Log
 from twin.log.sql.subscriptions import SqlSubscriptions
 from twin.opened_access import opened_access
 from twin.opened_logs import Logs, opened_logs
-from twin.opened_maps import begun
+from twin.opened_maps import begin, known
 from twin.opened_webhooks import start_webhooks
 from twin.picture_embedders import embedders
 from twin.process import Background, Server, listen, proxies_of, settle_memory, stop_signals
@@ -93,6 +93,7 @@ def _start_fusion(
             snapshot_every=settings.snapshot_every,
             tick_interval_s=settings.tick_interval_s,
             gate_answered=None if metrics is None else partial(metrics.gate_answered, site),
+            begins=partial(begin, logs, sites[site]),
         )
 
     if logs.kafka is None:
@@ -155,7 +156,7 @@ async def opened(settings: Settings, sites: Mapping[SiteId, Site], background: B
             limit_bytes=settings.crop_limit_bytes,
         )
         strips = OpenStrips(settings.past_cache_bytes)
-        timelines = {name: Timeline(log, site, opened=strips, earlier=await begun(logs, site)) for name, site in sites.items()}
+        timelines = {name: Timeline(log, site, opened=strips, earlier=await known(logs, site)) for name, site in sites.items()}
         epoch = secrets.token_hex(8)
         hubs = {name: Hub(log, timeline, epoch=epoch) for name, timeline in timelines.items()}
         search = await stack.enter_async_context(
@@ -281,8 +282,6 @@ async def work_on_sites(settings: Settings, sites: Mapping[SiteId, Site], *, ann
     background = Background()
     await asyncio.to_thread(warm_up)
     async with opened_logs(settings) as logs:
-        for site in sites.values():
-            await begun(logs, site)
         with stop_signals() as stopped:
             _start_fusion(settings, logs, sites, background)
             settle_memory()

@@ -16,15 +16,13 @@ _logger = logging.getLogger(__name__)
 _decode = msgspec.msgpack.Decoder(Site).decode
 
 
-async def begun(logs: Logs, site: Site) -> tuple[EarlierMap, ...]:
-    """Have a map in force from here on, before anything is concluded with it; those of before."""
-    maps, head = SqlSiteMaps(logs.sql), (await logs.sql.heads(site.name)).facts
-    await maps.begin(site.name, _encoded(site), after=head)
-    return _earlier(await maps.all(site.name), site, head)
+async def begin(logs: Logs, site: Site, head: int) -> None:
+    """Have a map in force after the last fact of now: for who took the site over, before it concludes anything with it."""
+    await SqlSiteMaps(logs.sql).begin(site.name, _encoded(site), after=head)
 
 
 async def known(logs: Logs, site: Site) -> tuple[EarlierMap, ...]:
-    """The maps of before, of a log that is only read."""
+    """The maps of the facts that are there, other than the one that a process goes on with."""
     return _earlier(await SqlSiteMaps(logs.sql).all(site.name), site, (await logs.sql.heads(site.name)).facts)
 
 
@@ -33,7 +31,7 @@ def _encoded(site: Site) -> bytes:
 
 
 def _earlier(maps: Sequence[KeptMap], present: Site, head: int) -> tuple[EarlierMap, ...]:
-    ends = [one.after for one in maps[1:]] + [head]
+    ends = [*(one.after for one in maps[1:]), head][: len(maps)]
     own, found = _encoded(present), list[EarlierMap]()
     for number, (one, until) in enumerate(zip(maps, ends, strict=True), 1):
         is_present = one.body == own

@@ -84,9 +84,13 @@ async def check_fold(log: Any, fold: Any, from_at: int) -> None:
 
 async def _answered(logs: Any, fold: Any) -> None:
     """Fold what is logged, the request last, and end."""
+    from functools import partial
+
+    from twin.opened_maps import begin
     from twin.service import FusionWorker
 
-    worker = FusionWorker(logs.log, logs.keys, fold, worker_id="refuse", clock_ticks=False)
+    begins = partial(begin, logs, fold.site)
+    worker = FusionWorker(logs.log, logs.keys, fold, worker_id="refuse", clock_ticks=False, begins=begins)
     head = (await logs.log.heads(fold.site.name)).observations
     running = asyncio.create_task(worker.run())
     while not running.done() and worker.cursor < head:  # noqa: ASYNC110 - the worker has no event for it

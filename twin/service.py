@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -69,9 +69,11 @@ class FusionWorker:
         tick_interval_s: float = 0.1,
         clock_ticks: bool = True,
         gate_answered: Callable[[float], None] | None = None,
+        begins: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         """
         Args:
+            begins: told the last fact of before, once the site is taken over and nothing is concluded yet.
             gate_answered: told of each answer at a gate how long it took, seconds from the question's commit to its own.
         """
         self._log = log
@@ -84,6 +86,7 @@ class FusionWorker:
         self._tick_interval_s = tick_interval_s
         self._clock_ticks = clock_ticks
         self._gate_answered = gate_answered
+        self._begins = begins
         self._state: Any = None
         self._cursor = 0  # self._state has folded 1..cursor, and the log knows it
         self._snapshot_at = 0
@@ -130,6 +133,8 @@ class FusionWorker:
         """Fold from the newest fitting snapshot, or from the log's anchor, to the cursor: those facts are stored already."""
         heads = await self._log.heads(self.site)
         cursor = heads.cursor
+        if self._begins is not None:
+            await self._begins(heads.facts)
         await self._tell_of_an_older_fold(heads.facts)
         self._cursor, self._state = await latest_state(self._log, self._fold, until=cursor)
         self._snapshot_at = self._cursor

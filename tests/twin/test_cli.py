@@ -24,7 +24,7 @@ from twin.log.sealing import SealingLog
 from twin.log.sql.keys import SqlKeyRing
 from twin.log.sql.log import SqlLog
 from twin.opened_logs import opened_logs
-from twin.opened_maps import begun
+from twin.opened_maps import begin
 from twin.projections.naive import replay
 from twin.projections.timeline import Timeline
 from twin.rules.fold import Fold
@@ -271,7 +271,8 @@ def test_what_was_known_before_the_map_was_edited_is_told_on_the_map_of_then(dat
 
     async def serve_once(site):
         async with opened_logs(Settings(data_dir=folder)) as logs:
-            await begun(logs, load_site(site))
+            edited_site = load_site(site)
+            await begin(logs, edited_site, (await logs.sql.heads(edited_site.name)).facts)
 
     asyncio.run(serve_once(resolve("demo_lot")))
     at = ["--at", "2026-01-05T06:00:25Z", "--known-at", 150, "--data-dir", folder]

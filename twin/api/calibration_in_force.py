@@ -9,7 +9,7 @@ from starlette.responses import Response
 from site_models.schema import Camera, Site
 from twin.api.calibrations import camera_of
 from twin.api.endpoint import KNOWN_AT, WAITING, Endpoint, Parameter
-from twin.api.exchange import json, services_of, site_of, waited
+from twin.api.exchange import json, map_of, services_of, waited
 from twin.events.codec import rfc3339
 from twin.events.wire import TIME
 from twin.projections.camera_calibrations import Since
@@ -19,7 +19,9 @@ from twin.projections.site_answers import CalibrationInForce
 
 async def read_in_force(request: Request) -> Response:
     """The calibration at a time, or the last one known."""
-    site, camera = site_of(request), camera_of(request)
+    await waited(request)
+    site = await map_of(request)
+    camera = camera_of(request, site)
     found = await _in_force(request, site, camera)
     since_at, made = (None, camera) if found is None else (rfc3339(found[0]), found[1])
     told = CalibrationInForce(
@@ -41,7 +43,6 @@ async def _in_force(request: Request, site: Site, camera: Camera) -> Since | Non
     services, query = services_of(request), request.query_params
     at = None if "at" not in query else read_time("at", query["at"])
     known = services.calibrations_of(site.name)
-    await waited(request)
     if (known_at := query.get("known_at")) is None:
         return await known.in_force(camera.id, at)
     if known_at.isascii() and known_at.isdigit():

@@ -136,9 +136,9 @@ async def save_calibration(request: Request) -> Response:
     return json({**told, "calibration": msgspec.to_builtins(made), "remarks": msgspec.to_builtins(solution.remarks)})
 
 
-def camera_of(request: Request) -> Camera:
-    """The camera that the path names; raises NotFound."""
-    site, name = site_of(request), request.path_params["camera"]
+def camera_of(request: Request, site: Site | None = None) -> Camera:
+    """The camera that the path names, of a map or else of the present one; raises NotFound."""
+    site, name = site_of(request) if site is None else site, request.path_params["camera"]
     found = next((one for one in site.cameras if one.id == name), None)
     if found is None:
         there = ", ".join(one.id for one in site.cameras) or "none"

@@ -46,6 +46,14 @@ def timeline_of(request: Request, known_at: int) -> Timeline:
     return present.as_known(known_at if "known_at" in request.query_params else None)
 
 
+async def map_of(request: Request) -> Site:
+    """The map of a request's site that was in force at the ``known_at`` that it gives, else the present one."""
+    if (known_at := request.query_params.get("known_at")) is None:
+        return site_of(request)
+    moment = await read_moment(services_of(request).log, site_of(request).name, at=None, known_at=known_at)
+    return timeline_of(request, moment.known_at).site
+
+
 async def waited(request: Request) -> None:
     """Wait for what ``wait_for`` of a read asks for; raises as ``wait_for`` does."""
     query = request.query_params

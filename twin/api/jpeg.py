@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from twin.errors import ImageRejected
 
 _START, _SCAN, _END = b"\xff\xd8", 0xDA, b"\xff\xd9"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a segment
 _FRAME_BYTES = 8  # length, precision, height, width, components
+_MOST_MARKERS = 2_000  # before the picture; those who write pictures have a few, who would keep us busy has a million
+_FILL = re.compile(b"\xff+")
 
 
 def size_of(jpeg: bytes) -> tuple[int, int]:
@@ -21,15 +25,19 @@ def size_of(jpeg: bytes) -> tuple[int, int]:
     if not jpeg.startswith(_START):
         raise ImageRejected(f"{len(jpeg)} bytes are not a JPEG picture; encode it as JPEG")
     size, at = None, len(_START)
-    while at + 4 <= len(jpeg):
+    for _ in range(_MOST_MARKERS):
+        if at + 4 > len(jpeg):
+            break
         if jpeg[at] != 0xFF:
             raise ImageRejected(
                 f"the JPEG picture of {len(jpeg)} bytes is damaged at byte {at}: no marker is there; send it anew"
             )
-        marker, at = jpeg[at + 1], at + 2
-        if marker == 0xFF:  # fill
-            at -= 1
-            continue
+        fill = _FILL.match(jpeg, at)
+        assert fill is not None
+        at = fill.end() + 1
+        if at + 2 > len(jpeg):
+            break
+        marker = jpeg[at - 1]
         if marker in _BARE:
             continue
         length = int.from_bytes(jpeg[at : at + 2])

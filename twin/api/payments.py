@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from twin.api.bodies import Time, read_json
 from twin.api.endpoint import AT, KNOWN_AT, WAITING, Endpoint
-from twin.api.exchange import body_of, check_name, json, moment_of, services_of, site_of
+from twin.api.exchange import body_of, check_name, json, moment_of, services_of, site_of, timeline_of
 from twin.api.guard import counted_as, grant_of, note
 from twin.api.ingest import told_once
 from twin.api.outside import check_currency, check_observation
@@ -139,7 +139,7 @@ async def read_due(request: Request) -> Response:
     view = await session_at(services_of(request).log, site.name, session, moment)
     if view is None:
         raise NotFound(f"site '{site.name}' has no session '{session[:80]}' at that moment; see the list of its sessions")
-    return json(msgspec.to_builtins(due_of(view, site, moment.at)))
+    return json(msgspec.to_builtins(due_of(view, timeline_of(request, moment.known_at).site, moment.at)))
 
 
 ENDPOINTS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Sequence
 
 from twin.events.ids import CameraId, TrackletId
@@ -142,9 +143,13 @@ class Tracker:
         known = None if link is None else tracks.get(link.track)
         if known is None or known.id in shown or not standing.is_driving_off(known, name, seen.level, seen.at):
             return None
-        track, (dx, dy) = self._draft.mine(known.id), known.away_m
-        speed_sigma_mps = self._scene.parameters.birth_speed_sigma_mps / 2
-        off = motion.born(track.away_at, track.motion.x + dx, track.motion.y + dy, _SOMEWHERE_NEAR, speed_sigma_mps)
+        was_at, (dx, dy) = max(known.away_at, known.motion.at), known.away_m  # another camera may have seen it since
+        x, y = known.motion.x + dx, known.motion.y + dy
+        is_near = math.dist((x, y), measured.point_m) <= self._scene.reach_m(seen.at - was_at)
+        if not is_near or measured.box.score < self._scene.parameters.sure_score or not is_placed(measured, seen, self._scene):
+            return None  # its tracklet may have passed to who drives by
+        track = self._draft.mine(known.id)
+        off = motion.born(was_at, x, y, _SOMEWHERE_NEAR, self._scene.parameters.birth_speed_sigma_mps / 2)
         self._parking.depart(track, off)
         self._update(track, measured, seen)
         self._draft.end(seen.at)

@@ -63,7 +63,7 @@ def serve(lot, story, tmp_path) -> Callable[..., AbstractAsyncContextManager[Run
     async def serving(events=(), *, live: Limits = QUICK, **given: Any) -> AsyncIterator[Running]:
         log, keys = await story.log(events), MemoryKeyRing()
         sealing = SealingLog(log, keys)
-        timeline = Timeline(sealing, lot)
+        timeline = Timeline(sealing, given.get("sites", {}).get("lot", lot))
         hub = Hub(sealing, timeline, epoch="e1", limits=live)
         crops = BlobStore(tmp_path / "crops", keys, quota_bytes=1_000_000)
         subscriptions = Subscriptions(sealing, MemorySubscriptions(), lot)

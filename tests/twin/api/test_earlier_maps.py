@@ -12,6 +12,7 @@ READS = (
     "zones/row_a/visitors",
     "stalls/s1",
     "cameras/left",
+    "cameras/left/calibration",
     "occupancy/series",
     "occupancy/turnover",
 )
@@ -30,7 +31,8 @@ async def told(running, known_at):
 
 async def test_every_read_at_a_known_position_has_the_bytes_that_it_had(serve, lot, story):
     events = story.events(story.confirmed(), story.parked(), story.stall(), story.camera())
-    other = replace(lot, stalls=lot.stalls[4:], zones=tuple(one for one in lot.zones if one.id != "row_a"))
+    moved = tuple(replace(one, sigma_m=one.sigma_m + 1.0) if one.id == "left" else one for one in lot.cameras)
+    other = replace(lot, stalls=lot.stalls[4:], zones=tuple(one for one in lot.zones if one.id != "row_a"), cameras=moved)
     async with serve(events) as running:
         before = await told(running, 4)
         services = running.app.state.services

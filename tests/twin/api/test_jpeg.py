@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twin.api.jpeg import size_of
+from twin.api.jpeg import _FILL, size_of
 from twin.errors import ImageRejected
 
 NOISE = np.random.default_rng(3).integers(0, 256, (45, 80, 3), np.uint8)
@@ -74,3 +74,23 @@ def test_any_bytes_are_a_picture_or_refused():
         except ImageRejected:
             continue
         assert min(width, height) > 0
+
+
+@pytest.mark.parametrize(
+    "filling", [b"\xff", b"\xff\xd0", b"\xff\x01", b"\xff\xfe\x00\x02"], ids=["fill", "restarts", "bare", "empty comments"]
+)
+def test_bytes_that_lead_nowhere_are_few_looks(filling, monkeypatch):
+    """Two megabytes of them held everybody else up for half a second."""
+    looks = 0
+
+    class Counted:
+        def match(self, jpeg, at):
+            nonlocal looks
+            looks += 1
+            return _FILL.match(jpeg, at)
+
+    monkeypatch.setattr("twin.api.jpeg._FILL", Counted())
+    with pytest.raises(ImageRejected, match="cut off"):
+        size_of(b"\xff\xd8" + filling * (2_000_000 // len(filling)))
+    assert looks <= 2_000
+    assert size_of(b"\xff\xd8\xff\xff\xff" + WRITTEN["pillow"][3:]) == (80, 45)

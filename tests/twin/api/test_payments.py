@@ -26,8 +26,7 @@ def billing(serve, lot):
 
     @asynccontextmanager
     async def serving(*events):
-        async with serve(events) as running:
-            running.app.state.services.sites["lot"] = replace(lot, tariffs=(TARIFF,))
+        async with serve(events, sites={"lot": replace(lot, tariffs=(TARIFF,))}) as running:
             yield running
 
     return serving

@@ -50,6 +50,23 @@ def test_who_is_beyond_the_gate_at_the_third_look_has_driven_off_by_its_own_name
     assert track.stood.x == 30.0, "it goes on from where it stood"
 
 
+def test_it_goes_on_in_order_of_time_where_another_camera_saw_it_stand_since(lot):
+    standing = car(1, T0 - SECOND // 20, 30.0, 3.0).motion
+    step = step_of(lot, motion=standing)
+    step._frame(seen(lot, 36.0))
+    (track,) = step.finished().tracks.values()
+    assert track.status == "moving"
+    assert [point.at for point in track.trail] == sorted(point.at for point in track.trail)
+
+
+@pytest.mark.parametrize("x", [42.0, 60.0, 90.0, 300.0])
+def test_a_tracklet_that_is_farther_off_than_a_vehicle_drives_is_another_vehicles_by_now(lot, x):
+    step = step_of(lot)
+    step._frame(seen(lot, x))
+    tracks = step.finished().tracks
+    assert (tracks[1].status, tracks[1].motion.x) == ("parked", 30.0)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
