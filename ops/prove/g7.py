@@ -3,7 +3,7 @@
 A run is a site-day of which a twentieth comes up to seven days late, in three parts: after the second, people merge vehicles;
 in the third, they ask that the past be fused again. After each part, strips of the past are built or not, and the state is
 asked for at random times and positions, of which each is asked for again after each later part, and once more when the strips
-are deleted or damaged. In every second run the map mostly changes between parts, as for a service that starts again with another
+are deleted or damaged. In every second run the map mostly changes between parts, as for a service that starts again on another
 one. All answers must be the same bytes as those of a fold of the net facts on the map of then. Control: strips that
 take no notice of facts that come late or are corrected.
 """
